@@ -1,0 +1,1 @@
+"""Training: configuration, data, augmentation, losses and the loop. Needs torch, not the compiled core."""

@@ -1,0 +1,66 @@
+"""Checkpoints: one safetensors file with weights, their average, the optimizer's state and the configuration."""
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from cardiacseg.training.config import TrainingConfig
+
+FORMAT_VERSION = 1
+
+
+class Checkpoint(NamedTuple):
+    """What a file holds: ``tensors`` by group (``model``, ``average``, ``optimizer``) and then by name."""
+
+    tensors: dict[str, dict[str, torch.Tensor]]
+    config: TrainingConfig
+    step: int
+    scores: dict[str, float]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write beside ``path``, then rename, so that a file of that name is always whole."""
+    flat = {
+        f"{group}/{name}": tensor.detach().contiguous().cpu()
+        for group, tensors in checkpoint.tensors.items()
+        for name, tensor in tensors.items()
+    }
+    metadata = {
+        "format_version": str(FORMAT_VERSION),
+        "config": json.dumps(checkpoint.config.to_dict()),
+        "step": str(checkpoint.step),
+        "scores": json.dumps(checkpoint.scores),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".partial")
+    save_file(flat, beside, metadata)
+    os.replace(beside, path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a file that :func:`save_checkpoint` wrote. Raises ``FileNotFoundError`` or ``ValueError``."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    tensors: dict[str, dict[str, torch.Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            for key in file.keys():  # noqa: SIM118 - safe_open is not a mapping
+                group, name = key.split("/", 1)
+                tensors.setdefault(group, {})[name] = file.get_tensor(key)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors checkpoint: {error}") from error
+    found = metadata.get("format_version")
+    if found != str(FORMAT_VERSION):
+        raise ValueError(f"{path}: wanted checkpoint format version {FORMAT_VERSION}, found {found}")
+    return Checkpoint(
+        tensors,
+        TrainingConfig.from_dict(json.loads(metadata["config"])),
+        int(metadata["step"]),
+        json.loads(metadata["scores"]),
+    )

@@ -1,0 +1,114 @@
+"""Labelled stacks on disk in ACDC's folder layout, and their preprocessing for training."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from cardiacseg.training.config import Preprocessing
+
+
+@dataclass(frozen=True)
+class LabelledStack:
+    """One frame of one patient. ``image`` float32 and ``labels`` uint8 are ``[S, H, W]`` at the model's spacing.
+
+    ``image`` is normalised but not yet clipped. ``coarse_image`` and ``coarse_heart`` are the whole field of view
+    at the locator's spacing; ``coarse_heart`` is the share of each coarse pixel that belongs to the heart.
+    """
+
+    name: str
+    image: torch.Tensor
+    labels: torch.Tensor
+    coarse_image: torch.Tensor
+    coarse_heart: torch.Tensor
+
+    @property
+    def slices(self) -> int:
+        """Number of slices."""
+        return self.image.shape[0]
+
+    def heart_centre(self) -> tuple[float, float]:
+        """Centre (row, column) in pixels of the box round all labels of the stack; the middle if there are none."""
+        rows, columns = (torch.nonzero(self.labels.amax(dim=axes)).flatten() for axes in ((0, 2), (0, 1)))
+        if not len(rows):
+            return (self.labels.shape[1] - 1) / 2, (self.labels.shape[2] - 1) / 2
+        return float(rows[0] + rows[-1]) / 2, float(columns[0] + columns[-1]) / 2
+
+
+def read_acdc(root: Path, patients: Iterable[str] | None = None) -> list[tuple[str, Path, Path]]:
+    """(name, image, labels) of every labelled frame under ``root/training`` or ``root`` itself, in order of name.
+
+    Raises ``FileNotFoundError`` where a patient has no folder or no labelled frame, or where nothing is found.
+    """
+    base = root / "training" if (root / "training").is_dir() else root
+    names = sorted(patients) if patients is not None else sorted(p.name for p in base.glob("patient*") if p.is_dir())
+    frames = []
+    for name in names:
+        labelled = sorted((base / name).glob("*_gt.nii*"))
+        if not labelled:
+            raise FileNotFoundError(f"{base / name} has no *_gt.nii or *_gt.nii.gz file; wanted ACDC's folder layout")
+        for path in labelled:
+            image = path.with_name(path.name.replace("_gt", ""))
+            if not image.is_file():
+                raise FileNotFoundError(f"{path} has labels but its image {image.name} is missing")
+            frames.append((path.name.split("_gt")[0], image, path))
+    if not frames:
+        raise FileNotFoundError(f"no patient folders under {base}; wanted ACDC's folder layout")
+    return frames
+
+
+def resample_plane(stack: torch.Tensor, ratio: tuple[float, float]) -> torch.Tensor:
+    """Resample float ``[S, H, W]`` linearly and anti-aliased; ``ratio`` is old over new spacing (row, column).
+
+    The outer edges of the first pixels coincide, as in the runtime's ``resample``.
+    """
+    size = [max(1, round(length * factor)) for length, factor in zip(stack.shape[1:], ratio, strict=True)]
+    padded = functional.interpolate(
+        stack[:, None], scale_factor=ratio, mode="bilinear", antialias=True, recompute_scale_factor=False
+    )[:, 0]
+    missing = [wanted - have for wanted, have in zip(size, padded.shape[1:], strict=True)]
+    return functional.pad(padded[None], (0, missing[1], 0, missing[0]), mode="replicate")[0]
+
+
+def normalise(stack: torch.Tensor, percentiles: tuple[float, float]) -> torch.Tensor:
+    """Map the two percentiles of the whole stack to 0 and 1 without clipping."""
+    low, high = np.percentile(stack.numpy(), percentiles)
+    return (stack - float(low)) / max(float(high - low), 1e-6)
+
+
+def prepare_stack(
+    name: str, image: np.ndarray, labels: np.ndarray, spacing: tuple[float, float], preprocessing: Preprocessing
+) -> LabelledStack:
+    """Bring an image and its labels ``[S, H, W]`` with in-plane ``spacing`` (row, column) in mm to the model's grid."""
+    pixels = normalise(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), preprocessing.percentiles)
+    truth = torch.from_numpy(np.ascontiguousarray(labels)).long()
+    fine = tuple(mm / preprocessing.spacing_mm for mm in spacing)
+    coarse = tuple(mm / preprocessing.locate_spacing_mm for mm in spacing)
+    shares = torch.stack([resample_plane((truth == label).float(), fine) for label in range(4)])
+    return LabelledStack(
+        name=name,
+        image=resample_plane(pixels, fine).clamp(-0.5, 2.0),
+        labels=shares.argmax(dim=0).to(torch.uint8),
+        coarse_image=resample_plane(pixels, coarse).clamp(-0.5, 2.0),
+        coarse_heart=resample_plane((truth > 0).float(), coarse),
+    )
+
+
+def load_stacks(root: Path, patients: Iterable[str] | None, preprocessing: Preprocessing) -> list[LabelledStack]:
+    """Read and prepare every labelled frame of ``patients`` (all of them if None) in ACDC's layout under ``root``."""
+    import nibabel
+
+    stacks = []
+    for name, image_path, label_path in read_acdc(root, patients):
+        image, labels = nibabel.load(image_path), nibabel.load(label_path)
+        if image.shape != labels.shape or len(image.shape) != 3:
+            raise ValueError(f"{label_path}: wanted 3-D labels of the image's shape {image.shape}, got {labels.shape}")
+        columns_mm, rows_mm = (float(size) for size in image.header.get_zooms()[:2])
+        pixels, truth = np.asarray(image.dataobj).T, np.asarray(labels.dataobj).T
+        if truth.min() < 0 or truth.max() > 3:
+            raise ValueError(f"{label_path}: wanted labels 0 to 3, got {truth.min()} to {truth.max()}")
+        stacks.append(prepare_stack(name, pixels, truth.astype(np.uint8), (rows_mm, columns_mm), preprocessing))
+    return stacks

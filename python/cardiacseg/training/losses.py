@@ -1,0 +1,85 @@
+"""The losses of section 2.4, and the soft Dice term that the default preset adds to them.
+
+Shapes: logits ``[frames, slices, 4, H, W]``, labels ``[frames, slices, H, W]`` (0 background, 1 RV, 2 MYO, 3 LV),
+presence ``[frames, slices, 3]`` in the order RV, MYO, LV.
+"""
+
+import torch
+from torch.nn import functional
+
+from cardiacseg.models.seg_ref import SegRefOutput
+from cardiacseg.training.config import LossWeights
+
+
+def presence_of(labels: torch.Tensor) -> torch.Tensor:
+    """1.0 where a structure has at least one pixel in a slice."""
+    return torch.stack([(labels == label).flatten(2).any(dim=2) for label in (1, 2, 3)], dim=2).float()
+
+
+def presence_gate(presence_logits: torch.Tensor) -> torch.Tensor:
+    """``(sign(p - 1/2) + 1) / 2`` with p = 1/2 shut: 1.0 where the classifier says a structure is there. No gradient."""
+    return (presence_logits.detach() > 0).float()
+
+
+def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Loss_1: cross-entropy of the four classes, the mean over all pixels."""
+    return functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(0, 1))
+
+
+def gated_segmentation_loss(logits: torch.Tensor, labels: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+    """Loss_2,seg: the sum over structures of each one's own cross-entropy in the slices where its gate is open.
+
+    CE_i is the binary cross-entropy of the softmax probability of structure i against "is i", the mean over
+    pixels; the mean over slices counts shut slices as zero.
+    """
+    log_probability = functional.log_softmax(logits.float(), dim=2)
+    total = logits.new_zeros((), dtype=torch.float32)
+    for index, label in enumerate((1, 2, 3)):
+        log_yes = log_probability[:, :, label]
+        others = [other for other in range(4) if other != label]
+        log_no = torch.logsumexp(log_probability[:, :, others], dim=2)
+        term = -torch.where(labels == label, log_yes, log_no).mean(dim=(2, 3))
+        total = total + (gate[:, :, index] * term).mean()
+    return total
+
+
+def presence_loss(presence_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Loss_2,class: the sum over structures of the binary cross-entropy of presence, the mean over slices."""
+    losses = functional.binary_cross_entropy_with_logits(
+        presence_logits.float(), presence_of(labels), reduction="none"
+    )
+    return losses.mean(dim=(0, 1)).sum()
+
+
+def soft_dice_loss(logits: torch.Tensor, labels: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
+    """1 minus the mean over structures of ``2 |P.Y| / (|P| + |Y|)``, taken over all slices whose gate is open."""
+    probability = torch.softmax(logits.float(), dim=2)[:, :, 1:]
+    truth = functional.one_hot(labels, 4).movedim(-1, 2)[:, :, 1:].float()
+    if gate is not None:
+        probability, truth = (part * gate[..., None, None] for part in (probability, truth))
+    axes = (0, 1, 3, 4)
+    overlap = (probability * truth).sum(dim=axes)
+    size = probability.sum(dim=axes) + truth.sum(dim=axes)
+    return 1 - ((2 * overlap + 1) / (size + 1)).mean()
+
+
+def total_loss(output: SegRefOutput, labels: torch.Tensor, weights: LossWeights) -> dict[str, torch.Tensor]:
+    """All terms of both stages by name; their sum under ``"total"`` is what training minimises."""
+    gate = presence_gate(output.presence_logits)
+    terms = {
+        "seg": segmentation_loss(output.seg_logits, labels),
+        "ref": gated_segmentation_loss(output.ref_logits, labels, gate),
+        "presence": weights.presence * presence_loss(output.presence_logits, labels),
+    }
+    if weights.dice:
+        terms["seg_dice"] = weights.dice * soft_dice_loss(output.seg_logits, labels)
+        terms["ref_dice"] = weights.dice * soft_dice_loss(output.ref_logits, labels, gate)
+    return {**terms, "total": sum(terms.values())}
+
+
+def locate_loss(logits: torch.Tensor, heart: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy plus soft Dice of the heart map ``[frames, slices, 1, H, W]`` against shares 0 to 1."""
+    logits = logits[:, :, 0].float()
+    probability = torch.sigmoid(logits)
+    dice = (2 * (probability * heart).sum() + 1) / (probability.sum() + heart.sum() + 1)
+    return functional.binary_cross_entropy_with_logits(logits, heart) + 1 - dice

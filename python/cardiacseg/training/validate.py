@@ -1,0 +1,90 @@
+"""Scores of a model on prepared stacks, run as the runtime runs it: locate, crop, Seg, Ref, gate."""
+
+import numpy as np
+import torch
+
+from cardiacseg.models.seg_ref import SegRef
+from cardiacseg.training.config import Preprocessing
+from cardiacseg.training.data import LabelledStack
+from cardiacseg.training.losses import presence_gate, presence_of
+
+STRUCTURE_NAMES = ("rv", "myo", "lv")
+
+
+def pad_to_multiple(stack: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Zero-pad ``[S, H, W]`` below and to the right up to a multiple of ``multiple``."""
+    height, width = stack.shape[1:]
+    return torch.nn.functional.pad(stack, (0, -width % multiple, 0, -height % multiple))
+
+
+def heart_centre(heart: np.ndarray, window: int) -> tuple[float, float]:
+    """Centre (row, column) of the heart in a probability map ``[S, h, w]``, in pixels of that map.
+
+    The map is summed over slices where it is at least 0.5. Of all ``window`` x ``window`` boxes the first with
+    the largest sum is taken, and the centroid of what lies inside. With nothing at 0.5 the middle is returned.
+    """
+    mass = np.where(heart >= 0.5, heart, 0).sum(axis=0, dtype=np.float64)
+    height, width = mass.shape
+    if not mass.any():
+        return (height - 1) / 2, (width - 1) / 2
+    tall, wide = min(window, height), min(window, width)
+    table = np.pad(mass.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = table[tall:, wide:] - table[:-tall, wide:] - table[tall:, :-wide] + table[:-tall, :-wide]
+    top, left = np.unravel_index(np.argmax(sums), sums.shape)
+    box = mass[top : top + tall, left : left + wide]
+    rows, columns = np.arange(tall), np.arange(wide)
+    total = box.sum()
+    return top + float(box.sum(axis=1) @ rows) / total, left + float(box.sum(axis=0) @ columns) / total
+
+
+def crop_origin(centre: tuple[float, float], preprocessing: Preprocessing) -> tuple[int, int]:
+    """First row and column of Seg's crop at the model's spacing, from a centre in the locator's pixels."""
+    ratio = preprocessing.locate_spacing_mm / preprocessing.spacing_mm
+    row, column = (int(np.floor((at + 0.5) * ratio - preprocessing.crop_pixels / 2 + 0.5)) for at in centre)
+    return row, column
+
+
+def crop_pad(stack: torch.Tensor, origin: tuple[int, int], size: int) -> torch.Tensor:
+    """Cut ``size`` x ``size`` from ``[S, H, W]`` at ``origin``; what lies outside is 0."""
+    (top, left), (height, width) = origin, stack.shape[1:]
+    return torch.nn.functional.pad(stack, (-left, left + size - width, -top, top + size - height))
+
+
+@torch.no_grad()
+def segment_stack(
+    model: SegRef, stack: LabelledStack, preprocessing: Preprocessing, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels ``[S, H, W]`` at the model's spacing and presence probabilities ``[S, 3]``."""
+    coarse = pad_to_multiple(stack.coarse_image.clamp(0, 1), model.config.locate.stride)
+    heart = torch.sigmoid(model.locate(coarse[None, :, None].to(device)).float())[0, :, 0].cpu()
+    height, width = stack.coarse_image.shape[1:]
+    window = round(preprocessing.crop_pixels * preprocessing.spacing_mm / preprocessing.locate_spacing_mm)
+    origin = crop_origin(heart_centre(heart[:, :height, :width].numpy(), window), preprocessing)
+    crop = crop_pad(stack.image.clamp(0, 1), origin, preprocessing.crop_pixels)
+    output = model(crop[None, :, None].to(device))
+    probability = torch.softmax(output.ref_logits.float(), dim=2)[0]
+    probability[:, 1:] *= presence_gate(output.presence_logits)[0][..., None, None]
+    rows, columns = stack.labels.shape[1:]
+    labels = crop_pad(probability.argmax(dim=1), (-origin[0], -origin[1]), max(rows, columns))[:, :rows, :columns]
+    return labels.cpu().to(torch.uint8), torch.sigmoid(output.presence_logits.float())[0].cpu()
+
+
+def validate(
+    model: SegRef, stacks: list[LabelledStack], preprocessing: Preprocessing, device: torch.device
+) -> dict[str, float]:
+    """Mean volume Dice by structure and over all (1 where both are empty), and presence accuracy over slices."""
+    was_training = model.training
+    model.eval()
+    dice, correct = [], []
+    for stack in stacks:
+        labels, presence = segment_stack(model, stack, preprocessing, device)
+        pairs = [(labels == label, stack.labels == label) for label in (1, 2, 3)]
+        dice.append([
+            float(2 * (ours & truth).sum() / (ours.sum() + truth.sum())) if (ours | truth).any() else 1.0
+            for ours, truth in pairs
+        ])
+        correct.append(((presence > 0.5) == (presence_of(stack.labels[None])[0] > 0.5)).float().mean().item())
+    model.train(was_training)
+    by_structure = np.mean(dice, axis=0)
+    scores = {f"dice_{name}": float(score) for name, score in zip(STRUCTURE_NAMES, by_structure, strict=True)}
+    return {**scores, "dice_mean": float(by_structure.mean()), "presence_accuracy": float(np.mean(correct))}
