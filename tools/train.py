@@ -16,8 +16,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder in ACDC's layout (training/patientXXX/...)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints")
-    parser.add_argument("--splits", type=Path, help='JSON with patient names under "train" and "val" '
-                        "(default: DATA/splits.json)")
+    parser.add_argument(
+        "--splits", type=Path, help='JSON with patient names under "train" and "val" (default: DATA/splits.json)'
+    )
     parser.add_argument("--model", default="seg_ref_mt", help="name of the model (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="number of updates")
     parser.add_argument("--coarse-steps", type=int, help="of which at two thirds of the resolution, first")

@@ -1,0 +1,50 @@
+"""Segmentation of the right ventricle, the myocardium and the left ventricle in short-axis cardiac cine MRI.
+
+    import cardiacseg
+    segmenter = cardiacseg.CardiacSegmenter()
+    result = segmenter.run(image, spacing=(8.0, 1.4, 1.4))
+
+Research use only, not a medical device.
+"""
+
+from cardiacseg.errors import (
+    BackendError,
+    BundleError,
+    BundleNotFoundError,
+    CancelledError,
+    Error,
+    InvalidInputError,
+)
+
+__all__ = [
+    "BackendError",
+    "BundleError",
+    "BundleNotFoundError",
+    "CancelledError",
+    "CardiacSegmenter",
+    "Error",
+    "InvalidInputError",
+    "Measurements",
+    "Report",
+    "Result",
+    "__version__",
+    "list_backends",
+    "measure",
+]
+
+try:
+    from cardiacseg._core import __version__
+    from cardiacseg.measurements import Measurements, measure
+    from cardiacseg.segmenter import CardiacSegmenter, Report, Result, list_backends
+except ModuleNotFoundError as error:
+    # Models and training work in a checkout where nothing was built; all else says what is missing when it is used.
+    if error.name != "cardiacseg._core":
+        raise
+
+    def __getattr__(name: str):
+        if name in __all__:
+            raise ImportError(
+                f"cardiacseg.{name} needs the compiled core, which is not built here: run `pip install .` in the "
+                "folder of cardiacseg's sources", name="cardiacseg._core",
+            )
+        raise AttributeError(f"module 'cardiacseg' has no attribute {name!r}")

@@ -36,8 +36,10 @@ def seg_ref_mt() -> SegRef:
 def seg_ref_mt_tiny() -> SegRef:
     """The same system in a size for tests and quick trials; not for use on patients' images."""
     sizes = {"channels": (8, 8, 16, 16, 32), "attention_heads": 2}
-    return SegRef(SegRefConfig(
-        locate=SkUNetConfig(out_channels=1, channels=(4, 8, 8, 16), attention_heads=0),
-        seg=SkUNetConfig(**sizes),
-        ref=SkUNetConfig(in_channels=CLASSES, presence_classes=STRUCTURES, **sizes),
-    ))
+    return SegRef(
+        SegRefConfig(
+            locate=SkUNetConfig(out_channels=1, channels=(4, 8, 8, 16), attention_heads=0),
+            seg=SkUNetConfig(**sizes),
+            ref=SkUNetConfig(in_channels=CLASSES, presence_classes=STRUCTURES, **sizes),
+        )
+    )

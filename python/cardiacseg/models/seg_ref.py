@@ -33,10 +33,12 @@ class SegRefConfig:
     @classmethod
     def from_dict(cls, values: dict) -> "SegRefConfig":
         """Rebuild a configuration that :meth:`to_dict` wrote."""
-        return cls(**{
-            stage: SkUNetConfig(**{**sizes, "channels": tuple(sizes["channels"])})
-            for stage, sizes in values.items()
-        })
+        return cls(
+            **{
+                stage: SkUNetConfig(**{**sizes, "channels": tuple(sizes["channels"])})
+                for stage, sizes in values.items()
+            }
+        )
 
 
 class SegRefOutput(NamedTuple):

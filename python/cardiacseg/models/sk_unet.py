@@ -56,20 +56,15 @@ class SkUNet(nn.Module):
         self.config = config
         widths = config.channels
         self.encoder = nn.ModuleList(
-            SkBlock(before, after)
-            for before, after in zip((config.in_channels, *widths[:-1]), widths, strict=True)
+            SkBlock(before, after) for before, after in zip((config.in_channels, *widths[:-1]), widths, strict=True)
         )
         self.downsample = nn.MaxPool2d(2)
-        self.fusion = (
-            SliceFusionTransformer(widths[-1], config.attention_heads) if config.attention_heads else None
-        )
+        self.fusion = SliceFusionTransformer(widths[-1], config.attention_heads) if config.attention_heads else None
         self.decoder = nn.ModuleList(
             UpBlock(deep, skip) for deep, skip in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.head = nn.Conv2d(widths[0], config.out_channels, 1)
-        self.classifier = (
-            PresenceClassifier(widths[-1], config.presence_classes) if config.presence_classes else None
-        )
+        self.classifier = PresenceClassifier(widths[-1], config.presence_classes) if config.presence_classes else None
 
     def forward(self, stacks: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         frames, slices, _, height, width = stacks.shape

@@ -92,7 +92,10 @@ def random_sample(
     jitter = torch.randn(stack.slices, 2, generator=generator) * (settings.slice_shift_mm / preprocessing.spacing_mm)
     one_hot = functional.one_hot(stack.labels.long(), 4).permute(0, 3, 1, 2).float()
     planes = sample_plane(
-        torch.cat([stack.image[:, None], one_hot], dim=1), centre + jitter, matrix, crop,
+        torch.cat([stack.image[:, None], one_hot], dim=1),
+        centre + jitter,
+        matrix,
+        crop,
         preprocessing.crop_pixels / crop,
     )
     labels = planes[:, 2:].contiguous()

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from cardiacseg.models import SegRef, create_model
 from cardiacseg.training.config import TrainingConfig
 
 FORMAT_VERSION = 1
@@ -64,3 +65,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         int(metadata["step"]),
         json.loads(metadata["scores"]),
     )
+
+
+def load_model(checkpoint: Checkpoint) -> SegRef:
+    """The network of a checkpoint with its averaged weights, in evaluation mode."""
+    model = create_model(checkpoint.config.model)
+    model.load_state_dict(checkpoint.tensors["average"])
+    return model.eval()

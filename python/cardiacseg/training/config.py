@@ -76,9 +76,11 @@ class TrainingConfig:
         def tuples(part: dict) -> dict:
             return {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
 
-        return cls(**{
-            **values,
-            "preprocessing": Preprocessing(**tuples(values["preprocessing"])),
-            "augmentation": Augmentation(**tuples(values["augmentation"])),
-            "loss": LossWeights(**values["loss"]),
-        })
+        return cls(
+            **{
+                **values,
+                "preprocessing": Preprocessing(**tuples(values["preprocessing"])),
+                "augmentation": Augmentation(**tuples(values["augmentation"])),
+                "loss": LossWeights(**values["loss"]),
+            }
+        )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from cardiacseg.io.acdc import find_labelled_frames
 from cardiacseg.training.config import Preprocessing
 
 
@@ -36,28 +37,6 @@ class LabelledStack:
         if not len(rows):
             return (self.labels.shape[1] - 1) / 2, (self.labels.shape[2] - 1) / 2
         return float(rows[0] + rows[-1]) / 2, float(columns[0] + columns[-1]) / 2
-
-
-def read_acdc(root: Path, patients: Iterable[str] | None = None) -> list[tuple[str, Path, Path]]:
-    """(name, image, labels) of every labelled frame under ``root/training`` or ``root`` itself, in order of name.
-
-    Raises ``FileNotFoundError`` where a patient has no folder or no labelled frame, or where nothing is found.
-    """
-    base = root / "training" if (root / "training").is_dir() else root
-    names = sorted(patients) if patients is not None else sorted(p.name for p in base.glob("patient*") if p.is_dir())
-    frames = []
-    for name in names:
-        labelled = sorted((base / name).glob("*_gt.nii*"))
-        if not labelled:
-            raise FileNotFoundError(f"{base / name} has no *_gt.nii or *_gt.nii.gz file; wanted ACDC's folder layout")
-        for path in labelled:
-            image = path.with_name(path.name.replace("_gt", ""))
-            if not image.is_file():
-                raise FileNotFoundError(f"{path} has labels but its image {image.name} is missing")
-            frames.append((path.name.split("_gt")[0], image, path))
-    if not frames:
-        raise FileNotFoundError(f"no patient folders under {base}; wanted ACDC's folder layout")
-    return frames
 
 
 def resample_plane(stack: torch.Tensor, ratio: tuple[float, float]) -> torch.Tensor:
@@ -102,7 +81,7 @@ def load_stacks(root: Path, patients: Iterable[str] | None, preprocessing: Prepr
     import nibabel
 
     stacks = []
-    for name, image_path, label_path in read_acdc(root, patients):
+    for name, image_path, label_path in find_labelled_frames(root, patients):
         image, labels = nibabel.load(image_path), nibabel.load(label_path)
         if image.shape != labels.shape or len(image.shape) != 3:
             raise ValueError(f"{label_path}: wanted 3-D labels of the image's shape {image.shape}, got {labels.shape}")

@@ -23,7 +23,7 @@ class Batches(Dataset):
     """Batch number ``step`` as a pure function of the seed and ``step``, so that a resumed run sees the same data.
 
     The stacks of a batch have nearly the same number of slices and are cut to the smallest at a random place. The
-    locator, which sees slices one by one, gets four of each stack.
+    locator, which sees slices one by one, gets up to four of each stack.
     """
 
     def __init__(self, stacks: list[LabelledStack], config: TrainingConfig):
@@ -43,19 +43,26 @@ class Batches(Dataset):
         chosen = self._choose(generator)
         views = [
             random_sample(
-                stack, self.config.preprocessing, self.config.augmentation, self.crop(step),
-                max(map(coarse_canvas, chosen)), generator,
+                stack,
+                self.config.preprocessing,
+                self.config.augmentation,
+                self.crop(step),
+                max(map(coarse_canvas, chosen)),
+                generator,
             )
             for stack in chosen
         ]
         slices = min(stack.slices for stack in chosen)
         firsts = [int(torch.randint(stack.slices - slices + 1, (), generator=generator)) for stack in chosen]
         kept = [
-            (slice(first, first + slices),) * 2 + (torch.randperm(stack.slices, generator=generator)[:4],) * 2
+            (slice(first, first + slices),) * 2
+            + (torch.randperm(stack.slices, generator=generator)[: min(4, slices)],) * 2
             for stack, first in zip(chosen, firsts, strict=True)
         ]
-        cut = [[part[keep] for part, keep in zip(view, keeps, strict=True)]
-               for view, keeps in zip(views, kept, strict=True)]
+        cut = [
+            [part[keep] for part, keep in zip(view, keeps, strict=True)]
+            for view, keeps in zip(views, kept, strict=True)
+        ]
         return Sample(*(torch.stack(parts) for parts in zip(*cut, strict=True)))
 
     def _choose(self, generator: torch.Generator) -> list[LabelledStack]:
@@ -69,7 +76,7 @@ class Batches(Dataset):
 
 
 class WeightAverage:
-    """Exponential moving average of parameters and buffers; the decay grows from 0 so that early steps are forgotten."""
+    """Exponential moving average of parameters and buffers; the decay grows, so that early steps are forgotten."""
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
@@ -166,7 +173,10 @@ class Trainer:
 
 def _batches(dataset: Batches, first: int, workers: int) -> DataLoader:
     return DataLoader(
-        dataset, batch_size=None, sampler=range(first, len(dataset)), num_workers=workers,
+        dataset,
+        batch_size=None,
+        sampler=range(first, len(dataset)),
+        num_workers=workers,
         persistent_workers=False,
     )
 
@@ -183,9 +193,10 @@ def train(
 ) -> Trainer:
     """Train until ``config.steps`` (or ``stop_at``), resuming from ``output/last.safetensors`` if it is there.
 
-    ``output`` receives ``last.safetensors`` at every validation and at the end, and ``best.safetensors`` whenever
-    the averaged weights reach a new best mean Dice on ``validation``. Resuming gives the weights of an uninterrupted
-    run; a checkpoint of another configuration raises ``ValueError``.
+    ``output`` receives ``last.safetensors`` every ``validate_every`` steps and at the end, and ``best.safetensors``
+    whenever the averaged weights reach a new best mean Dice on ``validation``; that is asked once the crops have
+    their full size, as before it the network knows the heart at another scale. Resuming gives the weights of an
+    uninterrupted run; a checkpoint of another configuration raises ``ValueError``.
     """
     trainer = Trainer(config, device)
     last, best = output / "last.safetensors", output / "best.safetensors"
@@ -206,7 +217,7 @@ def train(
         progress.set_postfix({name: f"{term:.3f}" for name, term in terms.items()}, refresh=False)
         progress.update()
         if trainer.step % config.validate_every == 0 or trainer.step == end:
-            if validation:
+            if validation and trainer.step > config.coarse_steps:
                 _validate_and_keep_best(trainer, validation, best, report)
             save_checkpoint(last, trainer.checkpoint(trainer.best))
     progress.close()
@@ -220,6 +231,4 @@ def _validate_and_keep_best(
     report(f"step {trainer.step}: " + ", ".join(f"{name} {score:.4f}" for name, score in scores.items()))
     if scores["dice_mean"] > trainer.best.get("dice_mean", -1.0):
         trainer.best = scores
-        save_checkpoint(path, Checkpoint(
-            {"average": trainer.average.tensors}, trainer.config, trainer.step, scores
-        ))
+        save_checkpoint(path, Checkpoint({"average": trainer.average.tensors}, trainer.config, trainer.step, scores))

@@ -17,7 +17,7 @@ def presence_of(labels: torch.Tensor) -> torch.Tensor:
 
 
 def presence_gate(presence_logits: torch.Tensor) -> torch.Tensor:
-    """``(sign(p - 1/2) + 1) / 2`` with p = 1/2 shut: 1.0 where the classifier says a structure is there. No gradient."""
+    """``(sign(p - 1/2) + 1) / 2``, shut at p = 1/2: 1.0 where the classifier sees a structure. No gradient."""
     return (presence_logits.detach() > 0).float()
 
 
@@ -45,9 +45,7 @@ def gated_segmentation_loss(logits: torch.Tensor, labels: torch.Tensor, gate: to
 
 def presence_loss(presence_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Loss_2,class: the sum over structures of the binary cross-entropy of presence, the mean over slices."""
-    losses = functional.binary_cross_entropy_with_logits(
-        presence_logits.float(), presence_of(labels), reduction="none"
-    )
+    losses = functional.binary_cross_entropy_with_logits(presence_logits.float(), presence_of(labels), reduction="none")
     return losses.mean(dim=(0, 1)).sum()
 
 

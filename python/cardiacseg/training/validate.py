@@ -47,7 +47,14 @@ def crop_origin(centre: tuple[float, float], preprocessing: Preprocessing) -> tu
 def crop_pad(stack: torch.Tensor, origin: tuple[int, int], size: int) -> torch.Tensor:
     """Cut ``size`` x ``size`` from ``[S, H, W]`` at ``origin``; what lies outside is 0."""
     (top, left), (height, width) = origin, stack.shape[1:]
-    return torch.nn.functional.pad(stack, (-left, left + size - width, -top, top + size - height))
+    cut = stack.new_zeros(stack.shape[0], size, size)
+    first_row, last_row = max(top, 0), min(top + size, height)
+    first_column, last_column = max(left, 0), min(left + size, width)
+    if first_row < last_row and first_column < last_column:
+        cut[:, first_row - top : last_row - top, first_column - left : last_column - left] = stack[
+            :, first_row:last_row, first_column:last_column
+        ]
+    return cut
 
 
 @torch.no_grad()
@@ -79,10 +86,12 @@ def validate(
     for stack in stacks:
         labels, presence = segment_stack(model, stack, preprocessing, device)
         pairs = [(labels == label, stack.labels == label) for label in (1, 2, 3)]
-        dice.append([
-            float(2 * (ours & truth).sum() / (ours.sum() + truth.sum())) if (ours | truth).any() else 1.0
-            for ours, truth in pairs
-        ])
+        dice.append(
+            [
+                float(2 * (ours & truth).sum() / (ours.sum() + truth.sum())) if (ours | truth).any() else 1.0
+                for ours, truth in pairs
+            ]
+        )
         correct.append(((presence > 0.5) == (presence_of(stack.labels[None])[0] > 0.5)).float().mean().item())
     model.train(was_training)
     by_structure = np.mean(dice, axis=0)

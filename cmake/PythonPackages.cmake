@@ -1,0 +1,39 @@
+# Finds C++ dependencies that come as Python packages: a system package if there is one, else the package of the
+# Python interpreter that builds (Python_EXECUTABLE, or the first python3 on the path).
+
+# Sets `variable` to the folder of Python package `name`, or to nothing where it is not installed.
+function(python_package_dir name variable)
+  find_package(Python COMPONENTS Interpreter)
+  execute_process(
+    COMMAND "${Python_EXECUTABLE}" -c
+      "import importlib.util as u; s = u.find_spec('${name}'); print(s.submodule_search_locations[0] if s else '', end='')"
+    OUTPUT_VARIABLE folder
+    ERROR_QUIET
+  )
+  set(${variable} "${folder}" PARENT_SCOPE)
+endfunction()
+
+# OpenVINO's wheel carries headers, libraries and a CMake package. The interpreter's own comes first, so that the module
+# is built against the version that it will load.
+macro(find_openvino)
+  python_package_dir(openvino openvino_folder)
+  find_package(OpenVINO 2026.4 REQUIRED COMPONENTS Runtime HINTS "${openvino_folder}/cmake")
+endmacro()
+
+# Defines nlohmann_json::nlohmann_json.
+macro(find_nlohmann_json)
+  find_package(nlohmann_json 3.11 QUIET)
+  if(NOT nlohmann_json_FOUND)
+    python_package_dir(nlohmann_json nlohmann_json_folder)
+    find_path(NLOHMANN_JSON_INCLUDE_DIR nlohmann/json.hpp HINTS "${nlohmann_json_folder}/include" REQUIRED)
+    add_library(nlohmann_json::nlohmann_json INTERFACE IMPORTED)
+    target_include_directories(nlohmann_json::nlohmann_json INTERFACE "${NLOHMANN_JSON_INCLUDE_DIR}")
+  endif()
+endmacro()
+
+macro(find_pybind11)
+  set(PYBIND11_FINDPYTHON ON)
+  find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
+  python_package_dir(pybind11 pybind11_folder)
+  find_package(pybind11 3 CONFIG REQUIRED HINTS "${pybind11_folder}/share/cmake/pybind11")
+endmacro()

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace cardiacseg {
+
+/// Distance between neighbours along each array axis, centre to centre, in mm.
+struct Spacing {
+  double slice;
+  double row;
+  double column;
+};
+
+enum class PixelType { uint8, int8, uint16, int16, uint32, int32, float32, float64 };
+
+/// Bytes of one pixel.
+constexpr std::size_t size_of(PixelType type) {
+  constexpr std::array<std::size_t, 8> sizes{1, 1, 2, 2, 4, 4, 4, 8};
+  return sizes.at(static_cast<std::size_t>(type));
+}
+
+/// Extent of a cine: `[frames, slices, rows, columns]`.
+struct CineShape {
+  std::int64_t frames;
+  std::int64_t slices;
+  std::int64_t rows;
+  std::int64_t columns;
+
+  constexpr std::int64_t voxels_per_frame() const { return slices * rows * columns; }
+  constexpr std::int64_t voxels() const { return frames * voxels_per_frame(); }
+  friend constexpr bool operator==(const CineShape&, const CineShape&) = default;
+};
+
+/// A cine that somebody else owns: `[frames, slices, rows, columns]` of any pixel type, with strides in bytes, which
+/// may be negative. One stack is a cine of one frame. The memory must outlive every call that is given the view.
+struct CineView {
+  const void* data;
+  PixelType type;
+  CineShape shape;
+  std::array<std::ptrdiff_t, 4> strides;
+  Spacing spacing;
+
+  /// A view of contiguous memory in C order.
+  static constexpr CineView contiguous(const void* data, PixelType type, const CineShape& shape,
+                                       const Spacing& spacing) {
+    const auto pixel = static_cast<std::ptrdiff_t>(size_of(type));
+    return {data,
+            type,
+            shape,
+            {shape.slices * shape.rows * shape.columns * pixel, shape.rows * shape.columns * pixel,
+             shape.columns * pixel, pixel},
+            spacing};
+  }
+};
+
+/// Label maps that somebody else owns: `[frames, slices, rows, columns]`, contiguous, in C order.
+struct LabelView {
+  const std::uint8_t* data;
+  CineShape shape;
+  Spacing spacing;
+};
+
+}  // namespace cardiacseg

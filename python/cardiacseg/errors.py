@@ -1,0 +1,25 @@
+"""Everything that the library raises on purpose. Each message is one sentence: what was wanted, what came, where."""
+
+
+class Error(Exception):
+    """Base of the library's errors."""
+
+
+class InvalidInputError(Error, ValueError):
+    """An image, a spacing, labels or an option that cannot be used."""
+
+
+class BundleNotFoundError(Error, FileNotFoundError):
+    """A bundle, or a file of it, that is not there."""
+
+
+class BundleError(Error, ValueError):
+    """A bundle that is truncated, altered, of a newer format, or leaves its folder."""
+
+
+class BackendError(Error, RuntimeError):
+    """An unavailable device, or a failure inside the inference library."""
+
+
+class CancelledError(Error):
+    """The caller's progress function asked to stop."""

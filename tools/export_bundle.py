@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Export a checkpoint as a bundle: export_bundle.py CHECKPOINT -o DIR [--evaluate DATA]
+
+Writes locate.onnx, seg.onnx, ref.onnx, manifest.json and MODEL_CARD.md, or nothing: where an ONNX graph differs from
+its PyTorch network by more than 1e-3 in probability the bundle is refused. With --evaluate the finished bundle is
+run through the C++ runtime on the validation patients, and its figures go into the manifest and the model card.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training run")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--name", help="name of the bundle (default: the output folder's)")
+    parser.add_argument("--bundle-version", default="1", help="version of the bundle (default: %(default)s)")
+    parser.add_argument("--training-data", default="", help="one sentence for the model card")
+    parser.add_argument("--evaluate", type=Path, metavar="DATA", help="folder in ACDC's layout")
+    parser.add_argument(
+        "--splits", type=Path, help='JSON with the patients to evaluate under "val" (default: DATA/splits.json)'
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    from cardiacseg.export.bundle import BundleInfo, export_bundle
+    from cardiacseg.export.parity import ParityError
+    from cardiacseg.training.checkpoint import load_checkpoint, load_model
+
+    try:
+        checkpoint = load_checkpoint(arguments.checkpoint)
+        info = BundleInfo(
+            name=arguments.name or arguments.output.resolve().name,
+            version=arguments.bundle_version,
+            model=checkpoint.config.model,
+            training={
+                "data": arguments.training_data or "not stated",
+                "steps": f"{checkpoint.step} of {checkpoint.config.stacks_per_step} stacks",
+                "selection": f"best validation Dice in training, {checkpoint.scores.get('dice_mean', 0):.3f}",
+            },
+        )
+        manifest = export_bundle(
+            load_model(checkpoint),
+            checkpoint.config.preprocessing,
+            info,
+            arguments.output,
+            evaluate=_evaluation(arguments),
+            overwrite=arguments.overwrite,
+        )
+    except (OSError, ValueError, KeyError, ParityError) as error:
+        print(f"export_bundle.py: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps({key: manifest[key] for key in ("name", "version", "parameters", "parity", "accuracy")}, indent=2))
+    return 0
+
+
+def _evaluation(arguments: argparse.Namespace):
+    if arguments.evaluate is None:
+        return None
+    from cardiacseg.evaluation import evaluate
+
+    splits = arguments.splits or arguments.evaluate / "splits.json"
+    patients = json.loads(splits.read_text())["val"]
+    data = f"the {len(patients)} validation patients, which also chose the checkpoint"
+    return lambda folder: {"data": data, **evaluate(folder, arguments.evaluate, patients).summary()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
