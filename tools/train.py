@@ -25,6 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--stacks-per-step", type=int, help="stacks in one update")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--validate-every", type=int, help="steps between validations and checkpoints")
+    parser.add_argument("--phantoms", type=int, help="synthetic hearts mixed into the training stacks")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
@@ -37,7 +38,7 @@ def main() -> int:
     import torch
 
     from cardiacseg.training.config import TrainingConfig
-    from cardiacseg.training.data import load_stacks
+    from cardiacseg.training.data import load_stacks, phantom_stacks
     from cardiacseg.training.loop import train
 
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
@@ -49,6 +50,7 @@ def main() -> int:
         training, validation = (
             load_stacks(arguments.data, splits[part], config.preprocessing) for part in ("train", "val")
         )
+        training += phantom_stacks(config.phantoms, config.preprocessing)
         trainer = train(config, training, validation, arguments.output, device, arguments.workers)
     except (OSError, ValueError, KeyError) as error:
         print(f"train.py: {error}", file=sys.stderr)

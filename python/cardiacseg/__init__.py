@@ -45,6 +45,7 @@ except ModuleNotFoundError as error:
         if name in __all__:
             raise ImportError(
                 f"cardiacseg.{name} needs the compiled core, which is not built here: run `pip install .` in the "
-                "folder of cardiacseg's sources", name="cardiacseg._core",
+                "folder of cardiacseg's sources",
+                name="cardiacseg._core",
             )
         raise AttributeError(f"module 'cardiacseg' has no attribute {name!r}")

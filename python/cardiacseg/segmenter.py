@@ -55,8 +55,7 @@ class CardiacSegmenter:
     """
 
     def __init__(self, model: str | os.PathLike[str] = "default", device: str = "auto", threads: int = 0):
-        folder = Path(__file__).with_name("bundles") / "default" if model == "default" else Path(model)
-        self._core = _core.CardiacSegmenter(folder, device, threads)
+        self._core = _core.CardiacSegmenter(bundle_folder(model), device, threads)
 
     def run(
         self,
@@ -75,6 +74,11 @@ class CardiacSegmenter:
         pixels = _pixels(image)
         labels, presence, report = self._core.run(_as_cine(pixels), _spacing(spacing), progress)
         return Result(labels.reshape(pixels.shape), presence, Report(**report))
+
+
+def bundle_folder(model: str | os.PathLike[str]) -> Path:
+    """Folder of the bundle that :class:`CardiacSegmenter` loads for ``model``, whether it is there or not."""
+    return Path(__file__).with_name("bundles") / "default" if model == "default" else Path(model)
 
 
 def list_backends() -> list[dict]:
@@ -102,8 +106,10 @@ def _pixels(image: npt.ArrayLike) -> np.ndarray:
 
 def _as_cine(pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim not in (3, 4):
-        raise InvalidInputError(f"image must be [slices, rows, columns] or [frames, slices, rows, columns], "
-                                f"got {pixels.ndim} axes of lengths {list(pixels.shape)}")
+        raise InvalidInputError(
+            f"image must be [slices, rows, columns] or [frames, slices, rows, columns], "
+            f"got {pixels.ndim} axes of lengths {list(pixels.shape)}"
+        )
     return pixels if pixels.ndim == 4 else pixels[np.newaxis]
 
 
@@ -113,7 +119,5 @@ def _spacing(spacing: tuple[float, float, float] | None) -> tuple[float, float, 
     try:
         slice_mm, row_mm, column_mm = (float(length) for length in spacing)
     except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            f"spacing must be three numbers (slice, row, column) in mm, got {spacing!r}"
-        ) from error
+        raise InvalidInputError(f"spacing must be three numbers (slice, row, column) in mm, got {spacing!r}") from error
     return slice_mm, row_mm, column_mm

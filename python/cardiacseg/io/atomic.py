@@ -1,25 +1,16 @@
 """Files that are either whole or not there."""
 
 import os
-import tempfile
 from pathlib import Path
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write beside ``path``, then rename over it. Raises ``OSError`` and then leaves what was there."""
     path = Path(path)
-    handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(beside, 0o666 & ~_umask())
+        beside.write_bytes(content)
         os.replace(beside, path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 _MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 _MS_PER_UNIT = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
-_VECTOR_INTENTS = {"vector", "displacement vector", "symmetric matrix", "matrix", "rgb vector", "rgba vector", "quaternion"}
+# Matrix, symmetric matrix, displacement vector, vector, quaternion; RGB and RGBA vectors.
+_VECTOR_INTENTS = {1004, 1005, 1006, 1007, 1010, 2003, 2004}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ def read_nifti(path: str | Path) -> NiftiCine:
     spacing = _spacing(path, source)
     try:
         pixels = np.asanyarray(source.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
+    except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
         raise InvalidInputError(f"{path}: the image data are damaged or cut short ({error})") from error
     scaled = pixels.dtype.kind == "f" and source.get_data_dtype().kind != "f"
     pixels = pixels.astype(np.float32 if scaled else pixels.dtype.newbyteorder("="), copy=False)
@@ -71,7 +72,7 @@ def _open(path: Path) -> "nibabel.Nifti1Image":
         raise InvalidInputError(f"{path} does not exist; wanted a NIfTI file (.nii or .nii.gz)")
     try:
         source = nibabel.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (ImageFileError, HeaderDataError, OSError, EOFError, KeyError, ValueError, zlib.error) as error:
         raise InvalidInputError(f"{path} is not a readable NIfTI file ({error})") from error
     if not isinstance(source, nibabel.Nifti1Image):
         raise InvalidInputError(f"{path} is {type(source).__name__}; wanted a NIfTI file (.nii or .nii.gz)")
@@ -79,13 +80,18 @@ def _open(path: Path) -> "nibabel.Nifti1Image":
 
 
 def _check_kind(path: Path, source: "nibabel.Nifti1Image") -> None:
-    shape, dtype, intent = source.shape, source.get_data_dtype(), source.header.get_intent()[0]
+    shape, dtype = source.shape, source.get_data_dtype()
+    intent = int(source.header["intent_code"])
+    try:
+        source.header.get_xyzt_units()
+    except KeyError as error:
+        raise InvalidInputError(f"{path} has a damaged header: unit code {error} has no meaning") from error
     if len(shape) not in (3, 4):
         raise InvalidInputError(f"{path} has {len(shape)} axes of lengths {shape}; wanted (x, y, z) or (x, y, z, t)")
     if 0 in shape:
         raise InvalidInputError(f"{path} is empty: its axes have lengths {shape}")
     if intent in _VECTOR_INTENTS:
-        raise InvalidInputError(f"{path} holds vectors (intent {intent!r}); wanted one number for each pixel")
+        raise InvalidInputError(f"{path} holds vectors (intent code {intent}); wanted one number for each pixel")
     if dtype.kind not in "uif":
         kind = "colours" if dtype.fields else f"numbers of type {dtype}"
         raise InvalidInputError(f"{path} holds {kind}; wanted real grey values")

@@ -46,7 +46,10 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run. The first ``coarse_steps`` steps train on the same field of view at ``coarse_factor`` of its size."""
+    """One run. The first ``coarse_steps`` steps train on the same field of view at ``coarse_factor`` of its size.
+
+    ``phantoms`` synthetic hearts, three frames of each, are mixed into the training stacks.
+    """
 
     model: str = "seg_ref_mt"
     steps: int = 3600
@@ -59,6 +62,7 @@ class TrainingConfig:
     average_decay: float = 0.998
     gradient_norm: float = 1.0
     validate_every: int = 200
+    phantoms: int = 0
     seed: int = 0
     precision: str = "auto"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)

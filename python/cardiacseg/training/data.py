@@ -91,3 +91,29 @@ def load_stacks(root: Path, patients: Iterable[str] | None, preprocessing: Prepr
             raise ValueError(f"{label_path}: wanted labels 0 to 3, got {truth.min()} to {truth.max()}")
         stacks.append(prepare_stack(name, pixels, truth.astype(np.uint8), (rows_mm, columns_mm), preprocessing))
     return stacks
+
+
+def phantom_stacks(count: int, preprocessing: Preprocessing) -> list[LabelledStack]:
+    """Three frames of each of ``count`` synthetic hearts that differ in anatomy, number of slices and pixel size."""
+    from cardiacseg.phantom import beating_heart
+
+    stacks = []
+    for number in range(count):
+        random = np.random.default_rng(number)
+        pixel = float(random.uniform(1.2, 1.7))
+        slices = int(random.integers(8, 13))
+        # seeds from 1000 on: none of them is a demonstration's
+        phantom = beating_heart(
+            frames=3, slices=slices, size=(208, 232), spacing=(8.0, pixel, pixel), seed=1000 + number
+        )
+        for frame in range(3):
+            stacks.append(
+                prepare_stack(
+                    f"phantom{number:03d}_frame{frame:02d}",
+                    phantom.image[frame],
+                    phantom.labels[frame],
+                    (pixel, pixel),
+                    preprocessing,
+                )
+            )
+    return stacks

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backends/backend.h"
+
+namespace cardiacseg {
+
+/// Networks on the CPU with OpenVINO. `threads` is the most that one call uses; 0: all cores. Throws Error(backend)
+/// where OpenVINO's CPU plugin cannot be loaded.
+std::unique_ptr<Backend> make_openvino_backend(int threads);
+
+/// OpenVINO's version and the CPU that it found, in one phrase. Throws Error(backend) as above.
+std::string describe_openvino();
+
+}  // namespace cardiacseg

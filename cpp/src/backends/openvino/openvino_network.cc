@@ -1,0 +1,83 @@
+#include "backends/openvino/openvino_network.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "backends/openvino/openvino_error.h"
+
+namespace cardiacseg {
+namespace {
+
+/// Shapes that stay compiled. A scanner's protocol has a few numbers of slices and one field of view.
+constexpr std::size_t kCompiledShapes = 8;
+
+ov::Shape to_shape(const std::vector<std::int64_t>& shape) { return {shape.begin(), shape.end()}; }
+
+std::string to_string(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (const std::int64_t extent : shape) text += (text.empty() ? "" : " x ") + std::to_string(extent);
+  return text;
+}
+
+}  // namespace
+
+OpenVinoNetwork::OpenVinoNetwork(const ov::Core& core, std::string name, std::span<const std::byte> onnx,
+                                 ov::AnyMap options)
+    : core_(core), name_(std::move(name)), options_(std::move(options)) {
+  const std::string bytes(reinterpret_cast<const char*>(onnx.data()), onnx.size());
+  model_ = translate_errors("OpenVINO could not read network " + name_,
+                            [&] { return core_.read_model(bytes, ov::Tensor()); });
+}
+
+ov::InferRequest OpenVinoNetwork::Compiled::take_request() {
+  const std::lock_guard lock(mutex);
+  if (idle.empty()) return model.create_infer_request();
+  ov::InferRequest request = std::move(idle.back());
+  idle.pop_back();
+  return request;
+}
+
+void OpenVinoNetwork::Compiled::give_back(ov::InferRequest request) {
+  const std::lock_guard lock(mutex);
+  idle.push_back(std::move(request));
+}
+
+void OpenVinoNetwork::run(const TensorView& input, std::span<const MutableTensorView> outputs) const {
+  const std::shared_ptr<Compiled> compiled = recall(input.shape);
+  std::call_once(compiled->once, [&] { compile(*compiled); });
+  translate_errors("OpenVINO could not run network " + name_ + " on " + to_string(input.shape), [&] {
+    ov::InferRequest request = compiled->take_request();
+    request.set_input_tensor(ov::Tensor(ov::element::f32, to_shape(input.shape), input.values.data()));
+    for (std::size_t index = 0; index < outputs.size(); ++index) {
+      const MutableTensorView& output = outputs[index];
+      request.set_output_tensor(index, ov::Tensor(ov::element::f32, to_shape(output.shape), output.values.data()));
+    }
+    request.infer();
+    compiled->give_back(std::move(request));
+  });
+}
+
+/// The entry for `shape`, made if there is none, and now the latest used. It may still have to be compiled.
+std::shared_ptr<OpenVinoNetwork::Compiled> OpenVinoNetwork::recall(const std::vector<std::int64_t>& shape) const {
+  const std::lock_guard lock(mutex_);
+  const auto known =
+      std::find_if(recent_.begin(), recent_.end(), [&](const auto& entry) { return entry->shape == shape; });
+  if (known != recent_.end()) {
+    recent_.splice(recent_.begin(), recent_, known);
+  } else {
+    recent_.push_front(std::make_shared<Compiled>());
+    recent_.front()->shape = shape;
+    if (recent_.size() > kCompiledShapes) recent_.pop_back();
+  }
+  return recent_.front();
+}
+
+void OpenVinoNetwork::compile(Compiled& compiled) const {
+  translate_errors("OpenVINO could not compile network " + name_ + " for " + to_string(compiled.shape), [&] {
+    const std::shared_ptr<ov::Model> model = model_->clone();
+    model->reshape(ov::PartialShape(to_shape(compiled.shape)));
+    compiled.model = core_.compile_model(model, "CPU", options_);
+  });
+}
+
+}  // namespace cardiacseg

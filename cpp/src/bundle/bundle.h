@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cardiacseg {
+
+/// Newest manifest format that this library reads.
+inline constexpr int kBundleFormatVersion = 1;
+
+/// The heart locator's numbers.
+struct LocateRules {
+  double spacing_mm;           ///< in-plane pixel size of its input
+  std::int64_t size_multiple;  ///< its input is zero-padded below and right to a multiple of this
+  float threshold;             ///< heart probability from which a pixel counts
+};
+
+/// What a manifest says about a model, as far as the runtime needs it.
+struct Manifest {
+  std::string name;
+  std::string version;
+  double spacing_mm;                  ///< in-plane pixel size of Seg and Ref
+  std::int64_t crop_pixels;           ///< side of the square crop round the heart
+  std::array<double, 2> percentiles;  ///< of a stack's intensities; they become 0 and 1
+  float presence_threshold;           ///< a structure is shown where its probability is above this
+  std::optional<LocateRules> locate;  ///< absent: the crop is the middle of the image
+};
+
+/// A model as read from disk, every digest checked. The networks are the bytes of ONNX files.
+struct Bundle {
+  Manifest manifest;
+  std::string digest;  ///< SHA-256 of manifest.json, lower-case hexadecimal
+  std::optional<std::vector<std::byte>> locate;
+  std::vector<std::byte> seg;
+  std::optional<std::vector<std::byte>> ref;  ///< absent: a single-stage model
+};
+
+/// Reads `folder`/manifest.json and every file it lists. Throws Error: not_found where the folder, the manifest or a
+/// listed file is missing; bad_bundle where the manifest cannot be read or lacks a key, its format is newer, a path
+/// leaves the folder, or a file's size or digest is not the listed one.
+Bundle read_bundle(const std::filesystem::path& folder);
+
+}  // namespace cardiacseg

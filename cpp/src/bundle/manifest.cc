@@ -1,0 +1,237 @@
+#include "bundle/manifest.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cardiacseg/error.h"
+
+namespace cardiacseg {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kDepthLimit = 32;
+
+/// What a number must be, in words and as a test.
+struct NumberRule {
+  const char* wanted;
+  bool (*fits)(double);
+};
+
+constexpr NumberRule kSpacing{"a number of mm above 0 and at most 20", [](double mm) { return mm > 0 && mm <= 20; }};
+constexpr NumberRule kThreshold{"a number above 0 and below 1", [](double value) {
+                                  const auto rounded = static_cast<float>(std::clamp(value, 0.0, 1.0));
+                                  return rounded > 0 && rounded < 1;
+                                }};
+constexpr NumberRule kCropPixels{"a multiple of 16 from 16 to 1024", [](double pixels) {
+                                   return pixels >= 16 && pixels <= 1024 && std::fmod(pixels, 16) == 0;
+                                 }};
+constexpr NumberRule kSizeMultiple{"an integer from 1 to 1024",
+                                   [](double pixels) { return pixels >= 1 && pixels <= 1024; }};
+constexpr NumberRule kBytes{"a number of bytes below 2^31", [](double bytes) { return bytes >= 0 && bytes < 0x1p31; }};
+
+/// A value as JSON in ASCII, cut short where it is long.
+std::string shown(const json& value) {
+  constexpr std::size_t limit = 60;
+  const std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  return text.size() <= limit ? text : text.substr(0, limit) + "...";
+}
+
+/// One object of the manifest and its place, from which values are taken with a check.
+class Section {
+ public:
+  Section(const json& object, std::string place) : object_(object), place_(std::move(place)) {
+    if (!object_.is_object()) refuse("wanted an object", shown(object_));
+  }
+
+  const json& object() const { return object_; }
+  bool has(const char* key) const { return object_.contains(key); }
+  Section section(const std::string& key) const { return {at(key, "an object"), inside(key)}; }
+
+  std::string text(const std::string& key) const {
+    const json& value = at(key, "a text");
+    if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
+      refuse_value(key, "a text that is not empty", value);
+    }
+    return value.get<std::string>();
+  }
+
+  double number(const std::string& key, const NumberRule& rule) const {
+    const json& value = at(key, rule.wanted);
+    if (!value.is_number() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, value);
+    return value.get<double>();
+  }
+
+  std::int64_t integer(const std::string& key, const NumberRule& rule) const {
+    const json& value = at(key, rule.wanted);
+    if (!value.is_number_integer() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, value);
+    return value.get<std::int64_t>();
+  }
+
+  const json& at(const std::string& key, const std::string& wanted) const {
+    const auto found = object_.find(key);
+    if (found == object_.end()) refuse(shown(key) + ": wanted " + wanted, "nothing");
+    return *found;
+  }
+
+  [[noreturn]] void refuse_value(const std::string& key, const std::string& wanted, const json& value) const {
+    refuse(shown(key) + ": wanted " + wanted, shown(value));
+  }
+
+ private:
+  std::string inside(const std::string& key) const { return place_ + ": " + shown(key); }
+
+  [[noreturn]] void refuse(const std::string& wanted, const std::string& found) const {
+    throw Error(ErrorCode::bad_bundle, place_ + ": " + wanted + ", found " + found);
+  }
+
+  const json& object_;
+  std::string place_;
+};
+
+json parse_json(std::string_view text, const std::string& where) {
+  const auto refuse = [&where](const std::string& message) -> void {
+    throw Error(ErrorCode::bad_bundle, where + ": wanted " + message);
+  };
+  if (text.size() > kManifestLimit) {
+    refuse("at most " + std::to_string(kManifestLimit) + " bytes, found " + std::to_string(text.size()));
+  }
+  const auto limit_depth = [&refuse](int depth, json::parse_event_t, json&) {
+    if (depth > kDepthLimit) refuse("at most " + std::to_string(kDepthLimit) + " levels, found more");
+    return true;
+  };
+  try {
+    return json::parse(text, limit_depth);
+  } catch (const json::parse_error& error) {
+    refuse("JSON in UTF-8, found something else at byte " + std::to_string(error.byte));
+  } catch (const json::exception&) {
+    refuse("JSON with numbers that fit a double, found a larger one");
+  }
+  return {};
+}
+
+void require_format(const Section& root) {
+  const std::string wanted = std::to_string(kBundleFormatVersion) + ", the format that this library reads";
+  const json& version = root.at("format_version", wanted);
+  if (!version.is_number_integer() || version != kBundleFormatVersion) {
+    root.refuse_value("format_version", wanted, version);
+  }
+}
+
+void require_labels(const Section& root) {
+  const json wanted = {{"background", 0}, {"rv", 1}, {"myo", 2}, {"lv", 3}};
+  const json& labels = root.at("labels", wanted.dump());
+  const bool integers = std::all_of(labels.begin(), labels.end(), [](const json& v) { return v.is_number_integer(); });
+  if (labels != wanted || !integers) root.refuse_value("labels", wanted.dump(), labels);
+}
+
+/// Keys that the runtime does not use, but a bundle of this format has.
+void require_description(const Section& root) {
+  for (const char* key : {"model", "licence", "intended_use"}) root.text(key);
+  for (const char* key : {"training", "accuracy"}) {
+    if (root.has(key)) root.section(key);
+  }
+}
+
+std::array<double, 2> read_percentiles(const Section& preprocessing) {
+  const std::string wanted = "two numbers, 0 <= lower < upper <= 100";
+  const json& pair = preprocessing.at("percentiles", wanted);
+  const bool numbers = pair.is_array() && pair.size() == 2 && pair[0].is_number() && pair[1].is_number();
+  if (!numbers) preprocessing.refuse_value("percentiles", wanted, pair);
+  const std::array<double, 2> values{pair[0].get<double>(), pair[1].get<double>()};
+  if (!(0 <= values[0] && values[0] < values[1] && values[1] <= 100)) {
+    preprocessing.refuse_value("percentiles", wanted, pair);
+  }
+  return values;
+}
+
+Manifest read_rules(const Section& root) {
+  const Section preprocessing = root.section("preprocessing");
+  Manifest manifest{};
+  manifest.name = root.text("name");
+  manifest.version = root.text("version");
+  manifest.spacing_mm = preprocessing.number("spacing_mm", kSpacing);
+  manifest.crop_pixels = preprocessing.integer("crop_pixels", kCropPixels);
+  manifest.percentiles = read_percentiles(preprocessing);
+  manifest.presence_threshold = static_cast<float>(root.number("presence_threshold", kThreshold));
+  if (preprocessing.has("locate")) {
+    const Section locate = preprocessing.section("locate");
+    manifest.locate = LocateRules{locate.number("spacing_mm", kSpacing), locate.integer("size_multiple", kSizeMultiple),
+                                  static_cast<float>(locate.number("threshold", kThreshold))};
+  }
+  return manifest;
+}
+
+/// Whether `name` is a relative path with `/` between its parts that cannot leave its folder by itself.
+bool is_plain_path(std::string_view name) {
+  const auto forbidden = [](char c) { return c == '\\' || c == ':' || (c >= 0 && c < ' ') || c == 0x7f; };
+  if (std::any_of(name.begin(), name.end(), forbidden)) return false;
+  while (true) {
+    const std::size_t slash = name.find('/');
+    const std::string_view part = name.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    name.remove_prefix(slash + 1);
+  }
+}
+
+std::vector<ListedFile> read_files(const Section& root) {
+  const Section files = root.section("files");
+  std::vector<ListedFile> listed;
+  for (const auto& [name, entry] : files.object().items()) {
+    if (!is_plain_path(name)) root.refuse_value("files", "names of files inside the bundle's folder", name);
+    const Section file = files.section(name);
+    const std::string digest = file.text("sha256");
+    const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+    if (digest.size() != 64 || !std::all_of(digest.begin(), digest.end(), is_digit)) {
+      file.refuse_value("sha256", "64 lower-case hexadecimal digits", digest);
+    }
+    listed.push_back({name, digest, static_cast<std::uint64_t>(file.integer("bytes", kBytes))});
+  }
+  return listed;
+}
+
+std::string read_network(const Section& networks, const char* key, const std::vector<ListedFile>& files) {
+  std::string name = networks.text(key);
+  const bool listed =
+      std::any_of(files.begin(), files.end(), [&](const ListedFile& file) { return file.name == name; });
+  if (!listed) networks.refuse_value(key, "a name that is listed under \"files\"", name);
+  return name;
+}
+
+NetworkFiles read_networks(const Section& root, const std::vector<ListedFile>& files) {
+  const Section networks = root.section("networks");
+  for (const auto& [key, value] : networks.object().items()) {
+    if (key != "locate" && key != "seg" && key != "ref") {
+      root.refuse_value("networks", "\"locate\", \"seg\" and \"ref\" alone", key);
+    }
+  }
+  NetworkFiles read;
+  read.seg = read_network(networks, "seg", files);
+  if (networks.has("locate")) read.locate = read_network(networks, "locate", files);
+  if (networks.has("ref")) read.ref = read_network(networks, "ref", files);
+  return read;
+}
+
+}  // namespace
+
+ManifestDocument parse_manifest(std::string_view text, const std::string& where) {
+  const json document = parse_json(text, where);
+  const Section root(document, where);
+  require_format(root);
+  require_labels(root);
+  require_description(root);
+  ManifestDocument read;
+  read.manifest = read_rules(root);
+  read.files = read_files(root);
+  read.networks = read_networks(root, read.files);
+  if (read.manifest.locate.has_value() != read.networks.locate.has_value()) {
+    throw Error(ErrorCode::bad_bundle, where + ": wanted \"locate\" under both \"preprocessing\" and \"networks\" or " +
+                                           "under neither, found it under one");
+  }
+  return read;
+}
+
+}  // namespace cardiacseg

@@ -1,0 +1,89 @@
+#include "bundle/sha256.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace cardiacseg {
+namespace {
+
+constexpr std::size_t kBlock = 64;
+using Block = std::span<const std::byte, kBlock>;
+using State = std::array<std::uint32_t, 8>;
+
+/// FIPS 180-4, section 4.2.2: fractional parts of the cube roots of the first 64 primes.
+constexpr std::array<std::uint32_t, 64> kRoundConstants{
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+/// Section 5.3.3.
+constexpr State kInitialState{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                              0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+/// Section 6.2.2, step 1.
+std::array<std::uint32_t, 64> message_schedule(Block block) {
+  std::array<std::uint32_t, 64> words{};
+  for (std::size_t i = 0; i < kBlock; ++i) {
+    words[i / 4] = words[i / 4] << 8U | std::to_integer<std::uint32_t>(block[i]);
+  }
+  for (std::size_t i = 16; i < words.size(); ++i) {
+    const std::uint32_t near = words[i - 2];
+    const std::uint32_t far = words[i - 15];
+    words[i] = words[i - 16] + (std::rotr(far, 7) ^ std::rotr(far, 18) ^ far >> 3U) + words[i - 7] +
+               (std::rotr(near, 17) ^ std::rotr(near, 19) ^ near >> 10U);
+  }
+  return words;
+}
+
+/// Section 6.2.2, steps 2 to 4.
+void compress(State& state, Block block) {
+  const std::array<std::uint32_t, 64> words = message_schedule(block);
+  auto [a, b, c, d, e, f, g, h] = state;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::uint32_t choice = (e & f) ^ (~e & g);
+    const std::uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
+    const std::uint32_t first =
+        h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + choice + kRoundConstants[i] + words[i];
+    const std::uint32_t second = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + majority;
+    h = g, g = f, f = e, e = d + first;
+    d = c, c = b, b = a, a = first + second;
+  }
+  const State worked{a, b, c, d, e, f, g, h};
+  for (std::size_t i = 0; i < state.size(); ++i) state[i] += worked[i];
+}
+
+/// Section 5.1.1: a one bit, zeros, and the message's length in bits, up to whole blocks.
+void compress_tail(State& state, std::span<const std::byte> tail, std::size_t message_bytes) {
+  std::array<std::byte, 2 * kBlock> padded{};
+  std::copy(tail.begin(), tail.end(), padded.begin());
+  padded[tail.size()] = std::byte{0x80};
+  const std::size_t size = tail.size() + 9 <= kBlock ? kBlock : 2 * kBlock;
+  const std::uint64_t bits = static_cast<std::uint64_t>(message_bytes) * 8;
+  for (std::size_t i = 0; i < 8; ++i) padded[size - 1 - i] = static_cast<std::byte>(bits >> 8 * i & 0xffU);
+  for (std::size_t at = 0; at < size; at += kBlock) compress(state, Block(padded.data() + at, kBlock));
+}
+
+}  // namespace
+
+std::string sha256(std::span<const std::byte> bytes) {
+  State state = kInitialState;
+  const std::size_t whole = bytes.size() / kBlock * kBlock;
+  for (std::size_t at = 0; at < whole; at += kBlock) compress(state, bytes.subspan(at).first<kBlock>());
+  compress_tail(state, bytes.subspan(whole), bytes.size());
+
+  constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::uint32_t word : state) {
+    for (unsigned shift = 32; shift > 0; shift -= 4) text += digits[word >> (shift - 4) & 0xfU];
+  }
+  return text;
+}
+
+}  // namespace cardiacseg

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "backends/backend.h"
+#include "bundle/bundle.h"
+#include "cardiacseg/segmentation.h"
+#include "cardiacseg/views.h"
+#include "ops/crop_pad.h"
+#include "pipeline/grid.h"
+#include "pipeline/locate_stage.h"
+#include "pipeline/preprocess.h"
+#include "pipeline/stage_clock.h"
+
+namespace cardiacseg {
+
+/// The loaded networks and the manifest's numbers.
+struct Stages {
+  Manifest manifest;
+  std::optional<LocateStage> locate;  ///< absent: the crop is the middle of the image
+  std::unique_ptr<Network> seg;
+  std::unique_ptr<Network> ref;  ///< null: a single-stage model
+};
+
+/// Working memory of frames that go through the networks together, used anew for each group of a cine.
+class FrameGroup {
+ public:
+  /// `stages` must outlive the group and `cine`'s memory must too; `frames` is the most that `run` is given at once.
+  FrameGroup(const Stages& stages, const CineView& cine, std::int64_t frames);
+
+  /// Fills labels and presence of `count` frames of `result` from frame `first`. Without a Ref network, presence is 1
+  /// where a structure was labelled in a slice, else 0.
+  void run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock);
+
+ private:
+  void preprocess(std::int64_t first, std::int64_t count);
+  void locate(std::int64_t count);
+  void crop(std::int64_t count);
+  void run_seg(std::int64_t count);
+  void run_ref(std::int64_t count, std::span<float> presence);
+  void fuse(std::span<const float> presence, std::span<std::uint8_t> labels) const;
+  std::vector<std::int64_t> crop_shape(std::int64_t count, std::int64_t channels) const;
+
+  const Stages& stages_;
+  CineShape shape_;
+  Spacing spacing_;
+  SourceStack source_;
+  Grid fine_grid_;
+  std::optional<Grid> coarse_grid_;
+  std::optional<LocateStage::Buffers> locate_buffers_;
+  std::vector<ops::Window> windows_;
+  std::vector<float> fine_;
+  std::vector<float> coarse_;
+  std::vector<float> crops_;
+  std::vector<float> seg_logits_;
+  std::vector<float> ref_logits_;
+};
+
+}  // namespace cardiacseg

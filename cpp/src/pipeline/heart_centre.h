@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "pipeline/grid.h"
+
+namespace cardiacseg {
+
+/// A place in a plane, in pixels; whole numbers are pixel centres.
+struct PlanePoint {
+  double row;
+  double column;
+};
+
+/// Centre of the heart in a probability map of `grid`'s shape. The map is summed over slices where it is at least
+/// `threshold`; of all boxes of `window` x `window` pixels the first with the largest sum is taken, and the centroid of
+/// what lies inside. Where nothing reaches the threshold it is the middle of the map.
+PlanePoint heart_centre(std::span<const float> heart, const Grid& grid, std::int64_t window, float threshold);
+
+/// Middle of a plane of `grid`.
+PlanePoint middle(const Grid& grid);
+
+/// First pixel of a crop of `crop_pixels` centred on `centre`. `ratio` is the pixel size in which `centre` is given,
+/// over that of the crop.
+std::int64_t crop_origin(double centre, double ratio, std::int64_t crop_pixels);
+
+}  // namespace cardiacseg

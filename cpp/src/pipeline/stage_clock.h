@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "cardiacseg/segmentation.h"
+
+namespace cardiacseg {
+
+/// Adds up the wall time of named stages, in the order in which each was first entered.
+class StageClock {
+ public:
+  template <class Work>
+  void time(const std::string& stage, Work&& work) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
+    entry(stage).milliseconds += spent.count();
+  }
+
+  const std::vector<StageTime>& stages() const { return stages_; }
+
+ private:
+  StageTime& entry(const std::string& stage) {
+    for (StageTime& known : stages_) {
+      if (known.stage == stage) return known;
+    }
+    return stages_.emplace_back(StageTime{stage, 0.0});
+  }
+
+  std::vector<StageTime> stages_;
+};
+
+}  // namespace cardiacseg

@@ -1,0 +1,22 @@
+#include <pybind11/pybind11.h>
+
+#include "cardiacseg/cardiac_segmenter.h"
+
+namespace cardiacseg::python {
+
+void register_errors();
+void register_measurements(pybind11::module_& module);
+void register_ops(pybind11::module_& module);
+void register_segmenter(pybind11::module_& module);
+
+}  // namespace cardiacseg::python
+
+PYBIND11_MODULE(_core, module) {
+  using namespace cardiacseg::python;
+  module.doc() = "The compiled core of cardiacseg.";
+  module.attr("__version__") = cardiacseg::version();
+  register_errors();
+  register_measurements(module);
+  register_ops(module);
+  register_segmenter(module);
+}

@@ -1,0 +1,65 @@
+"""Latency of the segmenter on this machine, warm and from a cold start."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from cardiacseg.errors import BackendError
+from cardiacseg.phantom import beating_heart
+
+_IMPORT = "import time; start = time.perf_counter(); import cardiacseg; print(time.perf_counter() - start)"
+_FIRST_RESULT = """
+import sys
+import numpy as np
+import cardiacseg
+model, device, threads, slices = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+image = np.random.default_rng(0).integers(0, 1000, (slices, 208, 224), dtype=np.uint16)
+cardiacseg.CardiacSegmenter(model, device=device, threads=threads).run(image, spacing=(8.0, 1.4, 1.5))
+"""
+
+
+def run_bench(slices: int, repeats: int, settings: tuple[str, str, int]) -> dict:
+    """Times in ms for one stack of ``slices`` slices, as a JSON-ready dict; ``settings`` is (model, device, threads).
+
+    ``latency_*`` is the wall time of ``CardiacSegmenter.run`` after two warm-up runs, ``cold_start_ms`` from the start
+    of a new process to its first result, ``import_ms`` that of ``import cardiacseg`` in a new process (the median of
+    three).
+    """
+    from cardiacseg.segmenter import CardiacSegmenter
+
+    phantom = beating_heart(frames=1, slices=slices)
+    model, device, threads = settings
+    segmenter = CardiacSegmenter(model, device=device, threads=threads)
+    times = []
+    for _ in range(repeats + 2):
+        start = time.perf_counter()
+        result = segmenter.run(phantom.image[0], spacing=phantom.spacing)
+        times.append((time.perf_counter() - start) * 1000)
+    start = time.perf_counter()
+    _run_python(_FIRST_RESULT, model, device, str(threads), str(slices))
+    cold_start_ms = (time.perf_counter() - start) * 1000
+    return {
+        "slices": slices,
+        "rows": phantom.image.shape[2],
+        "columns": phantom.image.shape[3],
+        "repeats": repeats,
+        "model": result.report.model,
+        "backend": result.report.backend,
+        "device": result.report.device,
+        "latency_p50_ms": float(np.percentile(times[2:], 50)),
+        "latency_p95_ms": float(np.percentile(times[2:], 95)),
+        "cold_start_ms": cold_start_ms,
+        "import_ms": float(np.median([float(_run_python(_IMPORT)) * 1000 for _ in range(3)])),
+        "stages_ms": dict(result.report.stages),
+    }
+
+
+def _run_python(program: str, *arguments: str) -> str:
+    """Standard output of a new Python process. Raises ``BackendError`` if it fails."""
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise BackendError(f"a new Python process for the measurement failed with exit code {done.returncode}: {last}")
+    return done.stdout

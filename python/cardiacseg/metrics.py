@@ -1,0 +1,125 @@
+"""How well label maps agree with the truth: Dice, surface distances in mm, and presence by slice.
+
+Labels are integer arrays: 0 background, 1 RV, 2 MYO, 3 LV. All functions raise ``InvalidInputError`` where two arrays
+differ in shape. The name of a structure is ``"rv"``, ``"myo"`` or ``"lv"``.
+"""
+
+import math
+
+import numpy as np
+
+from cardiacseg.errors import InvalidInputError
+
+STRUCTURES = {"rv": 1, "myo": 2, "lv": 3}
+LEVELS = ("base", "mid", "apex")
+
+
+def _same_shape(labels: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    labels, truth = np.asarray(labels), np.asarray(truth)
+    if labels.shape != truth.shape:
+        raise InvalidInputError(f"wanted labels of the truth's shape {truth.shape}, got {labels.shape}")
+    return labels, truth
+
+
+def dice(labels: np.ndarray, truth: np.ndarray, label: int) -> float:
+    """``2 |A.B| / (|A| + |B|)`` of one label over arrays of any shape; 1 where neither has it."""
+    labels, truth = _same_shape(labels, truth)
+    ours, theirs = labels == label, truth == label
+    size = np.count_nonzero(ours) + np.count_nonzero(theirs)
+    return 2 * np.count_nonzero(ours & theirs) / size if size else 1.0
+
+
+def dice_by_structure(labels: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Dice of each structure over the whole array."""
+    return {name: dice(labels, truth, label) for name, label in STRUCTURES.items()}
+
+
+def slice_levels(truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Indices of the slices of ``truth`` ``[S, H, W]``, base first, at each level.
+
+    The slices from the first to the last with any label are divided evenly in three; where that leaves a rest, the
+    levels nearer the base have one slice more.
+    """
+    truth = np.asarray(truth)
+    if truth.ndim != 3:
+        raise InvalidInputError(f"wanted labels [S, H, W] of one frame, got shape {truth.shape}")
+    labelled = np.flatnonzero(truth.any(axis=(1, 2)))
+    covered = np.arange(labelled[0], labelled[-1] + 1) if len(labelled) else labelled
+    return dict(zip(LEVELS, np.array_split(covered, len(LEVELS)), strict=True))
+
+
+def dice_by_level(labels: np.ndarray, truth: np.ndarray) -> dict[str, dict[str, float]]:
+    """Dice of each structure over the slices of each level of one stack ``[S, H, W]``; a level may have no slice."""
+    labels, truth = _same_shape(labels, truth)
+    return {
+        level: dice_by_structure(labels[indices], truth[indices])
+        for level, indices in slice_levels(truth).items()
+        if len(indices)
+    }
+
+
+def presence_of(labels: np.ndarray) -> np.ndarray:
+    """Whether each slice of ``[..., S, H, W]`` shows RV, MYO, LV: bool ``[..., S, 3]``."""
+    labels = np.asarray(labels)
+    return np.stack([(labels == label).any(axis=(-2, -1)) for label in STRUCTURES.values()], axis=-1)
+
+
+def presence_rates(present: np.ndarray, expected: np.ndarray) -> dict[str, dict[str, float]]:
+    """Per structure ``accuracy``, ``false_positive_rate`` and ``false_negative_rate`` over slices.
+
+    Both arrays are bool ``[..., S, 3]``. A rate without a slice to count is NaN.
+    """
+    present, expected = (np.asarray(part, dtype=bool) for part in _same_shape(present, expected))
+    if present.ndim < 1 or present.shape[-1] != len(STRUCTURES):
+        raise InvalidInputError(f"wanted presence [..., S, 3], got shape {present.shape}")
+    rates = {}
+    for index, name in enumerate(STRUCTURES):
+        ours, theirs = present[..., index], expected[..., index]
+        rates[name] = {
+            "accuracy": _share(ours == theirs, np.ones_like(theirs)),
+            "false_positive_rate": _share(ours, ~theirs),
+            "false_negative_rate": _share(~ours, theirs),
+        }
+    return rates
+
+
+def _share(chosen: np.ndarray, among: np.ndarray) -> float:
+    total = np.count_nonzero(among)
+    return np.count_nonzero(chosen & among) / total if total else math.nan
+
+
+def _surface_distances(
+    labels: np.ndarray, truth: np.ndarray, label: int, spacing: tuple[float, float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances in mm from each surface voxel of ours to the truth's surface, and the other way round."""
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
+    labels, truth = _same_shape(labels, truth)
+    if labels.ndim != len(spacing) or not all(math.isfinite(step) and step > 0 for step in spacing):
+        raise InvalidInputError(f"wanted one positive spacing in mm for each of {labels.ndim} axes, got {spacing}")
+    ours, theirs = (part & ~binary_erosion(part, border_value=0) for part in (labels == label, truth == label))
+    if not ours.any() or not theirs.any():
+        return np.zeros(0), np.zeros(0)
+    there = distance_transform_edt(~theirs, sampling=spacing)[ours]
+    back = distance_transform_edt(~ours, sampling=spacing)[theirs]
+    return there, back
+
+
+def hausdorff_distance_95(
+    labels: np.ndarray, truth: np.ndarray, label: int, spacing: tuple[float, float, float]
+) -> float:
+    """The larger of the two directed 95th percentiles of surface distance, in mm.
+
+    Arrays are ``[S, H, W]``, ``spacing`` is (slice, row, column) in mm. The surface is the voxels with a face towards
+    the outside or at the array's border. NaN where either has no such label.
+    """
+    there, back = _surface_distances(labels, truth, label, spacing)
+    return float(max(np.percentile(there, 95), np.percentile(back, 95))) if len(there) else math.nan
+
+
+def average_symmetric_surface_distance(
+    labels: np.ndarray, truth: np.ndarray, label: int, spacing: tuple[float, float, float]
+) -> float:
+    """Mean in mm over the surface voxels of both; otherwise as :func:`hausdorff_distance_95`."""
+    there, back = _surface_distances(labels, truth, label, spacing)
+    return float(np.concatenate([there, back]).mean()) if len(there) else math.nan

@@ -1,0 +1,212 @@
+#include <cstdint>
+#include <random>
+#include <string>
+
+#include "bundle/manifest.h"
+#include "check.h"
+#include "manifest_text.h"
+
+namespace cardiacseg {
+namespace {
+
+using test::manifest_text;
+using test::replaced;
+
+ManifestDocument parsed(const std::string& text) { return parse_manifest(text, "dir/manifest.json"); }
+
+/// The sound manifest with `from` replaced by `to` is refused, naming the file and `text`.
+void check_refused(const std::string& from, const std::string& to, const std::string& text) {
+  const std::string damaged = replaced(manifest_text(), from, to);
+  CHECK_THROWS_CODE(parsed(damaged), ErrorCode::bad_bundle, text);
+  CHECK_THROWS_CODE(parsed(damaged), ErrorCode::bad_bundle, "dir/manifest.json: ");
+}
+
+}  // namespace
+
+TEST(all_values_are_read) {
+  const ManifestDocument document = parsed(manifest_text());
+  const Manifest& manifest = document.manifest;
+  CHECK(manifest.name == "tiny" && manifest.version == "0.1.0");
+  CHECK(manifest.spacing_mm == 1.5 && manifest.crop_pixels == 144);
+  CHECK(manifest.percentiles[0] == 1 && manifest.percentiles[1] == 99);
+  CHECK(manifest.presence_threshold == 0.5F);
+  CHECK(manifest.locate->spacing_mm == 4 && manifest.locate->size_multiple == 8 && manifest.locate->threshold == 0.25F);
+  CHECK(document.networks.seg == "seg.onnx" && document.networks.ref == "ref.onnx");
+  CHECK(document.networks.locate == "nets/locate.onnx");
+  CHECK(document.files.size() == 4);
+}
+
+TEST(locate_and_ref_may_be_absent) {
+  std::string text = replaced(manifest_text(), R"("locate": "nets/locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx")",
+                              R"("seg": "seg.onnx")");
+  CHECK_THROWS_CODE(parsed(text), ErrorCode::bad_bundle, "found it under one");
+  text = replaced(text, R"("locate": {"spacing_mm": 4.0, "size_multiple": 8, "threshold": 0.25})", R"("unknown": 1)");
+  const ManifestDocument document = parsed(text);
+  CHECK(!document.manifest.locate && !document.networks.locate && !document.networks.ref);
+}
+
+TEST(other_formats_are_refused) {
+  check_refused(R"("format_version": 1, )", "",
+                "\"format_version\": wanted 1, the format that this library reads, found nothing");
+  check_refused("\"format_version\": 1", "\"format_version\": 2", "found 2");
+  check_refused("\"format_version\": 1", "\"format_version\": 0", "found 0");
+  check_refused("\"format_version\": 1", "\"format_version\": 1.0", "found 1.0");
+  check_refused("\"format_version\": 1", "\"format_version\": \"1\"", "found \"1\"");
+  check_refused("\"format_version\": 1", "\"format_version\": true", "found true");
+  check_refused("\"format_version\": 1", "\"format_version\": 18446744073709551615", "found 18446744073709551615");
+}
+
+TEST(every_missing_key_is_named) {
+  for (const std::string key : {"name", "version", "model", "licence", "intended_use", "labels", "preprocessing",
+                                "spacing_mm", "crop_pixels", "percentiles", "size_multiple", "threshold",
+                                "presence_threshold", "networks", "seg", "files", "sha256", "bytes"}) {
+    check_refused("\"" + key + "\":", "\"other\":", "\"");
+    const std::string damaged = replaced(manifest_text(), "\"" + key + "\":", "\"other\":");
+    CHECK_THROWS_CODE(parsed(damaged), ErrorCode::bad_bundle, key == "seg" ? "\"other\"" : "\"" + key + "\"");
+  }
+}
+
+TEST(every_wrong_type_is_refused) {
+  for (const std::string key : {"name",
+                                "version",
+                                "model",
+                                "licence",
+                                "intended_use",
+                                "labels",
+                                "preprocessing",
+                                "spacing_mm",
+                                "crop_pixels",
+                                "percentiles",
+                                "size_multiple",
+                                "threshold",
+                                "presence_threshold",
+                                "networks",
+                                "seg",
+                                "ref",
+                                "files",
+                                "sha256",
+                                "bytes",
+                                "training",
+                                "accuracy"}) {
+    for (const std::string value : {"null", "true", "[]", "[[[1]]]", "\"\"", "-1"}) {
+      check_refused("\"" + key + "\":", "\"" + key + "\": " + value + ", \"rest of " + key + "\":", "\"" + key + "\"");
+    }
+  }
+}
+
+TEST(numbers_have_limits) {
+  for (const char* value : {"0", "-1.5", "20.1", "1e300"})
+    check_refused("1.5, \"crop", std::string(value) + ", \"crop", "spacing_mm");
+  for (const char* value : {"0", "-16", "100", "1040", "144.0", "9223372036854775807"}) {
+    check_refused("144", value, "a multiple of 16 from 16 to 1024");
+  }
+  for (const char* value : {"[1, 1]", "[99, 1]", "[-1, 99]", "[1, 101]", "[1]", "[1, 2, 3]", "[1, \"99\"]"}) {
+    check_refused("[1.0, 99.0]", value, "0 <= lower < upper <= 100");
+  }
+  for (const char* value : {"0", "1", "1.5", "-0.5", "1e-60", "0.99999999999"}) {
+    check_refused("\"threshold\": 0.25", std::string("\"threshold\": ") + value, "above 0 and below 1");
+    check_refused("_threshold\": 0.5", std::string("_threshold\": ") + value, "above 0 and below 1");
+  }
+  for (const char* value : {"0", "-8", "2000", "8.0"})
+    check_refused("multiple\": 8", std::string("multiple\": ") + value, "size_multiple");
+  for (const char* value : {"-1", "1.5", "99999999999"})
+    check_refused("\"bytes\": 11", std::string("\"bytes\": ") + value, "seg.onnx");
+}
+
+TEST(labels_are_exactly_ours) {
+  check_refused("\"rv\": 1", "\"rv\": 3", "\"labels\"");
+  check_refused("\"rv\": 1", "\"rv\": 1.0", "\"labels\"");
+  check_refused("\"rv\": 1, ", "", "\"labels\"");
+  check_refused("\"rv\": 1", "\"rv\": 1, \"la\": 4", "\"labels\"");
+}
+
+TEST(paths_that_leave_the_folder_are_refused) {
+  for (const std::string name : {"/seg.onnx", "../seg.onnx", "a/../../seg.onnx", "a//seg.onnx", "./seg.onnx", "..", "",
+                                 "a/", "a\\\\seg.onnx", "C:seg.onnx", "seg\\u0000.onnx", "seg\\n.onnx"}) {
+    check_refused("\"MODEL_CARD.md\"", "\"" + name + "\"", "names of files inside the bundle's folder");
+  }
+}
+
+TEST(networks_must_be_listed_and_known) {
+  check_refused("\"seg\": \"seg.onnx\"", "\"seg\": \"other.onnx\"", "listed under \"files\", found \"other.onnx\"");
+  check_refused("\"seg\": \"seg.onnx\"", "\"seg\": \"../seg.onnx\"", "listed under \"files\"");
+  check_refused("\"ref\": \"ref.onnx\"", "\"third\": \"ref.onnx\"", "\"third\"");
+}
+
+TEST(digests_are_64_lower_case_digits) {
+  check_refused("\"sha256\": \"", "\"sha256\": \"0", "64 lower-case hexadecimal digits");
+  check_refused("\"sha256\": \"", "\"sha256\": \"ABC", "64 lower-case");
+}
+
+TEST(what_is_not_json_is_refused) {
+  for (const std::string text : {"", " ", "{", "nonsense", "[1, 2", "{\"a\": 1e999}", "{\"a\": \"\xff\xfe\"}",
+                                 "\xef\xbb", "{\"a\": \"\xc0\x80\"}", "{} {}", "{\"a\": NaN}"}) {
+    CHECK_THROWS_CODE(parsed(text), ErrorCode::bad_bundle, "dir/manifest.json: wanted JSON");
+  }
+  for (const std::string text : {"[]", "1", "null", "\"text\""}) {
+    CHECK_THROWS_CODE(parsed(text), ErrorCode::bad_bundle, "wanted an object");
+  }
+}
+
+TEST(depth_and_length_are_limited) {
+  for (const std::string open : {"[", "{\"a\":"}) {
+    std::string deep;
+    while (deep.size() < 500000) deep += open;
+    CHECK_THROWS_CODE(parsed(deep), ErrorCode::bad_bundle, "at most 32 levels");
+  }
+  CHECK_THROWS_CODE(parsed(std::string(kManifestLimit + 1, ' ')), ErrorCode::bad_bundle, "at most 1048576 bytes");
+}
+
+TEST(sentences_are_short_and_plain) {
+  const std::string text =
+      replaced(manifest_text(), "\"tiny\"", "[\"" + std::string(100000, 'x') + "\\u0007\xc3\xa9\"]");
+  try {
+    parsed(text);
+    CHECK(false);
+  } catch (const Error& error) {
+    const std::string sentence = error.what();
+    CHECK(sentence.size() < 200);
+    for (const char c : sentence) CHECK(c >= ' ' && c <= '~');
+  }
+}
+
+/// Changes, drops, doubles or inserts a few bytes.
+std::string mutated(std::string text, std::mt19937& random) {
+  const std::string pieces = "{}[]\",:0123456789eE.-+tfn\\u \xff\xc3\x00";
+  for (std::uint32_t change = 0; change <= random() % 4; ++change) {
+    const std::size_t at = random() % text.size();
+    switch (random() % 4) {
+      case 0:
+        text[at] = static_cast<char>(random() % 256);
+        break;
+      case 1:
+        text.erase(at, 1 + random() % 20);
+        break;
+      case 2:
+        text.insert(at, text.substr(random() % text.size(), random() % 40));
+        break;
+      default:
+        text[at] = pieces[random() % pieces.size()];
+    }
+    if (text.empty()) text.push_back('{');
+  }
+  return text;
+}
+
+TEST(mutations_give_a_manifest_or_bad_bundle) {
+  std::mt19937 random(20240917);
+  int sound = 0;
+  int refused = 0;
+  for (int round = 0; round < 20000; ++round) {
+    try {
+      parsed(mutated(manifest_text(), random));
+      ++sound;
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::bad_bundle) ++refused;
+    }
+  }
+  CHECK(sound + refused == 20000);
+  CHECK(sound > 100 && refused > 10000);
+}
+
+}  // namespace cardiacseg

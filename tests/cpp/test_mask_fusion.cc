@@ -1,0 +1,165 @@
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "check.h"
+#include "ops/mask_fusion.h"
+
+namespace cardiacseg::ops {
+namespace {
+
+using Labels = std::vector<std::uint8_t>;
+
+/// Logits `[1, 4, pixels]` whose softmax is nearly 1 at the given label of each pixel.
+std::vector<float> certain(const Labels& labels, float logit = 20) {
+  std::vector<float> logits(4 * labels.size(), 0.0F);
+  for (std::size_t pixel = 0; pixel < labels.size(); ++pixel) logits[labels[pixel] * labels.size() + pixel] = logit;
+  return logits;
+}
+
+/// Logits of the given probabilities at every one of `pixels` pixels.
+std::vector<float> uniform(const std::vector<float>& probabilities, std::size_t pixels) {
+  std::vector<float> logits;
+  for (const float probability : probabilities) logits.insert(logits.end(), pixels, std::log(probability));
+  return logits;
+}
+
+Labels fused(const std::vector<float>& logits, const std::vector<float>& presence, const FusionGeometry& geometry) {
+  Labels labels(static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns), 9);
+  mask_fusion(logits, presence, 0.5F, geometry, labels);
+  return labels;
+}
+
+/// One slice on the network's own grid, covered by the crop.
+FusionGeometry plain(std::int64_t rows, std::int64_t columns) {
+  return {1, rows, columns, 1.5, 1.5, 1.5, {0, 0, rows, columns}};
+}
+
+}  // namespace
+
+TEST(same_grid_keeps_every_label) {
+  const Labels labels{0, 1, 2, 3, 3, 2};
+  CHECK(fused(certain(labels), {}, plain(2, 3)) == labels);
+  CHECK(fused(certain(labels), {0.9F, 0.9F, 0.9F}, plain(3, 2)) == labels);
+  CHECK(fused(certain({2}), {}, plain(1, 1)) == Labels{2});
+}
+
+TEST(presence_opens_only_above_the_threshold) {
+  const Labels labels{0, 1, 2, 3};
+  const float just_above = std::nextafter(0.5F, 1.0F);
+  CHECK(fused(certain(labels), {0.5F, just_above, just_above}, plain(1, 4)) == (Labels{0, 0, 2, 3}));
+  CHECK(fused(certain(labels), {just_above, 0.5F, 0.2F}, plain(1, 4)) == (Labels{0, 1, 0, 0}));
+  CHECK(fused(certain(labels), {0, 0, 0}, plain(1, 4)) == Labels(4, 0));
+}
+
+TEST(a_closed_structure_gives_way_to_the_next_best) {
+  const std::vector<float> logits = uniform({0.1F, 0.2F, 0.3F, 0.4F}, 1);
+  CHECK(fused(logits, {1, 1, 1}, plain(1, 1)) == Labels{3});
+  CHECK(fused(logits, {1, 1, 0}, plain(1, 1)) == Labels{2});
+  CHECK(fused(logits, {1, 0, 0}, plain(1, 1)) == Labels{1});
+}
+
+TEST(each_slice_has_its_own_gate) {
+  std::vector<float> logits = certain({1, 3});
+  const std::vector<float> second = certain({1, 3});
+  logits.insert(logits.end(), second.begin(), second.end());
+  FusionGeometry geometry = plain(1, 2);
+  geometry.slices = 2;
+  CHECK(fused(logits, {0, 0, 1, 1, 0, 0}, geometry) == (Labels{0, 3, 1, 0}));
+}
+
+TEST(the_lowest_label_wins_a_tie) {
+  CHECK(fused(std::vector<float>(4, 0.0F), {}, plain(1, 1)) == Labels{0});
+  CHECK(fused({-9, 2, 2, 2}, {}, plain(1, 1)) == Labels{1});
+  CHECK(fused({-9, 2, 3, 3}, {}, plain(1, 1)) == Labels{2});
+  CHECK(fused({-9, 2, 3, 3}, {1, 0, 1}, plain(1, 1)) == Labels{3});
+  // Half way between a pixel of label 3 and one of label 1.
+  CHECK(fused(certain({3, 1}), {}, {1, 1, 1, 1, 2, 1, {0, 0, 1, 2}}) == Labels{1});
+}
+
+// Network pixels of 2 mm, voxels of 1 mm: voxel i lies at (i + 0.5) / 2 - 0.5 = -0.25, 0.25, 0.75, 1.25. With
+// probabilities of label 1 0.8 and 0.0 they are 0.8, 0.6, 0.2, 0.0; of background 0.2, 0.4, 0.8, 1.0.
+TEST(probabilities_not_labels_are_interpolated) {
+  std::vector<float> logits{std::log(0.2F), 0, std::log(0.8F), -1e4F, -1e4F, -1e4F, -1e4F, -1e4F};
+  CHECK(fused(logits, {}, {1, 1, 4, 2, 1, 2, {0, 0, 1, 2}}) == (Labels{1, 1, 0, 0}));
+  // With 0.6 at the first pixel, 0.45 and 0.55 at the second voxel.
+  logits[0] = std::log(0.4F);
+  logits[2] = std::log(0.6F);
+  CHECK(fused(logits, {}, {1, 1, 4, 2, 1, 2, {0, 0, 1, 2}}) == (Labels{1, 0, 0, 0}));
+}
+
+// 0.4 and 0.2 of label 1 and of background at the first pixel, 0 and 1 at the second: at 0.25 that is 0.3 and 0.4.
+// Without the softmax's division by its sum, label 1 would still be ahead there.
+TEST(interpolated_probabilities_sum_to_one) {
+  const std::vector<float> logits{std::log(0.2F), 0,     std::log(0.4F), -1e4F,
+                                  std::log(0.2F), -1e4F, std::log(0.2F), -1e4F};
+  CHECK(fused(logits, {}, {1, 1, 4, 2, 1, 2, {0, 0, 1, 2}}) == (Labels{1, 0, 0, 0}));
+}
+
+// Label 1 has 0.45 at the first pixel and 0 at the second; going on along that slope it would have 0.56 at -0.25.
+TEST(nothing_is_extrapolated_at_the_rim) {
+  const std::vector<float> logits{std::log(0.55F), 0, std::log(0.45F), -1e4F, -1e4F, -1e4F, -1e4F, -1e4F};
+  CHECK(fused(logits, {}, {1, 1, 4, 2, 1, 2, {0, 0, 1, 2}}) == Labels(4, 0));
+}
+
+// Rows of 2 mm and columns of 0.5 mm on a grid of 1 mm: 1 row of voxels between the two rows of the crop, at
+// 0.5 * 2 - 0.5 = 0.5; 4 columns of voxels at -0.25, 0.25, 0.75, 1.25. Left column: mean of labels 2 and 2; right: of 3
+// (certain) and background (certain), a tie that background wins.
+TEST(axes_have_their_own_spacing) {
+  CHECK(fused(certain({2, 3, 2, 0}), {}, {1, 1, 4, 2, 0.5, 1, {0, 0, 2, 2}}) == (Labels{2, 2, 0, 0}));
+}
+
+// The crop's 2 x 2 pixels are network pixels 1 and 2; voxels of the same size outside them are background.
+TEST(outside_the_crop_is_background) {
+  CHECK(fused(certain({1, 2, 3, 1}), {}, {1, 4, 4, 1, 1, 1, {1, 1, 2, 2}}) ==
+        (Labels{0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 1, 0, 0, 0, 0, 0}));
+}
+
+// Voxels of 0.5 mm lie at -0.25, 0.25, ...; pixel 1 reaches from 0.5 to 1.5, so it holds the voxels at 0.75 and 1.25.
+TEST(the_rim_takes_the_nearest_pixel) {
+  CHECK(fused(certain({3}), {}, {1, 1, 6, 1, 0.5, 1, {0, 1, 1, 1}}) == (Labels{0, 0, 3, 3, 0, 0}));
+}
+
+// A voxel of 2 mm lies at 0.5 on a grid of 1 mm: just on the edge between pixels 0 and 1, which belongs to both.
+TEST(a_centre_on_the_edge_is_inside) {
+  CHECK(fused(certain({2}), {}, {1, 1, 1, 1, 2, 1, {0, 0, 1, 1}}) == Labels{2});
+  CHECK(fused(certain({2}), {}, {1, 1, 1, 1, 2, 1, {0, 1, 1, 1}}) == Labels{2});
+}
+
+TEST(negative_origin_shows_the_inside_of_a_padded_crop) {
+  CHECK(fused(certain({0, 0, 0, 0, 1, 2, 0, 3, 0}), {}, {1, 2, 2, 1, 1, 1, {-1, -1, 3, 3}}) == (Labels{1, 2, 3, 0}));
+}
+
+TEST(a_crop_beyond_the_image_leaves_background) {
+  for (const std::int64_t away : {-5, 9}) {
+    CHECK(fused(certain({1, 1, 1, 1}), {}, {1, 3, 3, 1, 1, 1, {away, 0, 2, 2}}) == Labels(9, 0));
+    CHECK(fused(certain({1, 1, 1, 1}), {}, {1, 3, 3, 1, 1, 1, {0, away, 2, 2}}) == Labels(9, 0));
+  }
+}
+
+TEST(extreme_logits_stay_finite) {
+  CHECK(fused({1e4F, -1e4F, -1e4F, -1e4F}, {}, plain(1, 1)) == Labels{0});
+  CHECK(fused({-1e4F, -1e4F, 1e4F, -1e4F}, {}, plain(1, 1)) == Labels{2});
+  CHECK(fused({-1e4F, -1e4F, -1e4F, -1e4F}, {}, plain(1, 1)) == Labels{0});
+  CHECK(fused({1e4F, 1e4F, 1e4F, 1e4F}, {1, 1, 1}, plain(1, 1)) == Labels{0});
+  CHECK(fused(certain({1, 3}, 1e4F), {}, {1, 1, 4, 2, 1, 2, {0, 0, 1, 2}}) == (Labels{1, 1, 3, 3}));
+}
+
+TEST(not_a_number_gives_background) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(fused({nan, 1, 2, 3}, {}, plain(1, 1)) == Labels{0});
+  CHECK(fused(certain({2}), {1, nan, 1}, plain(1, 1)) == Labels{0});
+}
+
+TEST(wrong_sizes_are_refused) {
+  const std::vector<float> four(4);
+  Labels one(1);
+  CHECK_THROWS(mask_fusion({}, {}, 0.5F, plain(1, 1), one), std::invalid_argument, "logits of mask_fusion: wanted 4");
+  CHECK_THROWS(mask_fusion(four, four, 0.5F, plain(1, 1), one), std::invalid_argument, "presence of mask_fusion");
+  CHECK_THROWS(mask_fusion(four, {}, 0.5F, plain(1, 1), {}), std::invalid_argument, "labels of mask_fusion: wanted 1");
+  CHECK_THROWS(fused(four, {}, {1, 1, 1, 0, 1, 1, {0, 0, 1, 1}}), std::invalid_argument, "pixel sizes");
+  CHECK_THROWS(mask_fusion({}, {}, 0.5F, plain(0, 0), {}), std::invalid_argument, "1 or more");
+}
+
+}  // namespace cardiacseg::ops

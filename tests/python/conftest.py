@@ -1,0 +1,44 @@
+"""A bundle of a tiny network with random weights, exported once, and a cine to run it on."""
+
+import numpy as np
+import pytest
+
+SPACING = (8.0, 1.5, 1.25)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory):
+    import torch
+
+    from cardiacseg.export.bundle import BundleInfo, export_bundle
+    from cardiacseg.models import create_model
+    from cardiacseg.training.config import Preprocessing
+
+    torch.manual_seed(0)
+    model = create_model("seg_ref_mt_tiny").eval()
+    with torch.no_grad():
+        # fresh heads say nearly the same everywhere; these give every label somewhere
+        model.locate.head.weight.normal_(std=3.0)
+        model.seg.head.weight.normal_(std=3.0)
+        model.ref.head.weight.normal_(std=3.0)
+    folder = tmp_path_factory.mktemp("bundle") / "tiny"
+    export_bundle(model, Preprocessing(), BundleInfo("tiny", "1", "seg_ref_mt_tiny"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def segmenter(tiny_bundle):
+    import cardiacseg
+
+    return cardiacseg.CardiacSegmenter(tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def cine():
+    """Smooth blobs ``[3, 2, 90, 112]``, whole numbers from 0 to 200, another picture in each frame."""
+    coarse = np.random.default_rng(0).random((3, 2, 8, 9))
+    rows, columns = np.linspace(0, 7, 90), np.linspace(0, 8, 112)
+    along_rows = np.maximum(0, 1 - np.abs(rows[:, None] - np.arange(8)))
+    along_columns = np.maximum(0, 1 - np.abs(columns[:, None] - np.arange(9)))
+    blobs = along_rows @ coarse @ along_columns.T
+    return np.round(200 * blobs).astype(np.float32)

@@ -1,0 +1,142 @@
+"""Each operation of the core against NumPy, SciPy or PyTorch, at odd sizes and unequal spacing."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage, special
+
+from cardiacseg import _core
+
+ops = _core.ops
+lengths = st.integers(1, 23)
+spacings = st.floats(0.3, 6.0)
+seeds = st.integers(0, 2**32 - 1)
+thorough = settings(max_examples=60, deadline=None)
+
+
+def noise(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def triangle_weights(length, spacing, target):
+    """Row i holds the weights of the input pixels in output pixel i, as the contract writes them."""
+    outputs = max(1, int(np.floor(length * spacing / target + 0.5)))
+    step = target / spacing
+    centres = (np.arange(outputs) + 0.5) * step - 0.5
+    distance = np.abs(np.arange(length) - centres[:, None]) / max(1.0, step)
+    weights = np.maximum(0, 1 - distance)
+    empty = weights.sum(axis=1) == 0
+    weights[empty, -1] = 1
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@thorough
+@given(st.integers(1, 3), lengths, lengths, spacings, spacings, spacings, seeds)
+def test_resample_is_the_widened_triangle(planes, rows, columns, row_mm, column_mm, target, seed):
+    image = noise(seed, planes, rows, columns)
+    down, across = triangle_weights(rows, row_mm, target), triangle_weights(columns, column_mm, target)
+    found = ops.resample(image, (row_mm, column_mm), target)
+    assert found.shape == (planes, len(down), len(across))
+    np.testing.assert_allclose(found, down @ image.astype(np.float64) @ across.T, atol=2e-5)
+
+
+@pytest.mark.parametrize(("row_mm", "column_mm", "target"), [(1.4, 1.9, 1.5), (0.7, 1.1, 4.0), (3.0, 2.0, 1.0)])
+def test_resample_is_pytorchs_antialiased_bilinear(row_mm, column_mm, target):
+    image = noise(1, 2, 37, 53)
+    wanted = torch.nn.functional.interpolate(
+        torch.from_numpy(image)[None],
+        scale_factor=(row_mm / target, column_mm / target),
+        mode="bilinear",
+        antialias=True,
+        recompute_scale_factor=False,
+    )[0].numpy()
+    found = ops.resample(image, (row_mm, column_mm), target)
+    rows, columns = (min(pair) for pair in zip(found.shape[1:], wanted.shape[1:], strict=True))
+    assert min(rows, columns) > 5
+    np.testing.assert_allclose(found[:, :rows, :columns], wanted[:, :rows, :columns], atol=2e-5)
+
+
+def test_resample_to_the_same_spacing_changes_nothing():
+    image = noise(2, 3, 17, 19)
+    np.testing.assert_array_equal(ops.resample(image, (1.3, 1.3), 1.3), image)
+
+
+@thorough
+@given(st.integers(1, 400), st.floats(0, 50), st.floats(50, 100), seeds)
+def test_percentile_range_is_numpys(count, lower, upper, seed):
+    values = np.round(noise(seed, count) * 100)
+    wanted = np.percentile(values.astype(np.float64), [lower, upper])
+    if wanted[0] == wanted[1]:
+        wanted = np.array([values.min(), values.max()])
+    np.testing.assert_allclose(ops.percentile_range(values, lower, upper), wanted, rtol=1e-5, atol=1e-4)
+
+
+def test_percentile_range_of_a_nearly_constant_stack_is_its_extremes():
+    values = np.zeros(1000, np.float32)
+    values[7] = 5
+    assert ops.percentile_range(values, 1, 99) == (0, 5)
+
+
+@thorough
+@given(seeds, st.floats(-2, 0), st.floats(0.1, 2))
+def test_normalize_maps_and_clips(seed, low, high):
+    values = noise(seed, 7, 5)
+    wanted = np.clip((values - np.float32(low)) / np.float32(np.float32(high) - np.float32(low)), 0, 1)
+    np.testing.assert_allclose(ops.normalize(values, (low, high)), wanted, atol=1e-6)
+
+
+@thorough
+@given(lengths, lengths, st.integers(-30, 30), st.integers(-30, 30), lengths, lengths, seeds)
+def test_crop_pad_is_a_slice_of_a_padded_image(rows, columns, top, left, tall, wide, seed):
+    image = noise(seed, 2, rows, columns)
+    padded = np.pad(image, ((0, 0), (60, 60), (60, 60)))
+    wanted = padded[:, 60 + top : 60 + top + tall, 60 + left : 60 + left + wide]
+    np.testing.assert_array_equal(ops.crop_pad(image, (top, left, tall, wide)), wanted)
+
+
+def fused(logits, presence, size, spacing, target, origin):
+    """Probabilities ``[S, 4, H, W]`` after the gate on the original grid; NaN outside of the crop."""
+    probability = special.softmax(logits.astype(np.float64), axis=1)
+    at = [
+        (np.arange(length) + 0.5) * mm / target - 0.5 - first
+        for length, mm, first in zip(size, spacing, origin, strict=True)
+    ]
+    grid = np.meshgrid(*at, indexing="ij")
+    outside = np.zeros(size, bool)
+    for coordinate, length in zip(grid, logits.shape[2:], strict=True):
+        outside |= (coordinate < -0.5) | (coordinate > length - 0.5)
+    planes = [
+        [ndimage.map_coordinates(plane, grid, order=1, mode="nearest") for plane in one_slice]
+        for one_slice in probability
+    ]
+    result = np.array(planes)
+    if presence is not None:
+        result[:, 1:] *= (presence > 0.5)[..., None, None]
+    result[:, :, outside] = np.nan
+    return result
+
+
+@thorough
+@given(lengths, lengths, spacings, spacings, st.integers(-6, 9), st.integers(-6, 9), st.booleans(), seeds)
+def test_mask_fusion_is_the_gated_argmax(rows, columns, row_mm, column_mm, top, left, gated, seed):
+    logits = 2 * noise(seed, 3, 4, 8, 11)
+    presence = np.random.default_rng(seed).random((3, 3), dtype=np.float32) if gated else None
+    wanted = fused(logits, presence, (rows, columns), (row_mm, column_mm), 1.5, (top, left))
+    found = ops.mask_fusion(logits, presence, 0.5, (rows, columns), (row_mm, column_mm), 1.5, (top, left))
+    outside = np.isnan(wanted[:, 0])
+    assert not found[outside].any()
+    largest = np.nan_to_num(wanted).max(axis=1)
+    chosen = np.take_along_axis(np.nan_to_num(wanted), found[:, None].astype(np.int64), axis=1)[:, 0]
+    np.testing.assert_allclose(chosen[~outside], largest[~outside], atol=1e-5)
+    clear = ~outside & (largest - np.sort(np.nan_to_num(wanted), axis=1)[:, 2] > 1e-4)
+    np.testing.assert_array_equal(found[clear], np.nan_to_num(wanted).argmax(axis=1)[clear])
+
+
+def test_mask_fusion_shuts_a_gate_at_exactly_the_threshold():
+    logits = np.full((1, 4, 2, 2), -9, np.float32)
+    logits[:, 3] = 9
+    shut = ops.mask_fusion(logits, np.array([[1, 1, 0.5]], np.float32), 0.5, (2, 2), (1, 1), 1, (0, 0))
+    open_ = ops.mask_fusion(logits, np.array([[0, 0, 0.75]], np.float32), 0.5, (2, 2), (1, 1), 1, (0, 0))
+    assert not shut.any() and (open_ == 3).all()

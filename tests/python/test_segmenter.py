@@ -1,0 +1,207 @@
+"""CardiacSegmenter on a tiny network: every kind of array, the same answer however it is asked, typed refusals."""
+
+import threading
+
+import numpy as np
+import pytest
+from conftest import SPACING
+
+import cardiacseg
+from cardiacseg import InvalidInputError
+
+
+def assert_same(found, wanted):
+    np.testing.assert_array_equal(found.labels, wanted.labels)
+    np.testing.assert_array_equal(found.presence, wanted.presence)
+
+
+@pytest.fixture(scope="module")
+def wanted(segmenter, cine):
+    result = segmenter.run(cine, spacing=SPACING)
+    assert set(np.unique(result.labels)) == {0, 1, 2, 3}
+    return result
+
+
+def test_a_result_says_what_it_is(wanted, cine):
+    assert wanted.labels.dtype == np.uint8 and wanted.labels.shape == cine.shape
+    assert wanted.presence.dtype == np.float32 and wanted.presence.shape == (3, 2, 3)
+    assert ((wanted.presence >= 0) & (wanted.presence <= 1)).all()
+    report = wanted.report
+    assert (report.backend, report.device, report.model) == ("openvino", "cpu", "tiny")
+    assert report.version == cardiacseg.__version__ and len(report.model_digest) == 64
+    assert "no GPU backend" in report.reason and "OpenVINO" in report.reason
+    assert list(report.stages) == ["check", "preprocess", "locate", "seg", "ref", "fusion"]
+    assert all(milliseconds > 0 for milliseconds in report.stages.values())
+
+
+TYPES = ["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g", ">u2", ">f4", ">f8", ">i8"]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_any_real_type_and_byte_order(segmenter, cine, wanted, dtype):
+    assert_same(segmenter.run(cine.astype(dtype), spacing=SPACING), wanted)
+
+
+def test_signed_bytes_and_booleans(segmenter, cine):
+    low = np.minimum(cine, 127)
+    assert_same(segmenter.run(low.astype("i1"), spacing=SPACING), segmenter.run(low, spacing=SPACING))
+    mask = cine > 100
+    assert_same(segmenter.run(mask, spacing=SPACING), segmenter.run(mask.astype("f4"), spacing=SPACING))
+
+
+def test_any_strides(segmenter, cine, wanted):
+    backwards = np.ascontiguousarray(cine[:, ::-1, ::-1, ::-1])[:, ::-1, ::-1, ::-1]
+    assert_same(segmenter.run(backwards, spacing=SPACING), wanted)
+    assert_same(segmenter.run(np.asfortranarray(cine), spacing=SPACING), wanted)
+    spread = np.zeros((3, 4, 90, 224), np.int16)
+    spread[:, ::2, :, 1::2] = cine
+    assert_same(segmenter.run(spread[:, ::2, :, 1::2], spacing=SPACING), wanted)
+    record = np.zeros(cine.shape, [("flag", "u1"), ("pixel", "f8")])
+    record["pixel"] = cine
+    assert_same(segmenter.run(record["pixel"], spacing=SPACING), wanted)
+
+
+def test_a_read_only_image_stays_as_it_is(segmenter, cine, wanted):
+    image = cine.copy()
+    image.flags.writeable = False
+    assert_same(segmenter.run(image, spacing=SPACING), wanted)
+    np.testing.assert_array_equal(image, cine)
+
+
+def test_frames_are_independent(segmenter, cine, wanted):
+    for frame, stack in enumerate(cine):
+        alone = segmenter.run(stack, spacing=SPACING)
+        assert alone.labels.shape == stack.shape and alone.presence.shape == (1, 2, 3)
+        np.testing.assert_array_equal(alone.labels, wanted.labels[frame])
+        np.testing.assert_array_equal(alone.presence[0], wanted.presence[frame])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_no_bit(tiny_bundle, cine, wanted, threads):
+    assert_same(cardiacseg.CardiacSegmenter(tiny_bundle, threads=threads).run(cine, spacing=SPACING), wanted)
+
+
+def test_concurrent_runs_are_the_runs_one_by_one(tiny_bundle, segmenter, cine):
+    shapes = [cine, cine[:2], cine[:, :1], cine[..., :80]]
+    wanted = [segmenter.run(image, spacing=SPACING) for image in shapes]
+    fresh, found = cardiacseg.CardiacSegmenter(tiny_bundle), {}
+
+    def work(index):
+        found[index] = fresh.run(shapes[index % 4], spacing=SPACING)
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(found) == 8
+    for index, result in found.items():
+        assert_same(result, wanted[index % 4])
+
+
+def test_progress_counts_frames_in_the_callers_thread(segmenter, cine, wanted):
+    calls = []
+
+    def progress(done, total):
+        calls.append((done, total, threading.get_ident()))
+
+    assert_same(segmenter.run(cine, spacing=SPACING, progress=progress), wanted)
+    assert calls == [(done, 3, threading.get_ident()) for done in range(4)]
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 2])
+def test_progress_can_cancel(segmenter, cine, wanted, stop_at):
+    with pytest.raises(cardiacseg.CancelledError, match=f"after {stop_at} of 3 frames"):
+        segmenter.run(cine, spacing=SPACING, progress=lambda done, total: done < stop_at)
+    assert_same(segmenter.run(cine, spacing=SPACING), wanted)
+
+
+def test_what_progress_raises_comes_out(segmenter, cine):
+    class Own(Exception):
+        pass
+
+    def progress(done, total):
+        raise Own(done, total)
+
+    with pytest.raises(Own) as raised:
+        segmenter.run(cine, spacing=SPACING, progress=progress)
+    assert raised.value.args == (0, 3)
+
+
+def with_pixel(image, index, value):
+    image = image.astype(np.float64)
+    image[index] = value
+    return image
+
+
+REFUSED_IMAGES = {
+    "rank 2": (lambda cine: cine[0, 0], r"2 axes of lengths \[90, 112\]"),
+    "rank 5": (lambda cine: cine[None], "5 axes"),
+    "no slices": (lambda cine: cine[:, :0], "1 to 512 slices, got 0"),
+    "no frames": (lambda cine: cine[:0], "1 to 10000 frames, got 0"),
+    "too many columns": (lambda cine: np.broadcast_to(cine[..., :1], (3, 2, 90, 4097)), "4096 columns, got 4097"),
+    "too many slices": (lambda cine: np.broadcast_to(cine[:, :1], (3, 513, 90, 112)), "512 slices, got 513"),
+    "too many frames": (lambda cine: np.broadcast_to(cine[:1], (10001, 2, 90, 112)), "10000 frames, got 10001"),
+    "small field of view": (lambda cine: cine[..., :15], r"columns x column spacing.* 20 to 1500 mm, got 18.75"),
+    "nan": (lambda cine: with_pixel(cine, (2, 1, 40, 50), np.nan), "nan at frame 2, slice 1, row 40, column 50"),
+    "inf": (lambda cine: with_pixel(cine, (0, 0, 0, 1), -np.inf), "-inf at frame 0, slice 0, row 0, column 1"),
+    "beyond float32": (lambda cine: with_pixel(cine, (1, 0, 2, 3), 1e39), "inf at frame 1, slice 0, row 2, column 3"),
+    "a blank frame": (lambda cine: with_pixel(cine, 1, 7), "all pixels of frame 1 .* are 7"),
+    "complex": (lambda cine: cine.astype(complex), "real number type, got complex128"),
+    "objects": (lambda cine: cine.astype(object), "real number type, got object"),
+    "text": (lambda cine: "cine", "real number type, got <U4"),
+    "ragged": (lambda cine: [[1, 2], [3]], "array of numbers, got list"),
+    "dates": (lambda cine: cine.astype("M8[s]"), "real number type, got datetime64"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_IMAGES)
+def test_an_image_that_cannot_be_a_cine_is_refused(segmenter, cine, case):
+    change, message = REFUSED_IMAGES[case]
+    calls = []
+    with pytest.raises(InvalidInputError, match=message) as raised:
+        segmenter.run(change(cine), spacing=SPACING, progress=lambda *counts: calls.append(counts))
+    assert isinstance(raised.value, ValueError) and not calls
+
+
+@pytest.mark.parametrize(
+    ("spacing", "message"),
+    [
+        (None, "spacing is missing"),
+        ((8.0, 1.4), "three numbers"),
+        (1.4, "three numbers"),
+        ("abc", "three numbers"),
+        ((0.05, 1.5, 1.5), "slice spacing must be 0.1 to 100 mm, got 0.05"),
+        ((101, 1.5, 1.5), "slice spacing"),
+        ((8, 0, 1.5), "row spacing must be 0.1 to 20 mm, got 0"),
+        ((8, 1.5, -1.5), "column spacing must be 0.1 to 20 mm, got -1.5"),
+        ((8, float("nan"), 1.5), "row spacing"),
+        ((8, 1.5, float("inf")), "column spacing"),
+        ((8, 18, 1.5), "rows x row spacing.* got 1620"),
+    ],
+)
+def test_a_spacing_that_cannot_be_is_refused(segmenter, cine, spacing, message):
+    with pytest.raises(InvalidInputError, match=message):
+        segmenter.run(cine, spacing=spacing)
+
+
+def test_a_device_or_threads_that_cannot_be_are_refused(tiny_bundle):
+    with pytest.raises(InvalidInputError, match="auto, cpu or cuda, got 'tpu'"):
+        cardiacseg.CardiacSegmenter(tiny_bundle, device="tpu")
+    with pytest.raises(InvalidInputError, match=r"threads must be 0 .* got -1"):
+        cardiacseg.CardiacSegmenter(tiny_bundle, threads=-1)
+    with pytest.raises(cardiacseg.BackendError, match="this build has no GPU backend") as raised:
+        cardiacseg.CardiacSegmenter(tiny_bundle, device="cuda")
+    assert isinstance(raised.value, RuntimeError)
+
+
+def test_the_cpu_can_be_asked_for(tiny_bundle, cine, wanted):
+    result = cardiacseg.CardiacSegmenter(tiny_bundle, device="cpu").run(cine, spacing=SPACING)
+    assert result.report.reason.startswith("cpu was asked for")
+    assert_same(result, wanted)
+
+
+def test_backends_are_listed_with_reasons():
+    (backend,) = cardiacseg.list_backends()
+    assert (backend["name"], backend["device"], backend["available"]) == ("openvino", "cpu", True)
+    assert "2026.4.1" in backend["reason"]
