@@ -26,6 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--validate-every", type=int, help="steps between validations and checkpoints")
     parser.add_argument("--phantoms", type=int, help="synthetic hearts mixed into the training stacks")
+    parser.add_argument("--average-decay", type=float, help="of the weight average, per step")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"))
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")

@@ -1,5 +1,6 @@
 """Accuracy of a bundle on labelled stacks, through the runtime and on the images' own grids."""
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -42,7 +43,10 @@ class Evaluation:
             "stacks": len(self.cases),
             "dice": {part: _mean(rows) for part, rows in scores.items() if rows},
             "presence_accuracy": float((present == expected).mean()),
-            "presence": presence_rates(present, expected),
+            "presence": {
+                name: {rate: None if math.isnan(value) else round(value, 4) for rate, value in rates.items()}
+                for name, rates in presence_rates(present, expected).items()
+            },
         }
 
 

@@ -8,7 +8,8 @@ namespace cardiacseg::test {
 /// A complete manifest of format 1. The files hold "seg network", "ref network", "locate network" and "card".
 inline std::string manifest_text() {
   return R"({
-  "format_version": 1, "name": "tiny", "version": "0.1.0", "model": "seg_ref", "licence": "none", "intended_use": "tests",
+  "format_version": 1, "name": "tiny", "version": "0.1.0", "model": "seg_ref",
+  "licence": "none", "intended_use": "tests",
   "labels": {"background": 0, "rv": 1, "myo": 2, "lv": 3},
   "preprocessing": {"spacing_mm": 1.5, "crop_pixels": 144, "percentiles": [1.0, 99.0],
                     "locate": {"spacing_mm": 4.0, "size_multiple": 8, "threshold": 0.25}},

@@ -100,7 +100,7 @@ def _describe(
     (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
     names = [*manifest["networks"].values(), "MODEL_CARD.md"]
     manifest["files"] = {name: _fingerprint(folder / name) for name in names}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return manifest
 
 

@@ -54,9 +54,10 @@ def read_nifti(path: str | Path) -> NiftiCine:
     try:
         pixels = np.asanyarray(source.dataobj)
     except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
-        raise InvalidInputError(f"{path}: the image data are damaged or cut short ({error})") from error
+        raise InvalidInputError(f"{path}: the image data are damaged or cut short ({_one_line(error)})") from error
     scaled = pixels.dtype.kind == "f" and source.get_data_dtype().kind != "f"
-    pixels = pixels.astype(np.float32 if scaled else pixels.dtype.newbyteorder("="), copy=False)
+    pixels = pixels.astype(np.float32 if scaled else pixels.dtype.newbyteorder("="), copy=not pixels.dtype.isnative)
+    pixels = pixels.view(pixels.dtype.newbyteorder("="))
     image = pixels.T if pixels.ndim == 4 else pixels.T[np.newaxis]
     return NiftiCine(path, image, spacing, _frame_interval_ms(source), source)
 
@@ -73,10 +74,14 @@ def _open(path: Path) -> "nibabel.Nifti1Image":
     try:
         source = nibabel.load(path)
     except (ImageFileError, HeaderDataError, OSError, EOFError, KeyError, ValueError, zlib.error) as error:
-        raise InvalidInputError(f"{path} is not a readable NIfTI file ({error})") from error
+        raise InvalidInputError(f"{path} is not a readable NIfTI file ({_one_line(error)})") from error
     if not isinstance(source, nibabel.Nifti1Image):
         raise InvalidInputError(f"{path} is {type(source).__name__}; wanted a NIfTI file (.nii or .nii.gz)")
     return source
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _check_kind(path: Path, source: "nibabel.Nifti1Image") -> None:
@@ -99,7 +104,10 @@ def _check_kind(path: Path, source: "nibabel.Nifti1Image") -> None:
 
 def _spacing(path: Path, source: "nibabel.Nifti1Image") -> tuple[float, float, float]:
     unit = source.header.get_xyzt_units()[0]
-    steps = [float(step) * _MM_PER_UNIT[unit] for step in source.header.get_zooms()[:3]]
+    # nibabel turns a size of zero into 1 without an error, so the header is read once more as it is.
+    with source.file_map["image"].get_prepare_fileobj("rb") as file:
+        stored = type(source).header_class.from_fileobj(file, check=False)["pixdim"]
+    steps = [abs(float(step)) * _MM_PER_UNIT[unit] for step in stored[1:4]]
     if not all(math.isfinite(step) and step > 0 for step in steps):
         raise InvalidInputError(f"{path} has pixel sizes (x, y, z) of {tuple(steps)} mm; wanted three positive numbers")
     column, row, between = steps

@@ -1,0 +1,221 @@
+"""The command line as a user runs it: in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+import cardiacseg
+
+pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
+
+PACKAGE = Path(cardiacseg.__file__).parent
+DEFAULT_BUNDLE = PACKAGE / "bundles" / "default"
+needs_default_bundle = pytest.mark.skipif(
+    not (DEFAULT_BUNDLE / "manifest.json").is_file(), reason=f"no default bundle in {DEFAULT_BUNDLE}"
+)
+RESULTS = ["labels.nii.gz", "measurements.json", "preview.png", "report.json"]
+DEMO_RESULTS = sorted(["cine.nii.gz", "truth.nii.gz", *RESULTS])
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "cardiacseg.cli", *map(str, arguments)]
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+
+
+def cardiacseg_cli(*arguments, cwd):
+    return subprocess.run(command(*arguments), cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
+
+
+def refused(done, code, *words):
+    """The command said one sentence on standard error, without a traceback."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("cardiacseg: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    for word in words:
+        assert word in done.stderr
+    return True
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """A small short-axis stack as NIfTI."""
+    path = tmp_path_factory.mktemp("input") / "stack.nii.gz"
+    pixels = np.random.default_rng(0).integers(0, 1000, (90, 80, 3), dtype=np.int16)
+    nibabel.save(nibabel.Nifti1Image(pixels, np.diag([-1.5, -1.25, 8.0, 1.0])), path)
+    return path
+
+
+def test_help_lists_commands_and_exit_codes(tmp_path):
+    done = cardiacseg_cli("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for word in ("segment", "demo", "info", "bench", "exit codes", "130", "Research use only"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["unknown"], ["segment"], ["segment", "in.nii", "-o", "out", "--threads", "-1"], ["demo", "--frames", "x"]],
+)
+def test_wrong_usage(tmp_path, arguments):
+    done = cardiacseg_cli(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_segment_writes_everything(tmp_path, tiny_bundle, stack):
+    done = cardiacseg_cli("segment", stack, "-o", "out", "--model", tiny_bundle, "--device", "cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "a bar is for terminals only"
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == RESULTS
+    labels, source = nibabel.load(out / "labels.nii.gz"), nibabel.load(stack)
+    assert labels.shape == source.shape
+    np.testing.assert_array_equal(labels.affine, source.affine)
+    report = json.loads((out / "report.json").read_text())
+    assert report["inputs"][0]["file"] == "stack.nii.gz"
+    assert report["model"]["name"] == "tiny"
+    assert report["backend"]["device"] == "cpu"
+    assert report["total_ms"] >= sum(report["stages_ms"].values()) > 0
+    measured = json.loads((out / "measurements.json").read_text())
+    assert measured["es_frame"] is None
+    assert measured["lv_ml"] == pytest.approx([np.sum(np.asarray(labels.dataobj) == 3) * 1.5 * 1.25 * 8 / 1000])
+    assert (out / "preview.png").read_bytes().startswith(b"\x89PNG")
+    assert "written to out" in done.stdout
+
+
+def test_segment_prints_json(tmp_path, tiny_bundle, stack):
+    done = cardiacseg_cli("segment", stack, "-o", tmp_path / "out", "--model", tiny_bundle, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert sorted(document["files"]) == RESULTS
+    assert document["measurements"]["ed_frame"] == 0
+
+
+def test_results_are_kept_unless_overwrite(tmp_path, tiny_bundle, stack):
+    (tmp_path / "report.json").write_text("mine")
+    start = time.perf_counter()
+    done = cardiacseg_cli("segment", stack, "-o", tmp_path, "--model", tiny_bundle, cwd=tmp_path)
+    assert time.perf_counter() - start < 30
+    assert refused(done, 2, "already holds report.json", "--overwrite")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    done = cardiacseg_cli("segment", stack, "-o", tmp_path, "--model", tiny_bundle, "--overwrite", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mine" not in (tmp_path / "report.json").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == RESULTS
+
+
+def test_users_mistakes_end_with_one_sentence(tmp_path, tiny_bundle, stack):
+    (tmp_path / "text.nii").write_text("no image")
+    damaged = tmp_path / "bundle"
+    damaged.mkdir()
+    (damaged / "manifest.json").write_text("{}")
+    model = ("--model", tiny_bundle)
+    assert refused(cardiacseg_cli("segment", "gone.nii", "-o", "out", *model, cwd=tmp_path), 2, "gone.nii")
+    assert refused(cardiacseg_cli("segment", "text.nii", "-o", "out", *model, cwd=tmp_path), 2, "text.nii")
+    assert refused(cardiacseg_cli("segment", stack, "-o", "text.nii", *model, cwd=tmp_path), 2, "not a folder")
+    assert refused(cardiacseg_cli("segment", stack, "-o", "out", "--model", "nowhere", cwd=tmp_path), 3, "nowhere")
+    assert refused(cardiacseg_cli("segment", stack, "-o", "out", "--model", damaged, cwd=tmp_path), 3, "manifest")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "text.nii"]
+
+
+@pytest.mark.skipif(
+    any(backend["device"] == "cuda" and backend["available"] for backend in cardiacseg.list_backends()),
+    reason="CUDA is available here, so asking for it is no mistake",
+)
+def test_unavailable_device(tmp_path, tiny_bundle, stack):
+    done = cardiacseg_cli("segment", stack, "-o", "out", "--model", tiny_bundle, "--device", "cuda", cwd=tmp_path)
+    assert refused(done, 4, "cuda")
+
+
+def test_demo_with_another_model(tmp_path, tiny_bundle):
+    arguments = ("demo", "--frames", 2, "--slices", 4, "--seed", 5, "--model", tiny_bundle)
+    done = cardiacseg_cli(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Dice against the phantom's truth: RV" in done.stdout
+    first = tmp_path / "cardiacseg-demo"
+    assert sorted(path.name for path in first.iterdir()) == DEMO_RESULTS
+    kept = (first / "report.json").read_bytes()
+    again = cardiacseg_cli(*arguments, "--json", cwd=tmp_path)
+    document = json.loads(again.stdout)
+    assert document["output"] == "cardiacseg-demo-2"
+    assert set(document["dice"]) == {"rv", "myo", "lv", "mean"}
+    assert (first / "report.json").read_bytes() == kept
+    cine, truth = (nibabel.load(first / f"{name}.nii.gz") for name in ("cine", "truth"))
+    assert cine.shape == truth.shape == (224, 208, 4, 2)
+    for name in ("truth.nii.gz", "labels.nii.gz", "cine.nii.gz"):
+        np.testing.assert_array_equal(
+            np.asarray(nibabel.load(first / name).dataobj),
+            np.asarray(nibabel.load(tmp_path / "cardiacseg-demo-2" / name).dataobj),
+        )
+
+
+@needs_default_bundle
+def test_demo_of_the_default_model_finds_the_heart(tmp_path):
+    done = cardiacseg_cli("demo", "-o", "out", "--frames", 3, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["dice"]["mean"] > 0.7
+    assert 40 < document["measurements"]["lv_ef_percent"] < 80
+
+
+def test_info_answers_without_a_model(tmp_path):
+    done = cardiacseg_cli("info", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"cardiacseg {cardiacseg.__version__}" in done.stdout
+    assert "openvino (cpu)" in done.stdout
+    document = json.loads(cardiacseg_cli("info", "--json", cwd=tmp_path).stdout)
+    assert document["core_version"] == cardiacseg.__version__
+    assert [backend["name"] for backend in document["backends"]] == [b["name"] for b in cardiacseg.list_backends()]
+
+
+def test_info_names_a_damaged_bundle(tmp_path):
+    from cardiacseg.installation import bundled_models
+
+    for name, text in (("good", '{"name": "good", "version": "1.2", "licence": "X"}'), ("worse", "[]"), ("bad", "{")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(text)
+    bad, good, worse = bundled_models(tmp_path)
+    assert good == {"name": "good", "version": "1.2", "licence": "X"}
+    assert bad["licence"].startswith("damaged manifest")
+    assert worse["licence"].startswith("damaged manifest")
+
+
+def test_bench_measures(tmp_path, tiny_bundle):
+    done = cardiacseg_cli("bench", "--slices", 2, "--repeats", 3, "--model", tiny_bundle, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["latency_p95_ms"] >= found["latency_p50_ms"] > 0
+    assert found["cold_start_ms"] > found["import_ms"] > 0
+    assert found["slices"] == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_interrupt_leaves_nothing_behind(tmp_path, tiny_bundle):
+    running = subprocess.Popen(
+        command("demo", "-o", "out", "--frames", 200, "--model", tiny_bundle),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    running.stderr.readline()
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert errors == "cardiacseg: interrupted\n"
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,165 @@
+"""JSON documents, the preview picture and output folders."""
+
+import hashlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.output_folder import free_folder, output_folder
+from cardiacseg.io.report import input_document, measurements_document, report_document, versions, write_json
+
+SPACING = (8.0, 1.4, 1.5)
+
+
+def test_json_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"volume_ml": 1.5, "name": "Größe"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"volume_ml": 1.5, "name": "Größe"}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"volume_ml": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8"))["volume_ml"] == 1.5
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_report_names_inputs_model_backend_and_versions(tmp_path):
+    source = tmp_path / "cine.nii.gz"
+    source.write_bytes(b"content")
+    run = SimpleNamespace(
+        model="default",
+        model_digest="ab" * 32,
+        backend="openvino",
+        device="cpu",
+        reason="no GPU.",
+        stages={"seg": 12.5, "ref": 3.0},
+    )
+    inputs = [input_document(source, np.zeros((25, 10, 4, 5)), SPACING)]
+    document = json.loads(json.dumps(report_document(run, inputs, 1234.5), allow_nan=False))
+    assert document["inputs"][0] == {
+        "file": "cine.nii.gz",
+        "sha256": hashlib.sha256(b"content").hexdigest(),
+        "shape_frames_slices_rows_columns": [25, 10, 4, 5],
+        "spacing_slice_row_column_mm": [8.0, 1.4, 1.5],
+    }
+    assert document["frames"] == 25
+    assert document["model"] == {"name": "default", "manifest_sha256": "ab" * 32}
+    assert document["backend"] == {"name": "openvino", "device": "cpu", "reason": "no GPU."}
+    assert document["stages_ms"] == {"seg": 12.5, "ref": 3.0}
+    assert document["total_ms"] == 1234.5
+    assert "Research use only" in document["intended_use"]
+    assert str(tmp_path) not in json.dumps(document), "a folder may name a patient"
+
+
+def test_versions_hold_what_is_installed():
+    found = versions()
+    assert found["numpy"] == np.__version__
+    assert "python" in found
+
+
+def test_new_files_appear_together(tmp_path):
+    target = tmp_path / "out" / "case"
+    with output_folder(target, ["a.txt", "b.txt"], overwrite=False) as folder:
+        (folder / "a.txt").write_text("a")
+        (folder / "b.txt").write_text("b")
+        assert not target.exists()
+    assert sorted(path.name for path in target.iterdir()) == ["a.txt", "b.txt"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def fail_half_way(target):
+    with output_folder(target, ["a.txt"], overwrite=False) as folder:
+        (folder / "a.txt").write_text("a")
+        raise RuntimeError("half way")
+
+
+def test_failure_leaves_nothing_behind(tmp_path):
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_are_there_are_kept(tmp_path):
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    with (
+        pytest.raises(InvalidInputError, match=r"already holds a\.txt"),
+        output_folder(tmp_path, ["a.txt"], overwrite=False),
+    ):
+        pytest.fail("the block must not run")
+    with output_folder(tmp_path, ["a.txt"], overwrite=True) as folder:
+        (folder / "a.txt").write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InvalidInputError, match="not a folder"), output_folder(tmp_path / "out", ["a"], overwrite=True):
+        pytest.fail("the block must not run")
+
+
+def test_free_folder_counts_up(tmp_path):
+    wanted = tmp_path / "demo"
+    assert free_folder(wanted, ["a"], overwrite=False) == wanted
+    wanted.mkdir()
+    assert free_folder(wanted, ["a"], overwrite=False) == wanted
+    (wanted / "a").write_text("")
+    (tmp_path / "demo-2").mkdir()
+    (tmp_path / "demo-2" / "a").write_text("")
+    assert free_folder(wanted, ["a"], overwrite=False) == tmp_path / "demo-3"
+    assert free_folder(wanted, ["a"], overwrite=True) == wanted
+
+
+@pytest.fixture
+def core():
+    return pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
+
+
+def discs(frames):
+    """A beating disc in a ring with a second disc beside it: image and labels [T, 3, 60, 50]."""
+    rows, columns = np.mgrid[:60, :50]
+    labels = np.zeros((frames, 3, 60, 50), dtype=np.uint8)
+    for frame in range(frames):
+        radius = np.hypot(rows - 30, columns - 28)
+        labels[frame, :, np.hypot(rows - 30, columns - 16) < 9] = 1
+        labels[frame, :, radius < 11] = 2
+        labels[frame, :, radius < 8 - 2 * (frame % 2)] = 3
+    return np.choose(labels, [10, 90, 40, 100]).astype(np.uint16), labels
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_preview_is_a_picture_with_the_contours_colours(core, tmp_path, frames):
+    from matplotlib import image as pictures
+
+    from cardiacseg.io.preview import write_preview
+    from cardiacseg.measurements import measure
+
+    image, labels = discs(frames)
+    write_preview(tmp_path / "p.png", image, labels, SPACING, measure(labels, SPACING), "two discs")
+    picture = pictures.imread(tmp_path / "p.png")[..., :3]
+    assert picture.shape[1] > 1200
+    for colour in ((0x56, 0xB4, 0xE9), (0xCC, 0x79, 0xA7), (0xE6, 0x9F, 0x00)):
+        near = np.abs(picture - np.array(colour) / 255).max(axis=-1) < 0.06
+        assert near.sum() > 100
+
+
+def test_preview_without_a_heart(core, tmp_path):
+    from cardiacseg.io.preview import write_preview
+    from cardiacseg.measurements import measure
+
+    image, labels = np.zeros((2, 3, 20, 30), np.uint16), np.zeros((2, 3, 20, 30), np.uint8)
+    write_preview(tmp_path / "p.png", image, labels, SPACING, measure(labels, SPACING), "nothing")
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_measurements_document_states_its_conventions(core):
+    from cardiacseg.measurements import measure
+
+    _, labels = discs(2)
+    document = json.loads(json.dumps(measurements_document(measure(labels, SPACING), SPACING), allow_nan=False))
+    assert document["spacing_slice_row_column_mm"] == [8.0, 1.4, 1.5]
+    assert document["es_frame"] == 1
+    assert "papillary" in document["papillary_convention"]
+    assert document["lv_sv_ml"] == pytest.approx(document["lv_edv_ml"] - document["lv_esv_ml"])
