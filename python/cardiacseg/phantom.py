@@ -87,7 +87,7 @@ def beating_heart(
     """One heart beat of a healthy adult who does not exist, as a short-axis bSSFP cine.
 
     ``size`` is (rows, columns), ``spacing`` (slice, row, column) in mm. The same arguments give the same phantom;
-    another ``seed`` gives another person: other volumes (LV EDV 112 to 185 ml, EF 56 to 66 %), chest and position.
+    another ``seed`` gives another person: other volumes (LV EDV 112 to 185 ml, EF 53 to 63 %), chest and position.
     Raises ``InvalidInputError`` for sizes or spacings that cannot be used.
     """
     _check(frames, slices, size, spacing)

@@ -79,7 +79,7 @@ class HeartShape:
         waves = size * rng.uniform(0.3, 1, (2, 4)) * np.exp(1j * rng.uniform(0, 2 * np.pi, (2, 4)))
         return cls(
             lv_edv_ml=edv,
-            lv_ejection=rng.uniform(0.56, 0.66),
+            lv_ejection=rng.uniform(0.53, 0.63),
             rv_edv_ml=edv * rng.uniform(0.92, 1.08),
             rv_ejection=rng.uniform(0.5, 0.6),
             myocardium_ml=edv * rng.uniform(0.68, 0.84),

@@ -6,6 +6,16 @@ import pytest
 SPACING = (8.0, 1.5, 1.25)
 
 
+def spread(layer, forward):
+    """Scale a network's last layer so that its outputs vary widely: fresh weights say nearly the same everywhere."""
+    outputs = []
+    with layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.movedim(1, 0).flatten(1))):
+        forward()
+    scale = 3 / outputs[0].std(dim=1)
+    layer.bias.copy_((layer.bias - outputs[0].mean(dim=1)) * scale)
+    layer.weight.mul_(scale.reshape(-1, *[1] * (layer.weight.ndim - 1)))
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory):
     import torch
@@ -17,10 +27,11 @@ def tiny_bundle(tmp_path_factory):
     torch.manual_seed(0)
     model = create_model("seg_ref_mt_tiny").eval()
     with torch.no_grad():
-        # fresh heads say nearly the same everywhere; these give every label somewhere
-        model.locate.head.weight.normal_(std=3.0)
-        model.seg.head.weight.normal_(std=3.0)
-        model.ref.head.weight.normal_(std=3.0)
+        stacks = torch.nn.functional.interpolate(torch.rand(6, 1, 9, 9), size=(144, 144), mode="bilinear")[:, None]
+        spread(model.locate.head, lambda: model.locate(stacks))
+        spread(model.seg.head, lambda: model(stacks))
+        spread(model.ref.head, lambda: model(stacks))
+        spread(model.ref.classifier.mlp[-1], lambda: model(stacks))
     folder = tmp_path_factory.mktemp("bundle") / "tiny"
     export_bundle(model, Preprocessing(), BundleInfo("tiny", "1", "seg_ref_mt_tiny"), folder)
     return folder

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nibabel
@@ -107,9 +106,7 @@ def test_segment_prints_json(tmp_path, tiny_bundle, stack):
 
 def test_results_are_kept_unless_overwrite(tmp_path, tiny_bundle, stack):
     (tmp_path / "report.json").write_text("mine")
-    start = time.perf_counter()
     done = cardiacseg_cli("segment", stack, "-o", tmp_path, "--model", tiny_bundle, cwd=tmp_path)
-    assert time.perf_counter() - start < 30
     assert refused(done, 2, "already holds report.json", "--overwrite")
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
     done = cardiacseg_cli("segment", stack, "-o", tmp_path, "--model", tiny_bundle, "--overwrite", cwd=tmp_path)

@@ -33,6 +33,7 @@ def test_report_names_inputs_model_backend_and_versions(tmp_path):
         backend="openvino",
         device="cpu",
         reason="no GPU.",
+        version="9.8.7",
         stages={"seg": 12.5, "ref": 3.0},
     )
     inputs = [input_document(source, np.zeros((25, 10, 4, 5)), SPACING)]
@@ -48,6 +49,7 @@ def test_report_names_inputs_model_backend_and_versions(tmp_path):
     assert document["backend"] == {"name": "openvino", "device": "cpu", "reason": "no GPU."}
     assert document["stages_ms"] == {"seg": 12.5, "ref": 3.0}
     assert document["total_ms"] == 1234.5
+    assert document["versions"]["cardiacseg"] == "9.8.7"
     assert "Research use only" in document["intended_use"]
     assert str(tmp_path) not in json.dumps(document), "a folder may name a patient"
 

@@ -117,13 +117,13 @@ def test_progress_can_cancel(segmenter, cine, wanted, stop_at):
 
 
 def test_what_progress_raises_comes_out(segmenter, cine):
-    class Own(Exception):
+    class OwnError(Exception):
         pass
 
     def progress(done, total):
-        raise Own(done, total)
+        raise OwnError(done, total)
 
-    with pytest.raises(Own) as raised:
+    with pytest.raises(OwnError) as raised:
         segmenter.run(cine, spacing=SPACING, progress=progress)
     assert raised.value.args == (0, 3)
 

@@ -69,6 +69,6 @@ def report_document(run_report, inputs: list[dict], total_ms: float) -> dict:
         "backend": {"name": run_report.backend, "device": run_report.device, "reason": run_report.reason},
         "stages_ms": dict(run_report.stages),
         "total_ms": total_ms,
-        "versions": versions(),
+        "versions": {**versions(), "cardiacseg": run_report.version},
         "intended_use": RESEARCH_USE,
     }

@@ -1,0 +1,125 @@
+"""What CardiacSegmenter does with bundles that are missing, broken, newer or hostile."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+
+import cardiacseg
+
+
+@pytest.fixture
+def bundle(tiny_bundle, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(tiny_bundle, tmp_path / "bundle")
+
+
+def edit_manifest(bundle, change):
+    path = bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def refused(bundle, error, *words):
+    with pytest.raises(error) as raised:
+        cardiacseg.CardiacSegmenter(bundle)
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_a_whole_copy_loads_from_a_folder_with_any_name(bundle):
+    elsewhere = bundle.rename(bundle.with_name("ein Modell für später"))
+    cardiacseg.CardiacSegmenter(elsewhere)
+    cardiacseg.CardiacSegmenter(str(elsewhere))
+
+
+def test_a_missing_folder_or_file_is_named(bundle, tmp_path):
+    refused(tmp_path / "nowhere", cardiacseg.BundleNotFoundError, "nowhere")
+    refused(tmp_path, cardiacseg.BundleNotFoundError, "manifest.json")
+    (bundle / "seg.onnx").unlink()
+    refused(bundle, FileNotFoundError, "seg.onnx")
+
+
+def test_a_truncated_file_is_refused(bundle):
+    path = bundle / "ref.onnx"
+    path.write_bytes(path.read_bytes()[:-100])
+    refused(bundle, cardiacseg.BundleError, "ref.onnx", str(path.stat().st_size))
+
+
+def test_one_altered_byte_is_refused(bundle):
+    path = bundle / "seg.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    refused(bundle, cardiacseg.BundleError, "seg.onnx", hashlib.sha256(content).hexdigest())
+
+
+def test_a_newer_format_is_refused(bundle):
+    edit_manifest(bundle, lambda manifest: manifest.update(format_version=2))
+    refused(bundle, cardiacseg.BundleError, "2", "1")
+
+
+@pytest.mark.parametrize("name", ["../outside.onnx", "/etc/hostname", "sub/../../outside.onnx"])
+def test_a_path_that_leaves_the_folder_is_refused(bundle, name):
+    content = (bundle / "seg.onnx").read_bytes()
+    (bundle.parent / "outside.onnx").write_bytes(content)
+
+    def change(manifest):
+        manifest["networks"]["seg"] = name
+        manifest["files"][name] = manifest["files"].pop("seg.onnx")
+
+    edit_manifest(bundle, change)
+    refused(bundle, cardiacseg.BundleError, name)
+
+
+def test_a_link_that_leaves_the_folder_is_refused(bundle):
+    outside = (bundle / "seg.onnx").rename(bundle.parent / "outside.onnx")
+    (bundle / "seg.onnx").symlink_to(outside)
+    refused(bundle, cardiacseg.BundleError, "seg.onnx")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format_version": "1"}', "\x00\xff"])
+def test_a_manifest_that_is_not_one_is_refused(bundle, text):
+    (bundle / "manifest.json").write_text(text, encoding="latin-1")
+    refused(bundle, cardiacseg.BundleError, "manifest.json")
+
+
+@pytest.mark.parametrize("key", ["format_version", "name", "preprocessing", "presence_threshold", "networks", "files"])
+def test_a_missing_key_is_named(bundle, key):
+    edit_manifest(bundle, lambda manifest: manifest.pop(key))
+    refused(bundle, cardiacseg.BundleError, key)
+
+
+def replace_network(bundle, name, content):
+    (bundle / name).write_bytes(content)
+    entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    edit_manifest(bundle, lambda manifest: manifest["files"].update({name: entry}))
+
+
+def test_a_file_that_is_no_network_is_the_backends_refusal(bundle):
+    replace_network(bundle, "seg.onnx", b"not a network")
+    refused(bundle, cardiacseg.BackendError, "seg")
+
+
+def test_a_network_of_another_kind_is_refused_when_it_runs(bundle, cine):
+    replace_network(bundle, "seg.onnx", (bundle / "locate.onnx").read_bytes())
+    segmenter = cardiacseg.CardiacSegmenter(bundle)
+    with pytest.raises(cardiacseg.BackendError, match="network seg on 1 x 2 x 1 x 144 x 144"):
+        segmenter.run(cine, spacing=(8.0, 1.5, 1.25))
+
+
+@pytest.mark.parametrize("absent", [("ref",), ("locate",), ("locate", "ref")])
+def test_locate_and_ref_may_be_absent(bundle, cine, absent):
+    def change(manifest):
+        for stage in absent:
+            del manifest["networks"][stage]
+            manifest["preprocessing"].pop(stage, None)
+
+    edit_manifest(bundle, change)
+    result = cardiacseg.CardiacSegmenter(bundle).run(cine, spacing=(8.0, 1.5, 1.25))
+    assert not set(absent) & set(result.report.stages)
+    if "ref" in absent:
+        shown = [[(part == label).any(axis=(1, 2)) for label in (1, 2, 3)] for part in result.labels]
+        assert (result.presence == [list(zip(*frame, strict=True)) for frame in shown]).all()

@@ -1,0 +1,124 @@
+"""Who may use whom, as CONTRIBUTING.md says, read from the sources."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "python/cardiacseg"
+HEAVY = {"torch", "nibabel", "matplotlib", "scipy", "pydicom", "onnx", "onnxruntime", "openvino"}
+STANDARD = r"<[a-z_0-9]+>"
+
+# folder or file pattern in cpp/ -> what its #include lines may name
+MAY_INCLUDE = {
+    "include/cardiacseg/*.h": [STANDARD, '"cardiacseg/.*"'],
+    "src/ops/*.h": [STANDARD, '"ops/.*"'],
+    "src/ops/*_host.cc": [STANDARD, '"ops/.*"'],
+    "src/backends/*.h": [STANDARD, '"cardiacseg/.*"', '"backends/backend.h"'],
+    "src/backends/openvino/*": [
+        STANDARD,
+        "<openvino/.*>",
+        '"cardiacseg/error.h"',
+        '"backends/backend.h"',
+        '"backends/openvino/.*"',
+    ],
+    "src/bundle/*": [STANDARD, "<nlohmann/.*>", '"cardiacseg/error.h"', '"bundle/.*"'],
+    "src/measure/*": [STANDARD, '"cardiacseg/.*"'],
+    "src/pipeline/*": [
+        STANDARD,
+        '"cardiacseg/.*"',
+        '"ops/.*"',
+        '"bundle/bundle.h"',
+        '"backends/backend.h"',
+        '"pipeline/.*"',
+    ],
+    "../python/bindings/*.cc": [STANDARD, "<pybind11/.*>", '"arrays.h"', '"cardiacseg/.*"', '"ops/.*"'],
+    "examples/*.cc": [STANDARD, "<cardiacseg/.*>"],
+}
+
+
+@pytest.mark.parametrize("pattern", MAY_INCLUDE)
+def test_includes(pattern):
+    files = list((ROOT / "cpp").glob(pattern))
+    assert files
+    allowed = re.compile("|".join(MAY_INCLUDE[pattern]))
+    for path in files:
+        for name in re.findall(r"^\s*#\s*include\s+(\S+)", path.read_text(), re.MULTILINE):
+            assert allowed.fullmatch(name), f"{path.relative_to(ROOT)} includes {name}"
+
+
+def test_public_headers_have_no_conditions():
+    for path in (ROOT / "cpp/include").rglob("*.h"):
+        assert not re.search(r"^\s*#\s*(if|ifdef|ifndef|define)", path.read_text(), re.MULTILINE), path
+
+
+def test_build_switches_are_read_in_one_place():
+    sources = [path for path in (ROOT / "cpp").rglob("*") if path.suffix in (".h", ".cc", ".cu")]
+    found = {path.name for path in sources if "CARDIACSEG_WITH_" in path.read_text()}
+    assert found == {"registry.cc"}
+
+
+def imports(path, whole=True):
+    """Modules that a file imports, with ``whole`` also inside functions."""
+    tree = ast.parse(path.read_text())
+    inside = {node for function in ast.walk(tree) if isinstance(function, FUNCTIONS) for node in ast.walk(function)}
+    names = set()
+    for node in ast.walk(tree):
+        if not whole and node in inside:
+            continue
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def uses(path, module, whole=True):
+    return any(name == module or name.startswith(module + ".") for name in imports(path, whole))
+
+
+def sources(*patterns):
+    files = [path for pattern in patterns for path in PACKAGE.glob(pattern)]
+    assert len(files) >= len(patterns)
+    return files
+
+
+@pytest.mark.parametrize(
+    ("patterns", "never"),
+    [
+        (["*.py", "io/*.py"], ["torch", "cardiacseg.models", "cardiacseg.training", "cardiacseg.export"]),
+        (["models/*.py"], ["cardiacseg._core", "cardiacseg.training", "cardiacseg.export", "numpy", "scipy"]),
+        (["training/*.py"], ["cardiacseg._core", "cardiacseg.segmenter", "cardiacseg.export"]),
+        (["*.py", "*/*.py"], ["cardiacseg.cli", "tools"]),
+    ],
+)
+def test_python_rooms(patterns, never):
+    for path in sources(*patterns):
+        for module in never:
+            assert not uses(path, module), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_heavy_imports_wait_inside_functions():
+    for path in sources("*.py", "io/*.py"):
+        for module in HEAVY:
+            assert not uses(path, module, whole=False), f"{path.relative_to(ROOT)} imports {module} at its top"
+
+
+def test_at_its_top_the_package_needs_numpy_alone():
+    allowed = {*sys.stdlib_module_names, "numpy", "cardiacseg"}
+    for path in sources("*.py", "io/*.py"):
+        roots = {name.split(".")[0] for name in imports(path, whole=False)}
+        assert roots <= allowed, f"{path.relative_to(ROOT)} imports {sorted(roots - allowed)} at its top"
+
+
+def test_tools_hold_no_importable_logic():
+    for path in [*ROOT.glob("tools/*.py"), *ROOT.glob("tests/python/*.py"), *PACKAGE.rglob("*.py")]:
+        for tool in ROOT.glob("tools/*.py"):
+            assert not uses(path, tool.stem) and not uses(path, f"tools.{tool.stem}")
