@@ -14,7 +14,7 @@ from pathlib import Path
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder in ACDC's layout (training/patientXXX/...)")
+    parser.add_argument("data", type=Path, help="folder in ACDC's layout (training/patientNNN/...)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument(
         "--splits", type=Path, help='JSON with patient names under "train" and "val" (default: DATA/splits.json)'

@@ -93,7 +93,8 @@ def _pixels(image: npt.ArrayLike) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise InvalidInputError(f"image must be an array of numbers, got {type(image).__name__}: {error}") from error
     if pixels.dtype in _NATIVE:
-        return pixels
+        # what a file's reader calls little-endian may be this machine's own order under another name
+        return pixels.view(pixels.dtype.newbyteorder("="))
     if pixels.dtype == np.bool_:
         return pixels.view(np.uint8)
     if pixels.dtype == np.float16:

@@ -1,5 +1,6 @@
 """CardiacSegmenter on a tiny network: every kind of array, the same answer however it is asked, typed refusals."""
 
+import sys
 import threading
 
 import numpy as np
@@ -40,6 +41,12 @@ TYPES = ["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g", ">u2",
 @pytest.mark.parametrize("dtype", TYPES)
 def test_any_real_type_and_byte_order(segmenter, cine, wanted, dtype):
     assert_same(segmenter.run(cine.astype(dtype), spacing=SPACING), wanted)
+
+
+def test_the_order_of_this_machine_under_the_name_of_a_file(segmenter, cine, wanted):
+    order = "<" if sys.byteorder == "little" else ">"
+    named = cine.astype("i2").view(np.dtype("i2").newbyteorder(order))
+    assert_same(segmenter.run(named, spacing=SPACING), wanted)
 
 
 def test_signed_bytes_and_booleans(segmenter, cine):

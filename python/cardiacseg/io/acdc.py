@@ -1,4 +1,4 @@
-"""ACDC's folder layout: ``training/patientXXX/patientXXX_frameNN.nii.gz`` with ``..._gt.nii.gz`` beside it."""
+"""ACDC's folder layout: ``training/patientNNN/patientNNN_frameNN.nii.gz`` with ``..._gt.nii.gz`` beside it."""
 
 from collections.abc import Iterable
 from pathlib import Path
