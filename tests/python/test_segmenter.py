@@ -106,6 +106,13 @@ def test_concurrent_runs_are_the_runs_one_by_one(tiny_bundle, segmenter, cine):
         assert_same(result, wanted[index % 4])
 
 
+def test_many_numbers_of_slices_in_turn(segmenter, cine, wanted):
+    for slices in (1, 3, 4, 5, 6):
+        image = np.concatenate([cine[0]] * 3)[:slices]
+        assert segmenter.run(image, spacing=SPACING).labels.shape == image.shape
+    assert_same(segmenter.run(cine, spacing=SPACING), wanted)
+
+
 def test_progress_counts_frames_in_the_callers_thread(segmenter, cine, wanted):
     calls = []
 

@@ -11,7 +11,8 @@ namespace cardiacseg {
 /// Density of myocardium in g/ml (Kramer et al., SCMR post-processing recommendations, JCMR 2020, 22:19).
 inline constexpr double kMyocardialDensity = 1.05;
 
-/// Volumes of one frame in ml: area times the centre-to-centre slice spacing, summed over slices; end slices count whole.
+/// Volumes of one frame in ml: area times the centre-to-centre slice spacing, summed over slices; end slices count
+/// whole.
 struct FrameVolumes {
   double rv_ml;
   double myo_ml;

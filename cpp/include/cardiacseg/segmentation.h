@@ -16,12 +16,12 @@ struct StageTime {
 
 /// Which backend ran and why, with which model, and how long it took.
 struct RunReport {
-  std::string backend;        ///< for instance "openvino"
-  std::string device;         ///< "cpu" or "cuda"
-  std::string reason;         ///< one sentence: why this backend
-  std::string model;          ///< name of the bundle's model
-  std::string model_digest;   ///< SHA-256 of the bundle's manifest, which holds the digests of all other files
-  std::string version;        ///< of this library
+  std::string backend;            ///< for instance "openvino"
+  std::string device;             ///< "cpu" or "cuda"
+  std::string reason;             ///< one sentence: why this backend
+  std::string model;              ///< name of the bundle's model
+  std::string model_digest;       ///< SHA-256 of the bundle's manifest, which holds the digests of all other files
+  std::string version;            ///< of this library
   std::vector<StageTime> stages;  ///< in order of running
 };
 

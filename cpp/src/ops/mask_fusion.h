@@ -10,12 +10,12 @@ namespace cardiacseg::ops {
 /// Where the network's crop lies on the original grid, for one stack.
 struct FusionGeometry {
   std::int64_t slices;
-  std::int64_t rows;      ///< of the original grid
+  std::int64_t rows;  ///< of the original grid
   std::int64_t columns;
-  double row_spacing;     ///< mm, of the original grid
+  double row_spacing;  ///< mm, of the original grid
   double column_spacing;
-  double target;          ///< mm, of the network's grid, both axes
-  Window window;          ///< the crop on the network's whole grid
+  double target;  ///< mm, of the network's grid, both axes
+  Window window;  ///< the crop on the network's whole grid
 };
 
 /// Gated mask fusion. `logits` is `[slices, 4, window.rows, window.columns]`, `presence` is `[slices, 3]` or empty (no
@@ -23,8 +23,8 @@ struct FusionGeometry {
 ///
 /// Per voxel: softmax of the logits at the four nearest pixels of the crop, bilinear interpolation of the
 /// probabilities at network coordinate (i + 0.5) * spacing / target - 0.5, the probability of each structure whose
-/// presence is not above `threshold` set to 0, argmax (the lowest label wins a tie). At the crop's rim the nearest pixel
-/// is used; a voxel whose centre lies outside the crop's pixels is background.
+/// presence is not above `threshold` set to 0, argmax (the lowest label wins a tie). At the crop's rim the nearest
+/// pixel is used; a voxel whose centre lies outside the crop's pixels is background.
 void mask_fusion(std::span<const float> logits, std::span<const float> presence, float threshold,
                  const FusionGeometry& geometry, std::span<std::uint8_t> labels);
 

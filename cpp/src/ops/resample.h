@@ -21,8 +21,8 @@ struct ResampleGeometry {
 
 /// Linear interpolation of `[planes, rows, columns]`, anti-aliased where it shrinks: the triangle filter is widened by
 /// the factor of shrinking and its weights normalised, as in Pillow's BILINEAR and PyTorch's
-/// `interpolate(mode="bilinear", antialias=True, align_corners=False)`. Edges repeat nothing: weights outside are dropped.
-/// `output` is `[planes, resampled_length(rows), resampled_length(columns)]`.
+/// `interpolate(mode="bilinear", antialias=True, align_corners=False)`. Edges repeat nothing: weights outside are
+/// dropped. `output` is `[planes, resampled_length(rows), resampled_length(columns)]`.
 void resample(std::span<const float> input, const ResampleGeometry& geometry, std::span<float> output);
 
 }  // namespace cardiacseg::ops
