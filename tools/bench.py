@@ -118,11 +118,9 @@ def work_gflop(manifest: dict, inputs: dict) -> float:
 
 def fresh_process(code: str, rounds: int = 5) -> dict[str, float]:
     """Wall time of a new Python process that runs ``code``."""
+    command = [sys.executable, "-c", code]
     return summary(
-        [
-            milliseconds(lambda: subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL))
-            for _ in range(rounds)
-        ]
+        [milliseconds(lambda: subprocess.run(command, check=True, capture_output=True)) for _ in range(rounds)]
     )
 
 
