@@ -5,7 +5,7 @@ import pytest
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.phantom import beating_heart, contraction
-from cardiacseg.phantom_heart import ANGLES, Contours, HeartShape, areas_mm2
+from cardiacseg.phantom.heart import ANGLES, Contours, HeartShape, areas_mm2
 
 SPACING = (8.0, 1.4, 1.5)
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiacseg.phantom_heart import ANGLES, at_angle
-from cardiacseg.phantom_thorax import cover
+from cardiacseg.phantom.heart import ANGLES, at_angle
+from cardiacseg.phantom.thorax import cover
 
 _WARP_REACH_MM = 38.0
 

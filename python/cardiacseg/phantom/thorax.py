@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiacseg.phantom_heart import THETA, HeartShape, at_angle
+from cardiacseg.phantom.heart import THETA, HeartShape, at_angle
 
 MUSCLE = 0.36
 FAT = 1.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiacseg.phantom_grid import Disc, Grid, Window
-from cardiacseg.phantom_heart import ANGLES, THETA, Contours, HeartShape, rv_wall_mm
-from cardiacseg.phantom_thorax import MUSCLE, cover, smooth_noise
+from cardiacseg.phantom.grid import Disc, Grid, Window
+from cardiacseg.phantom.heart import ANGLES, THETA, Contours, HeartShape, rv_wall_mm
+from cardiacseg.phantom.thorax import MUSCLE, cover, smooth_noise
 
 _PLANES = 3
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.phantom_grid import Grid
-from cardiacseg.phantom_heart import HeartShape, areas_mm2
-from cardiacseg.phantom_render import render_frames
-from cardiacseg.phantom_thorax import paint_surroundings
+from cardiacseg.phantom.grid import Grid
+from cardiacseg.phantom.heart import HeartShape, areas_mm2
+from cardiacseg.phantom.render import render_frames
+from cardiacseg.phantom.thorax import paint_surroundings
 
 
 @dataclass(frozen=True)
