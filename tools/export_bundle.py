@@ -19,6 +19,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--name", help="name of the bundle (default: the output folder's)")
     parser.add_argument("--bundle-version", default="1", help="version of the bundle (default: %(default)s)")
     parser.add_argument("--training-data", default="", help="one sentence for the model card")
+    parser.add_argument("--licence", default="not stated", help="of the weights (default: %(default)s)")
     parser.add_argument("--evaluate", type=Path, metavar="DATA", help="folder in ACDC's layout")
     parser.add_argument(
         "--splits", type=Path, help='JSON with the patients to evaluate under "val" (default: DATA/splits.json)'
@@ -39,6 +40,7 @@ def main() -> int:
             name=arguments.name or arguments.output.resolve().name,
             version=arguments.bundle_version,
             model=checkpoint.config.model,
+            licence=arguments.licence,
             training={
                 "data": arguments.training_data or "not stated",
                 "steps": f"{checkpoint.step} of {checkpoint.config.stacks_per_step} stacks",

@@ -20,7 +20,6 @@ INTENDED_USE = (
     "Segmentation of the right ventricle, the myocardium and the left ventricle in short-axis cardiac cine MRI, "
     "for research. Not a medical device; not for diagnosis or treatment."
 )
-WEIGHTS_LICENCE = "CC BY-NC-SA 4.0 (trained on ACDC, which is distributed for non-commercial research)"
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class BundleInfo:
     name: str
     version: str
     model: str
-    licence: str = WEIGHTS_LICENCE
+    licence: str = "not stated"
     training: dict = field(default_factory=dict)
     accuracy: dict = field(default_factory=dict)
 

@@ -21,9 +21,9 @@ def model_card(manifest: dict) -> str:
         _training(manifest["training"]),
         _accuracy(manifest["accuracy"]),
         "## Limits\n\n"
-        "Short-axis cine of adults only: no long-axis views, late enhancement, congenital disease, children or "
-        "implants were in the training data. Accuracy on other scanners and protocols was not measured. Apical and "
-        "basal slices are the least certain. Look at every result before you use it.",
+        "For short-axis cine of adults: not for long-axis views, late enhancement, congenital disease, children or "
+        "implants. Accuracy on data unlike those above was not measured. Apical and basal slices are the least "
+        "certain. Look at every result before you use it.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
