@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from cardiacseg.io.acdc import find_labelled_frames
+from cardiacseg.io.nifti import read_nifti
 from cardiacseg.training.config import Preprocessing
 
 
@@ -78,18 +79,17 @@ def prepare_stack(
 
 def load_stacks(root: Path, patients: Iterable[str] | None, preprocessing: Preprocessing) -> list[LabelledStack]:
     """Read and prepare every labelled frame of ``patients`` (all of them if None) in ACDC's layout under ``root``."""
-    import nibabel
-
     stacks = []
     for name, image_path, label_path in find_labelled_frames(root, patients):
-        image, labels = nibabel.load(image_path), nibabel.load(label_path)
-        if image.shape != labels.shape or len(image.shape) != 3:
-            raise ValueError(f"{label_path}: wanted 3-D labels of the image's shape {image.shape}, got {labels.shape}")
-        columns_mm, rows_mm = (float(size) for size in image.header.get_zooms()[:2])
-        pixels, truth = np.asarray(image.dataobj).T, np.asarray(labels.dataobj).T
+        image, labels = read_nifti(image_path), read_nifti(label_path)
+        pixels, truth = image.image, labels.image
+        if pixels.shape != truth.shape or len(pixels) != 1:
+            raise ValueError(
+                f"{label_path}: wanted one frame of the image's [T, S, H, W] {pixels.shape}, got {truth.shape}"
+            )
         if truth.min() < 0 or truth.max() > 3:
             raise ValueError(f"{label_path}: wanted labels 0 to 3, got {truth.min()} to {truth.max()}")
-        stacks.append(prepare_stack(name, pixels, truth.astype(np.uint8), (rows_mm, columns_mm), preprocessing))
+        stacks.append(prepare_stack(name, pixels[0], truth[0].astype(np.uint8), image.spacing[1:], preprocessing))
     return stacks
 
 

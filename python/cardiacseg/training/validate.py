@@ -3,12 +3,11 @@
 import numpy as np
 import torch
 
+from cardiacseg.metrics import STRUCTURES, dice_by_structure
 from cardiacseg.models.seg_ref import SegRef
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import LabelledStack
 from cardiacseg.training.losses import presence_gate, presence_of
-
-STRUCTURE_NAMES = ("rv", "myo", "lv")
 
 
 def pad_to_multiple(stack: torch.Tensor, multiple: int) -> torch.Tensor:
@@ -85,15 +84,8 @@ def validate(
     dice, correct = [], []
     for stack in stacks:
         labels, presence = segment_stack(model, stack, preprocessing, device)
-        pairs = [(labels == label, stack.labels == label) for label in (1, 2, 3)]
-        dice.append(
-            [
-                float(2 * (ours & truth).sum() / (ours.sum() + truth.sum())) if (ours | truth).any() else 1.0
-                for ours, truth in pairs
-            ]
-        )
+        dice.append(dice_by_structure(labels.numpy(), stack.labels.numpy()))
         correct.append(((presence > 0.5) == (presence_of(stack.labels[None])[0] > 0.5)).float().mean().item())
     model.train(was_training)
-    by_structure = np.mean(dice, axis=0)
-    scores = {f"dice_{name}": float(score) for name, score in zip(STRUCTURE_NAMES, by_structure, strict=True)}
-    return {**scores, "dice_mean": float(by_structure.mean()), "presence_accuracy": float(np.mean(correct))}
+    scores = {f"dice_{name}": float(np.mean([case[name] for case in dice])) for name in STRUCTURES}
+    return {**scores, "dice_mean": float(np.mean([*scores.values()])), "presence_accuracy": float(np.mean(correct))}
