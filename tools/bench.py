@@ -50,11 +50,12 @@ def network_inputs(manifest: dict, slices: int, image: np.ndarray, spacing: tupl
     ]
     crop = rules["crop_pixels"]
     random = np.random.default_rng(0)
-    return {
+    inputs = {
         "locate": random.random((1, slices, 1, *sides), np.float32),
         "seg": random.random((1, slices, 1, crop, crop), np.float32),
         "ref": random.normal(size=(1, slices, 4, crop, crop)).astype(np.float32),
     }
+    return {stage: inputs[stage] for stage in manifest["networks"]}
 
 
 def onnxruntime_call(folder: Path, manifest: dict, inputs: dict, threads: int) -> Callable[[], object]:
@@ -79,13 +80,13 @@ def onnxruntime_call(folder: Path, manifest: dict, inputs: dict, threads: int) -
 def pytorch_call(manifest: dict, inputs: dict, channels_last: bool) -> Callable[[], object]:
     import torch
 
-    from cardiacseg.export.onnx import GRAPHS
+    from cardiacseg.export.onnx import stage_graphs
     from cardiacseg.models import create_model
 
     model = create_model(manifest["model"]).eval()
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
-    graphs = {stage: graph(model) for stage, graph in GRAPHS.items()}
+    graphs = stage_graphs(model)
     tensors = {stage: torch.from_numpy(array) for stage, array in inputs.items()}
 
     def call():

@@ -1,58 +1,101 @@
 #!/usr/bin/env python3
-"""Accuracy of a bundle on labelled stacks, through the C++ runtime: evaluate.py DATA [--model default] [--json]
+"""Accuracy of a bundle on labelled stacks, through the C++ runtime: evaluate.py DATA [--model default] [-o DIR]
 
-DATA has ACDC's layout. Dice of whole stacks and by slice level (the slices that cover the heart, divided in three),
-and how often the presence of a structure in a slice is right.
+DATA has ACDC's layout or nnU-Net's raw layout. Prints Dice by slice level beside the paper's figures, distances,
+presence, shape, volumes and calibration; with -o also writes cases.csv, summary.json and pictures. --robustness adds
+Dice under gamma, noise, wrong spacing and the like; --quality how well the agreement of the two stages predicts Dice.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder in ACDC's layout")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder in ACDC's layout or nnU-Net's raw layout")
     parser.add_argument("--model", default="default", help="bundled model's name, or a folder (default: %(default)s)")
     parser.add_argument("--splits", type=Path, help="JSON with lists of patients (default: DATA/splits.json)")
-    parser.add_argument("--part", default="val", help="list to take; 'all' takes every patient (default: %(default)s)")
+    parser.add_argument(
+        "--part", default="val", help="list to take: val, train or another; all needs none (%(default)s)"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for CSV, JSON and pictures")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR")
+    parser.add_argument("--robustness", action="store_true", help="also run on spoiled stacks (12 times as long)")
+    parser.add_argument("--quality", action="store_true", help="also validate the predicted quality (the same runs)")
     parser.add_argument("--json", action="store_true", help="print JSON, with every case")
     return parser.parse_args()
 
 
-def table(summary: dict) -> str:
-    lines = [
-        f"{summary['patients']} patients, {summary['stacks']} stacks",
-        "",
-        "| Dice | RV | MYO | LV | mean |",
-        "|---|---|---|---|---|",
-    ]
-    for part, values in summary["dice"].items():
-        lines.append(f"| {part} | " + " | ".join(f"{value:.3f}" for value in values.values()) + " |")
-    lines.append(f"\npresence right in {100 * summary['presence_accuracy']:.1f} % of slices and structures")
-    return "\n".join(lines)
+def say(what: str):
+    return lambda done, total: print(f"{what}: {done} of {total} stacks", file=sys.stderr)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from cardiacseg import CardiacSegmenter, evaluation
+    from cardiacseg.evaluation.paper import ROWS
+    from cardiacseg.evaluation.report import REPORT_FILES, write_report
+    from cardiacseg.evaluation.runs import read_manifest
+    from cardiacseg.io.labelled import find_labelled_frames, read_split
+    from cardiacseg.io.output_folder import output_folder
+
+    patients = read_split(arguments.data, arguments.part, arguments.splits)
+    frames = find_labelled_frames(arguments.data, patients)
+    segmenter = CardiacSegmenter(arguments.model)
+    paper = ROWS.get(read_manifest(arguments.model)["model"])
+    target = contextlib.nullcontext()
+    if arguments.output:
+        target = output_folder(arguments.output, REPORT_FILES, arguments.overwrite)
+    with target as folder:
+        found = evaluation.evaluate(arguments.model, arguments.data, patients, say("evaluation"), probabilities=True)
+        trials = []
+        if arguments.robustness or arguments.quality:
+            trials = evaluation.run_trials(segmenter, frames, progress=say("spoiled stacks"))
+        document = describe(arguments, found, trials)
+        if folder:
+            write_report(folder, found, document, paper)
+    print_results(arguments, found, document, paper)
+
+
+def describe(arguments: argparse.Namespace, found, trials: list) -> dict:
+    from cardiacseg.evaluation.summary import json_ready
+    from cardiacseg.evaluation.trials import quality_summary, robustness_summary
+
+    document = {"model": arguments.model, "part": arguments.part, **found.summary()}
+    if arguments.robustness:
+        document["robustness"] = json_ready(robustness_summary(trials))
+    if arguments.quality:
+        document["quality_validation"] = json_ready(quality_summary(trials))
+    return document
+
+
+def print_results(arguments: argparse.Namespace, found, document: dict, paper) -> None:
+    from cardiacseg.evaluation import tables
+    from cardiacseg.evaluation.cases import case_row
+    from cardiacseg.evaluation.summary import json_ready
+
+    if arguments.json:
+        cases = [json_ready(case_row(case)) for case in found.cases]
+        print(json.dumps({**document, "cases": cases}, indent=2, allow_nan=False))
+        return
+    print(tables.accuracy_tables(document, paper))
+    if arguments.robustness:
+        print("\n" + tables.robustness_table(document["robustness"]))
+    if arguments.quality:
+        print("\n" + tables.quality_table(document["quality_validation"]))
 
 
 def main() -> int:
     arguments = parse_arguments()
     import cardiacseg
-    from cardiacseg.evaluation import evaluate
 
     try:
-        splits = arguments.splits or arguments.data / "splits.json"
-        patients = None if arguments.part == "all" else json.loads(splits.read_text())[arguments.part]
-        result = evaluate(
-            arguments.model, arguments.data, patients, lambda done, total: print(f"{done}/{total}", file=sys.stderr)
-        )
-    except (OSError, KeyError, ValueError, cardiacseg.Error) as error:
+        run(arguments)
+    except (OSError, ImportError, ValueError, cardiacseg.Error) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         return 2
-    if arguments.json:
-        cases = {case.name: {"dice": case.dice, "dice_by_level": case.dice_by_level} for case in result.cases}
-        print(json.dumps({**result.summary(), "cases": cases}, indent=2))
-    else:
-        print(table(result.summary()))
     return 0
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Export a checkpoint as a bundle: export_bundle.py CHECKPOINT -o DIR [--evaluate DATA]
 
-Writes locate.onnx, seg.onnx, ref.onnx, manifest.json and MODEL_CARD.md, or nothing: where an ONNX graph differs from
-its PyTorch network by more than 1e-3 in probability the bundle is refused. With --evaluate the finished bundle is
-run through the C++ runtime on the validation patients, and its figures go into the manifest and the model card.
+Writes an ONNX file for each stage, manifest.json and MODEL_CARD.md, or nothing: where an ONNX graph differs from its
+PyTorch network by more than 1e-3 in probability the bundle is refused. With --evaluate the finished bundle is run
+through the C++ runtime on the validation patients: its temperature and predicted quality are fitted to them, and its
+accuracy on them goes into the manifest and the model card.
 """
 
 import argparse
@@ -20,7 +21,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--bundle-version", default="1", help="version of the bundle (default: %(default)s)")
     parser.add_argument("--training-data", default="", help="one sentence for the model card")
     parser.add_argument("--licence", default="not stated", help="of the weights (default: %(default)s)")
-    parser.add_argument("--evaluate", type=Path, metavar="DATA", help="folder in ACDC's layout")
+    parser.add_argument(
+        "--clean-up",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let the runtime drop fragments and fill holes (default: yes)",
+    )
+    parser.add_argument(
+        "--evaluate",
+        type=Path,
+        metavar="DATA",
+        help="calibrate and evaluate on this folder (ACDC's or nnU-Net's layout)",
+    )
     parser.add_argument(
         "--splits", type=Path, help='JSON with the patients to evaluate under "val" (default: DATA/splits.json)'
     )
@@ -41,6 +53,7 @@ def main() -> int:
             version=arguments.bundle_version,
             model=checkpoint.config.model,
             licence=arguments.licence,
+            clean_up=arguments.clean_up,
             training={
                 "data": arguments.training_data or "not stated",
                 "steps": f"{checkpoint.step} of {checkpoint.config.stacks_per_step} stacks",
@@ -52,25 +65,39 @@ def main() -> int:
             checkpoint.config.preprocessing,
             info,
             arguments.output,
-            evaluate=_evaluation(arguments),
+            **_on_patients(arguments),
             overwrite=arguments.overwrite,
         )
-    except (OSError, ValueError, KeyError, ParityError) as error:
+    except (OSError, ValueError, KeyError, ImportError, ParityError) as error:
         print(f"export_bundle.py: {error}", file=sys.stderr)
         return 2
-    print(json.dumps({key: manifest[key] for key in ("name", "version", "parameters", "parity", "accuracy")}, indent=2))
+    print(
+        json.dumps(
+            {key: manifest[key] for key in ("name", "version", "parameters", "parity", "temperature", "accuracy")},
+            indent=2,
+        )
+    )
     return 0
 
 
-def _evaluation(arguments: argparse.Namespace):
+def _on_patients(arguments: argparse.Namespace) -> dict:
+    """``calibrate`` and ``evaluate`` for the export; nothing without --evaluate."""
     if arguments.evaluate is None:
-        return None
-    from cardiacseg.evaluation import evaluate
+        return {}
+    from cardiacseg.evaluation import calibrate, evaluate
+    from cardiacseg.io.labelled import find_labelled_frames, read_split
 
-    splits = arguments.splits or arguments.evaluate / "splits.json"
-    patients = json.loads(splits.read_text())["val"]
-    data = f"the {len(patients)} validation patients, which also chose the checkpoint"
-    return lambda folder: {"data": data, **evaluate(folder, arguments.evaluate, patients).summary()}
+    root = arguments.evaluate
+    patients = read_split(root, "val", arguments.splits)
+    frames = find_labelled_frames(root, patients)
+    data = (
+        f"the {len(patients)} validation patients, which also chose the checkpoint and to which temperature and "
+        "predicted quality were fitted"
+    )
+    return {
+        "calibrate": lambda folder: calibrate(folder, frames),
+        "evaluate": lambda folder: {"data": data, **evaluate(folder, root, patients).summary()},
+    }
 
 
 if __name__ == "__main__":

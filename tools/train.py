@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Train a model on a folder in ACDC's layout: train.py DATA -o RUN [--splits splits.json] [--model NAME] ...
+"""Train a model on a folder in ACDC's or nnU-Net's raw layout: train.py DATA -o RUN [--preset NAME] [--model NAME] ...
 
-Run it again with the same arguments to resume. Needs the `train` extra (torch, nibabel, safetensors, tqdm), not
-the compiled core: from a checkout, `PYTHONPATH=python python tools/train.py ...` is enough.
+Run it again with the same arguments to resume; with more --steps a run goes on from before its cooldown. Needs the
+`train` extra (torch, nibabel, safetensors, tqdm), not the compiled core: from a checkout, `PYTHONPATH=python python
+tools/train.py ...` is enough. Several processes: `torchrun --nproc-per-node N tools/train.py ...`.
 """
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -14,50 +16,120 @@ from pathlib import Path
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder in ACDC's layout (training/patientNNN/...)")
+    parser.add_argument("data", type=Path, help="folder in ACDC's (training/patientNNN/...) or nnU-Net's raw layout")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--preset", default="default", help="default, paper or finetune; single options override it")
+    parser.add_argument(
+        "--init", type=Path, metavar="FILE_OR_BUNDLE", help="weights to start from, which name model and preprocessing"
+    )
     parser.add_argument(
         "--splits", type=Path, help='JSON with patient names under "train" and "val" (default: DATA/splits.json)'
     )
-    parser.add_argument("--model", default="seg_ref_mt", help="name of the model (default: %(default)s)")
-    parser.add_argument("--steps", type=int, help="number of updates")
+    parser.add_argument(
+        "--validation-share", type=float, default=0.15, help="of the patients, where there is no split (%(default)s)"
+    )
+    parser.add_argument("--model", help="name of the model (default: the preset's)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, help="number of updates")
+    length.add_argument("--epochs", type=float, help="or how often each training stack is seen, on average")
     parser.add_argument("--coarse-steps", type=int, help="of which at two thirds of the resolution, first")
-    parser.add_argument("--stacks-per-step", type=int, help="stacks in one update")
+    parser.add_argument("--warmup-steps", type=int, help="over which the learning rate rises")
+    parser.add_argument("--cooldown-steps", type=int, help="over which it falls to 0 in the end")
+    parser.add_argument("--stacks-per-step", type=int, help="stacks in one update, of all processes together")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--validate-every", type=int, help="steps between validations and checkpoints")
     parser.add_argument("--phantoms", type=int, help="synthetic hearts mixed into the training stacks")
     parser.add_argument("--average-decay", type=float, help="of the weight average, per step")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"))
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: %(default)s)")
+    parser.add_argument("--tensorboard", action="store_true", help="write events for TensorBoard into the run folder")
     return parser.parse_args()
+
+
+def configuration(arguments: argparse.Namespace):
+    """The run's configuration and the weights that it starts from (None for random ones)."""
+    from cardiacseg.training.config import TrainingConfig
+    from cardiacseg.training.presets import PRESETS
+
+    if arguments.preset not in PRESETS:
+        raise ValueError(f"unknown preset {arguments.preset!r}; known presets: {', '.join(PRESETS)}")
+    config, weights = PRESETS[arguments.preset](), None
+    if arguments.init is not None:
+        model, preprocessing, weights, digest = initial_weights(arguments.init)
+        if arguments.model not in (None, model):
+            raise ValueError(f"--init {arguments.init} is a {model}, --model wants a {arguments.model}")
+        config = dataclasses.replace(config, model=model, preprocessing=preprocessing, initial_weights=digest)
+    names = {field.name for field in dataclasses.fields(TrainingConfig)}
+    chosen = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
+    if "steps" in chosen:
+        chosen["epochs"] = None
+    return dataclasses.replace(config, **chosen), weights
+
+
+def initial_weights(path: Path):
+    """Model name, preprocessing, weights and digest of a checkpoint or of a bundle's folder."""
+    if path.is_dir():
+        from cardiacseg.export.weights import load_bundle_weights
+
+        model, preprocessing, weights = load_bundle_weights(path)
+        identity = path / "manifest.json"
+    else:
+        from cardiacseg.training.checkpoint import load_checkpoint
+
+        checkpoint = load_checkpoint(path)
+        model, preprocessing = checkpoint.config.model, checkpoint.config.preprocessing
+        weights, identity = checkpoint.tensors["average"], path
+    return model, preprocessing, weights, hashlib.sha256(identity.read_bytes()).hexdigest()
+
+
+def run(arguments: argparse.Namespace, device) -> int:
+    from cardiacseg.training.data import load_stacks, phantom_stacks
+    from cardiacseg.training.events import require_tensorboard
+    from cardiacseg.training.loop import train
+    from cardiacseg.training.processes import processes
+    from cardiacseg.training.splits import split_patients, write_split
+    from cardiacseg.training.trainer import check_run
+
+    if arguments.tensorboard:
+        require_tensorboard()
+    config, weights = configuration(arguments)
+    check_run(config, device)
+    made = arguments.output / "splits.json"
+    parts = split_patients(arguments.data, arguments.splits, made, arguments.validation_share, config.seed)
+    training, validation = (load_stacks(arguments.data, part, config.preprocessing) for part in parts)
+    training += phantom_stacks(config.phantoms, config.preprocessing)
+    if processes().rank == 0:
+        write_split(made, *parts)
+    trainer = train(
+        config,
+        training,
+        validation,
+        arguments.output,
+        device,
+        arguments.workers,
+        initial_weights=weights,
+        events=arguments.tensorboard,
+    )
+    if processes().rank == 0:
+        print(json.dumps({"step": trainer.step, "best": trainer.best}))
+    return 0
 
 
 def main() -> int:
     arguments = parse_arguments()
     import torch
 
-    from cardiacseg.training.config import TrainingConfig
-    from cardiacseg.training.data import load_stacks, phantom_stacks
-    from cardiacseg.training.loop import train
+    from cardiacseg.training.processes import process_group
 
-    names = {field.name for field in dataclasses.fields(TrainingConfig)}
-    chosen = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
-    config = TrainingConfig(**chosen)
     device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
-        splits = json.loads((arguments.splits or arguments.data / "splits.json").read_text())
-        training, validation = (
-            load_stacks(arguments.data, splits[part], config.preprocessing) for part in ("train", "val")
-        )
-        training += phantom_stacks(config.phantoms, config.preprocessing)
-        trainer = train(config, training, validation, arguments.output, device, arguments.workers)
-    except (OSError, ValueError, KeyError) as error:
+        with process_group(device):
+            return run(arguments, device)
+    except (OSError, ValueError, KeyError, ImportError, FloatingPointError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 2
-    print(json.dumps({"step": trainer.step, "best": trainer.best}))
-    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "arrays.h"
+#include "ops/clean_up.h"
 #include "ops/crop_pad.h"
 #include "ops/mask_fusion.h"
 #include "ops/normalize.h"
@@ -53,26 +54,35 @@ py::array_t<float> crop_pad(const Floats& planes, const std::array<std::int64_t,
   return to_array(std::move(output), {planes.shape(0), rows, columns});
 }
 
-struct FusionTarget {
-  std::array<std::int64_t, 2> size;
-  std::array<double, 2> spacing;
-};
+std::pair<py::array_t<std::uint8_t>, std::int64_t> clean_up(const Contiguous<std::uint8_t>& labels) {
+  require_rank(labels, 3, "labels");
+  const std::span<const std::uint8_t> input = values_of(labels);
+  std::vector<std::uint8_t> output(input.begin(), input.end());
+  const std::int64_t changed = ops::clean_up(output, labels.shape(0), labels.shape(1), labels.shape(2));
+  return {to_array(std::move(output), {labels.shape(0), labels.shape(1), labels.shape(2)}), changed};
+}
 
-py::array_t<std::uint8_t> mask_fusion(const Floats& logits, const std::optional<Floats>& presence, float threshold,
-                                      const FusionTarget& grid, double target,
-                                      std::pair<std::int64_t, std::int64_t> origin) {
+/// Labels `[S, rows, columns]`, or with `probabilities` the pair of them and of probabilities `[S, 4, rows, columns]`.
+py::object mask_fusion(const Floats& logits, const std::optional<Floats>& presence, float threshold,
+                       const std::array<std::int64_t, 2>& size, const std::array<double, 2>& spacing, double target,
+                       std::pair<std::int64_t, std::int64_t> origin, float temperature, bool probabilities) {
   require_rank(logits, 4, "logits");
   const ops::FusionGeometry geometry{.slices = logits.shape(0),
-                                     .rows = grid.size[0],
-                                     .columns = grid.size[1],
-                                     .row_spacing = grid.spacing[0],
-                                     .column_spacing = grid.spacing[1],
+                                     .rows = size[0],
+                                     .columns = size[1],
+                                     .row_spacing = spacing[0],
+                                     .column_spacing = spacing[1],
                                      .target = target,
                                      .window = {origin.first, origin.second, logits.shape(2), logits.shape(3)}};
-  std::vector<std::uint8_t> labels(static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns));
-  ops::mask_fusion(values_of(logits), presence ? values_of(*presence) : std::span<const float>(), threshold, geometry,
-                   labels);
-  return to_array(std::move(labels), {geometry.slices, geometry.rows, geometry.columns});
+  const auto voxels = static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns);
+  std::vector<std::uint8_t> labels(voxels);
+  std::vector<float> shares(probabilities ? 4 * voxels : 0);
+  ops::mask_fusion(values_of(logits), presence ? values_of(*presence) : std::span<const float>(),
+                   {threshold, temperature}, geometry, labels, shares);
+  py::object label_array = to_array(std::move(labels), {geometry.slices, geometry.rows, geometry.columns});
+  if (!probabilities) return label_array;
+  return py::make_tuple(label_array,
+                        to_array(std::move(shares), {geometry.slices, 4, geometry.rows, geometry.columns}));
 }
 
 }  // namespace
@@ -84,15 +94,10 @@ void register_ops(py::module_& module) {
   ops.def("percentile_range", &percentile_range, py::arg("values"), py::arg("lower"), py::arg("upper"));
   ops.def("normalize", &normalize, py::arg("values"), py::arg("range"));
   ops.def("crop_pad", &crop_pad, py::arg("planes"), py::arg("window"));
-  ops.def(
-      "mask_fusion",
-      [](const Floats& logits, const std::optional<Floats>& presence, float threshold,
-         const std::array<std::int64_t, 2>& size, const std::array<double, 2>& spacing, double target,
-         std::pair<std::int64_t, std::int64_t> origin) {
-        return mask_fusion(logits, presence, threshold, {size, spacing}, target, origin);
-      },
-      py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"), py::arg("spacing"),
-      py::arg("target"), py::arg("origin"));
+  ops.def("clean_up", &clean_up, py::arg("labels"));
+  ops.def("mask_fusion", &mask_fusion, py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"),
+          py::arg("spacing"), py::arg("target"), py::arg("origin"), py::arg("temperature") = 1.0F,
+          py::arg("probabilities") = false);
 }
 
 }  // namespace cardiacseg::python

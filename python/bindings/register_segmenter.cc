@@ -7,6 +7,7 @@
 
 #include "arrays.h"
 #include "cardiacseg/cardiac_segmenter.h"
+#include "cardiacseg/labels.h"
 
 namespace py = pybind11;
 
@@ -66,18 +67,28 @@ py::dict to_python(const RunReport& report) {
                   py::arg("stages") = stages);
 }
 
-py::tuple run(const CardiacSegmenter& segmenter, const py::array& image, const std::array<double, 3>& spacing,
-              const py::object& progress) {
+py::dict to_python(Segmentation result) {
+  const auto& [frames, slices, rows, columns] = result.shape;
+  py::object probabilities = py::none();
+  if (!result.probabilities.empty()) {
+    probabilities = to_array(std::move(result.probabilities), {frames, slices, kLabelCount, rows, columns});
+  }
+  return py::dict(py::arg("labels") = to_array(std::move(result.labels), {frames, slices, rows, columns}),
+                  py::arg("presence") = to_array(std::move(result.presence), {frames, slices, kStructureCount}),
+                  py::arg("probabilities") = probabilities,
+                  py::arg("agreement") = to_array(std::move(result.agreement), {frames, kStructureCount}),
+                  py::arg("quality") = to_array(std::move(result.quality), {frames}),
+                  py::arg("report") = to_python(result.report));
+}
+
+py::dict run(const CardiacSegmenter& segmenter, const py::array& image, const std::array<double, 3>& spacing,
+             const py::object& progress, bool probabilities) {
   const CineView cine = view_of(image, spacing);
-  Segmentation result = [&] {
-    const RunOptions options{.progress = with_gil(progress)};
+  return to_python([&] {
+    const RunOptions options{.probabilities = probabilities, .progress = with_gil(progress)};
     const py::gil_scoped_release release;
     return segmenter.run(cine, options);
-  }();
-  const CineShape& shape = result.shape;
-  return py::make_tuple(to_array(std::move(result.labels), {shape.frames, shape.slices, shape.rows, shape.columns}),
-                        to_array(std::move(result.presence), {shape.frames, shape.slices, 3}),
-                        to_python(result.report));
+  }());
 }
 
 std::unique_ptr<CardiacSegmenter> make(const std::filesystem::path& bundle, const std::string& device, int threads) {
@@ -99,8 +110,8 @@ py::list backends() {
 void register_segmenter(py::module_& module) {
   py::class_<CardiacSegmenter>(module, "CardiacSegmenter")
       .def(py::init(&make), py::arg("bundle"), py::arg("device"), py::arg("threads"))
-      .def("run", &run, py::arg("image"), py::arg("spacing"), py::arg("progress"),
-           "Labels uint8 [T, S, H, W], presence float32 [T, S, 3] and the report as a dict.");
+      .def("run", &run, py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
+           "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].");
   module.def("list_backends", &backends, "Every backend of this build, as dicts of name, device, available, reason.");
 }
 

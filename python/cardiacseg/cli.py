@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ def _write_report(folder: Path, source: Path, cine, result, started: float) -> N
     from cardiacseg.io.report import input_document, report_document, write_json
 
     inputs = [input_document(source, cine.image, cine.spacing)]
-    write_json(folder / "report.json", report_document(result.report, inputs, (time.perf_counter() - started) * 1000))
+    write_json(folder / "report.json", report_document(result, inputs, (time.perf_counter() - started) * 1000))
 
 
 def _value(number: float | None, unit: str, digits: int = 0) -> str:
@@ -91,6 +92,10 @@ def _summary(measurements, result) -> list[str]:
             )
         ]
         lines.append(f"myocardial mass {m.lv_mass_g:.0f} g (ED frame {m.ed_frame + 1}, ES frame {m.es_frame + 1})")
+    quality = result.quality
+    if not any(map(math.isnan, quality)):
+        worst = int(quality.argmin())
+        lines.append(f"predicted mean Dice {quality.mean():.2f}, lowest {quality[worst]:.2f} (frame {worst + 1})")
     return [*lines, f"model {report.model}, backend {report.backend} on {report.device}: {report.reason}"]
 
 
@@ -162,7 +167,8 @@ def info(options: argparse.Namespace) -> None:
         print(f"  {backend['name']} ({backend['device']}): {state}. {backend['reason']}")
     print("models:" if found["models"] else "models: none in this installation")
     for model in found["models"]:
-        print(f"  {model['name']} {model['version']}  ({model['licence']})")
+        calibration = "" if model["temperature"] is None else f", temperature {model['temperature']:g}"
+        print(f"  {model['name']} {model['version']}  {model['model']}{calibration}  ({model['licence']})")
     print(found["intended_use"])
 
 

@@ -21,12 +21,19 @@ def describe_installation() -> dict:
 
 
 def bundled_models(folder: Path) -> list[dict]:
-    """Name, version and licence of each bundle in ``folder``, from its manifest; a damaged one is named so."""
+    """Name, version, model, licence and temperature (``None`` without) of each bundle in ``folder``.
+
+    They come from its manifest; a damaged one is named so.
+    """
     models = []
     for manifest in sorted(folder.glob("*/manifest.json")):
         try:
             content = json.loads(manifest.read_text(encoding="utf-8"))
-            models.append({key: str(content[key]) for key in ("name", "version", "licence")})
+            facts = {key: str(content[key]) for key in ("name", "version", "model", "licence")}
+            temperature = content.get("temperature")
+            models.append({**facts, "temperature": None if temperature is None else float(temperature)})
         except (OSError, ValueError, KeyError, TypeError) as error:
-            models.append({"name": manifest.parent.name, "version": "unknown", "licence": f"damaged manifest: {error}"})
+            unknown = dict.fromkeys(("version", "model"), "unknown")
+            damaged = {"licence": f"damaged manifest: {error}", "temperature": None}
+            models.append({"name": manifest.parent.name, **unknown, **damaged})
     return models

@@ -50,6 +50,17 @@ def _as_labels(labels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array if array.ndim == 4 else array[None], dtype=np.uint8)
 
 
+def as_spacing(spacing: tuple[float, float, float] | None) -> tuple[float, float, float]:
+    """``spacing`` as three floats: (slice, row, column) in mm. Raises ``InvalidInputError`` if it is nothing such."""
+    if spacing is None:
+        raise InvalidInputError("spacing is missing: give (slice, row, column), centre to centre, in mm")
+    try:
+        slice_mm, row_mm, column_mm = (float(length) for length in spacing)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"spacing must be three numbers (slice, row, column) in mm, got {spacing!r}") from error
+    return slice_mm, row_mm, column_mm
+
+
 def measure(labels: np.ndarray, spacing: tuple[float, float, float]) -> Measurements:
     """Measure integer labels ``[T, S, H, W]`` or ``[S, H, W]``; ``spacing`` is (slice, row, column) in mm.
 
@@ -57,12 +68,7 @@ def measure(labels: np.ndarray, spacing: tuple[float, float, float]) -> Measurem
     volume at ED times 1.05 g/ml. Raises ``InvalidInputError`` for an empty array, a label above 3 or a spacing that is
     not positive.
     """
-    array = _as_labels(labels)
-    try:
-        slice_mm, row_mm, column_mm = (float(step) for step in spacing)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"wanted a spacing (slice, row, column) in mm, got {spacing!r}") from error
-    found = _core.measure(array, (slice_mm, row_mm, column_mm))
+    found = _core.measure(_as_labels(labels), as_spacing(spacing))
     functions = {
         f"{side}_{name}": (found[side] or {}).get(name)
         for side in ("lv", "rv")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cardiacseg import _core
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.measurements import as_spacing
 
 Progress = Callable[[int, int], bool | None]
 
@@ -37,12 +38,29 @@ class Report:
 class Result:
     """What a run gives.
 
-    ``labels`` is uint8 of the image's shape: 0 background, 1 RV, 2 myocardium, 3 LV. ``presence`` is float32
-    ``[T, S, 3]``: p(RV), p(myocardium), p(LV) of each slice; T is 1 for a single stack.
+    ``labels`` is uint8 of the image's shape: 0 background, 1 RV, 2 myocardium, 3 LV. In the other arrays, all float32,
+    T is 1 for a single stack, and three values are those of RV, myocardium and LV.
+
+    ``presence`` ``[T, S, 3]``: probability that a structure is in a slice, from the model's classifier; of a model
+    without one, 1 where the structure was labelled, else 0.
+
+    ``agreement`` ``[T, 3]``: Dice between the labels of the model's two stages over the stack on the networks' grid, 1
+    where a structure is in neither; NaN for a model of one stage.
+
+    ``quality`` ``[T]``: mean Dice, from 0 to 1, that the model expects of its labels, predicted from the agreement; NaN
+    where the model has one stage or no rule for it.
+
+    ``probabilities`` ``[T, S, 4, H, W]``, or ``None`` unless asked for: probability of each label in each voxel, with
+    sum 1, calibrated where the model has a temperature. A structure that the classifier does not see in a slice has 0
+    there; background has 1 outside of the part of the image that the networks saw. They are those before the labels'
+    clean-up, if the model asks for one: where a label was cleaned away it need not be the most probable.
     """
 
     labels: npt.NDArray[np.uint8]
     presence: npt.NDArray[np.float32]
+    agreement: npt.NDArray[np.float32]
+    quality: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32] | None
     report: Report
 
 
@@ -62,18 +80,21 @@ class CardiacSegmenter:
         image: npt.ArrayLike,
         *,
         spacing: tuple[float, float, float] | None = None,
+        probabilities: bool = False,
         progress: Progress | None = None,
     ) -> Result:
         """Label every voxel of a stack ``[S, H, W]`` or a cine ``[T, S, H, W]`` of any real type, strides and order.
 
         ``spacing`` is (slice, row, column), centre to centre, in mm; it has no default, as areas and volumes depend on
-        it. ``progress`` is called with frames done and frames in total, first with 0; if it returns False the run
-        stops with :class:`CancelledError`, and what it raises comes out of ``run``. Frames are independent of each
-        other. Raises :class:`InvalidInputError` before any computation for an image that cannot be a short-axis cine.
+        it. ``probabilities`` asks for those of each voxel, 16 bytes each; labels do not depend on it. ``progress`` is
+        called with frames done and frames in total, first with 0; if it returns False the run stops with
+        :class:`CancelledError`, and what it raises comes out of ``run``. Frames are independent of each other. Raises
+        :class:`InvalidInputError` before any computation for an image that cannot be a short-axis cine.
         """
         pixels = _pixels(image)
-        labels, presence, report = self._core.run(_as_cine(pixels), _spacing(spacing), progress)
-        return Result(labels.reshape(pixels.shape), presence, Report(**report))
+        found = self._core.run(_as_cine(pixels), as_spacing(spacing), progress, probabilities)
+        labels, report = found.pop("labels"), found.pop("report")
+        return Result(labels=labels.reshape(pixels.shape), report=Report(**report), **found)
 
 
 def bundle_folder(model: str | os.PathLike[str]) -> Path:
@@ -112,13 +133,3 @@ def _as_cine(pixels: np.ndarray) -> np.ndarray:
             f"got {pixels.ndim} axes of lengths {list(pixels.shape)}"
         )
     return pixels if pixels.ndim == 4 else pixels[np.newaxis]
-
-
-def _spacing(spacing: tuple[float, float, float] | None) -> tuple[float, float, float]:
-    if spacing is None:
-        raise InvalidInputError("spacing is missing: give (slice, row, column), centre to centre, in mm")
-    try:
-        slice_mm, row_mm, column_mm = (float(length) for length in spacing)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"spacing must be three numbers (slice, row, column) in mm, got {spacing!r}") from error
-    return slice_mm, row_mm, column_mm

@@ -36,6 +36,43 @@ TEST(all_values_are_read) {
   CHECK(document.files.size() == 4);
 }
 
+/// The sound manifest with more keys.
+std::string with(const std::string& keys) {
+  return replaced(manifest_text(), "\"presence_threshold\"", keys + ", \"presence_threshold\"");
+}
+
+TEST(confidence_and_clean_up_may_be_absent) {
+  const Manifest plain = parsed(manifest_text()).manifest;
+  CHECK(plain.temperature == 1 && !plain.quality && !plain.clean_up);
+  const Manifest full =
+      parsed(with(R"("temperature": 1.25, "quality": {"intercept": -0.5, "slope": 2}, "clean_up": true)")).manifest;
+  CHECK(full.temperature == 1.25F && full.clean_up);
+  CHECK(full.quality->intercept == -0.5 && full.quality->slope == 2);
+  CHECK(parsed(with("\"temperature\": 100")).manifest.temperature == 100);
+  CHECK(!parsed(with("\"clean_up\": false")).manifest.clean_up);
+}
+
+TEST(confidence_and_clean_up_are_checked) {
+  const auto refuses = [](const std::string& keys, const std::string& text) {
+    CHECK_THROWS_CODE(parsed(with(keys)), ErrorCode::bad_bundle, "dir/manifest.json: " + text);
+  };
+  for (const std::string value : {"0", "-1", "100.5", "1e300", "1e-60", "null", "true", "\"1\"", "[1]", "{}"}) {
+    refuses("\"temperature\": " + value, "\"temperature\": wanted a number above 0 and at most 100, found ");
+  }
+  for (const std::string value : {"null", "0", "1", "\"true\"", "[]", "{}"}) {
+    refuses("\"clean_up\": " + value, "\"clean_up\": wanted true or false, found " + value);
+  }
+  for (const std::string value : {"null", "1", "[0, 1]", "\"line\""}) {
+    refuses("\"quality\": " + value, "\"quality\": wanted an object, found ");
+  }
+  refuses(R"("quality": {"intercept": 1})",
+          "\"quality\": \"slope\": wanted a number from -1000 to 1000, found nothing");
+  refuses(R"("quality": {"slope": 1})", "\"quality\": \"intercept\": wanted a number");
+  for (const std::string value : {"null", "true", "\"1\"", "1001", "-1e300"}) {
+    refuses("\"quality\": {\"intercept\": 0, \"slope\": " + value + "}", "\"quality\": \"slope\": wanted a number");
+  }
+}
+
 TEST(locate_and_ref_may_be_absent) {
   std::string text = replaced(manifest_text(), R"("locate": "nets/locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx")",
                               R"("seg": "seg.onnx")");

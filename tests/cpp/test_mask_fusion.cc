@@ -27,8 +27,22 @@ std::vector<float> uniform(const std::vector<float>& probabilities, std::size_t 
 
 Labels fused(const std::vector<float>& logits, const std::vector<float>& presence, const FusionGeometry& geometry) {
   Labels labels(static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns), 9);
-  mask_fusion(logits, presence, 0.5F, geometry, labels);
+  mask_fusion(logits, presence, {0.5F}, geometry, labels);
   return labels;
+}
+
+std::vector<float> shares(const std::vector<float>& logits, const std::vector<float>& presence,
+                          const FusionGeometry& geometry, float temperature = 1) {
+  Labels labels(static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns), 9);
+  std::vector<float> probabilities(4 * labels.size(), 9.0F);
+  mask_fusion(logits, presence, {0.5F, temperature}, geometry, labels, probabilities);
+  CHECK(labels == fused(logits, presence, geometry));
+  return probabilities;
+}
+
+void check_near(const std::vector<float>& values, const std::vector<double>& wanted) {
+  CHECK(values.size() == wanted.size());
+  for (std::size_t index = 0; index < values.size(); ++index) CHECK_NEAR(values[index], wanted[index], 1e-6);
 }
 
 /// One slice on the network's own grid, covered by the crop.
@@ -152,14 +166,78 @@ TEST(not_a_number_gives_background) {
   CHECK(fused(certain({2}), {1, nan, 1}, plain(1, 1)) == Labels{0});
 }
 
+TEST(probabilities_are_the_softmax) {
+  check_near(shares(uniform({0.1F, 0.2F, 0.3F, 0.4F}, 1), {}, plain(1, 1)), {0.1, 0.2, 0.3, 0.4});
+  check_near(shares(uniform({0.1F, 0.2F, 0.3F, 0.4F}, 2), {}, plain(2, 1)), {0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.4, 0.4});
+}
+
+// Of 0.1, 0.2, 0.3 and 0.4: without the last 0.1 / 0.6 ...; without all but the second 0.1 / 0.4 and 0.3 / 0.4.
+TEST(open_probabilities_sum_to_one) {
+  const std::vector<float> logits = uniform({0.1F, 0.2F, 0.3F, 0.4F}, 1);
+  check_near(shares(logits, {1, 1, 0}, plain(1, 1)), {1.0 / 6, 2.0 / 6, 3.0 / 6, 0});
+  check_near(shares(logits, {0, 1, 0.5F}, plain(1, 1)), {0.25, 0, 0.75, 0});
+  check_near(shares(logits, {0, 0, 0}, plain(1, 1)), {1, 0, 0, 0});
+}
+
+// Of 0.2 and 0.8, the square roots go as 1 to 2 and the squares as 1 to 16.
+TEST(temperature_divides_the_logits) {
+  const std::vector<float> logits{std::log(0.2F), -1e4F, std::log(0.8F), -1e4F};
+  check_near(shares(logits, {}, plain(1, 1), 1), {0.2, 0, 0.8, 0});
+  check_near(shares(logits, {}, plain(1, 1), 2), {1.0 / 3, 0, 2.0 / 3, 0});
+  check_near(shares(logits, {}, plain(1, 1), 0.5F), {1.0 / 17, 0, 16.0 / 17, 0});
+  check_near(shares({5, 1, 2, 5.5F}, {}, plain(1, 1), 1e-42F), {0, 0, 0, 1});
+}
+
+// As in probabilities_not_labels_are_interpolated: at voxels -0.25, 0.25, 0.75, 1.25 label 1 has 0.8, 0.6, 0.2, 0.
+TEST(probabilities_are_interpolated_and_then_gated) {
+  const std::vector<float> logits{std::log(0.1F), 0, std::log(0.8F), -1e4F, std::log(0.1F), -1e4F, -1e4F, -1e4F};
+  const FusionGeometry geometry{1, 1, 4, 2, 1, 2, {0, 0, 1, 2}};
+  check_near(shares(logits, {}, geometry), {0.1, 0.325, 0.775, 1, 0.8, 0.6, 0.2, 0, 0.1, 0.075, 0.025, 0, 0, 0, 0, 0});
+  check_near(shares(logits, {0, 1, 1}, geometry),
+             {0.5, 0.8125, 0.96875, 1, 0, 0, 0, 0, 0.5, 0.1875, 0.03125, 0, 0, 0, 0, 0});
+}
+
+TEST(outside_the_crop_background_is_certain) {
+  check_near(shares(uniform({0.1F, 0.2F, 0.3F, 0.4F}, 1), {}, {1, 1, 3, 1, 1, 1, {0, 1, 1, 1}}),
+             {1, 0.1, 1, 0, 0.2, 0, 0, 0.3, 0, 0, 0.4, 0});
+}
+
+TEST(each_slice_has_its_own_probabilities) {
+  std::vector<float> logits = uniform({0.1F, 0.2F, 0.3F, 0.4F}, 1);
+  const std::vector<float> second = uniform({0.4F, 0.3F, 0.2F, 0.1F}, 1);
+  logits.insert(logits.end(), second.begin(), second.end());
+  FusionGeometry geometry = plain(1, 1);
+  geometry.slices = 2;
+  check_near(shares(logits, {}, geometry), {0.1, 0.2, 0.3, 0.4, 0.4, 0.3, 0.2, 0.1});
+}
+
+TEST(probabilities_of_nothing_are_background) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  check_near(shares({nan, 1, 2, 3}, {}, plain(1, 1)), {1, 0, 0, 0});
+  check_near(shares({-1e4F, -1e4F, -1e4F, 1e4F}, {1, 1, 0}, plain(1, 1)), {1, 0, 0, 0});
+}
+
+TEST(wrong_temperatures_are_refused) {
+  const std::vector<float> four(4);
+  Labels one(1);
+  for (const float temperature : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN(), HUGE_VALF}) {
+    CHECK_THROWS(mask_fusion(four, {}, {0.5F, temperature}, plain(1, 1), one), std::invalid_argument,
+                 "temperature of mask_fusion: wanted a finite number above 0");
+  }
+}
+
 TEST(wrong_sizes_are_refused) {
   const std::vector<float> four(4);
   Labels one(1);
-  CHECK_THROWS(mask_fusion({}, {}, 0.5F, plain(1, 1), one), std::invalid_argument, "logits of mask_fusion: wanted 4");
-  CHECK_THROWS(mask_fusion(four, four, 0.5F, plain(1, 1), one), std::invalid_argument, "presence of mask_fusion");
-  CHECK_THROWS(mask_fusion(four, {}, 0.5F, plain(1, 1), {}), std::invalid_argument, "labels of mask_fusion: wanted 1");
+  CHECK_THROWS(mask_fusion({}, {}, {0.5F}, plain(1, 1), one), std::invalid_argument, "logits of mask_fusion: wanted 4");
+  CHECK_THROWS(mask_fusion(four, four, {0.5F}, plain(1, 1), one), std::invalid_argument, "presence of mask_fusion");
+  CHECK_THROWS(mask_fusion(four, {}, {0.5F}, plain(1, 1), {}), std::invalid_argument,
+               "labels of mask_fusion: wanted 1");
+  std::vector<float> three(3);
+  CHECK_THROWS(mask_fusion(four, {}, {0.5F}, plain(1, 1), one, three), std::invalid_argument,
+               "probabilities of mask_fusion: wanted 4");
   CHECK_THROWS(fused(four, {}, {1, 1, 1, 0, 1, 1, {0, 0, 1, 1}}), std::invalid_argument, "pixel sizes");
-  CHECK_THROWS(mask_fusion({}, {}, 0.5F, plain(0, 0), {}), std::invalid_argument, "1 or more");
+  CHECK_THROWS(mask_fusion({}, {}, {0.5F}, plain(0, 0), {}), std::invalid_argument, "1 or more");
 }
 
 }  // namespace cardiacseg::ops

@@ -6,34 +6,26 @@ import pytest
 SPACING = (8.0, 1.5, 1.25)
 
 
-def spread(layer, forward):
-    """Scale a network's last layer so that its outputs vary widely: fresh weights say nearly the same everywhere."""
-    outputs = []
-    with layer.register_forward_hook(lambda module, inputs, output: outputs.append(output.movedim(1, 0).flatten(1))):
-        forward()
-    scale = 3 / outputs[0].std(dim=1)
-    layer.bias.copy_((layer.bias - outputs[0].mean(dim=1)) * scale)
-    layer.weight.mul_(scale.reshape(-1, *[1] * (layer.weight.ndim - 1)))
-
-
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory):
+def tiny_model():
     import torch
+    from random_weights import randomise
 
-    from cardiacseg.export.bundle import BundleInfo, export_bundle
     from cardiacseg.models import create_model
-    from cardiacseg.training.config import Preprocessing
 
     torch.manual_seed(0)
     model = create_model("seg_ref_mt_tiny").eval()
-    with torch.no_grad():
-        stacks = torch.nn.functional.interpolate(torch.rand(6, 1, 9, 9), size=(144, 144), mode="bilinear")[:, None]
-        spread(model.locate.head, lambda: model.locate(stacks))
-        spread(model.seg.head, lambda: model(stacks))
-        spread(model.ref.head, lambda: model(stacks))
-        spread(model.ref.classifier.mlp[-1], lambda: model(stacks))
+    randomise(model, torch.nn.functional.interpolate(torch.rand(6, 1, 9, 9), size=(144, 144), mode="bilinear")[:, None])
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_model, tmp_path_factory):
+    from cardiacseg.export.bundle import BundleInfo, export_bundle
+    from cardiacseg.training.config import Preprocessing
+
     folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    export_bundle(model, Preprocessing(), BundleInfo("tiny", "1", "seg_ref_mt_tiny"), folder)
+    export_bundle(tiny_model, Preprocessing(), BundleInfo("tiny", "1", "seg_ref_mt_tiny"), folder)
     return folder
 
 

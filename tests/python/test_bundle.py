@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import cardiacseg
@@ -92,6 +93,15 @@ def test_a_missing_key_is_named(bundle, key):
     refused(bundle, cardiacseg.BundleError, key)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("temperature", 0), ("temperature", "1"), ("clean_up", 1), ("quality", 0.9), ("quality", {"slope": 1})],
+)
+def test_a_value_that_cannot_be_is_named(bundle, key, value):
+    edit_manifest(bundle, lambda manifest: manifest.update({key: value}))
+    refused(bundle, cardiacseg.BundleError, key)
+
+
 def replace_network(bundle, name, content):
     (bundle / name).write_bytes(content)
     entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -103,11 +113,13 @@ def test_a_file_that_is_no_network_is_the_backends_refusal(bundle):
     refused(bundle, cardiacseg.BackendError, "seg")
 
 
-def test_a_network_of_another_kind_is_refused_when_it_runs(bundle, cine):
-    replace_network(bundle, "seg.onnx", (bundle / "locate.onnx").read_bytes())
-    segmenter = cardiacseg.CardiacSegmenter(bundle)
-    with pytest.raises(cardiacseg.BackendError, match="network seg on 1 x 2 x 1 x 144 x 144"):
-        segmenter.run(cine, spacing=(8.0, 1.5, 1.25))
+def test_a_network_of_another_kind_is_refused(bundle):
+    seg, locate = ((bundle / name).read_bytes() for name in ("seg.onnx", "locate.onnx"))
+    replace_network(bundle, "seg.onnx", locate)
+    refused(bundle, cardiacseg.BundleError, "network seg: wanted the outputs logits or logits, presence, found heart")
+    replace_network(bundle, "seg.onnx", seg)
+    replace_network(bundle, "locate.onnx", seg)
+    refused(bundle, cardiacseg.BundleError, "network locate: wanted the outputs heart, found logits")
 
 
 @pytest.mark.parametrize("absent", [("ref",), ("locate",), ("locate", "ref")])
@@ -122,4 +134,5 @@ def test_locate_and_ref_may_be_absent(bundle, cine, absent):
     assert not set(absent) & set(result.report.stages)
     if "ref" in absent:
         shown = [[(part == label).any(axis=(1, 2)) for label in (1, 2, 3)] for part in result.labels]
+        assert np.isnan(result.agreement).all()
         assert (result.presence == [list(zip(*frame, strict=True)) for frame in shown]).all()

@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from onnx_bundle import write_bundle
 
 import cardiacseg
 
@@ -88,12 +89,24 @@ def test_segment_writes_everything(tmp_path, tiny_bundle, stack):
     assert report["inputs"][0]["file"] == "stack.nii.gz"
     assert report["model"]["name"] == "tiny"
     assert report["backend"]["device"] == "cpu"
+    assert report["predicted_quality"] == [None]
+    assert [sorted(frame) for frame in report["stage_agreement"]] == [["lv", "myo", "rv"]]
     assert report["total_ms"] >= sum(report["stages_ms"].values()) > 0
     measured = json.loads((out / "measurements.json").read_text())
     assert measured["es_frame"] is None
     assert measured["lv_ml"] == pytest.approx([np.sum(np.asarray(labels.dataobj) == 3) * 1.5 * 1.25 * 8 / 1000])
     assert (out / "preview.png").read_bytes().startswith(b"\x89PNG")
     assert "written to out" in done.stdout
+
+
+def test_segment_says_what_quality_the_model_expects(tmp_path, stack):
+    bundle = write_bundle(tmp_path / "bundle", ref=True, quality={"intercept": 0.25, "slope": 0.5})
+    done = cardiacseg_cli("segment", stack, "-o", "out", "--model", bundle, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    ((frame,), (quality,)) = report["stage_agreement"], report["predicted_quality"]
+    assert quality == pytest.approx(0.25 + 0.5 * sum(frame.values()) / 3, abs=2e-4)
+    assert f"predicted mean Dice {quality:.2f}, lowest {quality:.2f} (frame 1)" in done.stdout
 
 
 def test_segment_prints_json(tmp_path, tiny_bundle, stack):
@@ -179,14 +192,17 @@ def test_info_answers_without_a_model(tmp_path):
     assert [backend["name"] for backend in document["backends"]] == [b["name"] for b in cardiacseg.list_backends()]
 
 
+GOOD = '{"name": "good", "version": "1.2", "model": "seg_ref", "licence": "X", "temperature": 1.25}'
+
+
 def test_info_names_a_damaged_bundle(tmp_path):
     from cardiacseg.installation import bundled_models
 
-    for name, text in (("good", '{"name": "good", "version": "1.2", "licence": "X"}'), ("worse", "[]"), ("bad", "{")):
+    for name, text in (("good", GOOD), ("worse", "[]"), ("bad", "{")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "manifest.json").write_text(text)
     bad, good, worse = bundled_models(tmp_path)
-    assert good == {"name": "good", "version": "1.2", "licence": "X"}
+    assert good == {"name": "good", "version": "1.2", "model": "seg_ref", "licence": "X", "temperature": 1.25}
     assert bad["licence"].startswith("damaged manifest")
     assert worse["licence"].startswith("damaged manifest")
 

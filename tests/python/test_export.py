@@ -3,24 +3,28 @@
 import hashlib
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import onnx
 import pytest
 import torch
 
+import cardiacseg
 from cardiacseg.export import bundle as bundle_module
 from cardiacseg.export.bundle import BundleInfo, export_bundle
 from cardiacseg.export.model_card import model_card
-from cardiacseg.export.onnx import GRAPHS, OPSET
-from cardiacseg.export.parity import SIZES, SLICES, ParityError, check_parity, probabilities
+from cardiacseg.export.onnx import OPSET, stage_graphs
+from cardiacseg.export.parity import SIZES, SLICES, ParityError, check_parity, probabilities, shapes
+from cardiacseg.export.weights import load_bundle_weights
 from cardiacseg.models import create_model
 from cardiacseg.training.config import Preprocessing
 
 INFO = BundleInfo("again", "1", "seg_ref_mt_tiny")
 
 
-def test_graphs_are_standard_dynamic_and_name_no_path(tiny_bundle):
-    for stage, graph in GRAPHS.items():
+def test_graphs_are_standard_dynamic_and_name_no_path(tiny_model, tiny_bundle):
+    for stage, graph in stage_graphs(tiny_model).items():
         model = onnx.load(tiny_bundle / f"{stage}.onnx")
         assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", OPSET)]
         assert [value.name for value in model.graph.input] == list(graph.inputs)
@@ -41,8 +45,23 @@ def test_manifest_holds_the_digest_of_every_file(tiny_bundle):
     assert all(difference <= 1e-3 for difference in manifest["parity"].values())
 
 
+def test_stages_and_outputs_are_those_that_the_model_has():
+    outputs = {
+        name: {stage: graph.outputs for stage, graph in stage_graphs(create_model(name)).items()}
+        for name in ("sk_unet", "after_unet_mt", "seg_ref", "seg_ref_mt")
+    }
+    locate, bare, guided = ("heart",), ("logits",), ("logits", "presence")
+    assert outputs == {
+        "sk_unet": {"locate": locate, "seg": bare},
+        "after_unet_mt": {"locate": locate, "seg": guided},
+        "seg_ref": {"locate": locate, "seg": bare, "ref": bare},
+        "seg_ref_mt": {"locate": locate, "seg": bare, "ref": guided},
+    }
+
+
 def test_parity_covers_real_shapes_and_refuses_other_weights(tiny_bundle):
     assert {1, 2, 10, 18} <= set(SLICES) and len(set(SIZES)) == 2
+    assert shapes(16)[0] == (1, (144, 144)) and shapes(32)[0] == (1, (128, 128))
     torch.manual_seed(1)
     other = create_model("seg_ref_mt_tiny").eval()
     torch.nn.init.normal_(other.seg.head.weight, std=3)
@@ -89,6 +108,64 @@ def _write_empty(graph, path):
     path.write_bytes(b"no graph")
 
 
+@pytest.mark.parametrize(("name", "crop", "multiple"), [("seg_ref_mt_tiny", 136, 16), ("nnunet_2d", 144, 32)])
+def test_a_crop_that_the_networks_cannot_take_is_refused_before_anything(name, crop, multiple, tmp_path):
+    with pytest.raises(ValueError, match=f"crop_pixels of model '{name}' must be a multiple of {multiple}, got {crop}"):
+        export_bundle(create_model(name), Preprocessing(crop_pixels=crop), replace(INFO, model=name), tmp_path / "b")
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibration_is_in_the_manifest_that_the_evaluation_runs_on(tiny_model, tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle_module, "export_graph", lambda graph, path: shutil.copy(tiny_bundle / path.name, path))
+    seen = []
+
+    def calibrate(folder):
+        seen.append(json.loads((folder / "manifest.json").read_text()))
+        return {"temperature": 1.25, "quality": {"intercept": 0.5, "slope": 0.4}}
+
+    def evaluate(folder):
+        seen.append(json.loads((folder / "manifest.json").read_text()))
+        return {}
+
+    info = replace(INFO, clean_up=True)
+    manifest = export_bundle(tiny_model, Preprocessing(), info, tmp_path / "b", calibrate, evaluate)
+    before, between = seen
+    assert before["temperature"] == 1 and "quality" not in before and before["clean_up"]
+    assert between == manifest == json.loads((tmp_path / "b/manifest.json").read_text())
+    assert manifest["temperature"] == 1.25 and manifest["quality"] == {"intercept": 0.5, "slope": 0.4}
+    assert "divided by 1.250" in (tmp_path / "b/MODEL_CARD.md").read_text()
+    assert cardiacseg.CardiacSegmenter(tmp_path / "b")
+
+
+def test_weights_come_back_exactly_and_were_not_folded(tiny_model, tiny_bundle):
+    back = load_bundle_weights(tiny_bundle)
+    assert (back.model, back.preprocessing) == ("seg_ref_mt_tiny", Preprocessing())
+    assert all(torch.equal(back.tensors[name], value) for name, value in tiny_model.state_dict().items())
+    create_model(back.model).load_state_dict(back.tensors)
+    kinds = [node.op_type for node in onnx.load(tiny_bundle / "seg.onnx").graph.node]
+    norms = sum(isinstance(module, torch.nn.BatchNorm2d) for module in tiny_model.seg.modules())
+    assert kinds.count("BatchNormalization") == norms > 0
+
+
+def test_weights_that_are_not_the_models_are_refused(tiny_bundle, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no bundle at"):
+        load_bundle_weights(tmp_path)
+    other = shutil.copytree(tiny_bundle, tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    for model, complaint in (
+        ("after_unet_mt", r"weights are missing, the first 'seg.classifier.mlp.0.bias'"),
+        ("after_unet", r"weights are not the model's, the first 'ref\."),
+        ("seg_ref_mt", r"'locate.encoder.0.enter.0.weight' must be \[8, 1, 3, 3\], got \[4, 1, 3, 3\]"),
+    ):
+        (other / "manifest.json").write_text(json.dumps({**manifest, "model": model}))
+        with pytest.raises(ValueError, match=complaint):
+            load_bundle_weights(other)
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    (other / "seg.onnx").write_bytes((other / "ref.onnx").read_bytes())
+    with pytest.raises(ValueError, match=r"seg\.onnx is not the file that the manifest describes"):
+        load_bundle_weights(other)
+
+
 def test_the_model_card_says_what_the_manifest_says():
     level = {"rv": 0.8123, "myo": 0.7, "lv": 0.9, "mean": 0.8041}
     manifest = {
@@ -98,6 +175,7 @@ def test_the_model_card_says_what_the_manifest_says():
         "licence": "CC",
         "model": "seg_ref_mt_tiny",
         "parameters": 1_250_000,
+        "networks": {"locate": "locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx"},
         "training": {"data": "ten patients"},
         "preprocessing": {"spacing_mm": 1.5, "crop_pixels": 144, "percentiles": [1, 99], "locate": {"spacing_mm": 4}},
         "accuracy": {
@@ -119,3 +197,10 @@ def test_the_model_card_says_what_the_manifest_says():
     ):
         assert wanted in card
     assert "Not measured" in model_card({**manifest, "accuracy": {}})
+    assert "Seg and Ref then see 144" in card and "After the networks" not in card
+    calibrated = {**manifest, "temperature": 1.5, "quality": {"intercept": 0.25, "slope": 0.7}, "clean_up": True}
+    after = model_card(calibrated)
+    for wanted in ("divided by 1.500", "0.250 + 0.700 x the mean Dice", "only the largest region"):
+        assert wanted in after
+    single = {**manifest, "model": "sk_unet", "networks": {"locate": "locate.onnx", "seg": "seg.onnx"}}
+    assert "Seg then sees 144" in model_card(single) and "For comparison with" in model_card(single)

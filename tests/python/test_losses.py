@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from cardiacseg.models.seg_ref import SegRefOutput
+from cardiacseg.models import SystemOutput, create_model, list_models
 from cardiacseg.training.config import LossWeights
 from cardiacseg.training.losses import (
+    detection_loss,
     gated_segmentation_loss,
     presence_gate,
     presence_loss,
@@ -77,9 +78,58 @@ def test_soft_dice_by_hand():
     assert float(shut) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_the_paper_preset_is_loss_one_plus_loss_two():
-    presence = torch.tensor([[[2.0, -2.0, 2.0]]])
-    output = SegRefOutput(LOGITS, LOGITS, presence)
-    terms = total_loss(output, LABELS, LossWeights(presence=0.1, dice=0.0))
-    wanted = segmentation_loss(LOGITS, LABELS) + RV + LV + 0.1 * presence_loss(presence, LABELS)
-    assert float(terms["total"]) == pytest.approx(float(wanted), rel=1e-6)
+# By hand, to six digits. -ln .6 = .510826, -ln .7 = .356675, -ln .8 = .223144, -ln .9 = .105361.
+# Loss_1: (.510826 + .356675) / 2 = .433750. CE of RV, MYO, LV: (.510826 + .105361) / 2 = .308093,
+# (.223144 + .105361) / 2 = .164252, .105361; all three: .577706; RV and LV, whose gates are open: .413454.
+# Presence logits 2, -2, 2 against 1, 0, 0: 2 ln(1 + e^-2) + ln(1 + e^2) = 2 * .126928 + 2.126928 = 2.380784.
+# Soft Dice, all open: 1 - (2.2 / 2.7 + 1 / 1.3 + 1 / 1.2) / 3 = .194207; MYO shut: 1 - (.814815 + 1 + .833333) / 3
+# = .117284.
+PRESENCE = torch.tensor([[[2.0, -2.0, 2.0]]])
+SEG, SEG_MT = SystemOutput(LOGITS), SystemOutput(LOGITS, presence_logits=PRESENCE)
+SEG_REF, SEG_REF_MT = SystemOutput(torch.zeros_like(LOGITS), LOGITS), SystemOutput(LOGITS, LOGITS, PRESENCE)
+
+
+@pytest.mark.parametrize(
+    ("output", "weights", "wanted"),
+    [
+        (SEG, LossWeights(presence=0.1, dice=0.0), 0.433750),
+        (SEG, LossWeights(presence=0.1, dice=1.0), 0.433750 + 0.194207),
+        # the gated loss of Seg's own logits, and lambda times the class loss
+        (SEG_MT, LossWeights(presence=0.1, dice=0.0), 0.413454 + 0.238078),
+        (SEG_MT, LossWeights(presence=0.3, dice=0.5), 0.413454 + 0.714235 + 0.058642),
+        # Seg says 1/4 everywhere: Loss_1 is ln 4 = 1.386294; its Dice 1 - (1.5 / 2.5 + 1 / 1.5 + 1 / 1.5) / 3 = .355556
+        (SEG_REF, LossWeights(presence=0.1, dice=0.0), 1.386294 + 0.577706),
+        (SEG_REF, LossWeights(presence=0.1, dice=1.0), 1.386294 + 0.577706 + 0.355556 + 0.194207),
+        (SEG_REF_MT, LossWeights(presence=0.1, dice=0.0), 0.433750 + 0.413454 + 0.238078),
+        (SEG_REF_MT, LossWeights(presence=0.1, dice=1.0), 0.433750 + 0.413454 + 0.238078 + 0.194207 + 0.117284),
+    ],
+)
+def test_the_loss_of_each_kind_of_system(output, weights, wanted):
+    assert float(total_loss(output, LABELS, weights)["total"]) == pytest.approx(wanted, abs=3e-6)
+
+
+def test_the_detector_learns_the_share_of_the_heart_in_its_pixels():
+    # 4 of the left 16 pixels are heart. Left p = .5 against .25: ln 2 = .693147; right p = .25 against 0:
+    # -ln .75 = .287682; mean .490415. Dice: 1 - (2 * .5 * .25 + 1) / (.5 + .25 + .25 + 1) = .375.
+    labels = torch.zeros(1, 1, 4, 8, dtype=torch.long)
+    labels[0, 0, 0, :4] = torch.tensor([1, 2, 3, 1])
+    heart = torch.tensor([0.0, -math.log(3)]).reshape(1, 1, 1, 1, 2)
+    assert float(detection_loss(heart, labels)) == pytest.approx(0.865415, abs=2e-6)
+    # Seg says 1/4 everywhere: ln 4
+    output = SystemOutput(torch.zeros(1, 1, 4, 4, 8), heart_logits=heart)
+    terms = total_loss(output, labels, LossWeights(dice=0.0))
+    assert float(terms["total"]) == pytest.approx(1.386294 + 0.865415, abs=3e-6)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_parameter_of_every_system_gets_a_gradient(name):
+    """Several processes wait for each other's gradients, so none may be missing, shut gates or not."""
+    if name == "nnunet_2d":
+        pytest.importorskip("dynamic_network_architectures", reason="nnU-Net's network is not installed")
+    model = create_model(name)
+    if model.ref is not None and model.ref.classifier is not None:
+        torch.nn.init.constant_(model.ref.classifier.mlp[-1].bias, -9.0)
+    output = model(torch.rand(1, 2, 1, 64, 64))
+    total_loss(output, torch.randint(4, (1, 2, 64, 64)), LossWeights())["total"].backward()
+    missing = [name for name, weight in model.named_parameters() if weight.grad is None]
+    assert all(name.startswith("locate.") for name in missing)

@@ -20,8 +20,10 @@ few, settled = kilobytes("VmHWM"), kilobytes("VmRSS")
 segmenter.run(cine, spacing=(8.0, 1.5, 1.5))
 many = kilobytes("VmHWM")
 for _ in range(15):
-    segmenter.run(cine[:2], spacing=(8.0, 1.5, 1.5))
-print(many - few, kilobytes("VmRSS") - settled)
+    segmenter.run(cine[:2], spacing=(8.0, 1.5, 1.5), probabilities=True)
+runs = kilobytes("VmRSS") - settled
+result = segmenter.run(cine, spacing=(8.0, 1.5, 1.5), probabilities=True)
+print(many - few, runs, kilobytes("VmHWM") - many - result.probabilities.nbytes / 1024)
 """
 
 
@@ -29,7 +31,9 @@ def test_memory_is_bounded(tiny_bundle):
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, str(tiny_bundle)], capture_output=True, text=True, timeout=600, check=True
     )
-    for_frames, for_runs = (int(word) / 1024 for word in run.stdout.split())
+    for_frames, for_runs, for_probabilities = (float(word) / 1024 for word in run.stdout.split())
     # the logits alone of 27 more frames of 4 slices are 68 MiB; the labels that must be returned are 0.4
     assert for_frames < 16
     assert for_runs < 16
+    # a copy of the probabilities that must be returned would be 7.5
+    assert for_probabilities < 3

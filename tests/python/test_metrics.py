@@ -59,6 +59,16 @@ def test_slice_levels(slices, expected):
     assert [list(found[level]) for level in ("base", "mid", "apex")] == [list(part) for part in expected]
 
 
+def test_the_base_is_the_end_with_the_larger_heart():
+    truth = np.zeros((6, 4, 4), np.uint8)
+    for index, pixels in enumerate([1, 2, 3, 9, 8]):
+        truth[index].flat[:pixels] = 2
+    wanted = {"base": [3, 4], "mid": [1, 2], "apex": [0]}
+    assert {level: indices.tolist() for level, indices in slice_levels(truth).items()} == wanted
+    turned = {level: (5 - indices[::-1]).tolist() for level, indices in slice_levels(truth[::-1]).items()}
+    assert turned == wanted
+
+
 def test_dice_by_level_uses_the_truths_slices():
     truth = stack_with_labels_in([1, 2, 3], 5)
     labels = truth.copy()
@@ -90,6 +100,37 @@ def test_surface_distance_of_a_row_and_a_longer_row():
     assert average_symmetric_surface_distance(labels, truth, 2, (5.0, 5.0, 2.0)) == pytest.approx(6 / 10)
     # The 95th percentile of 0, 0, 0, 0, 2, 4 lies three quarters of the way from 2 to 4.
     assert hausdorff_distance_95(labels, truth, 2, (5.0, 5.0, 2.0)) == pytest.approx(3.5)
+
+
+def brute_force(labels, truth, spacing):
+    """Both metrics over all pairs of surface voxels, which are those with a face neighbour outside."""
+
+    def surface(mask):
+        padded = np.pad(mask, 1)
+        inner = [np.roll(padded, step, axis)[1:-1, 1:-1, 1:-1] for axis in range(3) for step in (1, -1)]
+        return np.argwhere(mask & ~np.logical_and.reduce(inner)) * spacing
+
+    ours, theirs = surface(labels == 1), surface(truth == 1)
+    pairs = np.sqrt(((ours[:, None] - theirs[None]) ** 2).sum(axis=2))
+    there, back = pairs.min(axis=1), pairs.min(axis=0)
+    hd95 = max(np.percentile(there, 95), np.percentile(back, 95))
+    return hd95, (there.sum() + back.sum()) / (len(there) + len(back))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_surface_distances_against_all_pairs_of_surface_voxels(seed):
+    random = np.random.default_rng(seed)
+    grid = np.stack(np.mgrid[:5, :14, :17]) * np.array([2.0, 1.0, 1.0])[:, None, None, None]
+    labels, truth = (
+        (np.linalg.norm(grid - random.uniform(3, 11, (3, 1, 1, 1)), axis=0) < random.uniform(2, 7)).astype(np.uint8)
+        for _ in range(2)
+    )
+    labels[random.random(labels.shape) < 0.02] = 1
+    spacing = tuple(random.uniform(0.5, 9, 3))
+    hd95, assd = brute_force(labels, truth, spacing)
+    assert hd95 > 0
+    assert hausdorff_distance_95(labels, truth, 1, spacing) == pytest.approx(hd95)
+    assert average_symmetric_surface_distance(labels, truth, 1, spacing) == pytest.approx(assd)
 
 
 def test_inner_voxels_are_no_surface():

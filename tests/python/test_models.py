@@ -1,10 +1,14 @@
 """Every registered model: forward, backward, any number of slices, frames that never see each other."""
 
+import sys
+
 import pytest
 import torch
 
-from cardiacseg.models import SegRefConfig, SkUNet, SkUNetConfig, create_model, list_models
+from cardiacseg.models import SystemConfig, create_model, list_models
 from cardiacseg.models.blocks import SelectiveKernelConv
+from cardiacseg.models.det_seg import DetSeg, DetSegConfig, heart_box, pixel_grid, sample
+from cardiacseg.models.sk_unet import SkUNet, SkUNetConfig
 from cardiacseg.models.slice_transformer import Attention, SliceFusionTransformer
 
 
@@ -13,17 +17,75 @@ def _seed():
     torch.manual_seed(0)
 
 
+ROWS = {
+    "sk_unet": set(),
+    "after_unet": set(),
+    "det_seg": {"heart_logits"},
+    "sk_unet_ref": {"ref_logits"},
+    "sk_unet_ref_mt": {"ref_logits", "presence_logits"},
+    "after_unet_mt": {"presence_logits"},
+    "seg_ref": {"ref_logits"},
+    "seg_ref_mt": {"ref_logits", "presence_logits"},
+    "nnunet_2d": set(),
+    "seg_ref_mt_tiny": {"ref_logits", "presence_logits"},
+}
+SHAPES = {
+    "seg_logits": (2, 3, 4, 64, 96),
+    "ref_logits": (2, 3, 4, 64, 96),
+    "presence_logits": (2, 3, 3),
+    "heart_logits": (2, 3, 1, 16, 24),
+}
+
+
+def test_the_rows_of_the_paper_are_there():
+    assert list_models() == sorted(ROWS)
+
+
 @pytest.mark.parametrize("name", list_models())
 def test_forward_and_backward_reach_every_weight(name):
     model = create_model(name)
-    output = model(torch.rand(2, 3, 1, 32, 48))
-    assert output.seg_logits.shape == output.ref_logits.shape == (2, 3, 4, 32, 48)
-    assert output.presence_logits.shape == (2, 3, 3)
+    assert model.seg.stride in (16, 32) and 64 % model.seg.stride == 0
+    output = model(torch.rand(2, 3, 1, 64, 96))
+    given = {key: value for key, value in output._asdict().items() if value is not None}
+    assert {key: tuple(value.shape) for key, value in given.items()} == {
+        key: SHAPES[key] for key in ROWS[name] | {"seg_logits"}
+    }
+    assert output.logits is (output.seg_logits if model.ref is None else output.ref_logits)
     heart = model.locate(torch.rand(1, 2, 1, 16, 24))
     assert heart.shape == (1, 2, 1, 16, 24)
-    (output.seg_logits.sum() + output.ref_logits.sum() + output.presence_logits.sum() + heart.sum()).backward()
+    (sum(value.sum() for value in given.values()) + heart.sum()).backward()
     without = [key for key, value in model.named_parameters() if value.grad is None or not value.grad.isfinite().all()]
     assert without == []
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_weights_are_stored_once(name):
+    stored = [tensor.data_ptr() for tensor in create_model(name).state_dict().values()]
+    assert len(set(stored)) == len(stored)
+
+
+def test_all_rows_have_the_same_convolutions():
+    def convolutions(network):
+        return [value.shape for key, value in network.state_dict().items() if value.ndim == 4]
+
+    seg, ref = (convolutions(network) for network in (create_model("seg_ref_mt").seg, create_model("seg_ref_mt").ref))
+    for name in ("sk_unet", "after_unet", "after_unet_mt", "sk_unet_ref", "sk_unet_ref_mt", "seg_ref"):
+        model = create_model(name)
+        assert convolutions(model.seg) == seg, name
+        assert model.ref is None or convolutions(model.ref) == ref, name
+    assert convolutions(create_model("det_seg").seg.seg) == seg
+
+
+def test_nnunet_without_its_library_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dynamic_network_architectures.architectures.unet", None)
+    with pytest.raises(ImportError, match=r'pip install "cardiacseg\[nnunet\]"'):
+        create_model("nnunet_2d")
+
+
+def test_a_classifier_before_the_last_stage_is_refused():
+    sizes = SkUNetConfig(presence_classes=3)
+    with pytest.raises(ValueError, match="on the last stage"):
+        SystemConfig(locate=SkUNetConfig(), seg=sizes, ref=sizes)
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -110,8 +172,59 @@ def test_a_single_slice_network_has_no_transformer():
         torch.testing.assert_close(network(stack)[0, 2], network(stack[:, 2:3])[0, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_configuration_survives_json():
-    import json
+def heart_at(rows, columns, size=(24, 24), frames=1):
+    """Heart logits ``[frames, 2, 1, h, w]``: sure of a rectangle in the second slice, and of nothing else."""
+    logits = torch.full((frames, 2, 1, *size), -20.0)
+    logits[:, 1, :, rows, columns] = 20.0
+    return logits
 
-    config = SegRefConfig()
-    assert SegRefConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+def test_the_box_is_round_the_heart_of_all_slices():
+    # 6 x 3 pixels of 24: columns have variance 2/3 pixels, rows 35/12; three deviations of the larger are half a side
+    centre, half = heart_box(heart_at(slice(4, 10), slice(12, 15)))
+    torch.testing.assert_close(centre[0, 0, 0], torch.tensor([(13.5 - 12) / 12, (7 - 12) / 12]))
+    assert half.item() == pytest.approx(3 * (35 / 12) ** 0.5 / 12, rel=1e-4)
+
+
+def test_the_box_has_a_smallest_size_and_stays_inside():
+    centre, half = heart_box(heart_at(slice(0, 1), slice(23, 24)))
+    assert half.item() == pytest.approx(0.3)
+    torch.testing.assert_close(centre[0, 0, 0], torch.tensor([0.7, -0.7]))
+
+
+def test_without_a_heart_the_box_is_all_of_the_input_in_its_frame_alone():
+    logits = heart_at(slice(4, 10), slice(4, 10), frames=2)
+    logits[0] = -20
+    centre, half = heart_box(logits)
+    assert half[0].item() == 1 and centre[0].abs().max() == 0
+    assert half[1].item() < 0.5 and centre[1].abs().max() > 0.3
+
+
+def test_sampling_the_whole_input_changes_nothing_and_a_box_is_enlarged():
+    ramp = torch.arange(16.0).expand(1, 2, 3, 8, 16)
+    grid = pixel_grid(8, 16, ramp.device)
+    torch.testing.assert_close(sample(ramp, grid), ramp)
+    # the right half, twice as large: columns from 7.75 on, half a pixel apart
+    columns = sample(ramp, torch.tensor([0.5, 0.0]) + 0.5 * grid)[0, 1, 2, 0]
+    torch.testing.assert_close(columns[:-1], (7.75 + 0.5 * torch.arange(16))[:-1])
+
+
+def test_det_seg_puts_logits_back_where_the_box_was_and_background_elsewhere():
+    sizes = {"channels": (4, 4, 4), "attention_heads": 0}
+    network = DetSeg(DetSegConfig(det=SkUNetConfig(out_channels=1, **sizes), seg=SkUNetConfig(**sizes))).eval()
+    # in place of Seg one that answers with the picture it sees, as the RV's logit
+    network.seg = PictureAsLogit()
+    rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
+    picture = (rows + 2 * columns).expand(1, 2, 1, 96, 96) / 100
+    logits = network.segment(picture, heart_at(slice(4, 10), slice(10, 16)))
+    centre, half = heart_box(heart_at(slice(4, 10), slice(10, 16)))
+    inside = ((pixel_grid(96, 96, picture.device) - centre).abs() <= half - 2 / 96).all(dim=3)[0]
+    outside = ((pixel_grid(96, 96, picture.device) - centre).abs() > half + 2 / 96).any(dim=3)[0]
+    assert 600 < inside.sum() < 4000 and outside.sum() > 4000
+    torch.testing.assert_close(logits[:, :, 1, inside], picture[:, :, 0, inside], atol=1e-4, rtol=0)
+    assert (logits.argmax(dim=2)[:, :, outside] == 0).all() and (logits[:, :, 1:, outside] == 0).all()
+
+
+class PictureAsLogit(torch.nn.Module):
+    def forward(self, stacks):
+        return torch.cat([torch.zeros_like(stacks), stacks, *[torch.zeros_like(stacks)] * 2], dim=2)

@@ -96,11 +96,11 @@ def test_crop_pad_is_a_slice_of_a_padded_image(rows, columns, top, left, tall, w
     np.testing.assert_array_equal(ops.crop_pad(image, (top, left, tall, wide)), wanted)
 
 
-def fused(logits, presence, size, spacing, target, origin):
+def fused(logits, presence, size, spacing, target, origin, temperature=1.0):
     """Probabilities ``[S, 4, H, W]`` after the gate on the original grid; NaN outside of the crop."""
-    probability = special.softmax(logits.astype(np.float64), axis=1)
+    probability = special.softmax(logits.astype(np.float64) / temperature, axis=1)
     at = [
-        (np.arange(length) + 0.5) * mm / target - 0.5 - first
+        (np.arange(length) + 0.5) * (mm / target) - 0.5 - first
         for length, mm, first in zip(size, spacing, origin, strict=True)
     ]
     grid = np.meshgrid(*at, indexing="ij")
@@ -140,3 +140,84 @@ def test_mask_fusion_shuts_a_gate_at_exactly_the_threshold():
     shut = ops.mask_fusion(logits, np.array([[1, 1, 0.5]], np.float32), 0.5, (2, 2), (1, 1), 1, (0, 0))
     open_ = ops.mask_fusion(logits, np.array([[0, 0, 0.75]], np.float32), 0.5, (2, 2), (1, 1), 1, (0, 0))
     assert not shut.any() and (open_ == 3).all()
+
+
+@thorough
+@given(lengths, lengths, spacings, st.integers(-6, 9), st.floats(0.2, 8.0), st.booleans(), seeds)
+def test_probabilities_are_those_of_the_labels(rows, columns, row_mm, top, temperature, gated, seed):
+    logits = 2 * noise(seed, 3, 4, 8, 11)
+    presence = np.random.default_rng(seed).random((3, 3), dtype=np.float32) if gated else None
+    grid = (rows, columns), (row_mm, 1.2), 1.5, (top, 1)
+    wanted = fused(logits, presence, *grid, temperature)
+    wanted /= wanted.sum(axis=1, keepdims=True)
+    wanted[np.isnan(wanted)] = np.broadcast_to(np.eye(4)[0, :, None, None], wanted.shape)[np.isnan(wanted)]
+    labels, found = ops.mask_fusion(logits, presence, 0.5, *grid, temperature=temperature, probabilities=True)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    chosen = np.take_along_axis(found, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    np.testing.assert_allclose(chosen, found.max(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(labels, ops.mask_fusion(logits, presence, 0.5, *grid, temperature=temperature))
+
+
+def test_probabilities_on_the_same_grid_are_pytorchs_softmax():
+    logits = 3 * noise(4, 2, 4, 9, 7)
+    _, found = ops.mask_fusion(logits, None, 0.5, (9, 7), (1, 1), 1, (0, 0), temperature=1.7, probabilities=True)
+    np.testing.assert_allclose(found, torch.softmax(torch.from_numpy(logits) / 1.7, dim=1).numpy(), atol=1e-6)
+
+
+SIDES, CORNERS = ndimage.generate_binary_structure(2, 1), np.ones((3, 3))
+
+
+def cleaned(plane):
+    """One slice without fragments and holes, as the contract writes it."""
+    plane = plane.copy()
+    for label in (1, 2, 3):
+        regions, count = ndimage.label(plane == label, structure=CORNERS)
+        if count > 1:
+            largest = np.bincount(regions.ravel())[1:].argmax() + 1
+            plane[(regions > 0) & (regions != largest)] = 0
+    regions, count = ndimage.label(plane == 0, structure=SIDES)
+    rim = np.ones(plane.shape, bool)
+    rim[1:-1, 1:-1] = False
+    for hole in set(range(1, count + 1)) - set(regions[rim]):
+        inside = regions == hole
+        beside = [plane[np.roll(inside, step, axis) & ~inside] for axis in (0, 1) for step in (-1, 1)]
+        plane[inside] = np.bincount(np.concatenate(beside), minlength=4).argmax()
+    return plane
+
+
+@thorough
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0.0, 2.0), seeds)
+def test_clean_up_is_the_contract_on_random_blobs(rows, columns, width, seed):
+    fields = ndimage.gaussian_filter(noise(seed, 2, 4, rows, columns), (0, 0, width, width))
+    labels = fields.argmax(axis=1).astype(np.uint8)
+    wanted = np.stack([cleaned(plane) for plane in labels])
+    found, changed = ops.clean_up(labels)
+    np.testing.assert_array_equal(found, wanted)
+    assert changed == (wanted != labels).sum()
+
+
+def test_clean_up_leaves_a_heart_and_repairs_a_damaged_one():
+    rows, columns = np.mgrid[:80, :90]
+    radius = np.hypot(rows - 40, columns - 50)
+    heart = np.zeros((1, 80, 90), np.uint8)
+    heart[0, np.hypot(rows - 40, columns - 28) < 14] = 1
+    heart[0, radius < 20] = 2
+    heart[0, radius < 12] = 3
+    same, changed = ops.clean_up(heart)
+    assert changed == 0 and (same == heart).all()
+    damaged = heart.copy()
+    damaged[0, 38:41, 48:52] = 0
+    damaged[0, 40, 34] = 0
+    damaged[0, 39, 55] = 1
+    damaged[0, 2:5, 3:9] = 3
+    repaired, changed = ops.clean_up(damaged)
+    np.testing.assert_array_equal(repaired, heart)
+    assert changed == 12 + 1 + 1 + 18
+
+
+def test_clean_up_does_not_change_its_input():
+    labels = np.zeros((1, 4, 5), np.uint8)
+    labels[0, 1, ::2] = 1
+    kept = labels.copy()
+    assert ops.clean_up(labels)[1] == 2
+    np.testing.assert_array_equal(labels, kept)

@@ -19,8 +19,10 @@ class Reference:
     """One stack at a time, from original pixels to logits on Seg's grid."""
 
     def __init__(self, bundle):
-        self.preprocessing = Preprocessing()
-        self.multiple = json.loads((bundle / "manifest.json").read_text())["preprocessing"]["locate"]["size_multiple"]
+        rules = json.loads((bundle / "manifest.json").read_text())["preprocessing"]
+        locate = rules.pop("locate")
+        self.preprocessing = Preprocessing(**rules, locate_spacing_mm=locate["spacing_mm"])
+        self.multiple = locate["size_multiple"]
         self.networks = {
             name: onnxruntime.InferenceSession(bundle / f"{name}.onnx", providers=["CPUExecutionProvider"])
             for name in ("locate", "seg", "ref")
@@ -56,10 +58,12 @@ class Reference:
 @pytest.mark.parametrize("spacing", [SPACING, (10.0, 2.4, 1.9), (6.0, 0.9, 1.3)])
 def test_the_core_is_the_reference(segmenter, tiny_bundle, cine, spacing):
     reference = Reference(tiny_bundle)
-    result = segmenter.run(cine, spacing=spacing)
+    result = segmenter.run(cine, spacing=spacing, probabilities=True)
     for frame, stack in enumerate(cine):
         origin, logits, presence = reference.run(stack, spacing)
         np.testing.assert_allclose(result.presence[frame], presence, atol=1e-3)
-        labels = _core.ops.mask_fusion(logits, presence, 0.5, stack.shape[1:], spacing[1:], 1.5, origin)
+        grid = stack.shape[1:], spacing[1:], reference.preprocessing.spacing_mm, origin
+        labels, probabilities = _core.ops.mask_fusion(logits, presence, 0.5, *grid, probabilities=True)
         assert (labels == result.labels[frame]).mean() > 0.999
+        assert np.abs(probabilities - result.probabilities[frame]).mean() < 1e-3
         assert np.ptp(special.softmax(logits, axis=1)[:, 1]) > 0.5

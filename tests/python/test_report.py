@@ -36,8 +36,14 @@ def test_report_names_inputs_model_backend_and_versions(tmp_path):
         version="9.8.7",
         stages={"seg": 12.5, "ref": 3.0},
     )
+    nan = np.float32("nan")
+    result = SimpleNamespace(
+        report=run,
+        agreement=np.array([[1, 0.5, 0.25], [nan, nan, nan]], np.float32),
+        quality=np.array([0.912345, nan], np.float32),
+    )
     inputs = [input_document(source, np.zeros((25, 10, 4, 5)), SPACING)]
-    document = json.loads(json.dumps(report_document(run, inputs, 1234.5), allow_nan=False))
+    document = json.loads(json.dumps(report_document(result, inputs, 1234.5), allow_nan=False))
     assert document["inputs"][0] == {
         "file": "cine.nii.gz",
         "sha256": hashlib.sha256(b"content").hexdigest(),
@@ -45,6 +51,11 @@ def test_report_names_inputs_model_backend_and_versions(tmp_path):
         "spacing_slice_row_column_mm": [8.0, 1.4, 1.5],
     }
     assert document["frames"] == 25
+    assert document["predicted_quality"] == [0.9123, None]
+    assert document["stage_agreement"] == [
+        {"rv": 1.0, "myo": 0.5, "lv": 0.25},
+        {"rv": None, "myo": None, "lv": None},
+    ]
     assert document["model"] == {"name": "default", "manifest_sha256": "ab" * 32}
     assert document["backend"] == {"name": "openvino", "device": "cpu", "reason": "no GPU."}
     assert document["stages_ms"] == {"seg": 12.5, "ref": 3.0}

@@ -14,6 +14,7 @@ from cardiacseg import InvalidInputError
 def assert_same(found, wanted):
     np.testing.assert_array_equal(found.labels, wanted.labels)
     np.testing.assert_array_equal(found.presence, wanted.presence)
+    np.testing.assert_array_equal(found.agreement, wanted.agreement)
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +28,15 @@ def test_a_result_says_what_it_is(wanted, cine):
     assert wanted.labels.dtype == np.uint8 and wanted.labels.shape == cine.shape
     assert wanted.presence.dtype == np.float32 and wanted.presence.shape == (3, 2, 3)
     assert ((wanted.presence >= 0) & (wanted.presence <= 1)).all()
+    assert wanted.agreement.dtype == np.float32 and wanted.agreement.shape == (3, 3)
+    assert ((wanted.agreement >= 0) & (wanted.agreement <= 1)).all()
+    assert wanted.quality.dtype == np.float32 and wanted.quality.shape == (3,)
+    assert wanted.probabilities is None
     report = wanted.report
     assert (report.backend, report.device, report.model) == ("openvino", "cpu", "tiny")
     assert report.version == cardiacseg.__version__ and len(report.model_digest) == 64
     assert "no GPU backend" in report.reason and "OpenVINO" in report.reason
-    assert list(report.stages) == ["check", "preprocess", "locate", "seg", "ref", "fusion"]
+    assert list(report.stages) == ["check", "preprocess", "locate", "seg", "ref", "fusion", "agreement"]
     assert all(milliseconds > 0 for milliseconds in report.stages.values())
 
 
@@ -128,6 +133,19 @@ def test_progress_can_cancel(segmenter, cine, wanted, stop_at):
     with pytest.raises(cardiacseg.CancelledError, match=f"after {stop_at} of 3 frames"):
         segmenter.run(cine, spacing=SPACING, progress=lambda done, total: done < stop_at)
     assert_same(segmenter.run(cine, spacing=SPACING), wanted)
+
+
+def test_probabilities_change_nothing_else(segmenter, cine, wanted):
+    found = segmenter.run(cine, spacing=SPACING, probabilities=True)
+    assert_same(found, wanted)
+    assert found.probabilities.dtype == np.float32 and found.probabilities.shape == (3, 2, 4, 90, 112)
+    np.testing.assert_allclose(found.probabilities.sum(axis=2), 1, atol=1e-5)
+    shut = found.presence <= 0.5
+    assert shut.any() and not found.probabilities[:, :, 1:][shut].any()
+    chosen = np.take_along_axis(found.probabilities, found.labels[:, :, None].astype(np.int64), axis=2)
+    np.testing.assert_allclose(chosen[:, :, 0], found.probabilities.max(axis=2), rtol=1e-6)
+    alone = segmenter.run(cine[2], spacing=SPACING, probabilities=True)
+    np.testing.assert_array_equal(alone.probabilities, found.probabilities[2:])
 
 
 def test_what_progress_raises_comes_out(segmenter, cine):

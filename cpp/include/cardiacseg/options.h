@@ -14,6 +14,9 @@ struct SegmenterOptions {
 
 /// Decided anew for each run.
 struct RunOptions {
+  /// Whether to fill Segmentation::probabilities, 16 bytes for each voxel. Labels do not depend on it.
+  bool probabilities = false;
+
   /// Called with frames done and frames in total, first with 0, from the thread that called `run`.
   /// Returning false stops the run with ErrorCode::cancelled.
   std::function<bool(std::int64_t done, std::int64_t total)> progress;

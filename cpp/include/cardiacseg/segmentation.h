@@ -25,12 +25,32 @@ struct RunReport {
   std::vector<StageTime> stages;  ///< in order of running
 };
 
-/// Result of a run. `labels` lies on the input's grid, `[frames, slices, rows, columns]`;
-/// `presence` is `[frames, slices, 3]`: p(RV), p(MYO), p(LV).
+/// Result of a run. Arrays are in C order; those of three values hold RV, MYO, LV.
 struct Segmentation {
   CineShape shape;
+
+  /// `[frames, slices, rows, columns]`, the input's grid.
   std::vector<std::uint8_t> labels;
+
+  /// `[frames, slices, 3]`: probability that a structure is in a slice, from the model's classifier; of a model without
+  /// one, 1 where the structure was labelled and 0 elsewhere.
   std::vector<float> presence;
+
+  /// `[frames, slices, 4, rows, columns]`, or empty where RunOptions::probabilities was not set: probability of each
+  /// label in each voxel, 0 for a structure that the classifier does not see in the slice; the four sum to 1. Outside
+  /// of the part of the image that the networks saw, background is 1. Calibrated with the model's temperature (Guo et
+  /// al., On Calibration of Modern Neural Networks, ICML 2017) where it has one. They are those before the labels'
+  /// clean-up, so that where a label was cleaned away it need not be the most probable.
+  std::vector<float> probabilities;
+
+  /// `[frames, 3]`: Dice between the labels of the model's first stage and those of its second, over the stack on the
+  /// networks' grid; 1 where a structure is in neither. NaN for a single-stage model.
+  std::vector<float> agreement;
+
+  /// `[frames]`: mean Dice that the model expects of its labels, from 0 to 1, predicted from the agreement. NaN where
+  /// the model has one stage or no rule for it.
+  std::vector<float> quality;
+
   RunReport report;
 };
 

@@ -26,6 +26,9 @@ class Network {
  public:
   virtual ~Network() = default;
 
+  /// Names of the ONNX graph's outputs, in its order.
+  virtual const std::vector<std::string>& outputs() const = 0;
+
   /// Fills every output. Inputs and outputs are in the order of the ONNX graph; their shapes are the caller's promise.
   /// Throws Error(backend).
   virtual void run(const TensorView& input, std::span<const MutableTensorView> outputs) const = 0;

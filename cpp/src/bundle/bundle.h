@@ -20,15 +20,24 @@ struct LocateRules {
   float threshold;             ///< heart probability from which a pixel counts
 };
 
+/// Predicted mean Dice of a stack: intercept + slope * mean agreement of Seg and Ref.
+struct QualityRule {
+  double intercept;
+  double slope;
+};
+
 /// What a manifest says about a model, as far as the runtime needs it.
 struct Manifest {
   std::string name;
   std::string version;
-  double spacing_mm;                  ///< in-plane pixel size of Seg and Ref
-  std::int64_t crop_pixels;           ///< side of the square crop round the heart
-  std::array<double, 2> percentiles;  ///< of a stack's intensities; they become 0 and 1
-  float presence_threshold;           ///< a structure is shown where its probability is above this
-  std::optional<LocateRules> locate;  ///< absent: the crop is the middle of the image
+  double spacing_mm;                   ///< in-plane pixel size of Seg and Ref
+  std::int64_t crop_pixels;            ///< side of the square crop round the heart
+  std::array<double, 2> percentiles;   ///< of a stack's intensities; they become 0 and 1
+  float presence_threshold;            ///< a structure is shown where its probability is above this
+  float temperature;                   ///< divides the last stage's logits before their softmax
+  bool clean_up;                       ///< whether fragments are removed and holes filled in the labels
+  std::optional<LocateRules> locate;   ///< absent: the crop is the middle of the image
+  std::optional<QualityRule> quality;  ///< absent: no quality is predicted
 };
 
 /// A model as read from disk, every digest checked. The networks are the bytes of ONNX files.

@@ -25,6 +25,10 @@ constexpr NumberRule kThreshold{"a number above 0 and below 1", [](double value)
                                   const auto rounded = static_cast<float>(std::clamp(value, 0.0, 1.0));
                                   return rounded > 0 && rounded < 1;
                                 }};
+constexpr NumberRule kTemperature{"a number above 0 and at most 100", [](double value) {
+                                    return value <= 100 && static_cast<float>(std::max(value, 0.0)) > 0;
+                                  }};
+constexpr NumberRule kCoefficient{"a number from -1000 to 1000", [](double value) { return std::abs(value) <= 1000; }};
 constexpr NumberRule kCropPixels{"a multiple of 16 from 16 to 1024", [](double pixels) {
                                    return pixels >= 16 && pixels <= 1024 && std::fmod(pixels, 16) == 0;
                                  }};
@@ -68,6 +72,12 @@ class Section {
     const json& value = at(key, rule.wanted);
     if (!value.is_number_integer() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, value);
     return value.get<std::int64_t>();
+  }
+
+  bool flag(const std::string& key) const {
+    const json& value = at(key, "true or false");
+    if (!value.is_boolean()) refuse_value(key, "true or false", value);
+    return value.get<bool>();
   }
 
   const json& at(const std::string& key, const std::string& wanted) const {
@@ -156,6 +166,12 @@ Manifest read_rules(const Section& root) {
   manifest.crop_pixels = preprocessing.integer("crop_pixels", kCropPixels);
   manifest.percentiles = read_percentiles(preprocessing);
   manifest.presence_threshold = static_cast<float>(root.number("presence_threshold", kThreshold));
+  manifest.temperature = root.has("temperature") ? static_cast<float>(root.number("temperature", kTemperature)) : 1.0F;
+  manifest.clean_up = root.has("clean_up") && root.flag("clean_up");
+  if (root.has("quality")) {
+    const Section quality = root.section("quality");
+    manifest.quality = QualityRule{quality.number("intercept", kCoefficient), quality.number("slope", kCoefficient)};
+  }
   if (preprocessing.has("locate")) {
     const Section locate = preprocessing.section("locate");
     manifest.locate = LocateRules{locate.number("spacing_mm", kSpacing), locate.integer("size_multiple", kSizeMultiple),

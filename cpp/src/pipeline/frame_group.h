@@ -1,12 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "backends/backend.h"
 #include "bundle/bundle.h"
 #include "cardiacseg/segmentation.h"
 #include "cardiacseg/views.h"
@@ -14,6 +12,7 @@
 #include "pipeline/grid.h"
 #include "pipeline/locate_stage.h"
 #include "pipeline/preprocess.h"
+#include "pipeline/segmentation_stage.h"
 #include "pipeline/stage_clock.h"
 
 namespace cardiacseg {
@@ -22,8 +21,11 @@ namespace cardiacseg {
 struct Stages {
   Manifest manifest;
   std::optional<LocateStage> locate;  ///< absent: the crop is the middle of the image
-  std::unique_ptr<Network> seg;
-  std::unique_ptr<Network> ref;  ///< null: a single-stage model
+  SegmentationStage seg;
+  std::optional<SegmentationStage> ref;  ///< absent: a single-stage model
+
+  /// Whether presence comes from a classifier; if both stages have one, from Ref's.
+  bool classify() const { return seg.classifies() || (ref && ref->classifies()); }
 };
 
 /// Working memory of frames that go through the networks together, used anew for each group of a cine.
@@ -32,17 +34,16 @@ class FrameGroup {
   /// `stages` must outlive the group and `cine`'s memory must too; `frames` is the most that `run` is given at once.
   FrameGroup(const Stages& stages, const CineView& cine, std::int64_t frames);
 
-  /// Fills labels and presence of `count` frames of `result` from frame `first`. Without a Ref network, presence is 1
-  /// where a structure was labelled in a slice, else 0.
+  /// Fills what `result` says of `count` frames from frame `first`; its arrays have their final size.
   void run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock);
 
  private:
   void preprocess(std::int64_t first, std::int64_t count);
   void locate(std::int64_t count);
   void crop(std::int64_t count);
-  void run_seg(std::int64_t count);
+  void run_seg(std::int64_t count, std::span<float> presence);
   void run_ref(std::int64_t count, std::span<float> presence);
-  void fuse(std::span<const float> presence, std::span<std::uint8_t> labels) const;
+  void finish(std::int64_t index, std::int64_t frame, Segmentation& result, StageClock& clock) const;
   std::vector<std::int64_t> crop_shape(std::int64_t count, std::int64_t channels) const;
 
   const Stages& stages_;
@@ -52,6 +53,7 @@ class FrameGroup {
   Grid fine_grid_;
   std::optional<Grid> coarse_grid_;
   std::optional<LocateStage::Buffers> locate_buffers_;
+  std::int64_t crop_size_;  ///< pixels of one frame's crop
   std::vector<ops::Window> windows_;
   std::vector<float> fine_;
   std::vector<float> coarse_;

@@ -2,20 +2,22 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cardiacseg.export.model_card import model_card
-from cardiacseg.export.onnx import GRAPHS, export_graph
+from cardiacseg.export.onnx import export_graph, stage_graphs
 from cardiacseg.export.parity import check_parity
-from cardiacseg.models.seg_ref import SegRef
+from cardiacseg.models import SegmentationSystem
 from cardiacseg.training.config import Preprocessing
 
 FORMAT_VERSION = 1
+CROP_MULTIPLE = 16  # what the runtime asks of every bundle
 INTENDED_USE = (
     "Segmentation of the right ventricle, the myocardium and the left ventricle in short-axis cardiac cine MRI, "
     "for research. Not a medical device; not for diagnosis or treatment."
@@ -24,7 +26,12 @@ INTENDED_USE = (
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """What a bundle says of itself. ``training`` and ``accuracy`` are JSON-ready and shown in the model card."""
+    """What a bundle says of itself. ``training`` and ``accuracy`` are JSON-ready and shown in the model card.
+
+    ``temperature`` divides the last stage's logits, ``quality`` predicts a stack's mean Dice from the agreement of
+    both stages (``{"intercept": a, "slope": b}``, or None), and ``clean_up`` lets the runtime drop fragments and fill
+    holes.
+    """
 
     name: str
     version: str
@@ -32,33 +39,43 @@ class BundleInfo:
     licence: str = "not stated"
     training: dict = field(default_factory=dict)
     accuracy: dict = field(default_factory=dict)
+    temperature: float = 1.0
+    quality: dict | None = None
+    clean_up: bool = False
 
 
 def export_bundle(
-    model: SegRef,
+    model: SegmentationSystem,
     preprocessing: Preprocessing,
     info: BundleInfo,
     output: Path,
+    calibrate: Callable[[Path], dict] | None = None,
     evaluate: Callable[[Path], dict] | None = None,
     overwrite: bool = False,
 ) -> dict:
     """Export ``model`` as the folder ``output`` and return its manifest.
 
-    ``evaluate`` is called with the finished bundle before it takes its place and returns its accuracy. Raises
-    ``FileExistsError`` where ``output`` exists and ``overwrite`` is not set, and ``ParityError`` where an exported
-    graph is not its network; ``output`` is then as it was.
+    ``calibrate`` is called with the finished bundle before it takes its place and returns its ``"temperature"`` and
+    ``"quality"``; ``evaluate`` is called with the calibrated bundle and returns its accuracy. Raises ``ValueError``
+    for a crop that the networks cannot take, ``FileExistsError`` where ``output`` exists and ``overwrite`` is not
+    set, and ``ParityError`` where an exported graph is not its network; ``output`` is then as it was.
     """
+    _check_crop(model, preprocessing.crop_pixels, info.model)
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists; give another folder or ask to overwrite it")
     output.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
-        for stage, graph in GRAPHS.items():
-            export_graph(graph(model.eval()), work / f"{stage}.onnx")
+        for stage, graph in stage_graphs(model.eval()).items():
+            export_graph(graph, work / f"{stage}.onnx")
         parity = check_parity(model, work)
-        manifest = _describe(work, model, preprocessing, info, info.accuracy, parity)
+        manifest = _describe(work, model, preprocessing, info, parity)
+        if calibrate is not None:
+            found = calibrate(work)
+            info = replace(info, temperature=found["temperature"], quality=found["quality"])
+            manifest = _describe(work, model, preprocessing, info, parity)
         if evaluate is not None:
-            manifest = _describe(work, model, preprocessing, info, evaluate(work), parity)
+            manifest = _describe(work, model, preprocessing, replace(info, accuracy=evaluate(work)), parity)
         work.chmod(0o755)
         _take_place(work, output)
     finally:
@@ -66,11 +83,17 @@ def export_bundle(
     return manifest
 
 
+def _check_crop(model: SegmentationSystem, crop_pixels: int, name: str) -> None:
+    stages = [stage for stage in (model.seg, model.ref) if stage is not None]
+    multiple = math.lcm(CROP_MULTIPLE, *(stage.stride for stage in stages))
+    if crop_pixels % multiple:
+        raise ValueError(f"crop_pixels of model {name!r} must be a multiple of {multiple}, got {crop_pixels}")
+
+
 def _describe(
-    folder: Path, model: SegRef, preprocessing: Preprocessing, info: BundleInfo, accuracy: dict, parity: dict
+    folder: Path, model: SegmentationSystem, preprocessing: Preprocessing, info: BundleInfo, parity: dict
 ) -> dict:
     """Write the model card and the manifest for the networks that lie in ``folder``."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
     manifest = {
         "format_version": FORMAT_VERSION,
         "name": info.name,
@@ -85,25 +108,29 @@ def _describe(
             "percentiles": list(preprocessing.percentiles),
             "locate": {
                 "spacing_mm": preprocessing.locate_spacing_mm,
-                "size_multiple": model.config.locate.stride,
+                "size_multiple": model.locate.stride,
                 "threshold": 0.5,
             },
         },
         "presence_threshold": 0.5,
-        "networks": {stage: f"{stage}.onnx" for stage in GRAPHS},
-        "parameters": parameters,
+        "temperature": info.temperature,
+        **({} if info.quality is None else {"quality": info.quality}),
+        "clean_up": info.clean_up,
+        "networks": {stage: f"{stage}.onnx" for stage in parity},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "parity": {stage: float(f"{difference:.3g}") for stage, difference in parity.items()},
         "training": info.training,
-        "accuracy": accuracy,
+        "accuracy": info.accuracy,
     }
     (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
     names = [*manifest["networks"].values(), "MODEL_CARD.md"]
-    manifest["files"] = {name: _fingerprint(folder / name) for name in names}
+    manifest["files"] = {name: fingerprint(folder / name) for name in names}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return manifest
 
 
-def _fingerprint(path: Path) -> dict:
+def fingerprint(path: Path) -> dict:
+    """A file's entry in the manifest: its SHA-256 and its length in bytes."""
     content = path.read_bytes()
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 

@@ -1,14 +1,18 @@
-"""ONNX graphs of the networks: standard operators, float32, opset 20, every axis but the channels dynamic."""
+"""ONNX graphs of the networks: standard operators, float32, opset 20, every axis but the channels dynamic.
 
+Weights keep their names and values: batch norm is not folded into convolutions and linear layers are not transposed,
+so that :mod:`cardiacseg.export.weights` can read them back. The runtimes do both when they load a graph.
+"""
+
+import logging
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from cardiacseg.models.seg_ref import SegRef
+from cardiacseg.models import SegmentationSystem
 
 OPSET = 20
-DYNAMIC_AXES = ("frames", "slices", "height", "width")
 
 
 class LocateGraph(nn.Module):
@@ -16,45 +20,45 @@ class LocateGraph(nn.Module):
 
     inputs, outputs, channels = ("image",), ("heart",), 1
 
-    def __init__(self, model: SegRef):
+    def __init__(self, network: nn.Module):
         super().__init__()
-        self.network = model.locate
+        self.network = network
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(self.network(image))
 
 
 class SegGraph(nn.Module):
-    """``image [F, S, 1, h, w]`` to ``logits [F, S, 4, h, w]``."""
+    """``image [F, S, 1, h, w]`` to ``logits [F, S, 4, h, w]`` and, with a classifier, ``presence [F, S, 3]``.
 
-    inputs, outputs, channels = ("image",), ("logits",), 1
-
-    def __init__(self, model: SegRef):
-        super().__init__()
-        self.network = model.seg
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.network(image)
-
-
-class RefGraph(nn.Module):
-    """``seg_logits [F, S, 4, h, w]`` to ``logits`` of the same shape and ``presence [F, S, 3]``, probabilities.
-
-    The softmax that makes Ref's input, the probability maps, is inside, and so is the classifier's sigmoid.
+    Presence is in probabilities: the classifier's sigmoid is inside.
     """
 
-    inputs, outputs, channels = ("seg_logits",), ("logits", "presence"), 4
+    inputs, channels = ("image",), 1
 
-    def __init__(self, model: SegRef):
+    def __init__(self, network: nn.Module):
         super().__init__()
-        self.network = model.ref
+        self.network = network
+        self.outputs = ("logits", "presence") if network.config.presence_classes else ("logits",)
 
-    def forward(self, seg_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits, presence_logits = self.network(torch.softmax(seg_logits, dim=2))
-        return logits, torch.sigmoid(presence_logits)
+    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        output = self.network(image)
+        return (output[0], torch.sigmoid(output[1])) if isinstance(output, tuple) else output
 
 
-GRAPHS = {"locate": LocateGraph, "seg": SegGraph, "ref": RefGraph}
+class RefGraph(SegGraph):
+    """``seg_logits [F, S, 4, h, w]`` to outputs like Seg's; the softmax that makes the probability maps is inside."""
+
+    inputs, channels = ("seg_logits",), 4
+
+    def forward(self, seg_logits: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        return super().forward(torch.softmax(seg_logits, dim=2))
+
+
+def stage_graphs(model: SegmentationSystem) -> dict[str, nn.Module]:
+    """The graphs of the stages that ``model`` has, in order of running, by their names in a bundle."""
+    graphs = {"locate": LocateGraph(model.locate), "seg": SegGraph(model.seg)}
+    return graphs if model.ref is None else {**graphs, "ref": RefGraph(model.ref)}
 
 
 def example_input(graph: nn.Module, slices: int, size: tuple[int, int], frames: int = 1, seed: int = 0) -> torch.Tensor:
@@ -72,7 +76,7 @@ def export_graph(graph: nn.Module, path: Path) -> None:
 
     frames, slices = torch.export.Dim("frames", max=4096), torch.export.Dim("slices", max=4096)
     # the networks halve the size level by level, so that a size is a multiple of the deepest level's stride
-    stride = graph.network.config.stride
+    stride = graph.network.stride
     height = stride * torch.export.Dim("height_in_strides", max=1024)
     width = stride * torch.export.Dim("width_in_strides", max=1024)
     program = torch.onnx.export(
@@ -80,16 +84,28 @@ def export_graph(graph: nn.Module, path: Path) -> None:
         (example_input(graph, 3, (3 * stride, 4 * stride), frames=2),),
         dynamo=True,
         opset_version=OPSET,
-        optimize=True,
+        optimize=False,
         verbose=False,
         input_names=list(graph.inputs),
         output_names=list(graph.outputs),
         dynamic_shapes=({0: frames, 1: slices, 3: height, 4: width},),
     )
+    _simplify(program)
     proto = _without_metadata(program.model_proto)
     onnx.checker.check_model(proto, full_check=True)
     _check_dynamic(proto.graph, path)
     onnx.save(proto, str(path))
+
+
+def _simplify(program: torch.onnx.ONNXProgram) -> None:
+    """Fold constants, but no weight: for the while the weights are inputs of the graph, which nothing may fold."""
+    # it would name each weight that it leaves alone
+    logging.getLogger("onnx_ir.passes.common.initializer_deduplication").setLevel(logging.ERROR)
+    inputs = program.model.graph.inputs
+    count = len(inputs)
+    inputs.extend(program.model.graph.initializers.values())
+    program.optimize()
+    del inputs[count:]
 
 
 def _without_metadata(proto):

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cardiacseg.export.onnx import GRAPHS
-from cardiacseg.models.seg_ref import SegRef
+from cardiacseg.export.onnx import stage_graphs
+from cardiacseg.models import SegmentationSystem
 
 TOLERANCE = 1e-3
 SLICES = (1, 2, 10, 18)
@@ -29,31 +29,39 @@ def probabilities(stage: str, outputs: Sequence[torch.Tensor]) -> list[torch.Ten
     return [torch.softmax(outputs[0], dim=2), *outputs[1:]] if stage != "locate" else list(outputs)
 
 
+def shapes(stride: int) -> list[tuple[int, tuple[int, int]]]:
+    """Every slice count with every size, the sizes cut to multiples of ``stride``."""
+    sizes = [(height // stride * stride, width // stride * stride) for height, width in SIZES]
+    return [(slices, size) for slices in SLICES for size in sizes]
+
+
 @torch.no_grad()
-def stage_difference(stage: str, model: SegRef, path: Path) -> float:
+def stage_difference(stage: str, model: SegmentationSystem, path: Path) -> float:
     """Largest difference in probability between ``model``'s stage and the graph at ``path`` over all shapes."""
     import onnxruntime
 
-    graph = GRAPHS[stage](model).eval()
+    graph = stage_graphs(model)[stage].eval()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for slices in SLICES:
-        for size in SIZES:
-            image = smooth_image(slices, size, seed=slices)
-            given = model.seg(image) if stage == "ref" else image
-            wanted = graph(given)
-            wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-            found = [torch.from_numpy(part) for part in session.run(None, {graph.inputs[0]: given.numpy()})]
-            for ours, theirs in zip(probabilities(stage, found), probabilities(stage, wanted), strict=True):
-                difference = float((ours - theirs).abs().max())
-                worst = max(worst, difference if difference == difference else float("inf"))
+    for slices, size in shapes(graph.network.stride):
+        image = smooth_image(slices, size, seed=slices)
+        given = model.seg(image) if stage == "ref" else image
+        wanted = graph(given)
+        wanted = wanted if isinstance(wanted, tuple) else (wanted,)
+        found = [torch.from_numpy(part) for part in session.run(None, {graph.inputs[0]: given.numpy()})]
+        for ours, theirs in zip(probabilities(stage, found), probabilities(stage, wanted), strict=True):
+            difference = float((ours - theirs).abs().max())
+            worst = max(worst, difference if difference == difference else float("inf"))
     return worst
 
 
-def check_parity(model: SegRef, folder: Path, stages: Sequence[str] = tuple(GRAPHS)) -> dict[str, float]:
-    """Compare each stage with ``folder/STAGE.onnx``; returns the differences. Raises :class:`ParityError`."""
+def check_parity(model: SegmentationSystem, folder: Path, stages: Sequence[str] | None = None) -> dict[str, float]:
+    """Compare each stage (all that ``model`` has, or ``stages``) with ``folder/STAGE.onnx``; returns the differences.
+
+    Raises :class:`ParityError`.
+    """
     differences = {}
-    for stage in stages:
+    for stage in stages or stage_graphs(model):
         differences[stage] = stage_difference(stage, model, folder / f"{stage}.onnx")
         if not differences[stage] <= TOLERANCE:
             raise ParityError(

@@ -9,7 +9,7 @@ from cardiacseg.io.atomic import write_bytes
 from cardiacseg.measurements import Measurements
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
-_COLOURS = {"RV": "#56B4E9", "MYO": "#CC79A7", "LV": "#E69F00"}
+COLOURS = {"RV": "#56B4E9", "MYO": "#CC79A7", "LV": "#E69F00"}
 _GROUND, _INK, _FAINT = "#12161c", "#e8ecf1", "#8a94a3"
 _COLUMNS = 6
 _MARGIN_MM = 14.0
@@ -30,19 +30,19 @@ def write_preview(
     rows = [(measurements.ed_frame, "ED"), (measurements.es_frame, "ES")]
     if measurements.es_frame is None:
         rows = [(measurements.ed_frame, "")]
-    columns = _shown_slices(labels)
+    columns = shown_slices(labels)
     picture_inch, foot_inch = 2.0, 2.75
     height = picture_inch * len(rows) + foot_inch + 0.75
     figure = Figure(figsize=(0.55 + picture_inch * _COLUMNS + 0.15, height), dpi=130, facecolor=_GROUND)
     _write_head(figure, title, height)
-    window = _heart_window(labels, spacing)
+    window = heart_window(labels, spacing)
     for row, (frame, phase) in enumerate(rows):
         for column, index in enumerate(columns):
             bottom = (foot_inch + picture_inch * (len(rows) - 1 - row)) / height
             left = (0.55 + picture_inch * column) / figure.get_figwidth()
             box = (left, bottom, picture_inch * 0.97 / figure.get_figwidth(), picture_inch * 0.97 / height)
             axes = figure.add_axes(box)
-            _draw_slice(axes, image[frame, index], labels[frame, index], spacing, window)
+            draw_slice(axes, image[frame, index], labels[frame, index], spacing, window)
             if row == 0:
                 _write_above(axes, f"slice {index + 1}")
             if column == 0:
@@ -54,7 +54,7 @@ def write_preview(
     write_bytes(Path(path), buffer.getvalue())
 
 
-def _shown_slices(labels: np.ndarray) -> list[int]:
+def shown_slices(labels: np.ndarray) -> list[int]:
     """Up to six slices, evenly from the first to the last with a label in any frame; without labels, of all."""
     found = np.flatnonzero(labels.any(axis=(0, 2, 3)))
     first, last = (found[0], found[-1]) if len(found) else (0, labels.shape[1] - 1)
@@ -62,7 +62,7 @@ def _shown_slices(labels: np.ndarray) -> list[int]:
     return [int(index) for index in np.rint(np.linspace(first, last, count))]
 
 
-def _heart_window(labels: np.ndarray, spacing: tuple[float, float, float]) -> tuple[float, float, float, float]:
+def heart_window(labels: np.ndarray, spacing: tuple[float, float, float]) -> tuple[float, float, float, float]:
     """Left, right, bottom and top in mm of a square round all labels; the whole image where there are none."""
     _, row_mm, column_mm = spacing
     height, width = labels.shape[2] * row_mm, labels.shape[3] * column_mm
@@ -76,20 +76,21 @@ def _heart_window(labels: np.ndarray, spacing: tuple[float, float, float]) -> tu
     return centre_x - half, centre_x + half, centre_y + half, centre_y - half
 
 
-def _smooth(mask: np.ndarray) -> np.ndarray:
+def smooth(mask: np.ndarray) -> np.ndarray:
     """The mask blurred by one pixel, so that its contour at a half has no steps."""
     soft = np.pad(mask.astype(np.float32), 1)
     soft = (soft[:-2] + 2 * soft[1:-1] + soft[2:]) / 4
     return (soft[:, :-2] + 2 * soft[:, 1:-1] + soft[:, 2:]) / 4
 
 
-def _draw_slice(
+def draw_slice(
     axes,
     image: np.ndarray,
     labels: np.ndarray,
     spacing: tuple[float, float, float],
     window: tuple[float, float, float, float],
 ) -> None:
+    """One slice's image with contours on matplotlib's ``axes``, in mm, cut to ``window`` of :func:`heart_window`."""
     _, row_mm, column_mm = spacing
     height, width = image.shape
     left, right, bottom, top = window
@@ -102,7 +103,7 @@ def _draw_slice(
     x, y = (np.arange(width) + 0.5) * column_mm, (np.arange(height) + 0.5) * row_mm
     for name, mask in (("RV", labels == 1), ("MYO", labels >= 2), ("LV", labels == 3)):
         if mask.any():
-            axes.contour(x, y, _smooth(mask), levels=[0.5], colors=_COLOURS[name], linewidths=1.2)
+            axes.contour(x, y, smooth(mask), levels=[0.5], colors=COLOURS[name], linewidths=1.2)
     axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], facecolor="black")
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -117,7 +118,7 @@ def _write_head(figure, title: str, height: float) -> None:
 
     figure.text(0.55 / figure.get_figwidth(), 1 - 0.2 / height, title, color=_INK, fontsize=13, weight="bold", va="top")
     names = {"RV": "RV cavity", "MYO": "LV myocardium (outer edge)", "LV": "LV cavity"}
-    handles = [Line2D([], [], color=_COLOURS[key], linewidth=2, label=name) for key, name in names.items()]
+    handles = [Line2D([], [], color=COLOURS[key], linewidth=2, label=name) for key, name in names.items()]
     figure.legend(
         handles=handles,
         loc="upper right",
@@ -146,13 +147,13 @@ def _draw_curves(axes, measurements: Measurements) -> None:
     curves = {"LV": measurements.lv_ml, "RV": measurements.rv_ml}
     upper = max(curves, key=lambda name: curves[name][-1])
     for name, volumes in curves.items():
-        axes.plot(frames, volumes, color=_COLOURS[name], linewidth=2, marker="o", markersize=3.2)
+        axes.plot(frames, volumes, color=COLOURS[name], linewidth=2, marker="o", markersize=3.2)
         axes.annotate(
             name,
             (frames[-1], volumes[-1]),
             xytext=(8, 6 if name == upper else -6),
             textcoords="offset points",
-            color=_COLOURS[name],
+            color=COLOURS[name],
             va="center",
             weight="bold",
         )
@@ -196,7 +197,7 @@ def _draw_table(axes, rows: list[tuple[str, str, list[str]]], heads: list[str]) 
     axes.axis("off")
     places = [0.62, 0.84] if len(heads) == 2 else [0.7]
     for place, head in zip(places, heads, strict=True):
-        axes.text(place, -0.45, head, color=_COLOURS.get(head, _INK), ha="right", va="center", weight="bold")
+        axes.text(place, -0.45, head, color=COLOURS.get(head, _INK), ha="right", va="center", weight="bold")
     for index, (name, unit, values) in enumerate(rows):
         axes.axhline(index, color="#2a313b", linewidth=0.8)
         axes.text(0, index + 0.5, name, color=_INK, va="center", fontsize=10)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -60,11 +61,28 @@ def input_document(path: str | Path, image, spacing: tuple[float, float, float])
     }
 
 
-def report_document(run_report, inputs: list[dict], total_ms: float) -> dict:
-    """Contents of ``report.json``; ``run_report`` is a result's, ``total_ms`` the wall time from reading to writing."""
+def _number(value: float) -> float | None:
+    """``value`` to four digits, or ``None`` for NaN, which JSON does not have."""
+    return None if math.isnan(value) else round(float(value), 4)
+
+
+def confidence_document(result) -> dict:
+    """Predicted mean Dice and agreement of the model's two stages, by frame; ``None`` where there is no such value."""
+    return {
+        "predicted_quality": [_number(value) for value in result.quality],
+        "stage_agreement": [
+            dict(zip(("rv", "myo", "lv"), map(_number, frame), strict=True)) for frame in result.agreement
+        ],
+    }
+
+
+def report_document(result, inputs: list[dict], total_ms: float) -> dict:
+    """Contents of ``report.json``; ``total_ms`` is the wall time from reading to writing."""
+    run_report = result.report
     return {
         "inputs": inputs,
         "frames": sum(entry["shape_frames_slices_rows_columns"][0] for entry in inputs),
+        **confidence_document(result),
         "model": {"name": run_report.model, "manifest_sha256": run_report.model_digest},
         "backend": {"name": run_report.backend, "device": run_report.device, "reason": run_report.reason},
         "stages_ms": dict(run_report.stages),

@@ -1,7 +1,6 @@
 """The networks: plain ``torch.nn.Module`` classes and a registry that makes them by name."""
 
 from cardiacseg.models.registry import create_model, list_models
-from cardiacseg.models.seg_ref import SegRef, SegRefConfig
-from cardiacseg.models.sk_unet import SkUNet, SkUNetConfig
+from cardiacseg.models.system import SegmentationSystem, SystemConfig, SystemOutput
 
-__all__ = ["SegRef", "SegRefConfig", "SkUNet", "SkUNetConfig", "create_model", "list_models"]
+__all__ = ["SegmentationSystem", "SystemConfig", "SystemOutput", "create_model", "list_models"]

@@ -66,6 +66,11 @@ class SkUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], config.out_channels, 1)
         self.classifier = PresenceClassifier(widths[-1], config.presence_classes) if config.presence_classes else None
 
+    @property
+    def stride(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return self.config.stride
+
     def forward(self, stacks: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
         frames, slices, _, height, width = stacks.shape
         features = stacks.reshape(frames * slices, self.config.in_channels, height, width)

@@ -28,15 +28,21 @@ def _chance(probability: float, generator: torch.Generator) -> bool:
 
 
 def random_linear_map(settings: Augmentation, generator: torch.Generator) -> torch.Tensor:
-    """2 x 2 matrix from output to input offsets (x, y): flip, quarter turn, rotation and scale."""
+    """2 x 2 matrix from output to input offsets (x, y): flips, quarter turn, rotation and scale."""
     angle = math.radians(_uniform(-settings.rotation_degrees, settings.rotation_degrees, generator))
-    mirror = 1.0
     if _chance(settings.quarter_turn_probability, generator):
         angle += math.pi / 2 * int(torch.randint(4, (), generator=generator))
-        mirror = -1.0 if _chance(0.5, generator) else 1.0
+    flip_x, flip_y = (-1.0 if _chance(settings.flip_probability, generator) else 1.0 for _ in range(2))
     zoom = 1.0 / math.exp(_uniform(*(math.log(limit) for limit in settings.scale), generator))
     cosine, sine = zoom * math.cos(angle), zoom * math.sin(angle)
-    return torch.tensor([[cosine * mirror, -sine], [sine * mirror, cosine]])
+    return torch.tensor([[cosine * flip_x, -sine * flip_y], [sine * flip_x, cosine * flip_y]])
+
+
+def kept_slices(total: int, wanted: int, scattered: bool, generator: torch.Generator) -> torch.Tensor:
+    """Indices of ``wanted`` of ``total`` slices in their order: a run of neighbours at a random place, or any."""
+    if scattered:
+        return torch.randperm(total, generator=generator)[:wanted].sort().values
+    return torch.arange(wanted) + int(torch.randint(total - wanted + 1, (), generator=generator))
 
 
 def sample_plane(
@@ -61,14 +67,18 @@ def _smooth_field(size: tuple[int, int], strength: float, generator: torch.Gener
 
 
 def change_intensity(image: torch.Tensor, settings: Augmentation, generator: torch.Generator) -> torch.Tensor:
-    """Offset, gain, gamma, bias field, blur and noise on ``[S, h, w]``, then the clip to 0..1 that the runtime does."""
+    """Offset, gain, bias field, blur, gamma and noise on ``[S, h, w]``, then the clip to 0..1 that the runtime does.
+
+    The blur is one to three 3 x 3 means, as a Gaussian of up to 1.4 pixels.
+    """
     offset = _uniform(-settings.intensity_offset, settings.intensity_offset, generator)
     changed = (image + offset) * _uniform(*settings.intensity_gain, generator)
     changed = changed * _smooth_field(
         (image.shape[1], image.shape[2]), _uniform(0, settings.bias_field, generator), generator
     )
     if _chance(settings.blur_probability, generator):
-        changed = functional.avg_pool2d(changed[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+        for _ in range(1 + int(torch.randint(3, (), generator=generator))):
+            changed = functional.avg_pool2d(changed, 3, stride=1, padding=1, count_include_pad=False)
     gamma = math.exp(_uniform(*(math.log(limit) for limit in settings.gamma), generator))
     changed = changed.clamp(0, 1) ** gamma
     noise = torch.randn(changed.shape, generator=generator) * _uniform(0, settings.noise, generator)
@@ -89,7 +99,9 @@ def random_sample(
     shift = settings.shift_mm / preprocessing.spacing_mm
     row, column = stack.heart_centre()
     centre = torch.tensor([column, row]) + torch.empty(2).uniform_(-shift, shift, generator=generator)
-    jitter = torch.randn(stack.slices, 2, generator=generator) * (settings.slice_shift_mm / preprocessing.spacing_mm)
+    jitter = torch.randn(len(stack.image), 2, generator=generator) * (
+        settings.slice_shift_mm / preprocessing.spacing_mm
+    )
     one_hot = functional.one_hot(stack.labels.long(), 4).permute(0, 3, 1, 2).float()
     planes = sample_plane(
         torch.cat([stack.image[:, None], one_hot], dim=1),

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from cardiacseg.models import SegRef, create_model
+from cardiacseg.models import SegmentationSystem, create_model
 from cardiacseg.training.config import TrainingConfig
 
 FORMAT_VERSION = 1
@@ -67,7 +67,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def load_model(checkpoint: Checkpoint) -> SegRef:
+def load_model(checkpoint: Checkpoint) -> SegmentationSystem:
     """The network of a checkpoint with its averaged weights, in evaluation mode."""
     model = create_model(checkpoint.config.model)
     model.load_state_dict(checkpoint.tensors["average"])

@@ -1,6 +1,7 @@
 """Everything a training run is decided by. A run is a pure function of this and of the data."""
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -13,61 +14,89 @@ class Preprocessing:
     """
 
     spacing_mm: float = 1.5
-    crop_pixels: int = 144
+    crop_pixels: int = 128
     locate_spacing_mm: float = 4.0
     percentiles: tuple[float, float] = (1.0, 99.0)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random changes; each is drawn anew for every stack of every step."""
+    """Ranges of the random changes; each is drawn anew for every stack of every step.
+
+    ``flip_probability`` is that of each of the two axes. With ``slice_drop_probability`` all stacks of a step lose
+    slices, a run at the ends or any, and keep at least three; that is drawn once for a step. Gamma, bias field (its
+    logarithm's standard deviation) and noise (of the range of intensities) reach as far as other scanners do.
+    """
 
     rotation_degrees: float = 30.0
-    quarter_turn_probability: float = 0.5
+    quarter_turn_probability: float = 0.4
+    flip_probability: float = 0.15
     scale: tuple[float, float] = (0.75, 1.3)
-    shift_mm: float = 18.0
+    shift_mm: float = 12.0
     slice_shift_mm: float = 1.5
     gamma: tuple[float, float] = (0.6, 1.6)
     intensity_offset: float = 0.12
     intensity_gain: tuple[float, float] = (0.75, 1.35)
     bias_field: float = 0.35
-    noise: float = 0.05
+    noise: float = 0.08
     blur_probability: float = 0.15
+    slice_drop_probability: float = 0.2
 
 
 @dataclass(frozen=True)
 class LossWeights:
     """Section 2.4 with ``dice`` 0; ``presence`` is the paper's lambda."""
 
-    presence: float = 0.1
+    presence: float = 0.3
     dice: float = 1.0
     locate: float = 0.5
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run. The first ``coarse_steps`` steps train on the same field of view at ``coarse_factor`` of its size.
+    """One run; without arguments the default preset. Raises ``ValueError`` for a length or count that is none.
 
-    ``phantoms`` synthetic hearts, three frames of each, are mixed into the training stacks.
+    ``epochs`` (all training stacks once on average) gives the length instead of ``steps`` where it is not None. The
+    learning rate rises for ``warmup_steps``, stays, and falls to 0 over the last ``cooldown_steps``. The optimizer is
+    AdamW, which with ``weight_decay`` 0 is Adam. ``gradient_norm`` None does not clip. The first ``coarse_steps``
+    steps train on the same field of view at ``coarse_factor`` of its size. ``phantoms`` synthetic hearts, three
+    frames of each, are mixed into the training stacks. ``stacks_per_step`` counts the stacks of all processes
+    together. ``initial_weights`` is the digest of the weights that the run starts from, empty for random ones.
     """
 
     model: str = "seg_ref_mt"
-    steps: int = 3600
-    coarse_steps: int = 2400
+    steps: int = 6000
+    epochs: float | None = None
+    coarse_steps: int = 0
     coarse_factor: float = 2 / 3
     stacks_per_step: int = 2
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.2e-3
     weight_decay: float = 1e-2
-    warmup_steps: int = 100
+    warmup_steps: int = 50
+    cooldown_steps: int = 600
     average_decay: float = 0.998
-    gradient_norm: float = 1.0
+    gradient_norm: float | None = 1.0
     validate_every: int = 200
-    phantoms: int = 0
+    phantoms: int = 4
     seed: int = 0
     precision: str = "auto"
+    initial_weights: str = ""
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self):
+        for name in ("steps", "stacks_per_step", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.epochs is not None and self.epochs <= 0:
+            raise ValueError(f"epochs must be positive, got {self.epochs}")
+
+    def for_stacks(self, count: int) -> "TrainingConfig":
+        """The same run on ``count`` training stacks, its length in steps."""
+        if self.epochs is None:
+            return self
+        return replace(self, steps=math.ceil(self.epochs * count / self.stacks_per_step), epochs=None)
 
     def to_dict(self) -> dict:
         """The configuration as JSON-ready values."""
@@ -75,16 +104,34 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "TrainingConfig":
-        """Rebuild a configuration that :meth:`to_dict` wrote, also after a trip through JSON."""
+        """Rebuild a configuration that :meth:`to_dict` wrote, also after a trip through JSON.
+
+        What an older version did not write has its default. Raises ``ValueError`` for a field that is not known.
+        """
 
         def tuples(part: dict) -> dict:
             return {key: tuple(value) if isinstance(value, list) else value for key, value in part.items()}
 
-        return cls(
-            **{
-                **values,
-                "preprocessing": Preprocessing(**tuples(values["preprocessing"])),
-                "augmentation": Augmentation(**tuples(values["augmentation"])),
-                "loss": LossWeights(**values["loss"]),
-            }
-        )
+        try:
+            return cls(
+                **{
+                    **values,
+                    "preprocessing": Preprocessing(**tuples(values["preprocessing"])),
+                    "augmentation": Augmentation(**tuples(values["augmentation"])),
+                    "loss": LossWeights(**values["loss"]),
+                }
+            )
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not a training configuration of this version: {error}") from error
+
+
+def differences(ours, theirs) -> dict[str, tuple]:
+    """Fields of two configurations that differ, inner ones with a dot, and both values."""
+    found: dict[str, tuple] = {}
+    for entry in fields(ours):
+        pair = getattr(ours, entry.name), getattr(theirs, entry.name)
+        if is_dataclass(pair[0]):
+            found.update({f"{entry.name}.{inner}": values for inner, values in differences(*pair).items()})
+        elif pair[0] != pair[1]:
+            found[entry.name] = pair
+    return found

@@ -1,4 +1,4 @@
-"""Labelled stacks on disk in ACDC's folder layout, and their preprocessing for training."""
+"""Labelled stacks on disk, and their preprocessing for training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from cardiacseg.io.acdc import find_labelled_frames
-from cardiacseg.io.nifti import read_nifti
+from cardiacseg.io.labelled import find_labelled_frames, read_labelled_frame
 from cardiacseg.training.config import Preprocessing
 
 
@@ -78,18 +77,11 @@ def prepare_stack(
 
 
 def load_stacks(root: Path, patients: Iterable[str] | None, preprocessing: Preprocessing) -> list[LabelledStack]:
-    """Read and prepare every labelled frame of ``patients`` (all of them if None) in ACDC's layout under ``root``."""
+    """Read and prepare every labelled frame of ``patients`` (all of them if None) under ``root``."""
     stacks = []
-    for name, image_path, label_path in find_labelled_frames(root, patients):
-        image, labels = read_nifti(image_path), read_nifti(label_path)
-        pixels, truth = image.image, labels.image
-        if pixels.shape != truth.shape or len(pixels) != 1:
-            raise ValueError(
-                f"{label_path}: wanted one frame of the image's [T, S, H, W] {pixels.shape}, got {truth.shape}"
-            )
-        if truth.min() < 0 or truth.max() > 3:
-            raise ValueError(f"{label_path}: wanted labels 0 to 3, got {truth.min()} to {truth.max()}")
-        stacks.append(prepare_stack(name, pixels[0], truth[0].astype(np.uint8), image.spacing[1:], preprocessing))
+    for frame in find_labelled_frames(root, patients):
+        read = read_labelled_frame(frame)
+        stacks.append(prepare_stack(frame.name, read.image, read.labels, read.spacing[1:], preprocessing))
     return stacks
 
 

@@ -7,7 +7,7 @@ presence ``[frames, slices, 3]`` in the order RV, MYO, LV.
 import torch
 from torch.nn import functional
 
-from cardiacseg.models.seg_ref import SegRefOutput
+from cardiacseg.models import SystemOutput
 from cardiacseg.training.config import LossWeights
 
 
@@ -61,23 +61,44 @@ def soft_dice_loss(logits: torch.Tensor, labels: torch.Tensor, gate: torch.Tenso
     return 1 - ((2 * overlap + 1) / (size + 1)).mean()
 
 
-def total_loss(output: SegRefOutput, labels: torch.Tensor, weights: LossWeights) -> dict[str, torch.Tensor]:
-    """All terms of both stages by name; their sum under ``"total"`` is what training minimises."""
-    gate = presence_gate(output.presence_logits)
-    terms = {
-        "seg": segmentation_loss(output.seg_logits, labels),
-        "ref": gated_segmentation_loss(output.ref_logits, labels, gate),
-        "presence": weights.presence * presence_loss(output.presence_logits, labels),
-    }
-    if weights.dice:
-        terms["seg_dice"] = weights.dice * soft_dice_loss(output.seg_logits, labels)
-        terms["ref_dice"] = weights.dice * soft_dice_loss(output.ref_logits, labels, gate)
-    return {**terms, "total": sum(terms.values())}
-
-
-def locate_loss(logits: torch.Tensor, heart: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy plus soft Dice of the heart map ``[frames, slices, 1, H, W]`` against shares 0 to 1."""
+def heart_loss(logits: torch.Tensor, heart: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy plus soft Dice of ``[frames, slices, 1, h, w]`` against the heart's share of each pixel."""
     logits = logits[:, :, 0].float()
     probability = torch.sigmoid(logits)
     dice = (2 * (probability * heart).sum() + 1) / (probability.sum() + heart.sum() + 1)
     return functional.binary_cross_entropy_with_logits(logits, heart) + 1 - dice
+
+
+def detection_loss(heart_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """:func:`heart_loss` of the detector's coarser map against the labels' heart, averaged over each of its pixels."""
+    return heart_loss(heart_logits, functional.adaptive_avg_pool2d((labels > 0).float(), heart_logits.shape[-2:]))
+
+
+def total_loss(output: SystemOutput, labels: torch.Tensor, weights: LossWeights) -> dict[str, torch.Tensor]:
+    """All terms by name; their sum under ``"total"`` is what training minimises.
+
+    Loss_1 on Seg and, where there is a Ref, Loss_2 on it. Without a classifier all gates of Loss_2 are open. A
+    single-stage system with a classifier has Loss_2 on Seg instead.
+    """
+    presence = output.presence_logits
+    gate = None if presence is None else presence_gate(presence)
+    if output.ref_logits is None:
+        terms = _stage_terms("seg", output.seg_logits, labels, gate, weights)
+    else:
+        switch = output.ref_logits.new_ones((*labels.shape[:2], 3)) if gate is None else gate
+        terms = _stage_terms("seg", output.seg_logits, labels, None, weights)
+        terms |= _stage_terms("ref", output.ref_logits, labels, switch, weights)
+    if presence is not None:
+        terms["presence"] = weights.presence * presence_loss(presence, labels)
+    if output.heart_logits is not None:
+        terms["heart"] = detection_loss(output.heart_logits, labels)
+    return {**terms, "total": sum(terms.values())}
+
+
+def _stage_terms(
+    stage: str, logits: torch.Tensor, labels: torch.Tensor, gate: torch.Tensor | None, weights: LossWeights
+) -> dict[str, torch.Tensor]:
+    """Loss_1 without a gate, Loss_2,seg with one; and the soft Dice term where it has a weight."""
+    loss = segmentation_loss(logits, labels) if gate is None else gated_segmentation_loss(logits, labels, gate)
+    dice = {f"{stage}_dice": weights.dice * soft_dice_loss(logits, labels, gate)} if weights.dice else {}
+    return {stage: loss, **dice}

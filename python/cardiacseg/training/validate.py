@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from cardiacseg.metrics import STRUCTURES, dice_by_structure
-from cardiacseg.models.seg_ref import SegRef
+from cardiacseg.models import SegmentationSystem
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import LabelledStack
 from cardiacseg.training.losses import presence_gate, presence_of
@@ -58,9 +58,12 @@ def crop_pad(stack: torch.Tensor, origin: tuple[int, int], size: int) -> torch.T
 
 @torch.no_grad()
 def segment_stack(
-    model: SegRef, stack: LabelledStack, preprocessing: Preprocessing, device: torch.device
+    model: SegmentationSystem, stack: LabelledStack, preprocessing: Preprocessing, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels ``[S, H, W]`` at the model's spacing and presence probabilities ``[S, 3]``."""
+    """Labels ``[S, H, W]`` at the model's spacing and presence probabilities ``[S, 3]``.
+
+    Without a classifier presence is 1 where a structure is labelled and else 0, as in the runtime.
+    """
     coarse = pad_to_multiple(stack.coarse_image.clamp(0, 1), model.config.locate.stride)
     heart = torch.sigmoid(model.locate(coarse[None, :, None].to(device)).float())[0, :, 0].cpu()
     height, width = stack.coarse_image.shape[1:]
@@ -68,15 +71,18 @@ def segment_stack(
     origin = crop_origin(heart_centre(heart[:, :height, :width].numpy(), window), preprocessing)
     crop = crop_pad(stack.image.clamp(0, 1), origin, preprocessing.crop_pixels)
     output = model(crop[None, :, None].to(device))
-    probability = torch.softmax(output.ref_logits.float(), dim=2)[0]
-    probability[:, 1:] *= presence_gate(output.presence_logits)[0][..., None, None]
+    probability = torch.softmax(output.logits.float(), dim=2)[0]
+    if output.presence_logits is not None:
+        probability[:, 1:] *= presence_gate(output.presence_logits)[0][..., None, None]
     rows, columns = stack.labels.shape[1:]
     labels = crop_pad(probability.argmax(dim=1), (-origin[0], -origin[1]), max(rows, columns))[:, :rows, :columns]
+    if output.presence_logits is None:
+        return labels.cpu().to(torch.uint8), presence_of(labels[None])[0].cpu()
     return labels.cpu().to(torch.uint8), torch.sigmoid(output.presence_logits.float())[0].cpu()
 
 
 def validate(
-    model: SegRef, stacks: list[LabelledStack], preprocessing: Preprocessing, device: torch.device
+    model: SegmentationSystem, stacks: list[LabelledStack], preprocessing: Preprocessing, device: torch.device
 ) -> dict[str, float]:
     """Mean volume Dice by structure and over all (1 where both are empty), and presence accuracy over slices."""
     was_training = model.training

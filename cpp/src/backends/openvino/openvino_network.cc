@@ -26,8 +26,10 @@ OpenVinoNetwork::OpenVinoNetwork(const ov::Core& core, std::string name, std::sp
                                  ov::AnyMap options)
     : core_(core), name_(std::move(name)), options_(std::move(options)) {
   const std::string bytes(reinterpret_cast<const char*>(onnx.data()), onnx.size());
-  model_ = translate_errors("OpenVINO could not read network " + name_,
-                            [&] { return core_.read_model(bytes, ov::Tensor()); });
+  translate_errors("OpenVINO could not read network " + name_, [&] {
+    model_ = core_.read_model(bytes, ov::Tensor());
+    for (const auto& output : std::as_const(*model_).outputs()) outputs_.push_back(output.get_any_name());
+  });
 }
 
 ov::InferRequest OpenVinoNetwork::Compiled::take_request() {

@@ -21,6 +21,8 @@ class OpenVinoNetwork : public Network {
   /// `onnx` are the bytes of an ONNX file, which are not kept. Throws Error(backend).
   OpenVinoNetwork(const ov::Core& core, std::string name, std::span<const std::byte> onnx, ov::AnyMap options);
 
+  const std::vector<std::string>& outputs() const override { return outputs_; }
+
   void run(const TensorView& input, std::span<const MutableTensorView> outputs) const override;
 
  private:
@@ -43,6 +45,7 @@ class OpenVinoNetwork : public Network {
   std::string name_;
   ov::AnyMap options_;
   std::shared_ptr<ov::Model> model_;
+  std::vector<std::string> outputs_;
   mutable std::mutex mutex_;
   mutable std::list<std::shared_ptr<Compiled>> recent_;
 };

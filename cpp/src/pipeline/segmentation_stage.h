@@ -1,0 +1,27 @@
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "backends/backend.h"
+
+namespace cardiacseg {
+
+/// Seg or Ref: a network that gives logits and, where it has the classifier, presence.
+class SegmentationStage {
+ public:
+  /// The outputs of `network` are "logits" alone or "logits" and "presence".
+  explicit SegmentationStage(std::unique_ptr<Network> network);
+
+  bool classifies() const { return classifies_; }
+
+  /// From `input` `[frames, slices, channels, rows, columns]` fills `logits` `[frames, slices, 4, rows, columns]` and,
+  /// if it classifies, `presence` `[frames, slices, 3]`. Throws Error(backend).
+  void run(const TensorView& input, std::span<float> logits, std::span<float> presence) const;
+
+ private:
+  std::unique_ptr<Network> network_;
+  bool classifies_;
+};
+
+}  // namespace cardiacseg

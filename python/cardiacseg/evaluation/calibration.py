@@ -1,0 +1,88 @@
+"""How far probabilities can be believed, and the temperature that makes them believable.
+
+Probabilities are ``[N, 4]`` of N voxels, truth their labels 0..3. Guo et al., "On Calibration of Modern Neural
+Networks", ICML 2017: expected calibration error (section 2) and temperature scaling (section 4.2).
+"""
+
+import math
+
+import numpy as np
+
+BINS = 15
+MARGIN_MM = 10.0
+TEMPERATURES = (0.3, 5.0)
+
+
+def near_heart(truth: np.ndarray, spacing: tuple[float, float, float], margin_mm: float = MARGIN_MM) -> np.ndarray:
+    """Voxels of ``[S, H, W]`` that count: at most ``margin_mm`` in plane from the heart, as bool ``[S, H, W]``.
+
+    The heart is the outline of all labels of the stack, seen along the slices, so that slices above the base and below
+    the apex count too, while background far off does not swamp the rest. ``spacing`` is (slice, row, column) in mm.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    outline = truth.any(axis=0)
+    if not outline.any():
+        return np.zeros(truth.shape, dtype=bool)
+    near = distance_transform_edt(~outline, sampling=spacing[1:]) <= margin_mm
+    return np.broadcast_to(near, truth.shape)
+
+
+def voxels_near_heart(
+    probabilities: np.ndarray, truth: np.ndarray, spacing: tuple[float, float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities ``[N, 4]`` and labels ``[N]`` near the heart, from ``[S, 4, H, W]`` and ``[S, H, W]``."""
+    near = near_heart(truth, spacing)
+    return np.moveaxis(probabilities, 1, -1)[near], truth[near]
+
+
+def reliability(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Voxels, sum of confidences, and voxels that are right in each of :data:`BINS` equal bins: ``[BINS, 3]``.
+
+    The confidence is the top class's probability, in (0, 1]; counts of several stacks add up.
+    """
+    confidence = probabilities.max(axis=1, initial=0).astype(np.float64)
+    right = probabilities.argmax(axis=1) == truth
+    index = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    return np.stack([np.bincount(index, weights, BINS) for weights in (None, confidence, right)], axis=1)
+
+
+def expected_calibration_error(bins: np.ndarray) -> float:
+    """Mean over voxels of |share that is right - mean confidence| of the voxel's bin; NaN without voxels."""
+    total = bins[:, 0].sum()
+    return float(np.abs(bins[:, 2] - bins[:, 1]).sum() / total) if total else math.nan
+
+
+def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """``p^(1/T)`` over its sum: the softmax of logits divided by T. A class that a gate shut stays at zero."""
+    top = probabilities.max(axis=1, keepdims=True)
+    powers = (probabilities / top) ** (1 / temperature)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def negative_log_likelihood(probabilities: np.ndarray, truth: np.ndarray, temperature: float = 1.0) -> float:
+    """Mean of -log p(true class) after :func:`scale`, over voxels whose true class has a probability at all."""
+    found = np.take_along_axis(probabilities, truth[:, None].astype(int), axis=1)[:, 0]
+    # no temperature can bring back a true class that a gate shut
+    probabilities, truth, found = probabilities[found > 0], truth[found > 0], found[found > 0]
+    if not len(found):
+        return math.nan
+    top = probabilities.max(axis=1)
+    total = ((probabilities / top[:, None]) ** (1 / temperature)).sum(axis=1)
+    return float(np.mean(np.log(total) - np.log(found / top) / temperature))
+
+
+def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The temperature within :data:`TEMPERATURES` of least :func:`negative_log_likelihood`; 1 without voxels."""
+    from scipy.optimize import minimize_scalar
+
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if math.isnan(negative_log_likelihood(probabilities, truth)):
+        return 1.0
+    found = minimize_scalar(
+        lambda temperature: negative_log_likelihood(probabilities, truth, temperature),
+        bounds=TEMPERATURES,
+        method="bounded",
+        options={"xatol": 1e-3},
+    )
+    return float(found.x)

@@ -1,0 +1,106 @@
+"""The paper's row "Two-stage: Det + Seg": a detector boxes the heart, and Seg sees that box enlarged.
+
+Liu et al., "Two-stage method for segmentation of the myocardial scars and edema on multi-sequence cardiac magnetic
+resonance", MyoPS challenge 2020 (the paper's reference 15). Every system of this package gets the locator's field of
+view, a crop of fixed size round the heart; this one zooms further, into the box of its own detector.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cardiacseg.models.sk_unet import SkUNet, SkUNetConfig
+
+POOLING = 4
+DEVIATIONS = 3.0  # half the box: 1.5 times the radius of a disc, whose standard deviation is half its radius
+SMALLEST_HALF = 0.3  # of half the input's side
+OUTSIDE_LOGIT = 10.0
+
+
+@dataclass(frozen=True)
+class DetSegConfig:
+    """Sizes of the detector, which sees the input averaged over 4 x 4 pixels, and of Seg, which sees the box."""
+
+    det: SkUNetConfig = field(
+        default_factory=lambda: SkUNetConfig(out_channels=1, channels=(8, 16, 32), attention_heads=0)
+    )
+    seg: SkUNetConfig = field(default_factory=SkUNetConfig)
+    presence_classes = 0
+
+    @property
+    def stride(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return max(POOLING * self.det.stride, self.seg.stride)
+
+
+class DetSeg(nn.Module):
+    """Takes ``[frames, slices, 1, H, W]``, gives logits ``[frames, slices, 4, H, W]``."""
+
+    def __init__(self, config: DetSegConfig):
+        super().__init__()
+        self.config = config
+        self.det = SkUNet(config.det)
+        self.seg = SkUNet(config.seg)
+
+    @property
+    def stride(self) -> int:
+        """Height and width of the input must be multiples of this."""
+        return self.config.stride
+
+    def forward(self, stacks: torch.Tensor) -> torch.Tensor:
+        return self.segment(stacks, self.detect(stacks))
+
+    def detect(self, stacks: torch.Tensor) -> torch.Tensor:
+        """Logits of the heart ``[frames, slices, 1, H/4, W/4]``."""
+        return self.det(functional.avg_pool2d(stacks.flatten(0, 1), POOLING).unflatten(0, stacks.shape[:2]))
+
+    def segment(self, stacks: torch.Tensor, heart_logits: torch.Tensor) -> torch.Tensor:
+        """Class logits on the input's grid: Seg's in the box of each stack's heart, background outside it."""
+        centre, half = heart_box(heart_logits.detach())
+        pixels = pixel_grid(*stacks.shape[-2:], stacks.device)
+        enlarged = sample(stacks, centre + half * pixels)
+        inside_box = (pixels - centre) / half
+        logits = sample(self.seg(enlarged), inside_box)
+        background = OUTSIDE_LOGIT * (torch.arange(logits.shape[2], device=logits.device) == 0).reshape(-1, 1, 1)
+        inside = (inside_box.abs() <= 1).all(dim=3)[:, None, None]
+        return torch.where(inside, logits, background)
+
+
+def heart_box(heart_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Box round the heart of each stack: centre (x, y) ``[frames, 1, 1, 2]`` and half its side ``[frames, 1, 1, 1]``.
+
+    Units are those of ``grid_sample``: the input reaches from -1 to 1. The heart's mass is how far its probability
+    is above one half, summed over all slices; the centre is the mass's mean, half a side 3 standard deviations along
+    the longer axis, so that both axes are enlarged alike. The box stays inside the input; without any mass it is
+    all of it.
+    """
+    mass = functional.relu(torch.sigmoid(heart_logits.float()) - 0.5).sum(dim=(1, 2))
+    height, width = mass.shape[1:]
+    profiles = [(mass.sum(dim=1), _centres(width, mass.device)), (mass.sum(dim=2), _centres(height, mass.device))]
+    total = mass.sum(dim=(1, 2))
+    weight = total.clamp(min=1e-6)
+    means = torch.stack([(profile * at).sum(dim=1) / weight for profile, at in profiles], dim=1)
+    squares = torch.stack([(profile * at**2).sum(dim=1) / weight for profile, at in profiles], dim=1)
+    deviation = (squares - means**2).clamp(min=0).sqrt().amax(dim=1, keepdim=True)
+    half = torch.where(total[:, None] > 0, (DEVIATIONS * deviation).clamp(SMALLEST_HALF, 1.0), 1.0)
+    centre = torch.minimum(torch.maximum(means, half - 1), 1 - half)
+    return centre[:, None, None], half[:, None, None]
+
+
+def pixel_grid(height: int, width: int, device: torch.device) -> torch.Tensor:
+    """Centres (x, y) of the pixels of a map that reaches from -1 to 1, ``[1, height, width, 2]``."""
+    x, y = _centres(width, device), _centres(height, device)
+    return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=2)[None]
+
+
+def sample(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Bilinear values of ``[frames, slices, C, h, w]`` at ``grid`` ``[frames, H, W, 2]``, the same for all slices."""
+    frames, slices, channels = maps.shape[:3]
+    sampled = functional.grid_sample(maps.flatten(1, 2).float(), grid, padding_mode="border", align_corners=False)
+    return sampled.reshape(frames, slices, channels, *grid.shape[1:3])
+
+
+def _centres(count: int, device: torch.device) -> torch.Tensor:
+    return (2 * torch.arange(count, device=device) + 1) / count - 1
