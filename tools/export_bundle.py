@@ -17,6 +17,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training run")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument(
+        "--model", help="smaller model that the checkpoint's holds: after_unet, seg_ref (default: the checkpoint's own)"
+    )
     parser.add_argument("--name", help="name of the bundle (default: the output folder's)")
     parser.add_argument("--bundle-version", default="1", help="version of the bundle (default: %(default)s)")
     parser.add_argument("--training-data", default="", help="one sentence for the model card")
@@ -51,7 +54,7 @@ def main() -> int:
         info = BundleInfo(
             name=arguments.name or arguments.output.resolve().name,
             version=arguments.bundle_version,
-            model=checkpoint.config.model,
+            model=arguments.model or checkpoint.config.model,
             licence=arguments.licence,
             clean_up=arguments.clean_up,
             training={
@@ -61,7 +64,7 @@ def main() -> int:
             },
         )
         manifest = export_bundle(
-            load_model(checkpoint),
+            load_model(checkpoint, arguments.model),
             checkpoint.config.preprocessing,
             info,
             arguments.output,

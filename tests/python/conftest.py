@@ -13,7 +13,7 @@ def tiny_model():
 
     from cardiacseg.models import create_model
 
-    torch.manual_seed(0)
+    torch.manual_seed(1)  # with these weights `cine` below has every label, and gates that are open and shut
     model = create_model("seg_ref_mt_tiny").eval()
     randomise(model, torch.nn.functional.interpolate(torch.rand(6, 1, 9, 9), size=(144, 144), mode="bilinear")[:, None])
     return model

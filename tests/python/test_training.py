@@ -9,7 +9,8 @@ from tiny_training import CONFIG, ring_stacks
 
 from cardiacseg.models import create_model
 from cardiacseg.training.batches import Batches
-from cardiacseg.training.checkpoint import load_checkpoint, load_model
+from cardiacseg.training.checkpoint import Checkpoint, load_checkpoint, load_model
+from cardiacseg.training.config import TrainingConfig
 from cardiacseg.training.events import require_tensorboard
 from cardiacseg.training.loop import train
 from cardiacseg.training.trainer import Trainer
@@ -117,6 +118,21 @@ def test_a_run_starts_from_given_weights(stacks, tmp_path):
     del given["seg.head.bias"]
     with pytest.raises(ValueError, match="not a seg_ref_mt_tiny's"):
         train(CONFIG, stacks, [], tmp_path / "other", CPU, initial_weights=given)
+
+
+def test_a_checkpoint_holds_the_smaller_models_that_its_own_contains():
+    torch.manual_seed(0)
+    whole = create_model("seg_ref_mt")
+    checkpoint = Checkpoint({"average": whole.state_dict()}, TrainingConfig(), 1, {})
+    stack = torch.rand(1, 2, 1, 32, 32)
+    with torch.no_grad():
+        wanted = whole.eval()(stack)
+        seg, ref = (load_model(checkpoint, name)(stack) for name in ("after_unet", "seg_ref"))
+    assert torch.equal(seg.logits, wanted.seg_logits)
+    assert torch.equal(ref.logits, wanted.ref_logits)
+    assert ref.presence_logits is None
+    with pytest.raises(ValueError, match="seg_ref_mt does not contain a sk_unet"):
+        load_model(checkpoint, "sk_unet")
 
 
 def test_checkpoints_say_what_is_wrong_with_them(tmp_path):

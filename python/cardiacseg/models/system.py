@@ -1,6 +1,6 @@
 """The systems of the paper's tables 1 and 2: Seg, with or without Ref after it, and the heart locator beside them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -28,6 +28,11 @@ class SystemConfig:
     def __post_init__(self):
         if self.ref is not None and self.seg.presence_classes:
             raise ValueError("the presence classifier must be on the last stage, got one on Seg, with Ref after it")
+
+    def contains(self, other: "SystemConfig") -> bool:
+        """Whether ``other`` is this system, or this one without Ref or without Ref's classifier."""
+        refs = [None, self.ref, self.ref and replace(self.ref, presence_classes=0)]
+        return (other.locate, other.seg) == (self.locate, self.seg) and other.ref in refs
 
 
 class SystemOutput(NamedTuple):

@@ -67,8 +67,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def load_model(checkpoint: Checkpoint) -> SegmentationSystem:
-    """The network of a checkpoint with its averaged weights, in evaluation mode."""
-    model = create_model(checkpoint.config.model)
-    model.load_state_dict(checkpoint.tensors["average"])
+def load_model(checkpoint: Checkpoint, name: str | None = None) -> SegmentationSystem:
+    """The network of a checkpoint with its averaged weights, in evaluation mode.
+
+    ``name`` asks for a model that the checkpoint's contains: ``after_unet`` is the Seg of ``seg_ref_mt``, ``seg_ref``
+    the same system without the classifier. Raises ``ValueError`` where the checkpoint's does not contain it.
+    """
+    whole = create_model(checkpoint.config.model)
+    model = create_model(name) if name else whole
+    if not whole.config.contains(model.config):
+        raise ValueError(f"a {checkpoint.config.model} does not contain a {name}")
+    model.load_state_dict({key: checkpoint.tensors["average"][key] for key in model.state_dict()})
     return model.eval()
