@@ -32,7 +32,7 @@ def test_the_claimed_accuracy_holds_on_the_validation_patients(manifest):
     patients = json.loads((ACDC / "splits.json").read_text())["val"]
     found = evaluate("default", ACDC, patients).summary()
     claimed = manifest["accuracy"]
-    assert found["dice"]["volume"]["mean"] >= 0.80
+    assert found["dice"]["volume"]["mean"] >= 0.88
     # another processor may round a few voxels differently
     for part, values in claimed["dice"].items():
         assert found["dice"][part] == pytest.approx(values, abs=2e-3)
