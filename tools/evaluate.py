@@ -43,16 +43,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     patients = read_split(arguments.data, arguments.part, arguments.splits)
     frames = find_labelled_frames(arguments.data, patients)
-    segmenter = CardiacSegmenter(arguments.model)
-    paper = ROWS.get(read_manifest(arguments.model)["model"])
     target = contextlib.nullcontext()
     if arguments.output:
         target = output_folder(arguments.output, REPORT_FILES, arguments.overwrite)
     with target as folder:
         found = evaluation.evaluate(arguments.model, arguments.data, patients, say("evaluation"), probabilities=True)
+        paper = ROWS.get(read_manifest(arguments.model)["model"])
         trials = []
         if arguments.robustness or arguments.quality:
-            trials = evaluation.run_trials(segmenter, frames, progress=say("spoiled stacks"))
+            trials = evaluation.run_trials(CardiacSegmenter(arguments.model), frames, progress=say("spoiled stacks"))
         document = describe(arguments, found, trials)
         if folder:
             write_report(folder, found, document, paper)

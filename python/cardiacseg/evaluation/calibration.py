@@ -62,14 +62,13 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 def negative_log_likelihood(probabilities: np.ndarray, truth: np.ndarray, temperature: float = 1.0) -> float:
     """Mean of -log p(true class) after :func:`scale`, over voxels whose true class has a probability at all."""
-    found = np.take_along_axis(probabilities, truth[:, None].astype(int), axis=1)[:, 0]
+    index = truth[:, None].astype(int)
     # no temperature can bring back a true class that a gate shut
-    probabilities, truth, found = probabilities[found > 0], truth[found > 0], found[found > 0]
-    if not len(found):
+    possible = np.take_along_axis(probabilities, index, axis=1)[:, 0] > 0
+    if not possible.any():
         return math.nan
-    top = probabilities.max(axis=1)
-    total = ((probabilities / top[:, None]) ** (1 / temperature)).sum(axis=1)
-    return float(np.mean(np.log(total) - np.log(found / top) / temperature))
+    found = np.take_along_axis(scale(probabilities[possible], temperature), index[possible], axis=1)
+    return float(-np.log(found).mean())
 
 
 def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:

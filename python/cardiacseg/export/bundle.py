@@ -84,8 +84,7 @@ def export_bundle(
 
 
 def _check_crop(model: SegmentationSystem, crop_pixels: int, name: str) -> None:
-    stages = [stage for stage in (model.seg, model.ref) if stage is not None]
-    multiple = math.lcm(CROP_MULTIPLE, *(stage.stride for stage in stages))
+    multiple = math.lcm(CROP_MULTIPLE, model.stride)
     if crop_pixels % multiple:
         raise ValueError(f"crop_pixels of model {name!r} must be a multiple of {multiple}, got {crop_pixels}")
 

@@ -1,5 +1,6 @@
 """The systems of the paper's tables 1 and 2: Seg, with or without Ref after it, and the heart locator beside them."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -62,6 +63,11 @@ class SegmentationSystem(nn.Module):
         self.locate = SkUNet(config.locate)
         self.seg = _NETWORKS[type(config.seg)](config.seg)
         self.ref = SkUNet(config.ref) if config.ref else None
+
+    @property
+    def stride(self) -> int:
+        """Height and width of the stacks must be multiples of this: of Seg's stride and of Ref's."""
+        return math.lcm(self.seg.stride, self.ref.stride if self.ref else 1)
 
     def forward(self, stacks: torch.Tensor) -> SystemOutput:
         """``stacks`` is ``[frames, slices, 1, H, W]``, normalised, the heart inside."""

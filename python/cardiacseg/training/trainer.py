@@ -153,9 +153,8 @@ def check_run(config: TrainingConfig, device: torch.device) -> None:
 
 
 def _check_crop(config: TrainingConfig, model: nn.Module) -> None:
-    stride = max(model.seg.stride, model.ref.stride if model.ref else 1)
-    if config.preprocessing.crop_pixels % stride:
+    if config.preprocessing.crop_pixels % model.stride:
         raise ValueError(
-            f"crop_pixels must be a multiple of {config.model}'s stride {stride}, "
+            f"crop_pixels must be a multiple of {config.model}'s stride {model.stride}, "
             f"got {config.preprocessing.crop_pixels}"
         )
