@@ -1,0 +1,34 @@
+# cardiacseg_cuda: the operations as CUDA kernels, over plain pointers, sizes and a stream.
+
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  # Code for each generation, and for what comes after the last one its intermediate form.
+  set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90-real 100-real 120)
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit 12 REQUIRED)
+set(CMAKE_CUDA_STANDARD 17)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
+
+file(GLOB kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/src/ops/*_cuda.cu)
+add_library(cardiacseg_cuda SHARED ${kernels})
+target_include_directories(cardiacseg_cuda
+  PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/src>
+)
+target_link_libraries(cardiacseg_cuda PUBLIC CUDA::cudart_static)
+# The host's compiler fuses no multiplication with an addition, so that both sides give the same numbers. Attention,
+# which is compared within a tolerance, is free to.
+set_source_files_properties(
+  ${PROJECT_SOURCE_DIR}/cpp/src/ops/mask_fusion_cuda.cu
+  ${PROJECT_SOURCE_DIR}/cpp/src/ops/percentile_range_cuda.cu
+  ${PROJECT_SOURCE_DIR}/cpp/src/ops/preprocess_cuda.cu
+  PROPERTIES COMPILE_OPTIONS -fmad=false
+)
+set_target_properties(cardiacseg_cuda PROPERTIES
+  CUDA_RUNTIME_LIBRARY Static
+  CUDA_VISIBILITY_PRESET default
+  POSITION_INDEPENDENT_CODE ON
+  VERSION ${PROJECT_VERSION}
+  SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+)
+add_library(cardiacseg::cardiacseg_cuda ALIAS cardiacseg_cuda)

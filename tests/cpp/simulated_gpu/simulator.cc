@@ -1,0 +1,238 @@
+#include "simulator.h"
+
+#include <setjmp.h>
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+// The linker's names for the ends of the section that holds all `__shared__` variables.
+extern "C" {
+__attribute__((weak)) extern std::byte __start_simulated_shared[];
+__attribute__((weak)) extern std::byte __stop_simulated_shared[];
+}
+
+namespace simulated_gpu {
+namespace {
+
+constexpr std::size_t kStackBytes = 256 * 1024;
+
+[[noreturn]] void fail(const char* what) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "simulated GPU: %s\n", what);
+  std::abort();
+}
+
+struct Warp {
+  unsigned alive = 0;
+  unsigned arrived = 0;
+  unsigned completed = 0;  ///< meetings so far
+  const char* operation = nullptr;
+  std::array<Meeting, 2> meetings;  ///< one is read while the next one fills
+};
+
+struct Thread {
+  Index index;
+  Warp* warp = nullptr;
+  unsigned lane = 0;
+  unsigned meetings = 0;
+  unsigned barriers = 0;
+  bool started = false;
+  bool ended = false;
+  jmp_buf place;
+  std::unique_ptr<std::byte[]> stack;
+};
+
+/// The CTA that runs.
+struct Block {
+  const std::function<void()>* kernel = nullptr;
+  std::vector<Thread> threads;
+  std::vector<Warp> warps;
+  unsigned alive = 0;
+  unsigned arrived = 0;
+  unsigned completed = 0;
+  std::array<Votes, 2> votes{};
+  unsigned long long progress = 0;
+};
+
+Block block;
+Thread* current = nullptr;
+jmp_buf scheduler;
+
+#if defined(__SANITIZE_ADDRESS__)
+void* scheduler_fake_stack = nullptr;
+const void* scheduler_stack = nullptr;
+std::size_t scheduler_stack_bytes = 0;
+void leave(void** fake, const void* stack, std::size_t bytes) { __sanitizer_start_switch_fiber(fake, stack, bytes); }
+void arrive(void* fake, const void** stack, std::size_t* bytes) { __sanitizer_finish_switch_fiber(fake, stack, bytes); }
+#else
+void* scheduler_fake_stack = nullptr;
+const void* scheduler_stack = nullptr;
+std::size_t scheduler_stack_bytes = 0;
+void leave(void**, const void*, std::size_t) {}
+void arrive(void*, const void**, std::size_t*) {}
+#endif
+
+/// Back to the scheduler, until it is this thread's turn again.
+void yield() {
+  Thread* self = current;
+  void* fake = nullptr;
+  if (_setjmp(self->place) == 0) {
+    leave(&fake, scheduler_stack, scheduler_stack_bytes);
+    _longjmp(scheduler, 1);
+  }
+  arrive(fake, &scheduler_stack, &scheduler_stack_bytes);
+}
+
+void complete(Warp& warp) {
+  warp.arrived = 0;
+  ++warp.completed;
+  warp.meetings[warp.completed % 2].present = 0;
+}
+
+void complete_barrier() {
+  block.arrived = 0;
+  ++block.completed;
+  block.votes[block.completed % 2] = {0, 0};
+}
+
+/// What a thread does from its first instruction to its end.
+void live() {
+  arrive(nullptr, &scheduler_stack, &scheduler_stack_bytes);
+  (*block.kernel)();
+  Thread& self = *current;
+  self.ended = true;
+  ++block.progress;
+  if (--self.warp->alive > 0 && self.warp->arrived == self.warp->alive) complete(*self.warp);
+  if (--block.alive > 0 && block.arrived == block.alive) complete_barrier();
+  leave(nullptr, scheduler_stack, scheduler_stack_bytes);
+  _longjmp(scheduler, 1);
+}
+
+void start(Thread& thread) {
+  thread.started = true;
+  ucontext_t context;
+  getcontext(&context);
+  context.uc_stack.ss_sp = thread.stack.get();
+  context.uc_stack.ss_size = kStackBytes;
+  context.uc_link = nullptr;
+  makecontext(&context, live, 0);
+  setcontext(&context);
+}
+
+/// Lets `thread` run until it waits or ends.
+void resume(Thread& thread) {
+  current = &thread;
+  threadIdx = thread.index;
+  if (_setjmp(scheduler) == 0) {
+    leave(&scheduler_fake_stack, thread.stack.get(), kStackBytes);
+    if (thread.started) _longjmp(thread.place, 1);
+    start(thread);
+  }
+  arrive(scheduler_fake_stack, nullptr, nullptr);
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+__attribute__((no_sanitize("address")))
+#endif
+void spoil_shared_memory() {
+  if (__start_simulated_shared == nullptr) return;
+  volatile std::byte* end = __stop_simulated_shared;
+  for (volatile std::byte* byte = __start_simulated_shared; byte != end; byte = byte + 1) *byte = std::byte{0xFF};
+}
+
+void prepare(unsigned count) {
+  block.warps.assign((count + kLanes - 1) / kLanes, Warp{});
+  if (block.threads.size() < count) block.threads.resize(count);
+  for (unsigned number = 0; number < count; ++number) {
+    Thread& thread = block.threads[number];
+    if (!thread.stack) thread.stack = std::make_unique<std::byte[]>(kStackBytes);
+    thread.index = {number % blockDim.x, number / blockDim.x % blockDim.y, number / blockDim.x / blockDim.y};
+    thread.warp = &block.warps[number / kLanes];
+    thread.lane = number % kLanes;
+    thread.meetings = thread.barriers = 0;
+    thread.started = thread.ended = false;
+    ++thread.warp->alive;
+  }
+  block.alive = count;
+  block.arrived = block.completed = 0;
+  block.votes = {};
+}
+
+void run_block(unsigned count, bool backwards) {
+  prepare(count);
+  spoil_shared_memory();
+  while (block.alive > 0) {
+    const unsigned long long before = block.progress;
+    for (unsigned turn = 0; turn < count; ++turn) {
+      Thread& thread = block.threads[backwards ? count - 1 - turn : turn];
+      if (!thread.ended) resume(thread);
+    }
+    if (block.progress == before) fail("threads wait for others that never come");
+  }
+}
+
+void check_limits(const Index& grid, const Index& size) {
+  if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > 0x7FFFFFFFU || grid.y > 65535 || grid.z > 65535) {
+    fail("a grid of 1 to 2147483647 x 65535 x 65535 CTAs was wanted");
+  }
+  if (size.x < 1 || size.y < 1 || size.z < 1 || size.x * size.y * size.z > 1024 || size.z > 64) {
+    fail("a CTA of 1 to 1024 threads was wanted");
+  }
+}
+
+}  // namespace
+
+unsigned lane() { return current->lane; }
+unsigned thread_number() { return static_cast<unsigned>(current - block.threads.data()); }
+
+const Meeting& meet_warp(const char* operation, const void* value, std::size_t bytes) {
+  Thread& self = *current;
+  Warp& warp = *self.warp;
+  const unsigned number = self.meetings++;
+  if (warp.arrived == 0) warp.operation = operation;
+  if (std::strcmp(warp.operation, operation) != 0) fail("lanes of a warp met in different operations");
+  Meeting& meeting = warp.meetings[number % 2];
+  std::memcpy(meeting.values[self.lane].data(), value, bytes);
+  meeting.present |= 1U << self.lane;
+  ++block.progress;
+  if (++warp.arrived == warp.alive) complete(warp);
+  while (warp.completed == number) yield();
+  return meeting;
+}
+
+Votes meet_block(bool vote) {
+  const unsigned number = current->barriers++;
+  Votes& votes = block.votes[number % 2];
+  votes.yes += vote ? 1 : 0;
+  ++votes.all;
+  ++block.progress;
+  if (++block.arrived == block.alive) complete_barrier();
+  while (block.completed == number) yield();
+  return votes;
+}
+
+void run_grid(Index grid, Index size, const std::function<void()>& kernel) {
+  check_limits(grid, size);
+  block.kernel = &kernel;
+  blockDim = size;
+  gridDim = grid;
+  bool backwards = false;
+  for (unsigned z = 0; z < grid.z; ++z) {
+    for (unsigned y = 0; y < grid.y; ++y) {
+      for (unsigned x = 0; x < grid.x; ++x) {
+        blockIdx = {x, y, z};
+        run_block(size.x * size.y * size.z, backwards);
+        backwards = !backwards;
+      }
+    }
+  }
+}
+
+}  // namespace simulated_gpu
