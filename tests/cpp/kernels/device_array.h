@@ -11,6 +11,14 @@
 #include "check.h"
 #include "cuda/launch.h"
 
+// Under the address sanitizer the simulated GPU reports whatever touches a canary, reads too.
+#if defined(CARDIACSEG_SIMULATED_GPU) && defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, bytes) (static_cast<void>(address), static_cast<void>(bytes))
+#define ASAN_UNPOISON_MEMORY_REGION(address, bytes) (static_cast<void>(address), static_cast<void>(bytes))
+#endif
+
 namespace cardiacseg::test {
 
 /// Ends the program as skipped where no GPU answers.
@@ -35,6 +43,8 @@ class DeviceArray {
     cuda::check(cudaMalloc(reinterpret_cast<void**>(&memory_), size * sizeof(T) + 2 * kCanary), "cudaMalloc");
     cuda::check(cudaMemset(memory_, kCanaryByte, size * sizeof(T) + 2 * kCanary), "cudaMemset");
     cuda::check(cudaMemset(memory_ + kCanary, 0xFF, size * sizeof(T)), "cudaMemset");
+    ASAN_POISON_MEMORY_REGION(memory_, kCanary);
+    ASAN_POISON_MEMORY_REGION(memory_ + kCanary + size * sizeof(T), kCanary);
   }
   explicit DeviceArray(const std::vector<T>& values) : DeviceArray(values.size()) {
     cuda::check(cudaMemcpy(data(), values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice), "cudaMemcpy");
@@ -42,6 +52,8 @@ class DeviceArray {
   DeviceArray(const DeviceArray&) = delete;
   DeviceArray& operator=(const DeviceArray&) = delete;
   ~DeviceArray() {
+    ASAN_UNPOISON_MEMORY_REGION(memory_, kCanary);
+    ASAN_UNPOISON_MEMORY_REGION(memory_ + kCanary + size_ * sizeof(T), kCanary);
     CHECK(intact());
     static_cast<void>(cudaFree(memory_));
   }

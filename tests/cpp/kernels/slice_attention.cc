@@ -23,7 +23,7 @@ constexpr ScalarType kType = std::is_same_v<T, float>  ? ScalarType::float32
 
 /// Largest error that is never too large: of one rounding of results of about 1.
 template <class T>
-constexpr double kTolerance = std::is_same_v<T, float>  ? 4e-7
+constexpr double kTolerance = std::is_same_v<T, float>  ? 1e-6
                               : std::is_same_v<T, Half> ? 5e-4
                                                         : 4e-3;
 

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -59,11 +60,14 @@ struct Block {
   unsigned completed = 0;
   std::array<Votes, 2> votes{};
   unsigned long long progress = 0;
+  unsigned long long number = 1;  ///< of this CTA among all that ever ran
 };
 
 Block block;
 Thread* current = nullptr;
 jmp_buf scheduler;
+
+bool backwards() { return block.number % 2 != 0; }
 
 #if defined(__SANITIZE_ADDRESS__)
 void* scheduler_fake_stack = nullptr;
@@ -117,7 +121,7 @@ void live() {
 
 void start(Thread& thread) {
   thread.started = true;
-  ucontext_t context;
+  static ucontext_t context;  // not on the stack, which is left without a return
   getcontext(&context);
   context.uc_stack.ss_sp = thread.stack.get();
   context.uc_stack.ss_size = kStackBytes;
@@ -165,15 +169,29 @@ void prepare(unsigned count) {
   block.votes = {};
 }
 
-void run_block(unsigned count, bool backwards) {
-  prepare(count);
-  spoil_shared_memory();
-  while (block.alive > 0) {
-    const unsigned long long before = block.progress;
-    for (unsigned turn = 0; turn < count; ++turn) {
-      Thread& thread = block.threads[backwards ? count - 1 - turn : turn];
+/// Number `turn` of `count`, from the first on or from the last.
+unsigned in_order(unsigned turn, unsigned count) { return backwards() ? count - 1 - turn : turn; }
+
+/// Runs a warp until all that is left of it waits for other warps.
+void run_warp(unsigned warp, unsigned count) {
+  const unsigned first = warp * kLanes;
+  const unsigned lanes = std::min(kLanes, count - first);
+  for (unsigned long long before = block.progress - 1; block.progress != before;) {
+    before = block.progress;
+    for (unsigned turn = 0; turn < lanes; ++turn) {
+      Thread& thread = block.threads[first + in_order(turn, lanes)];
       if (!thread.ended) resume(thread);
     }
+  }
+}
+
+void run_block(unsigned count) {
+  prepare(count);
+  spoil_shared_memory();
+  const auto warps = static_cast<unsigned>(block.warps.size());
+  while (block.alive > 0) {
+    const unsigned long long before = block.progress;
+    for (unsigned turn = 0; turn < warps; ++turn) run_warp(in_order(turn, warps), count);
     if (block.progress == before) fail("threads wait for others that never come");
   }
 }
@@ -190,6 +208,8 @@ void check_limits(const Index& grid, const Index& size) {
 }  // namespace
 
 unsigned lane() { return current->lane; }
+unsigned long long block_number() { return block.number; }
+bool copies_are_late() { return block.number / 2 % 2 != 0; }
 unsigned thread_number() { return static_cast<unsigned>(current - block.threads.data()); }
 
 const Meeting& meet_warp(const char* operation, const void* value, std::size_t bytes) {
@@ -223,13 +243,12 @@ void run_grid(Index grid, Index size, const std::function<void()>& kernel) {
   block.kernel = &kernel;
   blockDim = size;
   gridDim = grid;
-  bool backwards = false;
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
       for (unsigned x = 0; x < grid.x; ++x) {
         blockIdx = {x, y, z};
-        run_block(size.x * size.y * size.z, backwards);
-        backwards = !backwards;
+        run_block(size.x * size.y * size.z);
+        ++block.number;
       }
     }
   }

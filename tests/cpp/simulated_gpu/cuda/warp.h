@@ -104,41 +104,54 @@ inline void load_transposed(std::uint32_t (&matrices)[4], const void* row) {
 
 namespace simulated {
 
-/// A copy that has been asked for; it happens when its thread waits for it and not before.
+/// A copy that has been asked for and that happens when its thread waits for it.
 struct PendingCopy {
   void* to;
   const void* from;
 };
 using Group = std::vector<PendingCopy>;
 
-/// What this thread has asked for: groups that are closed, the oldest first, then the open one.
+/// What a thread has asked for: groups that are closed, the oldest first, then the open one. What is left at a CTA's end
+/// is forgotten.
+struct Pending {
+  unsigned long long block = 0;
+  std::deque<Group> groups;
+};
+
 inline std::deque<Group>& groups() {
-  static std::map<unsigned, std::deque<Group>> all;
-  std::deque<Group>& mine = all[simulated_gpu::thread_number()];
-  if (mine.empty()) mine.emplace_back();
-  return mine;
+  static std::map<unsigned, Pending> all;
+  Pending& mine = all[simulated_gpu::thread_number()];
+  if (mine.block != simulated_gpu::block_number() || mine.groups.empty()) {
+    mine = {simulated_gpu::block_number(), {Group{}}};
+  }
+  return mine.groups;
 }
 
-inline void carry_out(const Group& group) {
-  for (const PendingCopy& copy : group) {
-    if (copy.from == nullptr) {
-      std::memset(copy.to, 0, 16);
-    } else {
-      std::memcpy(copy.to, copy.from, 16);
-    }
+inline void carry_out(const PendingCopy& copy) {
+  if (copy.from == nullptr) {
+    std::memset(copy.to, 0, 16);
+  } else {
+    std::memcpy(copy.to, copy.from, 16);
   }
 }
 
 }  // namespace simulated
 
 inline void copy_16_bytes(void* shared, const void* global, bool valid) {
-  simulated::groups().back().push_back({shared, valid ? global : nullptr});
+  const simulated::PendingCopy copy{shared, valid ? global : nullptr};
+  if (simulated_gpu::copies_are_late()) {
+    simulated::groups().back().push_back(copy);
+  } else {
+    simulated::carry_out(copy);
+  }
 }
 inline void commit_copies() { simulated::groups().emplace_back(); }
 template <int pending>
 void wait_for_copies() {
   std::deque<simulated::Group>& groups = simulated::groups();
-  for (; groups.size() > pending + 1; groups.pop_front()) simulated::carry_out(groups.front());
+  for (; groups.size() > pending + 1; groups.pop_front()) {
+    for (const simulated::PendingCopy& copy : groups.front()) simulated::carry_out(copy);
+  }
 }
 
 }  // namespace cardiacseg::cuda
