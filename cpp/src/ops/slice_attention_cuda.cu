@@ -42,18 +42,19 @@ AttentionSizes sizes_of(const AttentionShape& shape) {
 template <class T, int size>
 void launch_inter_slice(const Call& call) {
   const auto heads = static_cast<unsigned>(call.shape.heads);
-  const unsigned warps = std::min(heads, 16U);
+  const unsigned warps = std::min<unsigned>(heads, kInterSliceWarps);
   cuda::launch("inter-slice attention", inter_slice_kernel<T, size>,
                dim3(static_cast<unsigned>(call.shape.stacks * call.shape.positions), (heads + warps - 1) / warps),
                dim3(32, warps), call.stream, static_cast<const T*>(call.qkv), call.cu_slices, sizes_of(call.shape),
                static_cast<T*>(call.output));
 }
 
-/// Warps of a CTA: all queries of a slice where they fit, fewer where that would leave multiprocessors without work.
+/// Warps of a CTA: a slice's queries in as few CTAs as hold them, in more where multiprocessors would be left without.
 int intra_slice_warps(const AttentionShape& shape) {
   const auto tiles = static_cast<int>((shape.positions + kTileQueries - 1) / kTileQueries);
   const std::int64_t wanted = 2 * static_cast<std::int64_t>(attribute(cudaDevAttrMultiProcessorCount));
-  int warps = std::min(tiles, 16);
+  const int fewest = (tiles + kIntraSliceWarps - 1) / kIntraSliceWarps;
+  int warps = (tiles + fewest - 1) / fewest;
   while (warps > 2 && shape.slices * shape.heads * ((tiles + warps - 1) / warps) < wanted) warps = (warps + 1) / 2;
   return warps;
 }

@@ -6,6 +6,8 @@
 /// Inter-slice attention on tensor cores: a warp for each stack, position and head, without shared memory.
 namespace cardiacseg::ops {
 
+constexpr int kInterSliceWarps = 8;  ///< of a CTA at most, each with a head of its own
+
 /// Tokens of one stack at one position: `count` rows, a slice apart, of which these are the elements of one head.
 template <class T>
 struct Column {
@@ -56,7 +58,7 @@ __device__ __forceinline__ void store_row(T* row, const OnlineSoftmax<size>& sof
 }
 
 template <class T, int size>
-__global__ void __launch_bounds__(512)
+__global__ void __launch_bounds__(32 * kInterSliceWarps, 1)
     inter_slice_kernel(const T* __restrict__ qkv, const std::int32_t* __restrict__ cu_slices, AttentionSizes sizes,
                        T* __restrict__ output) {
   const int head = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);

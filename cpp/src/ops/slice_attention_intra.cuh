@@ -6,6 +6,7 @@
 /// Intra-slice attention on tensor cores: 16 queries a warp; keys and values of a head pass through shared memory.
 namespace cardiacseg::ops {
 
+constexpr int kIntraSliceWarps = 9;  ///< of a CTA at most: 144 positions, 12 x 12, in one
 constexpr int kStageKeys = 64;
 constexpr int kChunkKeys = 32;  ///< that a warp takes on at once
 
@@ -90,7 +91,7 @@ __device__ __forceinline__ void store_values(T* row, const OnlineSoftmax<size>& 
 
 /// CTA number ((slice * heads) + head) * parts + part takes on as many tiles of 16 queries as it has warps.
 template <class T, int size>
-__global__ void __launch_bounds__(512)
+__global__ void __launch_bounds__(32 * kIntraSliceWarps, 1)
     intra_slice_kernel(const T* __restrict__ qkv, AttentionSizes sizes, int parts, T* __restrict__ output) {
   alignas(16) __shared__ Stage<T, size> stages[2];
   const int part = static_cast<int>(blockIdx.x % static_cast<unsigned>(parts));

@@ -81,7 +81,7 @@ __device__ __forceinline__ Group intra_slice_group(std::int64_t number, int posi
 
 /// `cu_slices` is null for intra-slice attention.
 template <class T, int size>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 3)
     scalar_kernel(const T* __restrict__ qkv, const std::int32_t* __restrict__ cu_slices, int stacks,
                   AttentionSizes sizes, std::int64_t tokens, T* __restrict__ output) {
   const std::int64_t number = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
