@@ -2,19 +2,20 @@
 
 #include <cstdint>
 
-#include "ops/scalar.h"
-
 /// Instructions of a whole warp that C++ has no words for. In the layouts below lane l is number t = l % 4 of group
 /// g = l / 4, and a register holds two 16-bit elements, the one with the lower index in its lower half (PTX ISA,
 /// "Matrix Fragments for mma.m16n8k16", "... m16n8k8", "ldmatrix", "movmatrix", "cp.async").
 namespace cardiacseg::cuda {
 
-/// Two numbers as T, rounded to nearest, in one register.
-template <class T>
+/// Of 16-bit elements: IEEE 754 binary16, or the upper half of a binary32.
+enum class Format { half, bfloat16 };
+
+/// Two numbers of this format, rounded to nearest, in one register.
+template <Format format>
 __device__ __forceinline__ std::uint32_t pack(float low, float high);
 
 template <>
-__device__ __forceinline__ std::uint32_t pack<ops::Half>(float low, float high) {
+__device__ __forceinline__ std::uint32_t pack<Format::half>(float low, float high) {
   std::uint32_t pair;
 #if __CUDA_ARCH__ >= 800
   asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
@@ -26,15 +27,20 @@ __device__ __forceinline__ std::uint32_t pack<ops::Half>(float low, float high) 
   return pair;
 }
 
+/// Rounded to nearest, ties to even; a NaN stays one.
+__device__ __forceinline__ std::uint32_t bfloat16_bits(float value) {
+  const std::uint32_t bits = __float_as_uint(value);
+  return (value == value ? bits + 0x7FFFU + (bits >> 16 & 1U) : bits | 0x00400000U) >> 16;
+}
+
 template <>
-__device__ __forceinline__ std::uint32_t pack<ops::BFloat16>(float low, float high) {
+__device__ __forceinline__ std::uint32_t pack<Format::bfloat16>(float low, float high) {
 #if __CUDA_ARCH__ >= 800
   std::uint32_t pair;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
   return pair;
 #else
-  return static_cast<std::uint32_t>(ops::from_float<ops::BFloat16>(high).bits) << 16 |
-         ops::from_float<ops::BFloat16>(low).bits;
+  return bfloat16_bits(high) << 16 | bfloat16_bits(low);
 #endif
 }
 
@@ -47,19 +53,20 @@ __device__ __forceinline__ std::uint32_t transpose(std::uint32_t row) {
 
 /// sum += A B, in fp32. A is 16 x 8: a[0] row g, a[1] row g + 8, columns 2t and 2t + 1. B is 8 x 8: rows 2t and 2t + 1
 /// of column g. `sum` is 16 x 8: columns 2t and 2t + 1 of row g, then of row g + 8.
-template <class T>
+template <Format format>
 __device__ __forceinline__ void multiply_add(float (&sum)[4], const std::uint32_t (&a)[2], std::uint32_t b);
 
 template <>
-__device__ __forceinline__ void multiply_add<ops::Half>(float (&sum)[4], const std::uint32_t (&a)[2], std::uint32_t b) {
+__device__ __forceinline__ void multiply_add<Format::half>(float (&sum)[4], const std::uint32_t (&a)[2],
+                                                           std::uint32_t b) {
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
                : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
                : "r"(a[0]), "r"(a[1]), "r"(b));
 }
 
 template <>
-__device__ __forceinline__ void multiply_add<ops::BFloat16>(float (&sum)[4], const std::uint32_t (&a)[2],
-                                                            std::uint32_t b) {
+__device__ __forceinline__ void multiply_add<Format::bfloat16>(float (&sum)[4], const std::uint32_t (&a)[2],
+                                                               std::uint32_t b) {
 #if __CUDA_ARCH__ >= 800
   asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
                : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
@@ -71,12 +78,12 @@ __device__ __forceinline__ void multiply_add<ops::BFloat16>(float (&sum)[4], con
 
 /// sum += A B, where A is 16 x 16 and B 16 x 8: as above for columns (rows of B) 0 to 7 in a[0], a[1] and b[0], for 8
 /// to 15 in a[2], a[3] and b[1].
-template <class T>
+template <Format format>
 __device__ __forceinline__ void multiply_add(float (&sum)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
 
 template <>
-__device__ __forceinline__ void multiply_add<ops::Half>(float (&sum)[4], const std::uint32_t (&a)[4],
-                                                        const std::uint32_t (&b)[2]) {
+__device__ __forceinline__ void multiply_add<Format::half>(float (&sum)[4], const std::uint32_t (&a)[4],
+                                                           const std::uint32_t (&b)[2]) {
 #if __CUDA_ARCH__ >= 800
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
@@ -86,14 +93,14 @@ __device__ __forceinline__ void multiply_add<ops::Half>(float (&sum)[4], const s
 #else
   const std::uint32_t low[2] = {a[0], a[1]};
   const std::uint32_t high[2] = {a[2], a[3]};
-  multiply_add<ops::Half>(sum, low, b[0]);
-  multiply_add<ops::Half>(sum, high, b[1]);
+  multiply_add<Format::half>(sum, low, b[0]);
+  multiply_add<Format::half>(sum, high, b[1]);
 #endif
 }
 
 template <>
-__device__ __forceinline__ void multiply_add<ops::BFloat16>(float (&sum)[4], const std::uint32_t (&a)[4],
-                                                            const std::uint32_t (&b)[2]) {
+__device__ __forceinline__ void multiply_add<Format::bfloat16>(float (&sum)[4], const std::uint32_t (&a)[4],
+                                                               const std::uint32_t (&b)[2]) {
 #if __CUDA_ARCH__ >= 800
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "

@@ -40,7 +40,7 @@ __device__ __forceinline__ void attend_to_16_slices(OnlineSoftmax<size>& softmax
   for (int index = 0; index < size / 8; ++index) {
     const std::uint32_t b[2] = {cuda::transpose(value_low.registers[index]),
                                 cuda::transpose(value_high.registers[index])};
-    cuda::multiply_add<T>(softmax.values[index], weights, b);
+    cuda::multiply_add<kFormat<T>>(softmax.values[index], weights, b);
   }
 }
 
@@ -52,7 +52,7 @@ __device__ __forceinline__ void store_row(T* row, const OnlineSoftmax<size>& sof
 #pragma unroll
   for (int index = 0; index < size / 8; ++index) {
     const float(&sums)[4] = softmax.values[index];
-    part.registers[index] = cuda::pack<T>(sums[2 * which] * factor, sums[2 * which + 1] * factor);
+    part.registers[index] = cuda::pack<kFormat<T>>(sums[2 * which] * factor, sums[2 * which + 1] * factor);
   }
   if (valid) part.store(row, t);
 }

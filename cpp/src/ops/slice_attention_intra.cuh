@@ -53,7 +53,7 @@ __device__ __forceinline__ void add_values(OnlineSoftmax<size>& softmax, const f
     for (int pair = 0; pair < 2; ++pair) {
       const int index = matrix / 2 + pair;
       const std::uint32_t b[2] = {four[2 * pair], four[2 * pair + 1]};
-      cuda::multiply_add<T>(softmax.values[index % kBlocks], weights[index / kBlocks], b);
+      cuda::multiply_add<kFormat<T>>(softmax.values[index % kBlocks], weights[index / kBlocks], b);
     }
   }
 }
@@ -84,7 +84,7 @@ __device__ __forceinline__ void store_values(T* row, const OnlineSoftmax<size>& 
 #pragma unroll
   for (int block = 0; block < size / 8; ++block) {
     const float(&sums)[4] = softmax.values[block];
-    const std::uint32_t pair = cuda::pack<T>(sums[2 * which] * factor, sums[2 * which + 1] * factor);
+    const std::uint32_t pair = cuda::pack<kFormat<T>>(sums[2 * which] * factor, sums[2 * which + 1] * factor);
     if (valid) *reinterpret_cast<std::uint32_t*>(row + 8 * block + 2 * t) = pair;
   }
 }

@@ -42,7 +42,7 @@ __device__ __forceinline__ void store_head(T* to, const float (&elements)[size],
 #pragma unroll
       for (int index = 0; index < 4; ++index) {
         const float low = elements[first + 2 * index] * factor;
-        pairs[index] = cuda::pack<T>(low, elements[first + 2 * index + 1] * factor);
+        pairs[index] = cuda::pack<kFormat<T>>(low, elements[first + 2 * index + 1] * factor);
       }
       bits = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
     }

@@ -1,6 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
+
+#include "cuda/warp.h"
+#include "ops/scalar.h"
 
 namespace cardiacseg::ops {
 
@@ -11,6 +15,10 @@ struct AttentionSizes {
   int heads;
   float scale;
 };
+
+/// The name that warp-wide instructions know T by.
+template <class T>
+constexpr cuda::Format kFormat = std::is_same<T, Half>::value ? cuda::Format::half : cuda::Format::bfloat16;
 
 /// First element of a head's query in row `row` of `qkv`; its key lies `channels` elements further, its value twice
 /// that.

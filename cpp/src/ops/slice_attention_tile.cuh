@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "cuda/warp.h"
+#include "ops/slice_attention_sizes.cuh"
 
 /// A warp's share of an attention: 16 queries against keys of one head, on tensor cores, with the softmax made on the
 /// way (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018; Dao et al., "FlashAttention", 2022).
@@ -94,13 +95,13 @@ __device__ __forceinline__ void multiply(float (&scores)[4], const QueryPair<siz
   scores[0] = scores[1] = scores[2] = scores[3] = 0;
   if constexpr (size == 8) {
     const std::uint32_t a[2] = {low[0], high[0]};
-    cuda::multiply_add<T>(scores, a, key.registers[0]);
+    cuda::multiply_add<kFormat<T>>(scores, a, key.registers[0]);
   } else {
 #pragma unroll
     for (int index = 0; index < size / 8; index += 2) {
       const std::uint32_t a[4] = {low[index], high[index], low[index + 1], high[index + 1]};
       const std::uint32_t b[2] = {key.registers[index], key.registers[index + 1]};
-      cuda::multiply_add<T>(scores, a, b);
+      cuda::multiply_add<kFormat<T>>(scores, a, b);
     }
   }
 }
@@ -170,10 +171,10 @@ struct OnlineSoftmax {
 template <class T>
 __device__ __forceinline__ void pack_weights(std::uint32_t (&packed)[4], const float (&low)[4],
                                              const float (&high)[4]) {
-  packed[0] = cuda::pack<T>(low[0], low[1]);
-  packed[1] = cuda::pack<T>(low[2], low[3]);
-  packed[2] = cuda::pack<T>(high[0], high[1]);
-  packed[3] = cuda::pack<T>(high[2], high[3]);
+  packed[0] = cuda::pack<kFormat<T>>(low[0], low[1]);
+  packed[1] = cuda::pack<kFormat<T>>(low[2], low[3]);
+  packed[2] = cuda::pack<kFormat<T>>(high[0], high[1]);
+  packed[3] = cuda::pack<kFormat<T>>(high[2], high[3]);
 }
 
 }  // namespace cardiacseg::ops

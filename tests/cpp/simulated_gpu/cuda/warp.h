@@ -7,6 +7,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <type_traits>
 #include <vector>
 
 #include "ops/scalar.h"
@@ -14,8 +15,18 @@
 
 namespace cardiacseg::cuda {
 
-template <class T>
+enum class Format { half, bfloat16 };
+
+namespace simulated {
+
+template <Format format>
+using Element = std::conditional_t<format == Format::half, ops::Half, ops::BFloat16>;
+
+}  // namespace simulated
+
+template <Format format>
 std::uint32_t pack(float low, float high) {
+  using T = simulated::Element<format>;
   return static_cast<std::uint32_t>(ops::from_float<T>(high).bits) << 16 | ops::from_float<T>(low).bits;
 }
 
@@ -79,14 +90,14 @@ inline std::uint32_t matrix_pair(const simulated_gpu::Meeting& all, unsigned mat
 
 }  // namespace simulated
 
-template <class T>
+template <Format format>
 void multiply_add(float (&sum)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
-  simulated::multiply_add<T, 2>(sum, {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
+  simulated::multiply_add<simulated::Element<format>, 2>(sum, {{a[0], a[1], a[2], a[3]}, {b[0], b[1]}});
 }
 
-template <class T>
+template <Format format>
 void multiply_add(float (&sum)[4], const std::uint32_t (&a)[2], std::uint32_t b) {
-  simulated::multiply_add<T, 1>(sum, {{a[0], a[1]}, {b}});
+  simulated::multiply_add<simulated::Element<format>, 1>(sum, {{a[0], a[1]}, {b}});
 }
 
 inline void load_transposed(std::uint32_t (&matrices)[4], const void* row) {
@@ -111,8 +122,8 @@ struct PendingCopy {
 };
 using Group = std::vector<PendingCopy>;
 
-/// What a thread has asked for: groups that are closed, the oldest first, then the open one. What is left at a CTA's end
-/// is forgotten.
+/// What a thread has asked for: groups that are closed, the oldest first, then the open one. What is left at a CTA's
+/// end is forgotten.
 struct Pending {
   unsigned long long block = 0;
   std::deque<Group> groups;
