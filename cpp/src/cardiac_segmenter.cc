@@ -23,7 +23,7 @@ ChosenBackend choose(const SegmenterOptions& options) {
 std::string version() { return CARDIACSEG_VERSION; }
 
 struct CardiacSegmenter::Parts {
-  Parts(const Bundle& bundle, ChosenBackend chosen)
+  Parts(const Bundle& bundle, ChosenBackend chosen, int threads)
       : report{.backend = chosen.backend->name(),
                .device = std::move(chosen.device),
                .reason = std::move(chosen.reason),
@@ -31,7 +31,7 @@ struct CardiacSegmenter::Parts {
                .model_digest = bundle.digest,
                .version = version(),
                .stages = {}},
-        pipeline(bundle, std::move(chosen.backend)) {}
+        pipeline(bundle, std::move(chosen.backend), threads) {}
 
   RunReport report;
   Pipeline pipeline;
@@ -39,7 +39,7 @@ struct CardiacSegmenter::Parts {
 
 CardiacSegmenter::CardiacSegmenter(const std::filesystem::path& bundle, const SegmenterOptions& options) {
   ChosenBackend chosen = choose(options);
-  parts_ = std::make_unique<const Parts>(read_bundle(bundle), std::move(chosen));
+  parts_ = std::make_unique<const Parts>(read_bundle(bundle), std::move(chosen), options.threads);
 }
 
 CardiacSegmenter::~CardiacSegmenter() = default;

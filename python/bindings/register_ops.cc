@@ -6,10 +6,12 @@
 
 #include "arrays.h"
 #include "ops/clean_up.h"
-#include "ops/crop_pad.h"
 #include "ops/mask_fusion.h"
-#include "ops/normalize.h"
-#include "ops/resample.h"
+#include "ops/percentile_range.h"
+#include "ops/preprocess.h"
+#include "ops/require.h"
+#include "ops/resample_taps.h"
+#include "pixel_types.h"
 
 namespace py = pybind11;
 
@@ -18,40 +20,42 @@ namespace {
 
 using Floats = Contiguous<float>;
 
-std::vector<float> zeros(std::int64_t planes, std::int64_t rows, std::int64_t columns) {
-  return std::vector<float>(static_cast<std::size_t>(planes * rows * columns));
+/// `[stacks, slices, rows, columns]` of any pixel type and strides, read in place.
+ops::Pixels pixels_of(const py::array& array) {
+  require_rank(array, 4, "pixels");
+  return {array.data(),   pixel_type(array.dtype()), array.shape(0),   array.shape(1),   array.shape(2),
+          array.shape(3), array.strides(0),          array.strides(1), array.strides(2), array.strides(3)};
 }
 
-py::array_t<float> resample(const Floats& planes, std::pair<double, double> spacing, double target) {
-  require_rank(planes, 3, "planes");
-  const ops::ResampleGeometry geometry{planes.shape(0), planes.shape(1), planes.shape(2),
-                                       spacing.first,   spacing.second,  target};
-  const std::int64_t rows = ops::resampled_length(geometry.rows, spacing.first, target);
-  const std::int64_t columns = ops::resampled_length(geometry.columns, spacing.second, target);
-  std::vector<float> output = zeros(geometry.planes, rows, columns);
-  ops::resample(values_of(planes), geometry, output);
-  return to_array(std::move(output), {geometry.planes, rows, columns});
+/// `[stacks, 2]`: low and high.
+py::array_t<float> percentile_range(const py::array& pixels, double lower, double upper, int threads) {
+  std::vector<ops::IntensityRange> ranges(static_cast<std::size_t>(pixels.shape(0)));
+  ops::percentile_range(pixels_of(pixels), lower, upper, threads, ranges);
+  std::vector<float> values;
+  for (const ops::IntensityRange& range : ranges) values.insert(values.end(), {range.low, range.high});
+  return to_array(std::move(values), {pixels.shape(0), 2});
 }
 
-std::pair<float, float> percentile_range(const Floats& values, double lower, double upper) {
-  const ops::IntensityRange range = ops::percentile_range(values_of(values), lower, upper);
-  return {range.low, range.high};
+template <class Entry, class Element>
+std::vector<Entry> pairs_of(const Contiguous<Element>& array) {
+  require_rank(array, 2, "ranges and origins");
+  std::vector<Entry> entries;
+  for (py::ssize_t i = 0; i < array.shape(0); ++i) entries.push_back({array.at(i, 0), array.at(i, 1)});
+  return entries;
 }
 
-py::array_t<float> normalize(const Floats& values, std::pair<float, float> range) {
-  const std::span<const float> input = values_of(values);
-  std::vector<float> output(input.begin(), input.end());
-  ops::normalize(output, {range.first, range.second});
-  return to_array(std::move(output), {values.shape(), values.shape() + values.ndim()});
-}
-
-py::array_t<float> crop_pad(const Floats& planes, const std::array<std::int64_t, 4>& window) {
-  require_rank(planes, 3, "planes");
-  const auto [top, left, rows, columns] = window;
-  std::vector<float> output = zeros(planes.shape(0), rows, columns);
-  ops::crop_pad(values_of(planes), planes.shape(0), planes.shape(1), planes.shape(2), {top, left, rows, columns},
-                output);
-  return to_array(std::move(output), {planes.shape(0), rows, columns});
+/// Crops `[stacks, slices, *size]`; `ranges` and `origins` are `[stacks, 2]`.
+py::array_t<float> preprocess(const py::array& pixels, std::pair<double, double> spacing, double target,
+                              const Floats& ranges, const Contiguous<std::int32_t>& origins,
+                              std::pair<std::int64_t, std::int64_t> size, int threads) {
+  const ops::Pixels view = pixels_of(pixels);
+  const ops::ResampleTaps rows = ops::resample_taps(view.rows, spacing.first, target);
+  const ops::ResampleTaps columns = ops::resample_taps(view.columns, spacing.second, target);
+  const auto [tall, wide] = size;
+  std::vector<float> output(ops::element_count("output of preprocess", {view.stacks, view.slices, tall, wide}));
+  ops::preprocess(view, {rows, columns, tall, wide}, pairs_of<ops::IntensityRange>(ranges),
+                  pairs_of<ops::CropOrigin>(origins), threads, output);
+  return to_array(std::move(output), {view.stacks, view.slices, tall, wide});
 }
 
 std::pair<py::array_t<std::uint8_t>, std::int64_t> clean_up(const Contiguous<std::uint8_t>& labels) {
@@ -65,7 +69,8 @@ std::pair<py::array_t<std::uint8_t>, std::int64_t> clean_up(const Contiguous<std
 /// Labels `[S, rows, columns]`, or with `probabilities` the pair of them and of probabilities `[S, 4, rows, columns]`.
 py::object mask_fusion(const Floats& logits, const std::optional<Floats>& presence, float threshold,
                        const std::array<std::int64_t, 2>& size, const std::array<double, 2>& spacing, double target,
-                       std::pair<std::int64_t, std::int64_t> origin, float temperature, bool probabilities) {
+                       std::pair<std::int32_t, std::int32_t> origin, float temperature, bool probabilities,
+                       int threads) {
   require_rank(logits, 4, "logits");
   const ops::FusionGeometry geometry{.slices = logits.shape(0),
                                      .rows = size[0],
@@ -73,12 +78,14 @@ py::object mask_fusion(const Floats& logits, const std::optional<Floats>& presen
                                      .row_spacing = spacing[0],
                                      .column_spacing = spacing[1],
                                      .target = target,
-                                     .window = {origin.first, origin.second, logits.shape(2), logits.shape(3)}};
+                                     .crop_rows = logits.shape(2),
+                                     .crop_columns = logits.shape(3)};
+  const std::array crops{ops::CropOrigin{origin.first, origin.second}};
   const auto voxels = static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns);
   std::vector<std::uint8_t> labels(voxels);
   std::vector<float> shares(probabilities ? 4 * voxels : 0);
-  ops::mask_fusion(values_of(logits), presence ? values_of(*presence) : std::span<const float>(),
-                   {threshold, temperature}, geometry, labels, shares);
+  ops::mask_fusion(values_of(logits), presence ? values_of(*presence) : std::span<const float>(), crops,
+                   {threshold, temperature}, geometry, {.labels = labels, .probabilities = shares}, threads);
   py::object label_array = to_array(std::move(labels), {geometry.slices, geometry.rows, geometry.columns});
   if (!probabilities) return label_array;
   return py::make_tuple(label_array,
@@ -90,14 +97,16 @@ py::object mask_fusion(const Floats& logits, const std::optional<Floats>& presen
 /// The host operations, for tests.
 void register_ops(py::module_& module) {
   py::module_ ops = module.def_submodule("ops", "The host operations, for tests.");
-  ops.def("resample", &resample, py::arg("planes"), py::arg("spacing"), py::arg("target"));
-  ops.def("percentile_range", &percentile_range, py::arg("values"), py::arg("lower"), py::arg("upper"));
-  ops.def("normalize", &normalize, py::arg("values"), py::arg("range"));
-  ops.def("crop_pad", &crop_pad, py::arg("planes"), py::arg("window"));
+  ops.def("resampled_length", &cardiacseg::ops::resampled_length, py::arg("length"), py::arg("spacing"),
+          py::arg("target"));
+  ops.def("percentile_range", &percentile_range, py::arg("pixels"), py::arg("lower"), py::arg("upper"),
+          py::arg("threads") = 1);
+  ops.def("preprocess", &preprocess, py::arg("pixels"), py::arg("spacing"), py::arg("target"), py::arg("ranges"),
+          py::arg("origins"), py::arg("size"), py::arg("threads") = 1);
   ops.def("clean_up", &clean_up, py::arg("labels"));
   ops.def("mask_fusion", &mask_fusion, py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"),
           py::arg("spacing"), py::arg("target"), py::arg("origin"), py::arg("temperature") = 1.0F,
-          py::arg("probabilities") = false);
+          py::arg("probabilities") = false, py::arg("threads") = 1);
 }
 
 }  // namespace cardiacseg::python

@@ -8,35 +8,12 @@
 #include "arrays.h"
 #include "cardiacseg/cardiac_segmenter.h"
 #include "cardiacseg/labels.h"
+#include "pixel_types.h"
 
 namespace py = pybind11;
 
 namespace cardiacseg::python {
 namespace {
-
-struct PixelFormat {
-  char kind;
-  py::ssize_t bytes;
-  PixelType type;
-};
-
-constexpr std::array<PixelFormat, 8> kPixelFormats{{{'u', 1, PixelType::uint8},
-                                                    {'i', 1, PixelType::int8},
-                                                    {'u', 2, PixelType::uint16},
-                                                    {'i', 2, PixelType::int16},
-                                                    {'u', 4, PixelType::uint32},
-                                                    {'i', 4, PixelType::int32},
-                                                    {'f', 4, PixelType::float32},
-                                                    {'f', 8, PixelType::float64}}};
-
-PixelType pixel_type(const py::dtype& dtype) {
-  const bool native = dtype.byteorder() == '=' || dtype.byteorder() == '|';
-  for (const PixelFormat& format : kPixelFormats) {
-    if (native && dtype.kind() == format.kind && dtype.itemsize() == format.bytes) return format.type;
-  }
-  throw Error(ErrorCode::invalid_input, "pixels must be (u)int8 to 32, float32 or float64 in native byte order, got " +
-                                            py::str(dtype).cast<std::string>());
-}
 
 CineView view_of(const py::array& image, const std::array<double, 3>& spacing) {
   require_rank(image, 4, "image");

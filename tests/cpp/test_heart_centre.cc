@@ -14,7 +14,7 @@ struct Map {
     return values[static_cast<std::size_t>((slice * grid.rows + row) * grid.columns + column)];
   }
 
-  PlanePoint centre(std::int64_t window) const { return heart_centre(values, grid, window, 0.5F); }
+  PlanePoint centre(std::int64_t window) const { return heart_centre(values, grid, grid, window, 0.5F); }
 
   Grid grid;
   std::vector<float> values;
@@ -59,6 +59,21 @@ TEST(a_window_larger_than_the_map_takes_all_of_it) {
   map.at(0, 0, 0) = 1.0F;
   map.at(0, 2, 4) = 1.0F;
   check_point(map.centre(100), 1.0, 2.0);
+}
+
+TEST(the_padding_is_not_looked_at) {
+  Map map({2, 5, 8});
+  for (float& value : map.values) value = 1.0F;
+  const Grid inside{2, 3, 6};
+  check_point(heart_centre(map.values, map.grid, inside, 100, 0.5F), 1.0, 2.5);
+  for (std::int64_t row = 0; row < inside.rows; ++row) {
+    for (std::int64_t column = 0; column < inside.columns; ++column) {
+      map.at(0, row, column) = map.at(1, row, column) = 0.0F;
+    }
+  }
+  check_point(heart_centre(map.values, map.grid, inside, 3, 0.5F), 1.0, 2.5);  // nothing: the middle of the inside
+  map.at(1, 2, 4) = 0.75F;
+  check_point(heart_centre(map.values, map.grid, inside, 3, 0.5F), 2.0, 4.0);
 }
 
 TEST(crop_origin_rounds_half_a_pixel_up) {

@@ -25,18 +25,47 @@ std::vector<float> uniform(const std::vector<float>& probabilities, std::size_t 
   return logits;
 }
 
-Labels fused(const std::vector<float>& logits, const std::vector<float>& presence, const FusionGeometry& geometry) {
-  Labels labels(static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns), 9);
-  mask_fusion(logits, presence, {0.5F}, geometry, labels);
+struct Crop {
+  std::int32_t top;
+  std::int32_t left;
+  std::int64_t rows;
+  std::int64_t columns;
+};
+
+/// One stack's grid and where the crop lies on the network's.
+struct Grids {
+  std::int64_t slices;
+  std::int64_t rows;
+  std::int64_t columns;
+  double row_spacing;
+  double column_spacing;
+  double target;
+  Crop crop;
+
+  FusionGeometry geometry() const {
+    return {slices, rows, columns, row_spacing, column_spacing, target, crop.rows, crop.columns};
+  }
+  std::size_t voxels() const { return static_cast<std::size_t>(slices * rows * columns); }
+};
+
+void fuse(const std::vector<float>& logits, const std::vector<float>& presence, const FusionRules& rules,
+          const Grids& grids, const FusionOutputs& outputs) {
+  const std::vector<CropOrigin> origins{{grids.crop.top, grids.crop.left}};
+  mask_fusion(logits, presence, origins, rules, grids.geometry(), outputs);
+}
+
+Labels fused(const std::vector<float>& logits, const std::vector<float>& presence, const Grids& grids) {
+  Labels labels(grids.voxels(), 9);
+  fuse(logits, presence, {0.5F}, grids, {labels});
   return labels;
 }
 
-std::vector<float> shares(const std::vector<float>& logits, const std::vector<float>& presence,
-                          const FusionGeometry& geometry, float temperature = 1) {
-  Labels labels(static_cast<std::size_t>(geometry.slices * geometry.rows * geometry.columns), 9);
+std::vector<float> shares(const std::vector<float>& logits, const std::vector<float>& presence, const Grids& grids,
+                          float temperature = 1) {
+  Labels labels(grids.voxels(), 9);
   std::vector<float> probabilities(4 * labels.size(), 9.0F);
-  mask_fusion(logits, presence, {0.5F, temperature}, geometry, labels, probabilities);
-  CHECK(labels == fused(logits, presence, geometry));
+  fuse(logits, presence, {0.5F, temperature}, grids, {labels, probabilities});
+  CHECK(labels == fused(logits, presence, grids));
   return probabilities;
 }
 
@@ -46,7 +75,7 @@ void check_near(const std::vector<float>& values, const std::vector<double>& wan
 }
 
 /// One slice on the network's own grid, covered by the crop.
-FusionGeometry plain(std::int64_t rows, std::int64_t columns) {
+Grids plain(std::int64_t rows, std::int64_t columns) {
   return {1, rows, columns, 1.5, 1.5, 1.5, {0, 0, rows, columns}};
 }
 
@@ -78,9 +107,9 @@ TEST(each_slice_has_its_own_gate) {
   std::vector<float> logits = certain({1, 3});
   const std::vector<float> second = certain({1, 3});
   logits.insert(logits.end(), second.begin(), second.end());
-  FusionGeometry geometry = plain(1, 2);
-  geometry.slices = 2;
-  CHECK(fused(logits, {0, 0, 1, 1, 0, 0}, geometry) == (Labels{0, 3, 1, 0}));
+  Grids grids = plain(1, 2);
+  grids.slices = 2;
+  CHECK(fused(logits, {0, 0, 1, 1, 0, 0}, grids) == (Labels{0, 3, 1, 0}));
 }
 
 TEST(the_lowest_label_wins_a_tie) {
@@ -146,7 +175,7 @@ TEST(negative_origin_shows_the_inside_of_a_padded_crop) {
 }
 
 TEST(a_crop_beyond_the_image_leaves_background) {
-  for (const std::int64_t away : {-5, 9}) {
+  for (const std::int32_t away : {-5, 9}) {
     CHECK(fused(certain({1, 1, 1, 1}), {}, {1, 3, 3, 1, 1, 1, {away, 0, 2, 2}}) == Labels(9, 0));
     CHECK(fused(certain({1, 1, 1, 1}), {}, {1, 3, 3, 1, 1, 1, {0, away, 2, 2}}) == Labels(9, 0));
   }
@@ -191,9 +220,9 @@ TEST(temperature_divides_the_logits) {
 // As in probabilities_not_labels_are_interpolated: at voxels -0.25, 0.25, 0.75, 1.25 label 1 has 0.8, 0.6, 0.2, 0.
 TEST(probabilities_are_interpolated_and_then_gated) {
   const std::vector<float> logits{std::log(0.1F), 0, std::log(0.8F), -1e4F, std::log(0.1F), -1e4F, -1e4F, -1e4F};
-  const FusionGeometry geometry{1, 1, 4, 2, 1, 2, {0, 0, 1, 2}};
-  check_near(shares(logits, {}, geometry), {0.1, 0.325, 0.775, 1, 0.8, 0.6, 0.2, 0, 0.1, 0.075, 0.025, 0, 0, 0, 0, 0});
-  check_near(shares(logits, {0, 1, 1}, geometry),
+  const Grids grids{1, 1, 4, 2, 1, 2, {0, 0, 1, 2}};
+  check_near(shares(logits, {}, grids), {0.1, 0.325, 0.775, 1, 0.8, 0.6, 0.2, 0, 0.1, 0.075, 0.025, 0, 0, 0, 0, 0});
+  check_near(shares(logits, {0, 1, 1}, grids),
              {0.5, 0.8125, 0.96875, 1, 0, 0, 0, 0, 0.5, 0.1875, 0.03125, 0, 0, 0, 0, 0});
 }
 
@@ -206,9 +235,9 @@ TEST(each_slice_has_its_own_probabilities) {
   std::vector<float> logits = uniform({0.1F, 0.2F, 0.3F, 0.4F}, 1);
   const std::vector<float> second = uniform({0.4F, 0.3F, 0.2F, 0.1F}, 1);
   logits.insert(logits.end(), second.begin(), second.end());
-  FusionGeometry geometry = plain(1, 1);
-  geometry.slices = 2;
-  check_near(shares(logits, {}, geometry), {0.1, 0.2, 0.3, 0.4, 0.4, 0.3, 0.2, 0.1});
+  Grids grids = plain(1, 1);
+  grids.slices = 2;
+  check_near(shares(logits, {}, grids), {0.1, 0.2, 0.3, 0.4, 0.4, 0.3, 0.2, 0.1});
 }
 
 TEST(probabilities_of_nothing_are_background) {
@@ -217,11 +246,33 @@ TEST(probabilities_of_nothing_are_background) {
   check_near(shares({-1e4F, -1e4F, -1e4F, 1e4F}, {1, 1, 0}, plain(1, 1)), {1, 0, 0, 0});
 }
 
+// Two slices of labels 0 to 3, in the second of which the myocardium may not be shown; around them lies background.
+TEST(counts_are_added) {
+  std::vector<float> logits = certain({0, 1, 2, 2, 3, 3});
+  const std::vector<float> second = logits;
+  logits.insert(logits.end(), second.begin(), second.end());
+  Grids grids{2, 3, 4, 1, 1, 1, {1, 0, 2, 3}};
+  Labels labels(grids.voxels());
+  std::vector<std::int32_t> counts{0, 0, 0, 0, 100, 200, 300, 400};
+  fuse(logits, {1, 1, 1, 1, 0, 1}, {0.5F}, grids, {labels, {}, counts});
+  CHECK(counts == (std::vector<std::int32_t>{7, 1, 2, 2, 109, 201, 300, 402}));
+}
+
+TEST(each_stack_has_its_own_crop) {
+  std::vector<float> logits = certain({1, 2});
+  const std::vector<float> second = certain({3, 1});
+  logits.insert(logits.end(), second.begin(), second.end());
+  const std::vector<CropOrigin> origins{{0, 0}, {0, 1}};
+  Labels labels(6, 9);
+  mask_fusion(logits, {}, origins, {0.5F}, {1, 1, 3, 1, 1, 1, 1, 2}, {labels});
+  CHECK(labels == (Labels{1, 2, 0, 0, 3, 1}));
+}
+
 TEST(wrong_temperatures_are_refused) {
   const std::vector<float> four(4);
   Labels one(1);
   for (const float temperature : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN(), HUGE_VALF}) {
-    CHECK_THROWS(mask_fusion(four, {}, {0.5F, temperature}, plain(1, 1), one), std::invalid_argument,
+    CHECK_THROWS(fuse(four, {}, {0.5F, temperature}, plain(1, 1), {one}), std::invalid_argument,
                  "temperature of mask_fusion: wanted a finite number above 0");
   }
 }
@@ -229,15 +280,29 @@ TEST(wrong_temperatures_are_refused) {
 TEST(wrong_sizes_are_refused) {
   const std::vector<float> four(4);
   Labels one(1);
-  CHECK_THROWS(mask_fusion({}, {}, {0.5F}, plain(1, 1), one), std::invalid_argument, "logits of mask_fusion: wanted 4");
-  CHECK_THROWS(mask_fusion(four, four, {0.5F}, plain(1, 1), one), std::invalid_argument, "presence of mask_fusion");
-  CHECK_THROWS(mask_fusion(four, {}, {0.5F}, plain(1, 1), {}), std::invalid_argument,
-               "labels of mask_fusion: wanted 1");
+  CHECK_THROWS(fuse({}, {}, {0.5F}, plain(1, 1), {one}), std::invalid_argument, "logits of mask_fusion: wanted 4");
+  CHECK_THROWS(fuse(four, four, {0.5F}, plain(1, 1), {one}), std::invalid_argument, "presence of mask_fusion");
+  CHECK_THROWS(fuse(four, {}, {0.5F}, plain(1, 1), {}), std::invalid_argument, "labels of mask_fusion: wanted 1");
   std::vector<float> three(3);
-  CHECK_THROWS(mask_fusion(four, {}, {0.5F}, plain(1, 1), one, three), std::invalid_argument,
+  CHECK_THROWS(fuse(four, {}, {0.5F}, plain(1, 1), {one, three}), std::invalid_argument,
                "probabilities of mask_fusion: wanted 4");
+  std::vector<std::int32_t> five(5);
+  CHECK_THROWS(fuse(four, {}, {0.5F}, plain(1, 1), {one, {}, five}), std::invalid_argument,
+               "counts of mask_fusion: wanted 4");
   CHECK_THROWS(fused(four, {}, {1, 1, 1, 0, 1, 1, {0, 0, 1, 1}}), std::invalid_argument, "pixel sizes");
-  CHECK_THROWS(mask_fusion({}, {}, {0.5F}, plain(0, 0), {}), std::invalid_argument, "1 or more");
+  CHECK_THROWS(fuse({}, {}, {0.5F}, plain(0, 0), {}), std::invalid_argument, "1 or more");
+  CHECK_THROWS(mask_fusion(four, {}, {}, {0.5F}, plain(1, 1).geometry(), {one}), std::invalid_argument,
+               "stacks of mask_fusion: wanted extents of 1 or more");
+}
+
+TEST(grids_that_cannot_be_counted_are_refused) {
+  const std::int64_t many = 1 << 16;
+  CHECK_THROWS(fuse({}, {}, {0.5F}, {1, many, many, 1, 1, 1, {0, 0, 1, 1}}, {}), std::invalid_argument,
+               "grid of mask_fusion: wanted fewer than 2^31 pixels");
+  CHECK_THROWS(fuse({}, {}, {0.5F}, {1, 1, 1, 1, 1, 1, {0, 0, many, many}}, {}), std::invalid_argument,
+               "crop of mask_fusion: wanted fewer than 2^31 pixels");
+  CHECK_THROWS(fuse({}, {}, {0.5F}, {1, many, 1, 1e6, 1, 1, {0, 0, 1, 1}}, {}), std::invalid_argument,
+               "pixel sizes of mask_fusion");
 }
 
 }  // namespace cardiacseg::ops

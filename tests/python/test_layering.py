@@ -12,12 +12,15 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python/cardiacseg"
 HEAVY = {"torch", "nibabel", "matplotlib", "scipy", "pydicom", "onnx", "onnxruntime", "openvino"}
 STANDARD = r"<[a-z_0-9]+>"
+PLAIN_HEADERS = '"cardiacseg/(labels|pixel_type).h"'  # of the public ones, those that only name numbers
 
 # folder or file pattern in cpp/ -> what its #include lines may name
 MAY_INCLUDE = {
     "include/cardiacseg/*.h": [STANDARD, '"cardiacseg/.*"'],
-    "src/ops/*.h": [STANDARD, '"ops/.*"'],
-    "src/ops/*_host.cc": [STANDARD, '"ops/.*"', '"cardiacseg/labels.h"'],
+    "src/ops/*.h": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
+    "src/ops/*_host.cc": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
+    "src/ops/*.cu*": [STANDARD, "<cuda_runtime.h>", '"ops/.*"', '"cuda/.*"', PLAIN_HEADERS],
+    "src/cuda/*": [STANDARD, "<cuda_runtime.h>", '"cuda/.*"'],
     "src/backends/*.h": [STANDARD, '"cardiacseg/.*"', '"backends/backend.h"'],
     "src/backends/openvino/*": [
         STANDARD,
@@ -36,7 +39,8 @@ MAY_INCLUDE = {
         '"backends/backend.h"',
         '"pipeline/.*"',
     ],
-    "../python/bindings/*.cc": [STANDARD, "<pybind11/.*>", '"arrays.h"', '"cardiacseg/.*"', '"ops/.*"'],
+    "../python/bindings/*.cc": [STANDARD, "<pybind11/.*>", '"arrays.h"', '"pixel_types.h"', '"cardiacseg/.*"', '"ops/.*"'],
+    "../python/bindings/cuda/*": [STANDARD, "<pybind11/.*>", '"ops/.*"', '"pointers.h"'],
     "examples/*.cc": [STANDARD, "<cardiacseg/.*>"],
 }
 

@@ -20,6 +20,10 @@ def noise(seed, *shape):
     return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
+def shares(seed, *shape):
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
 def triangle_weights(length, spacing, target):
     """Row i holds the weights of the input pixels in output pixel i, as the contract writes them."""
     outputs = max(1, int(np.floor(length * spacing / target + 0.5)))
@@ -32,19 +36,25 @@ def triangle_weights(length, spacing, target):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+def resampled(image, spacing, target):
+    """All of the resampled grid of ``[S, H, W]`` with values from 0 to 1."""
+    size = [ops.resampled_length(*axis, target) for axis in zip(image.shape[1:], spacing, strict=True)]
+    return ops.preprocess(image[None], spacing, target, [[0, 1]], [[0, 0]], size)[0]
+
+
 @thorough
 @given(st.integers(1, 3), lengths, lengths, spacings, spacings, spacings, seeds)
 def test_resample_is_the_widened_triangle(planes, rows, columns, row_mm, column_mm, target, seed):
-    image = noise(seed, planes, rows, columns)
+    image = shares(seed, planes, rows, columns)
     down, across = triangle_weights(rows, row_mm, target), triangle_weights(columns, column_mm, target)
-    found = ops.resample(image, (row_mm, column_mm), target)
+    found = resampled(image, (row_mm, column_mm), target)
     assert found.shape == (planes, len(down), len(across))
     np.testing.assert_allclose(found, down @ image.astype(np.float64) @ across.T, atol=2e-5)
 
 
 @pytest.mark.parametrize(("row_mm", "column_mm", "target"), [(1.4, 1.9, 1.5), (0.7, 1.1, 4.0), (3.0, 2.0, 1.0)])
 def test_resample_is_pytorchs_antialiased_bilinear(row_mm, column_mm, target):
-    image = noise(1, 2, 37, 53)
+    image = shares(1, 2, 37, 53)
     wanted = torch.nn.functional.interpolate(
         torch.from_numpy(image)[None],
         scale_factor=(row_mm / target, column_mm / target),
@@ -52,48 +62,59 @@ def test_resample_is_pytorchs_antialiased_bilinear(row_mm, column_mm, target):
         antialias=True,
         recompute_scale_factor=False,
     )[0].numpy()
-    found = ops.resample(image, (row_mm, column_mm), target)
+    found = resampled(image, (row_mm, column_mm), target)
     rows, columns = (min(pair) for pair in zip(found.shape[1:], wanted.shape[1:], strict=True))
     assert min(rows, columns) > 5
     np.testing.assert_allclose(found[:, :rows, :columns], wanted[:, :rows, :columns], atol=2e-5)
 
 
 def test_resample_to_the_same_spacing_changes_nothing():
-    image = noise(2, 3, 17, 19)
-    np.testing.assert_array_equal(ops.resample(image, (1.3, 1.3), 1.3), image)
+    image = shares(2, 3, 17, 19)
+    np.testing.assert_array_equal(resampled(image, (1.3, 1.3), 1.3), image)
+
+
+types = st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8"])
 
 
 @thorough
-@given(st.integers(1, 400), st.floats(0, 50), st.floats(50, 100), seeds)
-def test_percentile_range_is_numpys(count, lower, upper, seed):
-    values = np.round(noise(seed, count) * 100)
-    wanted = np.percentile(values.astype(np.float64), [lower, upper])
-    if wanted[0] == wanted[1]:
-        wanted = np.array([values.min(), values.max()])
-    np.testing.assert_allclose(ops.percentile_range(values, lower, upper), wanted, rtol=1e-5, atol=1e-4)
+@given(types, st.integers(1, 3), st.integers(1, 12), st.integers(1, 33), st.floats(0, 50), st.floats(50, 100), seeds)
+def test_percentile_range_is_numpys(dtype, stacks, rows, columns, lower, upper, seed):
+    values = np.abs(np.round(noise(seed, columns, rows, 1, stacks) * 40)).astype(dtype).T[..., ::-1]
+    wanted = np.percentile(values.astype(np.float64), [lower, upper], axis=(1, 2, 3)).T
+    for stack, pair in zip(values, wanted, strict=True):
+        if pair[0] == pair[1]:
+            pair[:] = stack.min(), stack.max()
+    for threads in (1, 2):
+        found = ops.percentile_range(values, lower, upper, threads=threads)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_percentile_range_of_a_nearly_constant_stack_is_its_extremes():
-    values = np.zeros(1000, np.float32)
-    values[7] = 5
-    assert ops.percentile_range(values, 1, 99) == (0, 5)
+    values = np.zeros((1, 10, 10, 10), np.float32)
+    values[0, 3, 1, 7] = 5
+    np.testing.assert_array_equal(ops.percentile_range(values, 1, 99), [[0, 5]])
 
 
 @thorough
 @given(seeds, st.floats(-2, 0), st.floats(0.1, 2))
-def test_normalize_maps_and_clips(seed, low, high):
-    values = noise(seed, 7, 5)
+def test_intensities_are_mapped_and_clipped(seed, low, high):
+    values = noise(seed, 1, 1, 7, 5)
     wanted = np.clip((values - np.float32(low)) / np.float32(np.float32(high) - np.float32(low)), 0, 1)
-    np.testing.assert_allclose(ops.normalize(values, (low, high)), wanted, atol=1e-6)
+    found = ops.preprocess(values, (1, 1), 1, [[low, high]], [[0, 0]], (7, 5))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 @thorough
-@given(lengths, lengths, st.integers(-30, 30), st.integers(-30, 30), lengths, lengths, seeds)
-def test_crop_pad_is_a_slice_of_a_padded_image(rows, columns, top, left, tall, wide, seed):
-    image = noise(seed, 2, rows, columns)
-    padded = np.pad(image, ((0, 0), (60, 60), (60, 60)))
-    wanted = padded[:, 60 + top : 60 + top + tall, 60 + left : 60 + left + wide]
-    np.testing.assert_array_equal(ops.crop_pad(image, (top, left, tall, wide)), wanted)
+@given(types, lengths, lengths, st.integers(-30, 30), st.integers(-30, 30), lengths, lengths, seeds)
+def test_a_crop_is_a_slice_of_a_padded_image(dtype, rows, columns, top, left, tall, wide, seed):
+    image = np.random.default_rng(seed).integers(0, 100, (2, 3, columns, rows)).astype(dtype).swapaxes(2, 3)[::-1]
+    padded = np.pad(image, ((0, 0), (0, 0), (60, 60), (60, 60)))
+    origins = [[top, left], [left, top]]
+    wanted = [
+        stack[:, 60 + y : 60 + y + tall, 60 + x : 60 + x + wide] for stack, (y, x) in zip(padded, origins, strict=True)
+    ]
+    found = ops.preprocess(image, (1.7, 1.7), 1.7, [[0, 128], [0, 256]], origins, (tall, wide), threads=2)
+    np.testing.assert_array_equal(found, [wanted[0] / np.float32(128), wanted[1] / np.float32(256)])
 
 
 def fused(logits, presence, size, spacing, target, origin, temperature=1.0):

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cardiacseg/pixel_type.h"
+
 namespace cardiacseg {
 
 /// Distance between neighbours along each array axis, centre to centre, in mm.
@@ -12,14 +14,6 @@ struct Spacing {
   double row;
   double column;
 };
-
-enum class PixelType { uint8, int8, uint16, int16, uint32, int32, float32, float64 };
-
-/// Bytes of one pixel.
-constexpr std::size_t size_of(PixelType type) {
-  constexpr std::array<std::size_t, 8> sizes{1, 1, 2, 2, 4, 4, 4, 8};
-  return sizes.at(static_cast<std::size_t>(type));
-}
 
 /// Extent of a cine: `[frames, slices, rows, columns]`.
 struct CineShape {

@@ -1,182 +1,165 @@
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <vector>
 
 #include "cardiacseg/labels.h"
 #include "ops/mask_fusion.h"
-#include "ops/presence_gate.h"
-#include "ops/require.h"
+#include "ops/mask_fusion_rows.h"
+#include "ops/parallel.h"
 
 namespace cardiacseg::ops {
 namespace {
 
-using Probabilities = std::array<float, kLabelCount>;
-
-/// The crop's pixels on both sides of a voxel centre along one axis.
-struct Neighbours {
-  bool inside;  ///< the centre lies within the crop's pixels, rim included
-  std::size_t lower;
-  std::size_t upper;
-  float upper_share;
-};
-
-Neighbours neighbours(double at, std::int64_t length) {
-  const auto last = static_cast<double>(length - 1);
-  if (at < -0.5 || at > last + 0.5) return {false, 0, 0, 0};
-  const double clamped = std::clamp(at, 0.0, last);
-  const auto lower = static_cast<std::size_t>(clamped);
-  const std::size_t upper = std::min(lower + 1, static_cast<std::size_t>(length - 1));
-  return {true, lower, upper, static_cast<float>(clamped - static_cast<double>(lower))};
-}
-
-/// Neighbours of each voxel of an axis in a crop of `count` pixels that starts at network pixel `first`.
-std::vector<Neighbours> axis_neighbours(std::int64_t length, double ratio, std::int64_t first, std::int64_t count) {
-  std::vector<Neighbours> axis;
-  axis.reserve(static_cast<std::size_t>(length));
-  for (std::int64_t i = 0; i < length; ++i) {
-    axis.push_back(neighbours((static_cast<double>(i) + 0.5) * ratio - 0.5 - static_cast<double>(first), count));
-  }
-  return axis;
-}
-
-/// Softmax over the four planes of one slice's `[4, pixels]` logits, each divided by `temperature`.
-void softmax(std::span<const float> logits, float temperature, std::vector<Probabilities>& probabilities) {
-  const std::size_t pixels = probabilities.size();
-  for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-    Probabilities& p = probabilities[pixel];
-    for (std::size_t label = 0; label < p.size(); ++label) p[label] = logits[label * pixels + pixel];
-    const float largest = *std::max_element(p.begin(), p.end());
-    float sum = 0;
-    for (float& value : p) sum += value = std::exp((value - largest) / temperature);
-    for (float& value : p) value /= sum;
-  }
-}
-
-/// Label of the largest of the four probabilities, of which closed structures count as 0.
-std::uint8_t best_label(const Probabilities& p, const Gate& open) {
-  std::size_t best = 0;
-  for (std::size_t label = 1; label < p.size(); ++label) {
-    if (open[label - 1] && p[label] > p[best]) best = label;
-  }
-  return static_cast<std::uint8_t>(best);
-}
-
-Probabilities blend(const Probabilities& a, const Probabilities& b, float share_of_b) {
-  Probabilities mixed;
-  for (std::size_t label = 0; label < mixed.size(); ++label) {
-    mixed[label] = a[label] * (1 - share_of_b) + b[label] * share_of_b;
-  }
-  return mixed;
-}
-
-/// The crop's rows above and below a row of voxels.
-struct RowPair {
-  const Probabilities* above;
-  const Probabilities* below;
-  float share_of_below;
-};
-
-Probabilities interpolate(const RowPair& rows, const Neighbours& across) {
-  const Probabilities above = blend(rows.above[across.lower], rows.above[across.upper], across.upper_share);
-  const Probabilities below = blend(rows.below[across.lower], rows.below[across.upper], across.upper_share);
-  return blend(above, below, rows.share_of_below);
-}
-
-/// What is left of four probabilities after the gate, with sum 1.
-Probabilities gated(Probabilities p, const Gate& open) {
-  float sum = p[0];
-  for (std::size_t k = 0; k < open.size(); ++k) sum += p[k + 1] = open[k] ? p[k + 1] : 0.0F;
-  if (!(sum > 0)) return {1, 0, 0, 0};
-  for (float& value : p) value /= sum;
-  return p;
-}
-
-/// Where the results of one slice go; without `probabilities` those are not wanted.
-struct SliceResult {
+/// Where the results of one slice go; what is not wanted is nullptr.
+struct SliceOutputs {
+  std::size_t rows;
+  std::size_t columns;
   std::uint8_t* labels;
   float* probabilities;
-  std::size_t voxels;
+  std::int32_t* counts;
 
-  void set(std::size_t voxel, const Probabilities& p, const Gate& open) const {
-    labels[voxel] = best_label(p, open);
-    if (probabilities == nullptr) return;
-    const Probabilities shares = gated(p, open);
-    for (std::size_t label = 0; label < shares.size(); ++label) probabilities[label * voxels + voxel] = shares[label];
-  }
+  std::size_t voxels() const { return rows * columns; }
 
   void clear() const {
-    std::fill_n(labels, voxels, static_cast<std::uint8_t>(Label::background));
+    std::fill_n(labels, voxels(), static_cast<std::uint8_t>(Label::background));
     if (probabilities == nullptr) return;
-    std::fill_n(probabilities, voxels, 1.0F);
-    std::fill_n(probabilities + voxels, (kLabelCount - 1) * voxels, 0.0F);
+    std::fill_n(probabilities, voxels(), 1.0F);
+    std::fill_n(probabilities + voxels(), (kLabelCount - 1) * voxels(), 0.0F);
   }
-};
 
-/// The original grid's voxels in terms of the crop's pixels.
-struct Mapping {
-  std::vector<Neighbours> rows;
-  std::vector<Neighbours> columns;
-  std::size_t crop_columns;
-};
-
-Mapping map_voxels(const FusionGeometry& geometry) {
-  const Window& window = geometry.window;
-  return {axis_neighbours(geometry.rows, geometry.row_spacing / geometry.target, window.top, window.rows),
-          axis_neighbours(geometry.columns, geometry.column_spacing / geometry.target, window.left, window.columns),
-          static_cast<std::size_t>(window.columns)};
-}
-
-void fuse_slice(const std::vector<Probabilities>& crop, const Mapping& mapping, const Gate& open,
-                const SliceResult& result) {
-  const std::vector<Neighbours>& columns = mapping.columns;
-  result.clear();
-  for (std::size_t row = 0; row < mapping.rows.size(); ++row) {
-    const Neighbours& down = mapping.rows[row];
-    if (!down.inside) continue;
-    const RowPair pair{&crop[down.lower * mapping.crop_columns], &crop[down.upper * mapping.crop_columns],
-                       down.upper_share};
-    for (std::size_t column = 0; column < columns.size(); ++column) {
-      if (columns[column].inside) result.set(row * columns.size() + column, interpolate(pair, columns[column]), open);
+  void count() const {
+    if (counts == nullptr) return;
+    for (std::size_t label = 0; label < kLabelCount; ++label) {
+      counts[label] += static_cast<std::int32_t>(std::count(labels, labels + voxels(), label));
     }
   }
+};
+
+/// The crop of one slice, turned row by row into probabilities at the columns of the voxels.
+class CropRows {
+ public:
+  /// `memory` holds floats_needed(crop_columns, columns) numbers.
+  CropRows(const float* logits, const FusionGeometry& geometry, float scale, const Gate& gate,
+           const InsideAxis& columns, float* memory)
+      : logits_(logits),
+        plane_(static_cast<std::size_t>(geometry.crop_rows * geometry.crop_columns)),
+        width_(static_cast<std::size_t>(geometry.crop_columns)),
+        scale_(scale),
+        gate_(gate),
+        columns_(columns),
+        pixels_(memory),
+        expanded_{memory + kLabelCount * width_, memory + kLabelCount * (width_ + columns.size())} {}
+
+  static std::size_t floats_needed(std::size_t crop_columns, std::size_t columns) {
+    return kLabelCount * (crop_columns + 2 * columns);
+  }
+
+  /// Stays valid until the row after the next is asked for.
+  PlaneRow<const float> at(std::int32_t row) {
+    const std::size_t slot = static_cast<std::size_t>(row) % 2;
+    if (held_[slot] != row) {
+      softmax_row(plane_row(logits_ + static_cast<std::size_t>(row) * width_, plane_), scale_, gate_, width_,
+                  plane_row(pixels_, width_));
+      expand_row(plane_row<const float>(pixels_, width_), columns_, plane_row(expanded_[slot], columns_.size()));
+      held_[slot] = row;
+    }
+    return plane_row<const float>(expanded_[slot], columns_.size());
+  }
+
+ private:
+  const float* logits_;
+  std::size_t plane_;
+  std::size_t width_;
+  float scale_;
+  Gate gate_;
+  const InsideAxis& columns_;
+  float* pixels_;
+  std::array<float*, 2> expanded_;
+  std::array<std::int32_t, 2> held_{-1, -1};
+};
+
+void fuse_slice(CropRows& crop, const InsideAxis& rows, const InsideAxis& columns, const SliceOutputs& outputs) {
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const PlaneRow<const float> above = crop.at(rows.lower[row]);
+    const PlaneRow<const float> below = crop.at(rows.upper[row]);
+    const std::size_t start = (rows.first + row) * outputs.columns + columns.first;
+    label_row(above, below, rows.share[row], columns.size(), outputs.labels + start);
+    if (outputs.probabilities == nullptr) continue;
+    share_row(above, below, rows.share[row], columns.size(),
+              plane_row(outputs.probabilities + start, outputs.voxels()));
+  }
 }
 
-void require_sizes(std::span<const float> logits, std::span<const float> presence, const FusionGeometry& geometry,
-                   std::size_t labels, std::size_t probabilities) {
-  require_spacing(geometry.row_spacing, geometry.target);
-  require_spacing(geometry.column_spacing, geometry.target);
+/// The axes of one stack's crop.
+struct InsideAxes {
+  InsideAxis rows;
+  InsideAxis columns;
+};
+
+std::vector<InsideAxes> inside_axes(std::span<const CropOrigin> origins, const FusionGeometry& geometry) {
+  const auto rows = axis_points(geometry.rows, geometry.row_spacing / geometry.target);
+  const auto columns = axis_points(geometry.columns, geometry.column_spacing / geometry.target);
+  std::vector<InsideAxes> stacks;
+  stacks.reserve(origins.size());
+  for (const CropOrigin& origin : origins) {
+    stacks.push_back({inside_axis(rows, origin.row, geometry.crop_rows),
+                      inside_axis(columns, origin.column, geometry.crop_columns)});
+  }
+  return stacks;
+}
+
+void require_sizes(std::span<const float> logits, std::span<const float> presence, std::int64_t slices,
+                   const FusionGeometry& geometry, const FusionOutputs& outputs) {
   require_size("logits of mask_fusion", logits.size(),
-               {geometry.slices, kLabelCount, geometry.window.rows, geometry.window.columns});
-  if (!presence.empty()) require_size("presence of mask_fusion", presence.size(), {geometry.slices, kStructureCount});
-  require_size("labels of mask_fusion", labels, {geometry.slices, geometry.rows, geometry.columns});
-  if (probabilities == 0) return;
-  require_size("probabilities of mask_fusion", probabilities,
-               {geometry.slices, kLabelCount, geometry.rows, geometry.columns});
+               {slices, kLabelCount, geometry.crop_rows, geometry.crop_columns});
+  if (!presence.empty()) require_size("presence of mask_fusion", presence.size(), {slices, kStructureCount});
+  require_size("labels of mask_fusion", outputs.labels.size(), {slices, geometry.rows, geometry.columns});
+  if (!outputs.probabilities.empty()) {
+    require_size("probabilities of mask_fusion", outputs.probabilities.size(),
+                 {slices, kLabelCount, geometry.rows, geometry.columns});
+  }
+  if (!outputs.counts.empty()) require_size("counts of mask_fusion", outputs.counts.size(), {slices, kLabelCount});
 }
 
-void require_temperature(float temperature) {
-  if (temperature > 0 && std::isfinite(temperature)) return;
-  throw std::invalid_argument("temperature of mask_fusion: wanted a finite number above 0, got " +
-                              std::to_string(temperature));
+SliceOutputs outputs_of(const FusionOutputs& outputs, const FusionGeometry& geometry, std::size_t slice) {
+  const auto rows = static_cast<std::size_t>(geometry.rows);
+  const auto columns = static_cast<std::size_t>(geometry.columns);
+  const std::size_t first = slice * rows * columns;
+  return {rows, columns, outputs.labels.data() + first,
+          outputs.probabilities.empty() ? nullptr : outputs.probabilities.data() + kLabelCount * first,
+          outputs.counts.empty() ? nullptr : outputs.counts.data() + kLabelCount * slice};
 }
 
 }  // namespace
 
-void mask_fusion(std::span<const float> logits, std::span<const float> presence, const FusionRules& rules,
-                 const FusionGeometry& geometry, std::span<std::uint8_t> labels, std::span<float> probabilities) {
-  require_sizes(logits, presence, geometry, labels.size(), probabilities.size());
-  require_temperature(rules.temperature);
-  const Mapping mapping = map_voxels(geometry);
-  const std::size_t voxels = mapping.rows.size() * mapping.columns.size();
-  std::vector<Probabilities> crop(static_cast<std::size_t>(geometry.window.rows) * mapping.crop_columns);
-  for (std::size_t slice = 0; slice < static_cast<std::size_t>(geometry.slices); ++slice) {
-    softmax(logits.subspan(slice * kLabelCount * crop.size(), kLabelCount * crop.size()), rules.temperature, crop);
-    float* planes = probabilities.empty() ? nullptr : &probabilities[slice * kLabelCount * voxels];
-    fuse_slice(crop, mapping, presence_gate(presence, slice, rules.threshold),
-               {labels.data() + slice * voxels, planes, voxels});
-  }
+void mask_fusion(std::span<const float> logits, std::span<const float> presence, std::span<const CropOrigin> origins,
+                 const FusionRules& rules, const FusionGeometry& geometry, const FusionOutputs& outputs, int threads) {
+  require_fusion(rules, geometry);
+  const auto stacks = static_cast<std::int64_t>(origins.size());
+  const auto slices = static_cast<std::int64_t>(element_count("stacks of mask_fusion", {stacks, geometry.slices}));
+  require_sizes(logits, presence, slices, geometry, outputs);
+
+  const std::vector<InsideAxes> axes = inside_axes(origins, geometry);
+  const std::size_t crop_size = logits.size() / static_cast<std::size_t>(slices);
+  const std::size_t room = CropRows::floats_needed(static_cast<std::size_t>(geometry.crop_columns),
+                                                   static_cast<std::size_t>(geometry.columns));
+  std::vector<float> memory(static_cast<std::size_t>(slices) * room);
+  parallel_for(slices, threads, [&](std::int64_t begin, std::int64_t end) {
+    for (auto slice = static_cast<std::size_t>(begin); slice < static_cast<std::size_t>(end); ++slice) {
+      const auto& [down, across] = axes[slice / static_cast<std::size_t>(geometry.slices)];
+      const Gate gate = presence_gate(presence.empty() ? nullptr : presence.data(), static_cast<std::int64_t>(slice),
+                                      rules.threshold);
+      const SliceOutputs results = outputs_of(outputs, geometry, slice);
+      results.clear();
+      if (!gate.shut()) {
+        CropRows crop(&logits[slice * crop_size], geometry, logit_scale(rules.temperature), gate, across,
+                      &memory[slice * room]);
+        fuse_slice(crop, down, across, results);
+      }
+      results.count();
+    }
+  });
 }
 
 }  // namespace cardiacseg::ops

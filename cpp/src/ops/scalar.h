@@ -39,6 +39,11 @@ CARDIACSEG_HOST_DEVICE inline float to_float(BFloat16 value) {
 }
 
 CARDIACSEG_HOST_DEVICE inline float to_float(Half value) {
+#ifdef __CUDA_ARCH__
+  float result;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(result) : "h"(value.bits));
+  return result;
+#else
   const std::uint32_t sign = static_cast<std::uint32_t>(value.bits & 0x8000U) << 16;
   const std::uint32_t rest = value.bits & 0x7FFFU;
   // Moved into place the exponent is too small by 127 - 15. Of infinities and NaNs it is too small twice.
@@ -46,6 +51,7 @@ CARDIACSEG_HOST_DEVICE inline float to_float(Half value) {
   // Subnormal numbers (and 0) have no leading 1: put one there, then take it away as a number.
   const float subnormal = float_of((113U << 23) + (rest << 13)) - float_of(113U << 23);
   return float_of(sign | (rest < 0x0400U ? bits_of(subnormal) : moved));
+#endif
 }
 
 /// `value` as a T, rounded to nearest, ties to even.
@@ -67,6 +73,11 @@ CARDIACSEG_HOST_DEVICE inline BFloat16 from_float<BFloat16>(float value) {
 
 template <>
 CARDIACSEG_HOST_DEVICE inline Half from_float<Half>(float value) {
+#ifdef __CUDA_ARCH__
+  Half result;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(result.bits) : "f"(value));
+  return result;
+#else
   const std::uint32_t sign = (bits_of(value) >> 16) & 0x8000U;
   const std::uint32_t size = bits_of(value) & 0x7FFFFFFFU;
   std::uint32_t rest;
@@ -80,6 +91,7 @@ CARDIACSEG_HOST_DEVICE inline Half from_float<Half>(float value) {
     rest = (size - (112U << 23) + 0x0FFFU + ((size >> 13) & 1U)) >> 13;
   }
   return {static_cast<std::uint16_t>(sign | rest)};
+#endif
 }
 
 }  // namespace cardiacseg::ops

@@ -9,7 +9,7 @@
 namespace cardiacseg {
 namespace {
 
-constexpr ops::Gate kAllOpen{true, true, true};
+constexpr ops::Gate kAllOpen{{true, true, true}};
 
 /// Pixels of each label: in the first segmentation, in the second, in both.
 struct Counts {
@@ -43,10 +43,11 @@ void count_slice(const float* seg_logits, const float* ref_logits, std::size_t p
 Agreement stage_agreement(std::span<const float> seg_logits, std::span<const float> ref_logits,
                           std::span<const float> presence, float threshold, std::int64_t slices) {
   const std::size_t pixels = seg_logits.size() / (static_cast<std::size_t>(slices) * kLabelCount);
+  const float* gates = presence.empty() ? nullptr : presence.data();
   Counts counts;
-  for (std::size_t slice = 0; slice < static_cast<std::size_t>(slices); ++slice) {
-    const std::size_t start = slice * kLabelCount * pixels;
-    count_slice(&seg_logits[start], &ref_logits[start], pixels, ops::presence_gate(presence, slice, threshold), counts);
+  for (std::int64_t slice = 0; slice < slices; ++slice) {
+    const std::size_t start = static_cast<std::size_t>(slice) * kLabelCount * pixels;
+    count_slice(&seg_logits[start], &ref_logits[start], pixels, ops::presence_gate(gates, slice, threshold), counts);
   }
   Agreement dice;
   for (std::size_t k = 0; k < dice.size(); ++k) {

@@ -8,7 +8,8 @@
 #include "bundle/bundle.h"
 #include "cardiacseg/segmentation.h"
 #include "cardiacseg/views.h"
-#include "ops/crop_pad.h"
+#include "ops/crop.h"
+#include "ops/intensity_range.h"
 #include "pipeline/grid.h"
 #include "pipeline/locate_stage.h"
 #include "pipeline/preprocess.h"
@@ -23,6 +24,7 @@ struct Stages {
   std::optional<LocateStage> locate;  ///< absent: the crop is the middle of the image
   SegmentationStage seg;
   std::optional<SegmentationStage> ref;  ///< absent: a single-stage model
+  int threads;                           ///< of the operations; 0: all cores
 
   /// Whether presence comes from a classifier; if both stages have one, from Ref's.
   bool classify() const { return seg.classifies() || (ref && ref->classifies()); }
@@ -40,23 +42,21 @@ class FrameGroup {
  private:
   void preprocess(std::int64_t first, std::int64_t count);
   void locate(std::int64_t count);
-  void crop(std::int64_t count);
+  void crop(std::int64_t first, std::int64_t count);
   void run_seg(std::int64_t count, std::span<float> presence);
   void run_ref(std::int64_t count, std::span<float> presence);
   void finish(std::int64_t index, std::int64_t frame, Segmentation& result, StageClock& clock) const;
-  std::vector<std::int64_t> crop_shape(std::int64_t count, std::int64_t channels) const;
+  std::vector<std::int64_t> network_shape(std::int64_t count, std::int64_t channels) const;
+  ops::CropOrigin origin(const PlanePoint& centre, double ratio) const;
 
   const Stages& stages_;
-  CineShape shape_;
-  Spacing spacing_;
-  SourceStack source_;
-  Grid fine_grid_;
-  std::optional<Grid> coarse_grid_;
+  CineView cine_;
+  Grid crop_;  ///< of one frame
+  Resampling fine_;
+  std::optional<Resampling> coarse_;
   std::optional<LocateStage::Buffers> locate_buffers_;
-  std::int64_t crop_size_;  ///< pixels of one frame's crop
-  std::vector<ops::Window> windows_;
-  std::vector<float> fine_;
-  std::vector<float> coarse_;
+  std::vector<ops::IntensityRange> ranges_;
+  std::vector<ops::CropOrigin> origins_;
   std::vector<float> crops_;
   std::vector<float> seg_logits_;
   std::vector<float> ref_logits_;

@@ -19,10 +19,14 @@ std::size_t at(std::int64_t row, std::int64_t column, std::int64_t columns) {
 }
 
 /// Sum over slices of what reaches the threshold, `[rows, columns]`.
-std::vector<double> heart_mass(std::span<const float> heart, const Grid& grid, float threshold) {
+std::vector<double> heart_mass(std::span<const float> heart, const Grid& padded, const Grid& grid, float threshold) {
   std::vector<double> mass(static_cast<std::size_t>(grid.plane()), 0.0);
-  for (std::size_t index = 0; index < heart.size(); ++index) {
-    if (heart[index] >= threshold) mass[index % mass.size()] += static_cast<double>(heart[index]);
+  for (std::int64_t line = 0; line < grid.slices * grid.rows; ++line) {
+    const float* row = &heart[at(line / grid.rows * padded.rows + line % grid.rows, 0, padded.columns)];
+    double* sums = &mass[at(line % grid.rows, 0, grid.columns)];
+    for (std::int64_t column = 0; column < grid.columns; ++column) {
+      if (row[column] >= threshold) sums[column] += static_cast<double>(row[column]);
+    }
   }
   return mass;
 }
@@ -81,8 +85,9 @@ PlanePoint centroid(const std::vector<double>& mass, const Grid& grid, const Box
 
 }  // namespace
 
-PlanePoint heart_centre(std::span<const float> heart, const Grid& grid, std::int64_t window, float threshold) {
-  const std::vector<double> mass = heart_mass(heart, grid, threshold);
+PlanePoint heart_centre(std::span<const float> heart, const Grid& padded, const Grid& grid, std::int64_t window,
+                        float threshold) {
+  const std::vector<double> mass = heart_mass(heart, padded, grid, threshold);
   if (std::none_of(mass.begin(), mass.end(), [](double value) { return value > 0.0; })) return middle(grid);
   return centroid(mass, grid, heaviest_box(summed_area(mass, grid), grid, window));
 }

@@ -13,10 +13,12 @@ struct PlanePoint {
   double column;
 };
 
-/// Centre of the heart in a probability map of `grid`'s shape. The map is summed over slices where it is at least
-/// `threshold`; of all boxes of `window` x `window` pixels the first with the largest sum is taken, and the centroid of
-/// what lies inside. Where nothing reaches the threshold it is the middle of the map.
-PlanePoint heart_centre(std::span<const float> heart, const Grid& grid, std::int64_t window, float threshold);
+/// Centre of the heart in `heart`, a probability map of the shape `padded`, of which `grid` lies in the upper left
+/// corner and the rest is not looked at. The map is summed over slices where it is at least `threshold`; of all boxes
+/// of `window` x `window` pixels the first with the largest sum is taken, and the centroid of what lies inside. Where
+/// nothing reaches the threshold it is the middle of `grid`.
+PlanePoint heart_centre(std::span<const float> heart, const Grid& padded, const Grid& grid, std::int64_t window,
+                        float threshold);
 
 /// Middle of a plane of `grid`.
 PlanePoint middle(const Grid& grid);

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "cardiacseg/error.h"
-#include "pipeline/read_stack.h"
+#include "ops/read_row.h"
+#include "pipeline/preprocess.h"
 
 namespace cardiacseg {
 namespace {
@@ -36,6 +39,12 @@ void check_shape(const CineShape& shape) {
   }
 }
 
+void check_volume(const CineShape& shape) {
+  if (shape.voxels_per_frame() > std::numeric_limits<std::uint32_t>::max()) {
+    refuse("a frame must have fewer than 2^32 pixels, got " + std::to_string(shape.voxels_per_frame()));
+  }
+}
+
 void check_length(const std::string& what, double millimetres, const Limits& limits) {
   if (!(millimetres >= limits.smallest && millimetres <= limits.largest)) {
     std::ostringstream message;
@@ -54,38 +63,43 @@ void check_lengths(const CineView& cine) {
                static_cast<double>(cine.shape.columns) * cine.spacing.column, kFieldOfView);
 }
 
-[[noreturn]] void refuse_pixel(const CineShape& shape, std::int64_t frame, std::int64_t index, float value) {
-  const std::int64_t plane = shape.rows * shape.columns;
+[[noreturn]] void refuse_pixel(std::int64_t frame, std::int64_t slice, std::int64_t row, std::int64_t column,
+                               float value) {
   std::ostringstream message;
-  message << "every pixel must be finite as float32, got " << value << " at frame " << frame << ", slice "
-          << index / plane << ", row " << index % plane / shape.columns << ", column " << index % shape.columns
-          << " (counted from 0)";
+  message << "every pixel must be finite as float32, got " << value << " at frame " << frame << ", slice " << slice
+          << ", row " << row << ", column " << column << " (counted from 0)";
   refuse(message.str());
 }
 
-void check_frame(const CineShape& shape, std::int64_t frame, std::span<const float> stack) {
-  const auto odd = std::find_if(stack.begin(), stack.end(), [](float value) { return !std::isfinite(value); });
-  if (odd != stack.end()) refuse_pixel(shape, frame, odd - stack.begin(), *odd);
-  const auto other = std::find_if(stack.begin(), stack.end(), [&](float value) { return value != stack.front(); });
-  if (other == stack.end()) {
-    std::ostringstream message;
-    message << "every frame must show something, but all pixels of frame " << frame << " (counted from 0) are "
-            << stack.front();
-    refuse(message.str());
+bool can_be_infinite(PixelType type) { return type == PixelType::float32 || type == PixelType::float64; }
+
+/// `row` is room for one of the frame's rows.
+void check_frame(const ops::Pixels& pixels, std::int64_t frame, std::span<float> row) {
+  bool varied = false;
+  float first = 0;
+  for (std::int64_t line = 0; line < pixels.slices * pixels.rows; ++line) {
+    if (varied && !can_be_infinite(pixels.type)) break;
+    ops::read_row(pixels.row(0, line / pixels.rows, line % pixels.rows), pixels.type, pixels.column_step, row);
+    const auto odd = std::find_if(row.begin(), row.end(), [](float value) { return !std::isfinite(value); });
+    if (odd != row.end()) refuse_pixel(frame, line / pixels.rows, line % pixels.rows, odd - row.begin(), *odd);
+    if (line == 0) first = row.front();
+    varied = varied || std::any_of(row.begin(), row.end(), [first](float value) { return value != first; });
   }
+  if (varied) return;
+  std::ostringstream message;
+  message << "every frame must show something, but all pixels of frame " << frame << " (counted from 0) are " << first;
+  refuse(message.str());
 }
 
 }  // namespace
 
 void check_cine(const CineView& cine) {
   check_shape(cine.shape);
+  check_volume(cine.shape);
   check_lengths(cine);
   if (cine.data == nullptr) refuse("the image has no data: its pointer is null");
-  std::vector<float> stack(static_cast<std::size_t>(cine.shape.voxels_per_frame()));
-  for (std::int64_t frame = 0; frame < cine.shape.frames; ++frame) {
-    read_stack(cine, frame, stack);
-    check_frame(cine.shape, frame, stack);
-  }
+  std::vector<float> row(static_cast<std::size_t>(cine.shape.columns));
+  for (std::int64_t frame = 0; frame < cine.shape.frames; ++frame) check_frame(pixels_of(cine, frame, 1), frame, row);
 }
 
 }  // namespace cardiacseg

@@ -3,8 +3,6 @@
 #include <array>
 #include <utility>
 
-#include "ops/crop_pad.h"
-
 namespace cardiacseg {
 namespace {
 
@@ -22,26 +20,17 @@ LocateStage::Buffers::Buffers(const LocateStage& stage, const Grid& coarse, std:
       padded_{coarse.slices, round_up(coarse.rows, stage.rules_.size_multiple),
               round_up(coarse.columns, stage.rules_.size_multiple)},
       input_(static_cast<std::size_t>(frames * padded_.voxels())),
-      output_(input_.size()),
-      heart_(static_cast<std::size_t>(frames * coarse.voxels())) {}
+      output_(input_.size()) {}
 
-void LocateStage::run(std::span<const float> coarse, Buffers& buffers, std::span<PlanePoint> centres) const {
-  const Grid& grid = buffers.coarse_;
+void LocateStage::run(Buffers& buffers, std::span<PlanePoint> centres) const {
   const Grid& padded = buffers.padded_;
   const auto frames = static_cast<std::int64_t>(centres.size());
-  const std::int64_t planes = frames * grid.slices;
-  const auto padded_size = static_cast<std::size_t>(frames * padded.voxels());
-  const std::span<float> input = std::span(buffers.input_).first(padded_size);
-  const std::span<float> output = std::span(buffers.output_).first(padded_size);
-  const auto size = static_cast<std::size_t>(grid.voxels());
-  const std::span<float> heart = std::span(buffers.heart_).first(centres.size() * size);
-
-  ops::crop_pad(coarse, planes, grid.rows, grid.columns, {0, 0, padded.rows, padded.columns}, input);
-  const std::vector<std::int64_t> shape{frames, grid.slices, 1, padded.rows, padded.columns};
-  network_->run({input, shape}, std::array{MutableTensorView{output, shape}});
-  ops::crop_pad(output, planes, padded.rows, padded.columns, {0, 0, grid.rows, grid.columns}, heart);
-  for (std::size_t frame = 0; frame < centres.size(); ++frame) {
-    centres[frame] = heart_centre(heart.subspan(frame * size, size), grid, window_, rules_.threshold);
+  const std::span<float> output = part(buffers.output_, 0, padded.voxels(), frames);
+  const std::vector<std::int64_t> shape{frames, padded.slices, 1, padded.rows, padded.columns};
+  network_->run({buffers.input(frames), shape}, std::array{MutableTensorView{output, shape}});
+  for (std::int64_t frame = 0; frame < frames; ++frame) {
+    centres[static_cast<std::size_t>(frame)] =
+        heart_centre(part(output, frame, padded.voxels()), padded, buffers.coarse_, window_, rules_.threshold);
   }
 }
 

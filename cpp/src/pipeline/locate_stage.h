@@ -8,6 +8,7 @@
 #include "bundle/bundle.h"
 #include "pipeline/grid.h"
 #include "pipeline/heart_centre.h"
+#include "pipeline/part.h"
 
 namespace cardiacseg {
 
@@ -19,10 +20,16 @@ class LocateStage {
 
   double spacing_mm() const { return rules_.spacing_mm; }
 
-  /// Working memory for `frames` stacks of a coarse grid.
+  /// Working memory for `frames` stacks of a coarse grid, which is padded below and on the right to what the network
+  /// takes.
   class Buffers {
    public:
     Buffers(const LocateStage& stage, const Grid& coarse, std::int64_t frames);
+
+    const Grid& padded() const { return padded_; }
+
+    /// The network's input for `frames` stacks, for the caller to fill: normalised, 0 in the padding.
+    std::span<float> input(std::int64_t frames) { return part(input_, 0, padded_.voxels(), frames); }
 
    private:
     friend class LocateStage;
@@ -30,12 +37,10 @@ class LocateStage {
     Grid padded_;
     std::vector<float> input_;
     std::vector<float> output_;
-    std::vector<float> heart_;
   };
 
-  /// Centre of the heart, in coarse pixels, of each stack in `coarse`, normalised `[frames, slices, rows, columns]`;
-  /// `frames` is the length of `centres`.
-  void run(std::span<const float> coarse, Buffers& buffers, std::span<PlanePoint> centres) const;
+  /// Centre of the heart, in coarse pixels, of each stack in `buffers`; `centres` is as long as there are.
+  void run(Buffers& buffers, std::span<PlanePoint> centres) const;
 
  private:
   LocateRules rules_;

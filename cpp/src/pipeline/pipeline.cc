@@ -39,9 +39,12 @@ SegmentationStage load_stage(const Backend& backend, const std::string& stage, c
   return SegmentationStage(load_network(backend, stage, onnx, {{"logits"}, {"logits", "presence"}}));
 }
 
-Stages load_stages(const Bundle& bundle, const Backend& backend) {
-  Stages stages{
-      .manifest = bundle.manifest, .locate = {}, .seg = load_stage(backend, "seg", bundle.seg), .ref = std::nullopt};
+Stages load_stages(const Bundle& bundle, const Backend& backend, int threads) {
+  Stages stages{.manifest = bundle.manifest,
+                .locate = {},
+                .seg = load_stage(backend, "seg", bundle.seg),
+                .ref = std::nullopt,
+                .threads = threads};
   if (bundle.ref) stages.ref = load_stage(backend, "ref", *bundle.ref);
   if (bundle.locate && bundle.manifest.locate) {
     const Manifest& manifest = bundle.manifest;
@@ -75,8 +78,8 @@ void report_progress(const RunOptions& options, std::int64_t done, std::int64_t 
 
 }  // namespace
 
-Pipeline::Pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend)
-    : backend_(std::move(backend)), stages_(load_stages(bundle, *backend_)) {}
+Pipeline::Pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, int threads)
+    : backend_(std::move(backend)), stages_(load_stages(bundle, *backend_, threads)) {}
 
 Segmentation Pipeline::run(const CineView& cine, const RunOptions& options) const {
   StageClock clock;

@@ -19,14 +19,15 @@ void presence_of_labels(std::span<const std::uint8_t> labels, std::span<float> p
   }
 }
 
-void fuse(const Manifest& manifest, const NetworkOutputs& outputs, const ops::FusionGeometry& geometry,
+void fuse(const Manifest& manifest, const NetworkOutputs& outputs, const ops::FusionGeometry& geometry, int threads,
           std::int64_t frame, Segmentation& result) {
   const std::int64_t voxels = result.shape.voxels_per_frame();
   const std::span<std::uint8_t> labels = part(result.labels, frame, voxels);
   std::span<float> probabilities;
   if (!result.probabilities.empty()) probabilities = part(result.probabilities, frame, kLabelCount * voxels);
   ops::mask_fusion(outputs.ref_logits.empty() ? outputs.seg_logits : outputs.ref_logits, outputs.presence,
-                   {manifest.presence_threshold, manifest.temperature}, geometry, labels, probabilities);
+                   {&outputs.origin, 1}, {manifest.presence_threshold, manifest.temperature}, geometry,
+                   {.labels = labels, .probabilities = probabilities}, threads);
   if (outputs.presence.empty()) {
     presence_of_labels(labels, part(result.presence, frame, result.shape.slices * kStructureCount));
   }
@@ -43,9 +44,9 @@ void compare_stages(const Manifest& manifest, const NetworkOutputs& outputs, std
 }  // namespace
 
 void postprocess(const Manifest& manifest, const NetworkOutputs& outputs, const ops::FusionGeometry& geometry,
-                 std::int64_t frame, Segmentation& result, StageClock& clock) {
+                 int threads, std::int64_t frame, Segmentation& result, StageClock& clock) {
   const CineShape& shape = result.shape;
-  clock.time("fusion", [&] { fuse(manifest, outputs, geometry, frame, result); });
+  clock.time("fusion", [&] { fuse(manifest, outputs, geometry, threads, frame, result); });
   if (manifest.clean_up) {
     clock.time("clean_up", [&] {
       ops::clean_up(part(result.labels, frame, shape.voxels_per_frame()), shape.slices, shape.rows, shape.columns);

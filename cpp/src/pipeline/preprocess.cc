@@ -1,32 +1,33 @@
 #include "pipeline/preprocess.h"
 
-#include "ops/resample.h"
-#include "pipeline/read_stack.h"
+#include "ops/preprocess.h"
 
 namespace cardiacseg {
 
-Grid resampled_grid(const CineShape& shape, const Spacing& spacing, double target) {
-  return {shape.slices, ops::resampled_length(shape.rows, spacing.row, target),
-          ops::resampled_length(shape.columns, spacing.column, target)};
+ops::Pixels pixels_of(const CineView& cine, std::int64_t first, std::int64_t count) {
+  const auto& [frame_step, slice_step, row_step, column_step] = cine.strides;
+  return {.data = static_cast<const std::byte*>(cine.data) + first * frame_step,
+          .type = cine.type,
+          .stacks = count,
+          .slices = cine.shape.slices,
+          .rows = cine.shape.rows,
+          .columns = cine.shape.columns,
+          .stack_step = frame_step,
+          .slice_step = slice_step,
+          .row_step = row_step,
+          .column_step = column_step};
 }
 
-SourceStack::SourceStack(const CineView& cine)
-    : cine_(cine), values_(static_cast<std::size_t>(cine.shape.voxels_per_frame())) {}
+Resampling::Resampling(const CineView& cine, double target)
+    : rows_(ops::resample_taps(cine.shape.rows, cine.spacing.row, target)),
+      columns_(ops::resample_taps(cine.shape.columns, cine.spacing.column, target)),
+      grid_{cine.shape.slices, rows_.outputs, columns_.outputs} {}
 
-void SourceStack::read(std::int64_t frame, const std::array<double, 2>& percentiles) {
-  read_stack(cine_, frame, values_);
-  range_ = ops::percentile_range(values_, percentiles[0], percentiles[1]);
-}
-
-void SourceStack::resample_to(double target, std::span<float> output) const {
-  const ops::ResampleGeometry geometry{.planes = cine_.shape.slices,
-                                       .rows = cine_.shape.rows,
-                                       .columns = cine_.shape.columns,
-                                       .row_spacing = cine_.spacing.row,
-                                       .column_spacing = cine_.spacing.column,
-                                       .target = target};
-  ops::resample(values_, geometry, output);
-  ops::normalize(output, range_);
+void Resampling::run(const ops::Pixels& stacks, std::span<const ops::IntensityRange> ranges,
+                     std::span<const ops::CropOrigin> origins, const Grid& crop, int threads,
+                     std::span<float> output) const {
+  const ops::PreprocessRules rules{rows_, columns_, crop.rows, crop.columns};
+  ops::preprocess(stacks, rules, ranges, origins, threads, output);
 }
 
 }  // namespace cardiacseg

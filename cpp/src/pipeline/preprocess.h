@@ -1,33 +1,37 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <span>
-#include <vector>
 
 #include "cardiacseg/views.h"
-#include "ops/normalize.h"
+#include "ops/crop.h"
+#include "ops/intensity_range.h"
+#include "ops/pixels.h"
+#include "ops/resample_taps.h"
 #include "pipeline/grid.h"
 
 namespace cardiacseg {
 
-/// The grid of a stack of `shape` after resampling its planes to `target` mm.
-Grid resampled_grid(const CineShape& shape, const Spacing& spacing, double target);
+/// `count` frames of `cine` from frame `first` on, read in place.
+ops::Pixels pixels_of(const CineView& cine, std::int64_t first, std::int64_t count);
 
-/// One stack, read as float32, and the intensities that become 0 and 1.
-class SourceStack {
+/// How every plane of a cine comes to `target` mm.
+class Resampling {
  public:
-  explicit SourceStack(const CineView& cine);
+  Resampling(const CineView& cine, double target);
 
-  /// Takes over `frame` of the cine and finds its `percentiles`.
-  void read(std::int64_t frame, const std::array<double, 2>& percentiles);
+  /// Extent of one whole stack at the new spacing.
+  const Grid& grid() const { return grid_; }
 
-  /// Fills `output`, of `resampled_grid`'s shape, with the stack at `target` mm, its intensities from 0 to 1.
-  void resample_to(double target, std::span<float> output) const;
+  /// Fills `output` with a crop of each stack: `[stacks, slices, crop.rows, crop.columns]`, intensities from 0 to 1.
+  void run(const ops::Pixels& stacks, std::span<const ops::IntensityRange> ranges,
+           std::span<const ops::CropOrigin> origins, const Grid& crop, int threads, std::span<float> output) const;
 
  private:
-  CineView cine_;
-  std::vector<float> values_;
-  ops::IntensityRange range_{0.0F, 1.0F};
+  ops::ResampleTaps rows_;
+  ops::ResampleTaps columns_;
+  Grid grid_;
 };
 
 }  // namespace cardiacseg

@@ -106,17 +106,21 @@ void complete_barrier() {
   block.votes[block.completed % 2] = {0, 0};
 }
 
-/// What a thread does from its first instruction to its end.
+void end(Thread& thread) {
+  thread.ended = true;
+  ++block.progress;
+  if (--thread.warp->alive > 0 && thread.warp->arrived == thread.warp->alive) complete(*thread.warp);
+  if (--block.alive > 0 && block.arrived == block.alive) complete_barrier();
+}
+
+/// What a fibre does: one kernel after another, as the thread of the same number in each CTA.
 void live() {
   arrive(nullptr, &scheduler_stack, &scheduler_stack_bytes);
-  (*block.kernel)();
-  Thread& self = *current;
-  self.ended = true;
-  ++block.progress;
-  if (--self.warp->alive > 0 && self.warp->arrived == self.warp->alive) complete(*self.warp);
-  if (--block.alive > 0 && block.arrived == block.alive) complete_barrier();
-  leave(nullptr, scheduler_stack, scheduler_stack_bytes);
-  _longjmp(scheduler, 1);
+  while (true) {
+    (*block.kernel)();
+    end(*current);
+    yield();
+  }
 }
 
 void start(Thread& thread) {
@@ -161,7 +165,7 @@ void prepare(unsigned count) {
     thread.warp = &block.warps[number / kLanes];
     thread.lane = number % kLanes;
     thread.meetings = thread.barriers = 0;
-    thread.started = thread.ended = false;
+    thread.ended = false;
     ++thread.warp->alive;
   }
   block.alive = count;

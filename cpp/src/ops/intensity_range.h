@@ -1,0 +1,11 @@
+#pragma once
+
+namespace cardiacseg::ops {
+
+/// Intensities that become 0 and 1.
+struct IntensityRange {
+  float low;
+  float high;
+};
+
+}  // namespace cardiacseg::ops

@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "ops/require.h"
+#include "ops/resample_taps.h"
+
+namespace cardiacseg::ops {
+namespace {
+
+/// Input pixels `first`, `first` + 1, ... and their shares in one output pixel; the shares sum to 1.
+struct Tap {
+  std::int32_t first;
+  std::vector<float> weights;
+};
+
+/// The pixels under a triangle whose middle is `centre` and whose half width is `radius`. Pixel j covers j to j + 1.
+Tap triangle(double centre, double radius, double length) {
+  const double first = std::max(0.0, std::floor(centre - radius - 0.5) + 1);
+  const double end = std::min(length, std::ceil(centre + radius - 0.5));
+  std::vector<double> shares;
+  double sum = 0;
+  for (double pixel = first; pixel < end; ++pixel) {
+    shares.push_back(1 - std::abs(pixel + 0.5 - centre) / radius);
+    sum += shares.back();
+  }
+  Tap tap{static_cast<std::int32_t>(first), {}};
+  for (const double share : shares) tap.weights.push_back(static_cast<float>(share / sum));
+  return tap;
+}
+
+/// One tap for each output pixel of an axis.
+std::vector<Tap> axis_taps(std::int64_t length, double scale, std::int64_t outputs) {
+  std::vector<Tap> taps;
+  taps.reserve(static_cast<std::size_t>(outputs));
+  for (std::int64_t i = 0; i < outputs; ++i) {
+    taps.push_back(triangle((static_cast<double>(i) + 0.5) * scale, std::max(scale, 1.0), static_cast<double>(length)));
+  }
+  return taps;
+}
+
+}  // namespace
+
+std::int64_t resampled_length(std::int64_t length, double spacing, double target) {
+  require_spacing(spacing, target);
+  element_count("resampling", {length});
+  const double pixels = std::nearbyint(static_cast<double>(length) * (spacing / target));
+  if (pixels > std::numeric_limits<std::int32_t>::max() || length > std::numeric_limits<std::int32_t>::max()) {
+    throw std::invalid_argument("resampling: " + std::to_string(length) + " pixels of " + std::to_string(spacing) +
+                                " mm are too many at " + std::to_string(target) + " mm");
+  }
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(pixels));
+}
+
+ResampleTaps resample_taps(std::int64_t length, double spacing, double target) {
+  const std::int64_t outputs = resampled_length(length, spacing, target);
+  const std::vector<Tap> taps = axis_taps(length, target / spacing, outputs);
+  ResampleTaps table{length, outputs, 0, {}, {}, {}};
+  for (const Tap& tap : taps) {
+    table.first.push_back(tap.first);
+    table.count.push_back(static_cast<std::int32_t>(tap.weights.size()));
+    table.width = std::max(table.width, static_cast<std::int64_t>(tap.weights.size()));
+  }
+  table.weights.resize(static_cast<std::size_t>(table.width) * taps.size());
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    for (std::size_t k = 0; k < taps[i].weights.size(); ++k) table.weights[k * taps.size() + i] = taps[i].weights[k];
+  }
+  return table;
+}
+
+}  // namespace cardiacseg::ops

@@ -1,0 +1,113 @@
+"""Commands run one after another, each with a time limit and a line in one table; nothing here stops at a failure.
+
+Needs the standard library alone.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# In what a command prints, the last of these says most about how it went.
+TELLING = re.compile(r"(?:\w+ SUMMARY: .*|\d+ passed, \d+ failed|AIM .*|\S*[Ee]rror: .*|.* Error: .*)")
+CLEAN_SUMMARY = re.compile(r"SUMMARY: 0 (errors|hazards)")
+GOOD = ("passed", "not found", "skipped")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A command, and what else than its exit code must hold: a pattern in what it prints."""
+
+    name: str
+    command: Sequence[str]
+    limit: float  # seconds
+    environment: dict[str, str] = field(default_factory=dict)
+    must_print: re.Pattern | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    check: str
+    result: str  # passed, failed, timed out, not found, skipped
+    detail: str
+    seconds: float = 0.0
+    log: str = ""  # file with all that was printed
+
+    @property
+    def good(self) -> bool:
+        return self.result in GOOD
+
+
+def run_check(check: Check, folder: Path, cwd: Path) -> Outcome:
+    """Run it, with what it prints written to a file in ``folder``. Past its limit it is ended with its children."""
+    log = folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', check.name).strip('_')}.log"
+    start = time.monotonic()
+    try:
+        code = _run(check, log, cwd)
+    except OSError as error:
+        return Outcome(check.name, "failed", f"could not be started: {error}", time.monotonic() - start)
+    seconds, text = time.monotonic() - start, log.read_text(errors="replace")
+    if code is None:
+        return Outcome(check.name, "timed out", f"ended after {check.limit:g} s", seconds, str(log))
+    silent = check.must_print is not None and not check.must_print.search(text)
+    detail = telling_line(text) + (f" (exit code {code})" if code else "")
+    if silent and not code:
+        detail += f" (wanted a line with {check.must_print.pattern!r})"
+    return Outcome(check.name, "failed" if code or silent else "passed", detail, seconds, str(log))
+
+
+def _run(check: Check, log: Path, cwd: Path) -> int | None:
+    """Exit code; None where the limit ended it."""
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            check.command,
+            cwd=cwd,
+            env={**os.environ, **check.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(check.limit)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                return None
+            raise
+
+
+def telling_line(text: str) -> str:
+    """The last line that says how it went, else the last that says anything, at most 100 characters of it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [found[0] for line in lines if (found := TELLING.search(line))]
+    return (telling or lines or [""])[-1][:100]
+
+
+def line(outcome: Outcome) -> str:
+    return f"| {outcome.check:<44} | {outcome.result:<9} | {outcome.detail} ({outcome.seconds:.0f} s) |"
+
+
+def run_all(checks: Sequence[Check | Outcome], folder: Path, cwd: Path, show: Callable[[str], None]) -> list[Outcome]:
+    """Every check's outcome, shown as it comes; what is an outcome already is passed through."""
+    outcomes = []
+    for check in checks:
+        outcome = run_check(check, folder, cwd) if isinstance(check, Check) else check
+        show(line(outcome))
+        outcomes.append(outcome)
+    return outcomes
+
+
+def tail(outcome: Outcome, lines: int = 25) -> str:
+    """The end of what a failed check printed."""
+    if not outcome.log:
+        return ""
+    text = Path(outcome.log).read_text(errors="replace").splitlines()
+    return "\n".join([f"--- {outcome.check}: {outcome.log}", *text[-lines:]])

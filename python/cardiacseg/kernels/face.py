@@ -1,0 +1,107 @@
+"""The kernels' Python face on a GPU: results are right, the same from a CUDA graph, and bad tensors are refused."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+
+from cardiacseg.kernels import attention, attention_calls
+from cardiacseg.kernels.benchmarks import DEVICE, fusion_of, percentiles_of, preprocessing_of
+from cardiacseg.kernels.cases import AttentionCase, ImageCase
+from cardiacseg.kernels.measure import Way, largest_difference
+from cardiacseg.kernels.timing import capture
+
+SLICES = (3, 1, 16, 10, 33, 2)  # of each stack
+HEADS = ((192, 6, 64), (128, 4, 7), (256, 8, 144))  # channels, heads, positions
+DTYPES = ("float32", "float16", "bfloat16")
+
+Check = tuple[str, Callable[[], bool]]
+
+
+def attention_checks() -> Iterator[Check]:
+    for across in ("slices", "positions"):
+        for dtype in DTYPES:
+            for channels, heads, positions in HEADS:
+                case = AttentionCase(across, 1, sum(SLICES), positions, channels, heads, dtype)
+                yield f"ragged {case.name}", lambda case=case: ragged_attention_is_right(case)
+        yield f"attention across {across} in a CUDA graph", lambda across=across: replay_is_right(across)
+    yield "a tensor on the CPU is refused", refuses_the_cpu
+
+
+def image_checks() -> Iterator[Check]:
+    for kernel, ways in (("fusion", fusion_of), ("preprocessing", preprocessing_of)):
+        for dtype in ("float16", "float32"):
+            case = ImageCase(kernel, 2, dtype, slices=3)
+            yield case.name, lambda case=case, ways=ways: way_is_right(ways(case, False)[0])
+    for source in ("int16", "float32"):
+        case = ImageCase("percentiles", 2, "float32", slices=3, source=source)
+        yield case.name, lambda case=case: way_is_right(percentiles_of(case)[0])
+
+
+def all_checks() -> Iterator[Check]:
+    yield from attention_checks()
+    yield from image_checks()
+
+
+def way_is_right(way: Way) -> bool:
+    """Twice: what a first call leaves in a workspace must not change the second's result."""
+    return all(way.error(way.call()) <= way.limit for _ in range(2))
+
+
+def ragged(case: AttentionCase) -> tuple[torch.Tensor, list[int], torch.Tensor]:
+    """Random rows, each stack's first slice, and those on the GPU."""
+    first = [sum(SLICES[:stack]) for stack in range(len(SLICES) + 1)]
+    return attention.random_qkv(case, DEVICE), first, torch.tensor(first, dtype=torch.int32, device=DEVICE)
+
+
+def call(case: AttentionCase, qkv: torch.Tensor, cu_slices: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    if case.across == "positions":
+        return attention_calls.intra_slice_attention(qkv, case.positions, case.heads, output)
+    return attention_calls.inter_slice_attention(qkv, cu_slices, case.positions, case.heads, output)
+
+
+def ragged_attention_is_right(case: AttentionCase) -> bool:
+    """Within twice the error that plain PyTorch makes on the same rows in the same type."""
+    qkv, first, cu_slices = ragged(case)
+    wanted = attention.reference(qkv, first, case.positions, case.heads, case.across)
+    plain = attention.reference(qkv, first, case.positions, case.heads, case.across, dtype=qkv.dtype)
+    output = torch.full_like(wanted, float("nan"), dtype=qkv.dtype)
+    found = call(case, qkv, cu_slices, output)
+    return largest_difference(found, wanted) <= 2 * largest_difference(plain, wanted) + 1e-7
+
+
+def replay_is_right(across: str) -> bool:
+    """A captured launch reads the rows that are there when it is replayed."""
+    case = AttentionCase(across, 1, sum(SLICES), 64, 192, 6, "float16")
+    qkv, _, cu_slices = ragged(case)
+    output = torch.empty(case.tokens, case.channels, dtype=qkv.dtype, device=DEVICE)
+    graph = capture(lambda: call(case, qkv, cu_slices, output))
+    if graph is None:
+        return False
+    qkv.copy_(attention.random_qkv(case, DEVICE, seed=1))
+    output.fill_(float("nan"))
+    graph.replay()
+    return torch.equal(output, call(case, qkv, cu_slices, torch.empty_like(output)))
+
+
+def refuses_the_cpu() -> bool:
+    try:
+        attention_calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
+    except ValueError as error:
+        return "wanted a contiguous tensor on a GPU" in str(error)
+    return False
+
+
+def run(checks: Iterator[Check], show: Callable[[str], None]) -> bool:
+    passed = failed = 0
+    for name, check in checks:
+        try:
+            good = check()
+        except Exception as error:  # one check that breaks must not hide the others
+            show(f"FAILED {name}: {type(error).__name__}: {error}")
+            failed += 1
+            continue
+        if not good:
+            show(f"FAILED {name}")
+        passed, failed = passed + good, failed + (not good)
+    show(f"{passed} passed, {failed} failed")
+    return passed > 0 and failed == 0

@@ -1,0 +1,97 @@
+"""Mask fusion and preprocessing in PyTorch, as one would write them without kernels of one's own."""
+
+import torch
+from torch.nn.functional import grid_sample, interpolate, pad
+
+from cardiacseg.kernels.cases import ImageCase
+
+
+def network_coordinates(case: ImageCase, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the scanner's rows and columns lie among the crop's pixels, in float64."""
+    axes = ((case.rows, case.row_spacing), (case.columns, case.column_spacing))
+    return tuple(
+        (torch.arange(length, device=device, dtype=torch.float64) + 0.5) * mm / case.target - 0.5 - first
+        for (length, mm), first in zip(axes, case.origin, strict=True)
+    )
+
+
+def sampling_grid(case: ImageCase, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """For grid_sample, ``[1, rows, columns, 2]`` in float64; which voxels the crop holds, ``[rows, columns]``."""
+    down, across = network_coordinates(case, device)
+    inside = [(at >= -0.5) & (at <= case.crop - 0.5) for at in (down, across)]
+    scaled = [(2 * at + 1) / case.crop - 1 for at in (across, down)]
+    grid = torch.stack(torch.meshgrid(*scaled, indexing="xy"), dim=-1)[None]
+    return grid, inside[0][:, None] & inside[1][None, :]
+
+
+def fuse(
+    logits: torch.Tensor,
+    presence: torch.Tensor,
+    places: tuple[torch.Tensor, torch.Tensor],
+    threshold: float,
+    temperature: float,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels ``[N, rows, columns]`` and the gated probabilities, ``[N, 4, rows, columns]``, not divided by their sum.
+
+    ``logits`` is ``[N, 4, crop, crop]``, ``presence`` ``[N, 3]``, ``places`` what :func:`sampling_grid` gives; computed
+    in ``dtype``.
+    """
+    grid, inside = places
+    shares = torch.softmax(logits.to(dtype) / temperature, dim=1)
+    grid = grid.to(dtype).expand(len(logits), -1, -1, -1)
+    shares = grid_sample(shares, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    shares[:, 1:] *= (presence > threshold).to(dtype)[:, :, None, None]
+    return shares.argmax(dim=1).to(torch.uint8) * inside, shares
+
+
+def wrong_labels(labels: torch.Tensor, wanted: torch.Tensor, shares: torch.Tensor) -> int:
+    """Voxels with another label than ``wanted`` though the two largest of ``shares`` are more than rounding apart."""
+    top = shares.topk(2, dim=1).values
+    return int(((labels != wanted) & (top[:, 0] - top[:, 1] > 1e-5)).sum())
+
+
+def percentiles(image: torch.Tensor, lower: float, upper: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """``[stacks, 2]`` of ``[stacks, slices, rows, columns]``, linearly interpolated in rank."""
+    shares = torch.tensor([lower / 100, upper / 100], device=image.device, dtype=dtype)
+    return torch.quantile(image.flatten(1).to(dtype), shares, dim=1).T.contiguous()
+
+
+def preprocess(
+    image: torch.Tensor, ranges: torch.Tensor, case: ImageCase, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """The network's input ``[stacks, slices, crop, crop]`` of the scanner's ``[stacks, slices, rows, columns]``.
+
+    Computed in ``dtype``; the result is of the case's type in float32, else of ``dtype``.
+    """
+    scale = (case.row_spacing / case.target, case.column_spacing / case.target)
+    resampled = interpolate(
+        image.to(dtype), scale_factor=scale, mode="bilinear", antialias=True, recompute_scale_factor=False
+    )
+    low, high = (ranges[:, side, None, None, None] for side in (0, 1))
+    window = crop(((resampled - low) / (high - low)).clamp(0, 1), case)
+    return window.to(getattr(torch, case.dtype)) if dtype == torch.float32 else window
+
+
+def crop(planes: torch.Tensor, case: ImageCase) -> torch.Tensor:
+    """The crop out of the last two axes, zero where it leaves them."""
+    (top, left), (rows, columns) = case.origin, planes.shape[-2:]
+    sides = (-left, left + case.crop - columns, -top, top + case.crop - rows)  # negative: cut off
+    return pad(planes, sides)
+
+
+def random_logits(case: ImageCase, device: str, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smooth maps, as a network's are, and presences about half of which are above 0.5."""
+    generator = torch.Generator(device).manual_seed(seed)
+    coarse = 6 * torch.randn(case.planes, 4, 9, 9, generator=generator, device=device)
+    logits = interpolate(coarse, size=(case.crop, case.crop), mode="bilinear")
+    presence = torch.rand(case.planes, 3, generator=generator, device=device)
+    return logits.to(getattr(torch, case.dtype)).contiguous(), presence
+
+
+def random_image(case: ImageCase, device: str, seed: int = 0) -> torch.Tensor:
+    """``[stacks, slices, rows, columns]`` of the scanner's type, from 0 to 3,000."""
+    generator = torch.Generator(device).manual_seed(seed)
+    coarse = 3000 * torch.rand(case.stacks, case.slices, 40, 40, generator=generator, device=device)
+    image = interpolate(coarse, size=(case.rows, case.columns), mode="bilinear")
+    return image.round().to(getattr(torch, case.source)).contiguous()

@@ -1,0 +1,135 @@
+"""Every kernel file compiles alone for every architecture, and no kernel spills or keeps an array in local memory.
+
+The CUDA compiler suffices: no GPU, no driver, no other tool. Without it these tests are skipped, all but the reading
+of a report.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from resource_report import kernels, offences, read_report
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(ROOT.glob("cpp/src/ops/*_cuda.cu"))
+ARCHITECTURES = [75, 80, 86, 87, 89, 90, 100, 103, 110, 120, 121]
+MUST_BE_KNOWN = {80, 90}
+NVCC = shutil.which("nvcc")
+needs_nvcc = pytest.mark.skipif(NVCC is None, reason="nvcc is not on the PATH")
+
+REPORT = """
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_Z6spillsPf' for 'sm_80'
+ptxas info    : Function properties for _Z6spillsPf
+    304 bytes stack frame, 300 bytes spill stores, 292 bytes spill loads
+ptxas info    : Used 32 registers, used 1 barriers, 304 bytes cumulative stack size, 368 bytes cmem[0]
+ptxas info    : Compile time = 45.767 ms
+ptxas info    : Compiling entry function '_Z5cleanPf' for 'sm_90'
+ptxas info    : Function properties for _Z6calledf
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Function properties for _Z5cleanPf
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 17 registers, used 1 barriers, 49152 bytes smem, 368 bytes cmem[0]
+ptxas info    : Compiling entry function '_Z5arrayPf' for 'sm_90'
+ptxas info    : Function properties for _Z5arrayPf
+    256 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 18 registers, used 0 barriers, 49153 bytes smem
+"""
+# The first keeps 96 values per thread over a barrier; the second indexes an array by what it reads.
+BAD_KERNELS = """
+__global__ void __launch_bounds__(1024) spills(float* values, const int* where) {
+  float kept[96];
+#pragma unroll
+  for (int i = 0; i < 96; ++i) kept[i] = values[1024 * i + threadIdx.x];
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < 96; ++i) values[where[i] + threadIdx.x] = kept[i];
+}
+
+__global__ void keeps_an_array(float* values, const int* where) {
+  float kept[64] = {};
+  for (int i = 0; i < 64; ++i) kept[where[i] & 63] += values[i];
+  values[threadIdx.x] = kept[where[threadIdx.x] & 63];
+}
+"""
+
+
+def flags_of(source):
+    """As cmake/Kernels.cmake has them: attention alone may fuse a multiplication with an addition."""
+    return [] if source.stem.startswith("slice_attention") else ["-fmad=false"]
+
+
+def known_architectures():
+    listed = subprocess.run([NVCC, "--list-gpu-code"], capture_output=True, text=True, check=True, timeout=60).stdout
+    known = [number for number in ARCHITECTURES if f"sm_{number}" in listed.split()]
+    assert set(known) >= MUST_BE_KNOWN, f"nvcc knows {listed.split()}"
+    return known
+
+
+def compile_alone(source, architectures, folder, *flags):
+    """The resource report of ``source``, compiled with nothing but the project's own headers; warnings are errors."""
+    codes = [word for number in architectures for word in ("-gencode", f"arch=compute_{number},code=sm_{number}")]
+    includes = [f"-I{ROOT / 'cpp/include'}", f"-I{ROOT / 'cpp/src'}"]
+    command = [NVCC, "-c", *includes, *codes, *flags, "--threads", "2", "-Werror", "all-warnings", "-Xptxas", "-v"]
+    command += [str(source), "-o", str(folder / f"{source.stem}.o")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    assert run.returncode == 0, f"{' '.join(command)}\n{run.stdout[-6000:]}\n{run.stderr[-6000:]}"
+    return read_report(run.stdout + run.stderr)
+
+
+def test_a_report_is_read_line_by_line():
+    found = {one.name: one for one in read_report(REPORT)}
+    spills, array = found["_Z6spillsPf"], found["_Z5arrayPf"]
+    assert (spills.architecture, spills.registers, spills.stack) == ("sm_80", 32, 304)
+    assert (spills.spill_stores, spills.spill_loads, spills.shared) == (300, 292, 0)
+    assert (array.architecture, array.registers, array.stack, array.shared) == ("sm_90", 18, 256, 49153)
+    assert [one.name for one in kernels(read_report(REPORT))] == ["_Z6spillsPf", "_Z5cleanPf", "_Z5arrayPf"]
+
+
+def test_what_a_kernel_must_not_take_is_named():
+    assert offences(read_report(REPORT)) == [
+        "_Z6spillsPf on sm_80 spills: 300 bytes stored, 292 bytes loaded",
+        "_Z5arrayPf on sm_90 uses 256 bytes of local memory",
+        "_Z5arrayPf on sm_90 takes 49153 bytes of static shared memory",
+    ]
+
+
+def test_a_function_that_a_kernel_calls_counts_too():
+    spilling = REPORT.replace("0 bytes stack frame, 0 bytes spill stores", "8 bytes stack frame, 8 bytes spill stores")
+    assert any("_Z6calledf on sm_90 spills" in sentence for sentence in offences(read_report(spilling)))
+
+
+def test_a_report_that_lacks_a_line_is_refused():
+    with pytest.raises(ValueError, match="_Z5arrayPf on sm_90"):
+        read_report(REPORT.replace("    256 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n", ""))
+
+
+@needs_nvcc
+def test_spills_and_local_arrays_are_found_in_what_the_compiler_says(tmp_path):
+    source = tmp_path / "bad.cu"
+    source.write_text(BAD_KERNELS)
+    numbers = sorted(MUST_BE_KNOWN)
+    sentences = offences(compile_alone(source, numbers, tmp_path))
+    for number in numbers:
+        assert any("spills" in one and f"sm_{number} spills:" in one for one in sentences)
+        assert any("keeps_an_array" in one and f"sm_{number} uses 256 bytes" in one for one in sentences)
+
+
+def test_there_are_kernel_files():
+    assert FILES
+
+
+@needs_nvcc
+@pytest.mark.parametrize("source", FILES, ids=lambda path: path.stem)
+def test_a_kernel_file_compiles_alone_and_its_kernels_keep_to_registers(source, tmp_path):
+    architectures = known_architectures()
+    resources = compile_alone(source, architectures, tmp_path, *flags_of(source))
+    assert {one.architecture for one in kernels(resources)} == {f"sm_{number}" for number in architectures}
+    assert offences(resources) == []
+
+
+@needs_nvcc
+@pytest.mark.parametrize("source", FILES, ids=lambda path: path.stem)
+def test_a_kernel_file_compiles_as_cxx20_too(source, tmp_path):
+    assert kernels(compile_alone(source, [90], tmp_path, "-std=c++20", *flags_of(source)))

@@ -1,0 +1,190 @@
+"""The kernels as a library of their own, built here for one architecture: its Python module and a C++ program that
+links nothing else. What needs no GPU: that they load without a driver, and refuse what does not fit in a sentence."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NVCC = shutil.which("nvcc")
+pytestmark = pytest.mark.skipif(NVCC is None, reason="nvcc is not on the PATH")
+
+# As torch.Tensor.data_ptr() would give it; never read, as every call is refused before a launch or at it.
+ADDRESS = 4096
+ATTENTION = {
+    "type": "float16",
+    "qkv": ADDRESS,
+    "cu_slices": ADDRESS,
+    "stacks": 1,
+    "slices": 10,
+    "positions": 144,
+    "channels": 192,
+    "heads": 6,
+    "output": ADDRESS,
+    "stream": 0,
+}
+FUSION = {
+    "type": "float32",
+    "logits": ADDRESS,
+    "presence": 0,
+    "origins": ADDRESS,
+    "stacks_and_slices": (1, 10),
+    "crop": (128, 128),
+    "size": (208, 224),
+    "spacing": (1.4, 1.5),
+    "target": 1.5,
+    "threshold": 0.5,
+    "temperature": 1.0,
+    "labels": ADDRESS,
+    "probabilities": 0,
+    "counts": 0,
+    "stream": 0,
+}
+PERCENTILES = {
+    "type": "int16",
+    "pixels": ADDRESS,
+    "shape": (1, 10, 208, 224),
+    "lower": 1.0,
+    "upper": 99.0,
+    "workspace": ADDRESS,
+    "ranges": ADDRESS,
+    "stream": 0,
+}
+PREPROCESSING = {
+    "type": "int16",
+    "pixels": ADDRESS,
+    "shape": (1, 10, 208, 224),
+    "rows": (208, 194, ADDRESS, ADDRESS, ADDRESS),
+    "columns": (224, 224, ADDRESS, ADDRESS, ADDRESS),
+    "crop": (128, 128),
+    "ranges": ADDRESS,
+    "origins": ADDRESS,
+    "output_type": "float16",
+    "output": ADDRESS,
+    "stream": 0,
+}
+CALLS = {
+    "inter_slice_attention": ATTENTION,
+    "mask_fusion": FUSION,
+    "percentile_range": PERCENTILES,
+    "preprocess": PREPROCESSING,
+}
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kernels") / "build"
+    options = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_CUDA_ARCHITECTURES": "90-real",
+        "CMAKE_CUDA_COMPILER": NVCC,
+        "CARDIACSEG_BUILD_PYTHON": "ON",
+        "Python_EXECUTABLE": sys.executable,
+    }
+    configure = ["cmake", "-G", "Ninja", "-S", ROOT / "tests/install/kernels", "-B", folder]
+    for command in ([*configure, *(f"-D{name}={value}" for name, value in options.items())],
+                    ["cmake", "--build", folder, "-j", str(min(4, os.cpu_count() or 1))]):  # fmt: skip
+        run = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        assert run.returncode == 0, f"{run.stdout[-6000:]}\n{run.stderr[-6000:]}"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cuda(build):
+    """The module, found as tools/bench_kernels.py finds it."""
+    import cardiacseg
+
+    cardiacseg.__path__.append(str(build / "cardiacseg/python/bindings/cuda"))
+    from cardiacseg import _cuda
+
+    yield _cuda
+    cardiacseg.__path__.pop()
+    del sys.modules["cardiacseg._cuda"], cardiacseg._cuda
+
+
+def has_gpu():
+    from cardiacseg.kernels.machine import gpu_names
+
+    return gpu_names() != []
+
+
+def test_another_project_links_the_kernels_alone(build):
+    run = subprocess.run([build / "kernel_user"], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and "multiple of the heads, got 32 channels and 5 heads" in run.stdout
+    assert ("the output is the values" if has_gpu() else "no GPU: ") in run.stdout
+
+
+def test_the_library_needs_neither_driver_nor_toolkit_to_load(build):
+    (library,) = {path.resolve() for path in build.rglob("libcardiacseg_cuda.so*")}
+    needed = subprocess.run(["ldd", library], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "libstdc++" in needed and "cuda" not in needed.replace(str(library), "") and "not found" not in needed
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "wanted"),
+    [
+        ("inter_slice_attention", {"type": "float8"}, "type: wanted float32, float16 or bfloat16, got float8"),
+        ("inter_slice_attention", {"qkv": 0}, "qkv: wanted an address in device memory, got 0"),
+        ("inter_slice_attention", {"cu_slices": 0}, "cu_slices: wanted an address"),
+        ("inter_slice_attention", {"output": ADDRESS + 2}, "aligned to 16 bytes"),
+        ("inter_slice_attention", {"heads": 5}, "192 channels and 5 heads"),
+        ("inter_slice_attention", {"heads": 4}, "got 48"),
+        ("inter_slice_attention", {"positions": 0}, "got 0"),
+        ("mask_fusion", {"logits": 0}, "logits: wanted an address"),
+        ("mask_fusion", {"type": "bfloat16"}, "float16"),
+        ("mask_fusion", {"temperature": 0.0}, "temperature of mask_fusion: wanted a finite number above 0"),
+        ("mask_fusion", {"crop": (128, 0)}, "crop of mask_fusion"),
+        ("mask_fusion", {"target": -1.5}, "positive, finite pixel sizes"),
+        ("percentile_range", {"type": "float16"}, "type: wanted uint8, .* got float16"),
+        ("percentile_range", {"workspace": 0}, "workspace: wanted an address"),
+        ("percentile_range", {"lower": 60.0, "upper": 40.0}, "percentile"),
+        ("percentile_range", {"shape": (1, 10, 0, 224)}, "got 0"),
+        ("preprocess", {"rows": (208, 194, 0, ADDRESS, ADDRESS)}, "first of taps: wanted an address"),
+        ("preprocess", {"output_type": "bfloat16"}, "float16"),
+        ("preprocess", {"crop": (0, 128)}, "got 0"),
+        ("preprocess", {"columns": (225, 225, ADDRESS, ADDRESS, ADDRESS)}, "225"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(cuda, function, given, wanted):
+    with pytest.raises(ValueError, match=wanted):
+        getattr(cuda, function)(**{**CALLS[function], **given})
+
+
+def test_intra_slice_attention_refuses_the_same(cuda):
+    given = {name: value for name, value in ATTENTION.items() if name not in ("cu_slices", "stacks")}
+    with pytest.raises(ValueError, match="got 48"):
+        cuda.intra_slice_attention(**{**given, "heads": 4})
+
+
+@pytest.mark.parametrize("function", CALLS)
+def test_without_a_gpu_a_launch_ends_in_an_error(cuda, function):
+    if has_gpu():
+        pytest.skip("this machine has a GPU, on which the addresses would be read")
+    with pytest.raises(RuntimeError, match="driver"):
+        getattr(cuda, function)(**CALLS[function])
+
+
+def test_taps_are_the_triangles(cuda):
+    outputs, first, count, weights = cuda.resample_taps(6, 1.0, 2.0)
+    assert (outputs, first, count) == (3, [0, 1, 3], [3, 4, 3])
+    # Pixel 1 of 2 mm has its centre between pixels 2 and 3 of 1 mm; the triangle is 4 of those wide.
+    assert [weights[tap * 3 + 1] for tap in range(4)] == pytest.approx([1 / 8, 3 / 8, 3 / 8, 1 / 8])
+
+
+def test_tensors_that_a_kernel_cannot_take_are_refused(cuda):
+    import torch
+
+    from cardiacseg.kernels import attention_calls, image_calls
+
+    with pytest.raises(ValueError, match=r"qkv: wanted a contiguous tensor on a GPU, got .* on cpu"):
+        attention_calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
+    with pytest.raises(ValueError, match=r"qkv: wanted \[slices \* positions, 3 \* channels\] with 7 positions"):
+        attention_calls.intra_slice_attention(torch.zeros(64, 96), 7, 1)
+    with pytest.raises(ValueError, match=r"pixels: wanted \[stacks, slices, rows, columns\], got \[3, 4\]"):
+        image_calls.percentile_range(torch.zeros(3, 4), 1, 99)
+    with pytest.raises(ValueError, match="logits: wanted a contiguous tensor on a GPU"):
+        image_calls.mask_fusion(torch.zeros(2, 4, 8, 8), None, torch.zeros(1, 2), (9, 9), (1, 1), 1.0)

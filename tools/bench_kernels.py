@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""The CUDA kernels' times on this GPU beside PyTorch's: bench_kernels.py [--only KERNEL ...] [--json FILE]
+
+For each case: microseconds of one launch with cold and with warm second-level cache and in a CUDA graph (medians by
+CUDA events), the least bytes and FLOPs of the case, and what share of the copy bandwidth and of the matrix rate that
+is, both measured in the same run; "of equal copy" compares with a copy that moves as many bytes. Every row's result is
+compared with a reference first: a wrong one gets no time. Takes the module cardiacseg._cuda from --build, as
+gpu_check.py leaves it there, else from where cardiacseg is installed.
+
+Exit code: 0, 1 where a kernel's result is wrong, 2 where there is no GPU, no PyTorch or no cardiacseg._cuda.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "python"))
+KERNELS = ("inter", "intra", "fusion", "percentiles", "preprocessing")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=KERNELS, default=KERNELS, help="kernels (default: all)")
+    parser.add_argument("--check", action="store_true", help="compare results with PyTorch's and time nothing")
+    parser.add_argument("--compile", choices=("main", "all", "none"), default="main", help="cases for torch.compile")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/gpu_check", metavar="DIR", help="build folder")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there after each case")
+    return parser.parse_args()
+
+
+def why_not(build: Path) -> str:
+    """Why nothing can be measured here, in one sentence; "" where it can."""
+    import cardiacseg
+
+    cardiacseg.__path__.append(str(build.resolve() / "python/bindings/cuda"))
+    try:
+        import cardiacseg._cuda
+        import torch
+    except ImportError as error:
+        return f"{error}; gpu_check.py --only build builds the kernels' module"
+    return "" if torch.cuda.is_available() else "PyTorch sees no GPU on this machine"
+
+
+def measure(arguments: argparse.Namespace) -> bool:
+    from cardiacseg.kernels.aims import aims
+    from cardiacseg.kernels.benchmarks import compiled_cases, results_of
+    from cardiacseg.kernels.table import case_table, ceilings_line, json_ready
+    from cardiacseg.kernels.timing import Stopwatch, measure_ceilings
+
+    stopwatch = Stopwatch()
+    ceilings = measure_ceilings(stopwatch)
+    texts, done = [ceilings_line(ceilings)], []
+
+    def show(text: str) -> None:
+        print(text, flush=True)
+
+    show(texts[0])
+    for kernel in arguments.only:
+        of_kernel = []
+        for result in results_of(kernel, stopwatch, compiled_cases(arguments.compile)):
+            of_kernel.append(result)
+            texts.append(case_table(result, ceilings))
+            show(texts[-1])
+            write(arguments.json, texts, [*done, *of_kernel], json_ready)
+        lines = aims(of_kernel, ceilings)
+        texts += lines
+        show("\n".join(lines))
+        done += of_kernel
+        write(arguments.json, texts, done, json_ready)
+    return all(result.passed for result in done)
+
+
+def write(file: Path | None, texts: list[str], results: list, json_ready) -> None:
+    if file:
+        file.write_text(json.dumps({"text": "\n".join(texts), "cases": [json_ready(one) for one in results]}, indent=2))
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if why := why_not(arguments.build):
+        print(f"bench_kernels: {why}: nothing was measured", file=sys.stderr)
+        return 2
+    if arguments.check:
+        from cardiacseg.kernels import face
+
+        return 0 if face.run(face.all_checks(), lambda text: print(text, flush=True)) else 1
+    return 0 if measure(arguments) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Everything that needs a GPU, in one command: gpu_check.py [--only tests|sanitizer|bench|build] [--json FILE]
+
+Builds the CUDA kernels, their tests and their Python module for this machine's GPU, then runs the tests, the tests
+again under each tool of compute-sanitizer, and the benchmark of the kernels. Prints one table with a line for each
+check as it ends, then the end of what each failed one printed, then the benchmark's tables. A check that fails, or that
+outlasts its time limit, does not stop the others.
+
+Needs nvcc 12 or newer, CMake 3.24 and a GPU; the benchmark also PyTorch and pybind11. Nothing is downloaded, and
+pytest is not used. Where time is short, run one part at a time with --only, or some lines of it with --match; what was
+built stays in the build folder.
+
+Exit code: 0 where all that could run passed, 1 where something failed, 2 where there is no GPU or no nvcc.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "python"))
+
+from cardiacseg.kernels.checks import CLEAN_SUMMARY, Check, Outcome, run_all, tail  # noqa: E402
+from cardiacseg.kernels.machine import describe, find_program, gpu_names, says  # noqa: E402
+
+PARTS = {
+    "build": "build the kernels, their tests and cardiacseg._cuda (given --architectures, without a GPU too)",
+    "tests": "each test with the label gpu; the Python module's results against PyTorch's",
+    "sanitizer": "each of those tests under compute-sanitizer's memcheck, racecheck, initcheck and synccheck",
+    "bench": "tools/bench_kernels.py: times, shares of copy bandwidth and matrix rate, PyTorch side by side",
+}
+SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
+BENCHES = ("inter", "intra", "fusion", "percentiles", "preprocessing")
+PASSED = re.compile(r"[1-9]\d* passed, 0 failed")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=PARTS, help="one part (what it needs is built first; default: all)")
+    parser.add_argument("--match", default="", metavar="REGEX", help="only lines of the table whose name matches")
+    parser.add_argument("--list", action="store_true", help="say what each part does, and stop")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/gpu_check", metavar="DIR", help="build folder")
+    parser.add_argument(
+        "--architectures", default="native", help="as in CMAKE_CUDA_ARCHITECTURES (default: this GPU's)"
+    )
+    parser.add_argument("--limit", type=float, default=400, help="seconds for each line (default: %(default)g)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    return parser.parse_args()
+
+
+def build_checks(arguments: argparse.Namespace, machine: dict[str, str], nvcc: str) -> list[Check]:
+    python_module = machine["pybind11"].partition(".")[0].isdigit() and int(machine["pybind11"].partition(".")[0]) >= 3
+    options = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_CUDA_ARCHITECTURES": arguments.architectures,
+        "CMAKE_CUDA_COMPILER": nvcc,
+        "CARDIACSEG_WITH_CUDA": "ON",
+        "CARDIACSEG_BUILD_RUNTIME": "OFF",
+        "CARDIACSEG_BUILD_TESTS": "ON",
+        "CARDIACSEG_BUILD_PYTHON": "ON" if python_module else "OFF",
+        "Python_EXECUTABLE": sys.executable,
+    }
+    generator = ["-G", "Ninja"] if machine["ninja"] != "not found" else ["-G", "Unix Makefiles"]
+    configure = ["cmake", "-S", ROOT, "-B", arguments.build, *generator, *(f"-D{k}={v}" for k, v in options.items())]
+    keep_going = ["--", "-k", "0"] if machine["ninja"] != "not found" else ["--", "-k"]
+    compile_all = ["cmake", "--build", arguments.build, "-j", str(os.cpu_count() or 2), *keep_going]
+    return [
+        Check("configure", [str(word) for word in configure], arguments.limit),
+        Check("build", [str(word) for word in compile_all], max(arguments.limit, 580)),
+    ]
+
+
+def gpu_tests(build: Path) -> list[dict]:
+    """CTest's entries that carry the label gpu, with name and command."""
+    shown = says("ctest", "--test-dir", str(build), "-L", "^gpu$", "--show-only=json-v1")
+    return [] if shown == "not found" else [one for one in json.loads(shown)["tests"] if "command" in one]
+
+
+def test_checks(arguments: argparse.Namespace) -> list[Check | Outcome]:
+    checks: list[Check | Outcome] = [
+        Check(
+            f"test {one['name']}",
+            ["ctest", "--test-dir", str(arguments.build), "-L", "^gpu$", "-R", f"^{one['name']}$", "-V"],
+            arguments.limit,
+            must_print=PASSED,
+        )
+        for one in gpu_tests(arguments.build)
+    ]
+    face = Check("Python face", bench_command(arguments, "--check"), arguments.limit, must_print=PASSED)
+    return [*(checks or [Outcome("tests", "failed", "no built test carries the label gpu")]), face]
+
+
+def sanitizer_checks(arguments: argparse.Namespace, sanitizer: str) -> list[Check | Outcome]:
+    if sanitizer == "not found":
+        return [Outcome(f"sanitizer {tool}", "not found", "compute-sanitizer is not installed") for tool in SANITIZERS]
+    smaller = {"CARDIACSEG_SANITIZER": "1"}
+    checks: list[Check | Outcome] = [
+        Check(
+            f"{tool} {one['name']}",
+            [sanitizer, "--tool", tool, "--error-exitcode", "99", *one["command"]],
+            arguments.limit,
+            smaller,
+            CLEAN_SUMMARY,
+        )
+        for tool in SANITIZERS
+        for one in gpu_tests(arguments.build)
+    ]
+    return checks or [Outcome("sanitizer", "failed", "no built test carries the label gpu")]
+
+
+def bench_command(arguments: argparse.Namespace, *words: str) -> list[str]:
+    return [sys.executable, str(ROOT / "tools/bench_kernels.py"), "--build", str(arguments.build), *words]
+
+
+def bench_file(arguments: argparse.Namespace, kernel: str) -> Path:
+    return arguments.build / "gpu_check" / f"bench_{kernel}.json"
+
+
+def bench_checks(arguments: argparse.Namespace) -> list[Check]:
+    limit = max(arguments.limit, 580)
+    for kernel in BENCHES:
+        bench_file(arguments, kernel).unlink(missing_ok=True)
+    return [
+        Check(
+            f"bench {kernel}",
+            bench_command(arguments, "--only", kernel, "--json", str(bench_file(arguments, kernel))),
+            limit,
+            must_print=re.compile("^AIM ", re.MULTILINE),
+        )
+        for kernel in BENCHES
+    ]
+
+
+def needs_torch(checks: list[Check | Outcome], machine: dict[str, str]) -> list[Check | Outcome]:
+    """Checks of the Python module skipped, with the reason, where something that it takes is not here."""
+    missing = [name for name in ("PyTorch", "pybind11") if machine[name] == "not found"]
+    if not missing:
+        return checks
+    why = f"{' and '.join(missing)} not found"
+    uses = [isinstance(check, Check) and any("bench_kernels" in word for word in check.command) for check in checks]
+    return [Outcome(one.check if isinstance(one, Outcome) else one.name, "skipped", why) if use else one
+            for one, use in zip(checks, uses, strict=True)]  # fmt: skip
+
+
+def run_parts(arguments: argparse.Namespace, machine: dict[str, str], nvcc: str) -> list[Outcome]:
+    logs = arguments.build / "gpu_check"
+    logs.mkdir(parents=True, exist_ok=True)
+
+    def run(checks: list) -> list[Outcome]:
+        chosen = [one for one in checks if re.search(arguments.match, getattr(one, "name", "") or one.check)]
+        return run_all(chosen, logs, ROOT, lambda text: print(text, flush=True))
+
+    def wanted(part: str) -> bool:
+        return arguments.only in (None, part)
+
+    outcomes = run_all(build_checks(arguments, machine, nvcc), logs, ROOT, lambda text: print(text, flush=True))
+    if wanted("tests"):
+        outcomes += run(needs_torch(test_checks(arguments), machine))
+    if wanted("sanitizer"):
+        outcomes += run(sanitizer_checks(arguments, machine["compute-sanitizer"]))
+    if wanted("bench"):
+        outcomes += run(needs_torch(bench_checks(arguments), machine))
+    return outcomes
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if arguments.list:
+        print("\n".join(f"{part:<10} {what}" for part, what in PARTS.items()))
+        return 0
+    nvcc = find_program("nvcc")
+    if nvcc is None:
+        print("gpu_check: no nvcc on the PATH or in /usr/local/cuda/bin: nothing was checked", file=sys.stderr)
+        return 2
+    if not gpu_names() and (arguments.only != "build" or arguments.architectures == "native"):
+        print("gpu_check: the CUDA driver shows no GPU on this machine: nothing was checked", file=sys.stderr)
+        return 2
+    arguments.build = arguments.build.resolve()
+    machine = describe(nvcc)
+    print("\n".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n", flush=True)
+    print(f"| {'check':<44} | result    | detail |\n|{'-' * 46}|-----------|--------|", flush=True)
+    outcomes = run_parts(arguments, machine, nvcc)
+    return report(arguments, machine, outcomes)
+
+
+def report(arguments: argparse.Namespace, machine: dict[str, str], outcomes: list[Outcome]) -> int:
+    failed = [outcome for outcome in outcomes if not outcome.good]
+    benches = {
+        name: json.loads(file.read_text()) for name in BENCHES if (file := bench_file(arguments, name)).is_file()
+    }
+    for text in filter(None, (*map(tail, failed), *(bench["text"] for bench in benches.values()))):
+        print(f"\n{text}")
+    counts = {name: sum(one.result == name for one in outcomes) for name in dict.fromkeys(o.result for o in outcomes)}
+    print("\n" + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if arguments.json:
+        rows = [vars(outcome) for outcome in outcomes]
+        arguments.json.write_text(json.dumps({"machine": machine, "rows": rows, "bench": benches}, indent=2))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
