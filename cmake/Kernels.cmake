@@ -14,8 +14,11 @@ file(GLOB kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/src/ops/*_cuda.cu)
 add_library(cardiacseg_cuda SHARED ${kernels})
 target_include_directories(cardiacseg_cuda
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/cpp/src>
+  INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+            $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/cardiacseg/kernels>
 )
-target_link_libraries(cardiacseg_cuda PUBLIC CUDA::cudart_static)
+target_compile_features(cardiacseg_cuda INTERFACE cxx_std_17)
+target_link_libraries(cardiacseg_cuda PRIVATE CUDA::cudart_static)
 # The host's compiler fuses no multiplication with an addition, so that both sides give the same numbers. Attention,
 # which is compared within a tolerance, is free to.
 set_source_files_properties(
@@ -32,3 +35,13 @@ set_target_properties(cardiacseg_cuda PROPERTIES
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
 )
 add_library(cardiacseg::cardiacseg_cuda ALIAS cardiacseg_cuda)
+
+install(TARGETS cardiacseg_cuda EXPORT cardiacseg COMPONENT sdk)
+# What the kernels' headers include, and no more.
+foreach(header
+  crop device intensity_range mask_fusion_cuda mask_fusion_geometry percentile_range_cuda pixels preprocess_cuda require
+  scalar slice_attention slice_attention_cuda
+)
+  install(FILES ${PROJECT_SOURCE_DIR}/cpp/src/ops/${header}.h
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cardiacseg/kernels/ops COMPONENT sdk)
+endforeach()

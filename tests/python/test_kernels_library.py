@@ -75,22 +75,37 @@ CALLS = {
 }
 
 
+def run(*words):
+    found = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=1800)
+    assert found.returncode == 0, f"{found.stdout[-6000:]}\n{found.stderr[-6000:]}"
+
+
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernels") / "build"
     options = {
-        "CMAKE_BUILD_TYPE": "Release",
         "CMAKE_CUDA_ARCHITECTURES": "90-real",
         "CMAKE_CUDA_COMPILER": NVCC,
+        "CARDIACSEG_WITH_CUDA": "ON",
+        "CARDIACSEG_BUILD_RUNTIME": "OFF",
         "CARDIACSEG_BUILD_PYTHON": "ON",
         "Python_EXECUTABLE": sys.executable,
     }
-    configure = ["cmake", "-G", "Ninja", "-S", ROOT / "tests/install/kernels", "-B", folder]
-    for command in ([*configure, *(f"-D{name}={value}" for name, value in options.items())],
-                    ["cmake", "--build", folder, "-j", str(min(4, os.cpu_count() or 1))]):  # fmt: skip
-        run = subprocess.run(command, capture_output=True, text=True, timeout=1800)
-        assert run.returncode == 0, f"{run.stdout[-6000:]}\n{run.stderr[-6000:]}"
+    run("cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, *(f"-D{name}={value}" for name, value in options.items()))
+    run("cmake", "--build", folder, "-j", min(4, os.cpu_count() or 1))
     return folder
+
+
+@pytest.fixture(scope="module")
+def kernel_user(build, tmp_path_factory):
+    """A program of another project, which finds the installed library, moved after its installation."""
+    first, folder = tmp_path_factory.mktemp("prefix") / "first", tmp_path_factory.mktemp("kernel_user")
+    run("cmake", "--install", build, "--component", "sdk", "--prefix", first)
+    prefix = first.rename(first.with_name("moved"))
+    source = ROOT / "tests/install/kernels"
+    run("cmake", "-G", "Ninja", "-S", source, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "--build", folder)
+    return folder / "kernel_user"
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +113,7 @@ def cuda(build):
     """The module, found as tools/bench_kernels.py finds it."""
     import cardiacseg
 
-    cardiacseg.__path__.append(str(build / "cardiacseg/python/bindings/cuda"))
+    cardiacseg.__path__.append(str(build / "python/bindings/cuda"))
     from cardiacseg import _cuda
 
     yield _cuda
@@ -112,10 +127,10 @@ def has_gpu():
     return gpu_names() != []
 
 
-def test_another_project_links_the_kernels_alone(build):
-    run = subprocess.run([build / "kernel_user"], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0 and "multiple of the heads, got 32 channels and 5 heads" in run.stdout
-    assert ("the output is the values" if has_gpu() else "no GPU: ") in run.stdout
+def test_another_project_links_the_kernels_alone(kernel_user):
+    ended = subprocess.run([kernel_user], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0 and "multiple of the heads, got 32 channels and 5 heads" in ended.stdout
+    assert ("the output is the values" if has_gpu() else "no GPU: ") in ended.stdout
 
 
 def test_the_library_needs_neither_driver_nor_toolkit_to_load(build):

@@ -39,7 +39,14 @@ MAY_INCLUDE = {
         '"backends/backend.h"',
         '"pipeline/.*"',
     ],
-    "../python/bindings/*.cc": [STANDARD, "<pybind11/.*>", '"arrays.h"', '"pixel_types.h"', '"cardiacseg/.*"', '"ops/.*"'],
+    "../python/bindings/*.cc": [
+        STANDARD,
+        "<pybind11/.*>",
+        '"arrays.h"',
+        '"pixel_types.h"',
+        '"cardiacseg/.*"',
+        '"ops/.*"',
+    ],
     "../python/bindings/cuda/*": [STANDARD, "<pybind11/.*>", '"ops/.*"', '"pointers.h"'],
     "examples/*.cc": [STANDARD, "<cardiacseg/.*>"],
 }
