@@ -11,6 +11,7 @@
 #include "ops/preprocess.h"
 #include "ops/require.h"
 #include "ops/resample_taps.h"
+#include "ops/slice_attention.h"
 #include "pixel_types.h"
 
 namespace py = pybind11;
@@ -92,6 +93,34 @@ py::object mask_fusion(const Floats& logits, const std::optional<Floats>& presen
                         to_array(std::move(shares), {geometry.slices, 4, geometry.rows, geometry.columns}));
 }
 
+/// `qkv` is `[slices * positions, 3 * channels]`: float32, or uint16 with the bits of what `type` says. Without
+/// `cu_slices` intra-slice attention.
+template <class Element>
+py::array_t<Element> slice_attention(const Contiguous<Element>& qkv, ops::ScalarType type, std::int64_t positions,
+                                     std::int64_t heads, const std::optional<Contiguous<std::int32_t>>& cu_slices,
+                                     int threads) {
+  require_rank(qkv, 2, "qkv");
+  const std::int64_t stacks = cu_slices ? cu_slices->size() - 1 : 1;
+  const ops::AttentionShape shape{stacks, qkv.shape(0) / positions, positions, qkv.shape(1) / 3, heads};
+  ops::require_size("qkv", values_of(qkv).size(), {shape.slices, positions, 3, shape.channels});
+  std::vector<Element> output(values_of(qkv).size() / 3);
+  if (cu_slices) {
+    ops::inter_slice_attention(type, qkv.data(), cu_slices->data(), shape, output.data(), threads);
+  } else {
+    ops::intra_slice_attention(type, qkv.data(), shape, output.data(), threads);
+  }
+  return to_array(std::move(output), {qkv.shape(0), shape.channels});
+}
+
+py::array slice_attention_of(const py::array& qkv, const std::string& type, std::int64_t positions, std::int64_t heads,
+                             const std::optional<Contiguous<std::int32_t>>& cu_slices, int threads) {
+  if (type == "float32") {
+    return slice_attention<float>(qkv, ops::ScalarType::float32, positions, heads, cu_slices, threads);
+  }
+  const auto short_type = type == "float16" ? ops::ScalarType::float16 : ops::ScalarType::bfloat16;
+  return slice_attention<std::uint16_t>(qkv, short_type, positions, heads, cu_slices, threads);
+}
+
 }  // namespace
 
 /// The host operations, for tests.
@@ -107,6 +136,8 @@ void register_ops(py::module_& module) {
   ops.def("mask_fusion", &mask_fusion, py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"),
           py::arg("spacing"), py::arg("target"), py::arg("origin"), py::arg("temperature") = 1.0F,
           py::arg("probabilities") = false, py::arg("threads") = 1);
+  ops.def("slice_attention", &slice_attention_of, py::arg("qkv"), py::arg("type"), py::arg("positions"),
+          py::arg("heads"), py::arg("cu_slices") = py::none(), py::arg("threads") = 1);
 }
 
 }  // namespace cardiacseg::python
