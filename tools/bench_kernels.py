@@ -36,8 +36,9 @@ def why_not(build: Path) -> str:
 
     cardiacseg.__path__.append(str(build.resolve() / "python/bindings/cuda"))
     try:
-        import cardiacseg._cuda
         import torch
+
+        import cardiacseg._cuda
     except ImportError as error:
         return f"{error}; gpu_check.py --only build builds the kernels' module"
     return "" if torch.cuda.is_available() else "PyTorch sees no GPU on this machine"

@@ -140,6 +140,15 @@ TEST(inter_slice_attention_of_any_number_of_slices) {
   });
 }
 
+TEST(inter_slice_attention_at_any_number_of_positions) {
+  for_each_type([](auto zero) {
+    for (const std::int64_t positions : {1, 7, 64, 100, 144, 256}) {
+      check_batch(inter_batch<decltype(zero)>({2, 5}, positions, 32, 1));
+    }
+  });
+  if (!test::watched()) check_batch(inter_batch<Half>({10}, 1024, 32, 1));
+}
+
 TEST(intra_slice_attention_of_any_number_of_positions) {
   for_each_type([](auto zero) {
     for (const std::int64_t positions : {1, 7, 31, 32, 33, 64, 65, 100, 144, 256}) {

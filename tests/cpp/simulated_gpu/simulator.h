@@ -29,8 +29,8 @@ inline Index gridDim;
 
 unsigned lane();
 unsigned long long block_number();  ///< of all CTAs that ever ran
-unsigned thread_number();  ///< in its CTA
-bool copies_are_late();    ///< whether asynchronous copies in this CTA happen when they are waited for
+unsigned thread_number();           ///< in its CTA
+bool copies_are_late();             ///< whether asynchronous copies in this CTA happen when they are waited for
 
 /// Runs `kernel` once in every thread of the grid.
 void run_grid(Index grid, Index block, const std::function<void()>& kernel);
