@@ -225,6 +225,8 @@ def test_interrupt_leaves_nothing_behind(tmp_path, tiny_bundle):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in a shell's background, interrupts are ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     running.stderr.readline()
     running.send_signal(signal.SIGINT)
