@@ -4,7 +4,8 @@
 Rows: the whole of CardiacSegmenter.run (array to labels), and the same networks alone, on the same shapes, in ONNX
 Runtime and in eager PyTorch. The rows take turns within each round, so that a machine whose speed drifts slows all
 of them alike. PyTorch runs the registered model with fresh weights: the time does not depend on their values.
-Also: share of the GEMM peak, time of `import cardiacseg`, and time from process start to written masks.
+Also: each stage's time, share of the GEMM peak, time of `import cardiacseg`, and time from process start to written
+masks.
 """
 
 import argparse
@@ -156,8 +157,14 @@ def measure(arguments: argparse.Namespace) -> dict:
     image = np.asarray(phantom.image)[0]
     inputs = network_inputs(manifest, arguments.slices, image, phantom.spacing)
     segmenter = CardiacSegmenter(arguments.bundle, device="cpu", threads=threads)
+    stages: dict[str, list[float]] = {}
+
+    def run():
+        for stage, time_ms in segmenter.run(image, spacing=phantom.spacing).report.stages.items():
+            stages.setdefault(stage, []).append(time_ms)
+
     calls = {
-        "cardiacseg (array to labels)": lambda: segmenter.run(image, spacing=phantom.spacing),
+        "cardiacseg (array to labels)": run,
         "ONNX Runtime (networks only)": onnxruntime_call(folder, manifest, inputs, threads),
         "PyTorch eager (networks only)": pytorch_call(manifest, inputs, channels_last=False),
         "PyTorch eager, channels last": pytorch_call(manifest, inputs, channels_last=True),
@@ -176,6 +183,7 @@ def measure(arguments: argparse.Namespace) -> dict:
         "threads": threads,
         "stack": f"{arguments.slices} x {image.shape[1]} x {image.shape[2]}",
         "latency": {name: summary(times) for name, times in samples.items()},
+        "stages_ms": {stage: statistics.median(times) for stage, times in stages.items()},
         "times_slower_than_cardiacseg": ratios,
         "gflop": gflop,
         "gflop_per_second": rate,
@@ -199,6 +207,7 @@ def table(result: dict) -> str:
         f"\n{result['gflop_per_second']:.0f} GFLOP/s in all of run, {100 * result['share_of_gemm_peak']:.0f} % "
         f"of this machine's fp32 GEMM peak of {result['gemm_peak_gflop_per_second']:.0f} GFLOP/s"
     )
+    lines.append("stages, ms: " + ", ".join(f"{stage} {time:.1f}" for stage, time in result["stages_ms"].items()))
     return "\n".join(lines)
 
 
