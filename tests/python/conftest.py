@@ -1,9 +1,18 @@
 """A bundle of a tiny network with random weights, exported once, and a cine to run it on."""
 
+import subprocess
+
 import numpy as np
 import pytest
 
 SPACING = (8.0, 1.5, 1.25)
+
+
+def run_command(*words, cwd=None):
+    """What a command that must succeed prints; where it fails, the end of that is the test's message."""
+    run = subprocess.run([str(word) for word in words], cwd=cwd, capture_output=True, text=True, timeout=3000)
+    assert run.returncode == 0, f"{words}\n{run.stdout[-6000:]}\n{run.stderr[-6000:]}"
+    return run.stdout
 
 
 @pytest.fixture(scope="session")

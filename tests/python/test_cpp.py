@@ -3,29 +3,22 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SPACING
+from conftest import SPACING, run_command
 
 ROOT = Path(__file__).parents[2]
 JOBS = str(min(4, os.cpu_count() or 1))
 
 
-def command(*words, cwd=ROOT):
-    run = subprocess.run([str(word) for word in words], cwd=cwd, capture_output=True, text=True, timeout=3000)
-    assert run.returncode == 0, f"{words}\n{run.stdout[-6000:]}\n{run.stderr[-6000:]}"
-    return run.stdout
-
-
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cmake") / "build"
-    command("cmake", "--preset", "default", "-B", folder, f"-DPython_EXECUTABLE={sys.executable}")
-    command("cmake", "--build", folder, "-j", JOBS)
+    run_command("cmake", "--preset", "default", "-B", folder, f"-DPython_EXECUTABLE={sys.executable}", cwd=ROOT)
+    run_command("cmake", "--build", folder, "-j", JOBS)
     return folder
 
 
@@ -33,20 +26,20 @@ def build(tmp_path_factory):
 def prefix(build, tmp_path_factory):
     """The installed library, moved after its installation."""
     first = tmp_path_factory.mktemp("prefix") / "first"
-    command("cmake", "--install", build, "--prefix", first)
+    run_command("cmake", "--install", build, "--prefix", first)
     return first.rename(first.with_name("moved"))
 
 
 @pytest.fixture(scope="module")
 def consumer(prefix, tmp_path_factory):
     folder = tmp_path_factory.mktemp("consumer")
-    command("cmake", "-G", "Ninja", "-S", ROOT / "tests/install", "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
-    command("cmake", "--build", folder, "-j", JOBS)
+    run_command("cmake", "-G", "Ninja", "-S", ROOT / "tests/install", "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
+    run_command("cmake", "--build", folder, "-j", JOBS)
     return folder
 
 
 def test_the_cpp_tests_pass(build):
-    output = command("ctest", "--test-dir", build, "--no-tests=error", "--output-on-failure")
+    output = run_command("ctest", "--test-dir", build, "--no-tests=error", "--output-on-failure")
     assert "100% tests passed" in output
 
 
@@ -54,7 +47,7 @@ def test_the_library_shows_its_public_names_alone(prefix):
     nm = shutil.which("nm")
     if nm is None:
         pytest.skip("nm of binutils is not installed")
-    symbols = command(nm, "-D", "--defined-only", "--demangle", next(prefix.glob("lib*/libcardiacseg.so")))
+    symbols = run_command(nm, "-D", "--defined-only", "--demangle", next(prefix.glob("lib*/libcardiacseg.so")))
     ours = [line.split(" ", 2)[2] for line in symbols.splitlines() if " T " in line]
     assert any("cardiacseg::measure" in name for name in ours)
     public = r"cardiacseg::(version|list_backends|measure|CardiacSegmenter|Error)\b"
@@ -62,13 +55,13 @@ def test_the_library_shows_its_public_names_alone(prefix):
 
 
 def test_an_installed_library_serves_another_project(consumer):
-    assert "version 1, error 1, measure 1, backend 1" in command(consumer / "consumer")
+    assert "version 1, error 1, measure 1, backend 1" in run_command(consumer / "consumer")
 
 
 def test_the_example_gives_pythons_labels(consumer, tiny_bundle, segmenter, cine, tmp_path):
     pixels, labels = tmp_path / "pixels", tmp_path / "labels"
     cine.astype(np.float32).tofile(pixels)
-    output = command(consumer / "segment", tiny_bundle, pixels, *cine.shape, *SPACING, labels)
+    output = run_command(consumer / "segment", tiny_bundle, pixels, *cine.shape, *SPACING, labels)
     assert "tiny on openvino" in output
     found = np.fromfile(labels, np.uint8).reshape(cine.shape)
     np.testing.assert_array_equal(found, segmenter.run(cine, spacing=SPACING).labels)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import run_command
 
 ROOT = Path(__file__).parents[2]
 NVCC = shutil.which("nvcc")
@@ -75,11 +76,6 @@ CALLS = {
 }
 
 
-def run(*words):
-    found = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=1800)
-    assert found.returncode == 0, f"{found.stdout[-6000:]}\n{found.stderr[-6000:]}"
-
-
 @pytest.fixture(scope="module")
 def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernels") / "build"
@@ -91,8 +87,10 @@ def build(tmp_path_factory):
         "CARDIACSEG_BUILD_PYTHON": "ON",
         "Python_EXECUTABLE": sys.executable,
     }
-    run("cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, *(f"-D{name}={value}" for name, value in options.items()))
-    run("cmake", "--build", folder, "-j", min(4, os.cpu_count() or 1))
+    run_command(
+        "cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, *(f"-D{name}={value}" for name, value in options.items())
+    )
+    run_command("cmake", "--build", folder, "-j", min(4, os.cpu_count() or 1))
     return folder
 
 
@@ -100,11 +98,11 @@ def build(tmp_path_factory):
 def kernel_user(build, tmp_path_factory):
     """A program of another project, which finds the installed library, moved after its installation."""
     first, folder = tmp_path_factory.mktemp("prefix") / "first", tmp_path_factory.mktemp("kernel_user")
-    run("cmake", "--install", build, "--component", "sdk", "--prefix", first)
+    run_command("cmake", "--install", build, "--component", "sdk", "--prefix", first)
     prefix = first.rename(first.with_name("moved"))
     source = ROOT / "tests/install/kernels"
-    run("cmake", "-G", "Ninja", "-S", source, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
-    run("cmake", "--build", folder)
+    run_command("cmake", "-G", "Ninja", "-S", source, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}")
+    run_command("cmake", "--build", folder)
     return folder / "kernel_user"
 
 

@@ -17,7 +17,6 @@
 #define __global__
 #define __device__
 #define __host__
-#define __constant__ const
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __shared__ static __attribute__((section("simulated_shared")))
@@ -34,48 +33,15 @@ struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-struct uchar2 {
-  unsigned char x, y;
-};
-struct alignas(4) uchar4 {
-  unsigned char x, y, z, w;
-};
-struct alignas(4) ushort2 {
-  unsigned short x, y;
-};
-struct alignas(8) ushort4 {
-  unsigned short x, y, z, w;
-};
-struct alignas(8) int2 {
-  int x, y;
-};
-struct alignas(16) int4 {
-  int x, y, z, w;
-};
 struct alignas(8) uint2 {
   unsigned x, y;
 };
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
-struct alignas(8) float2 {
-  float x, y;
-};
-struct alignas(16) float4 {
-  float x, y, z, w;
-};
 
-inline uchar4 make_uchar4(unsigned char x, unsigned char y, unsigned char z, unsigned char w) { return {x, y, z, w}; }
-inline ushort2 make_ushort2(unsigned short x, unsigned short y) { return {x, y}; }
-inline ushort4 make_ushort4(unsigned short x, unsigned short y, unsigned short z, unsigned short w) {
-  return {x, y, z, w};
-}
-inline int2 make_int2(int x, int y) { return {x, y}; }
-inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
-inline float2 make_float2(float x, float y) { return {x, y}; }
-inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 // --- one thread ---
 
@@ -88,10 +54,6 @@ constexpr T max(T a, T b) {
   return a < b ? b : a;
 }
 
-template <class T>
-T __ldg(const T* address) {
-  return *address;
-}
 template <class To, class From>
 To simulated_bit_cast(From from) {
   static_assert(sizeof(To) == sizeof(From));
@@ -100,12 +62,9 @@ To simulated_bit_cast(From from) {
   return to;
 }
 inline unsigned __float_as_uint(float value) { return simulated_bit_cast<unsigned>(value); }
-inline int __float_as_int(float value) { return simulated_bit_cast<int>(value); }
 inline float __uint_as_float(unsigned bits) { return simulated_bit_cast<float>(bits); }
-inline float __int_as_float(int bits) { return simulated_bit_cast<float>(bits); }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
-inline int __clz(int bits) { return bits == 0 ? 32 : __builtin_clz(static_cast<unsigned>(bits)); }
 
 // CTAs take turns and fibres give up theirs in barriers alone, so plain memory accesses are atomic and ordered.
 template <class T>
@@ -114,38 +73,7 @@ T atomicAdd(T* address, T value) {
   *address = static_cast<T>(before + value);
   return before;
 }
-template <class T>
-T atomicMin(T* address, T value) {
-  const T before = *address;
-  *address = min(before, value);
-  return before;
-}
-template <class T>
-T atomicMax(T* address, T value) {
-  const T before = *address;
-  *address = max(before, value);
-  return before;
-}
-template <class T>
-T atomicExch(T* address, T value) {
-  const T before = *address;
-  *address = value;
-  return before;
-}
-template <class T>
-T atomicCAS(T* address, T expected, T value) {
-  const T before = *address;
-  if (before == expected) *address = value;
-  return before;
-}
-template <class T>
-T atomicOr(T* address, T value) {
-  const T before = *address;
-  *address = before | value;
-  return before;
-}
 inline void __threadfence() {}
-inline void __threadfence_block() {}
 
 // --- a warp ---
 
@@ -161,18 +89,11 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
       .template of<T>(simulated_gpu::lane() ^ static_cast<unsigned>(mask));
 }
 template <class T>
-T __shfl_down_sync(unsigned, T value, unsigned delta) {
-  const unsigned from = simulated_gpu::lane() + delta;
-  const auto& all = simulated_gpu::meet_warp("shfl_down", value);
-  return from < 32 ? all.template of<T>(from) : value;
-}
-template <class T>
 T __shfl_up_sync(unsigned, T value, unsigned delta) {
   const auto& all = simulated_gpu::meet_warp("shfl_up", value);
   return simulated_gpu::lane() >= delta ? all.template of<T>(simulated_gpu::lane() - delta) : value;
 }
 inline void __syncwarp(unsigned = 0xFFFFFFFFU) { simulated_gpu::meet_warp("syncwarp", 0); }
-inline unsigned __activemask() { return simulated_gpu::meet_warp("activemask", 0).present; }
 template <class Predicate>
 unsigned simulated_lanes_where(const simulated_gpu::Meeting& all, const Predicate& predicate) {
   unsigned lanes = 0;
@@ -186,7 +107,6 @@ inline unsigned __ballot_sync(unsigned, int vote) {
   return simulated_lanes_where(all, [&](unsigned lane) { return all.of<int>(lane) != 0; });
 }
 inline int __any_sync(unsigned mask, int vote) { return __ballot_sync(mask, vote) != 0; }
-inline int __all_sync(unsigned mask, int vote) { return __ballot_sync(mask, vote == 0) == 0; }
 template <class T>
 unsigned __match_any_sync(unsigned, T value) {
   const auto& all = simulated_gpu::meet_warp("match", value);
@@ -196,17 +116,12 @@ unsigned __match_any_sync(unsigned, T value) {
 // --- a CTA ---
 
 inline void __syncthreads() { simulated_gpu::meet_block(false); }
-inline int __syncthreads_or(int vote) { return simulated_gpu::meet_block(vote != 0).yes > 0; }
-inline int __syncthreads_count(int vote) { return simulated_gpu::meet_block(vote != 0).yes; }
-inline int __syncthreads_and(int vote) {
-  const simulated_gpu::Votes votes = simulated_gpu::meet_block(vote != 0);
-  return votes.yes == votes.all;
-}
+inline int __syncthreads_or(int vote) { return simulated_gpu::meet_block(vote != 0); }
 
 // --- the runtime ---
 
 enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16, cudaDevAttrComputeCapabilityMajor = 75 };
 struct CUstream_st {};
 using cudaStream_t = CUstream_st*;
@@ -214,16 +129,8 @@ using cudaStream_t = CUstream_st*;
 /// The compute capability that the simulated GPU gives itself out for; tests may change it.
 inline int simulated_compute_capability_major = 8;
 
-struct cudaDeviceProp {
-  char name[256];
-  int major;
-  int minor;
-  int multiProcessorCount;
-};
-
 inline const char* cudaGetErrorString(cudaError_t) { return "simulated error"; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
@@ -234,10 +141,6 @@ inline cudaError_t cudaGetDevice(int* device) {
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrMultiProcessorCount ? 4 : simulated_compute_capability_major;
-  return cudaSuccess;
-}
-inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"simulated", simulated_compute_capability_major, 0, 4};
   return cudaSuccess;
 }
 template <class T>
@@ -254,25 +157,10 @@ inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cud
   if (bytes > 0) std::memcpy(to, from, bytes);
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t) {
-  return cudaMemcpy(to, from, bytes, kind);
-}
 inline cudaError_t cudaMemset(void* address, int value, std::size_t bytes) {
   if (bytes > 0) std::memset(address, value, bytes);
   return cudaSuccess;
 }
-inline cudaError_t cudaMemsetAsync(void* address, int value, std::size_t bytes, cudaStream_t) {
-  return cudaMemset(address, value, bytes);
-}
-inline cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-  *stream = new CUstream_st;
-  return cudaSuccess;
-}
-inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  delete stream;
-  return cudaSuccess;
-}
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 
 struct cudaLaunchConfig_t {

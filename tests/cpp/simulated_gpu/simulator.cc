@@ -58,7 +58,7 @@ struct Block {
   unsigned alive = 0;
   unsigned arrived = 0;
   unsigned completed = 0;
-  std::array<Votes, 2> votes{};
+  std::array<bool, 2> any{};  ///< vote of a barrier; one is read while the next one fills
   unsigned long long progress = 0;
   unsigned long long number = 1;  ///< of this CTA among all that ever ran
 };
@@ -103,7 +103,7 @@ void complete(Warp& warp) {
 void complete_barrier() {
   block.arrived = 0;
   ++block.completed;
-  block.votes[block.completed % 2] = {0, 0};
+  block.any[block.completed % 2] = false;
 }
 
 void end(Thread& thread) {
@@ -170,7 +170,7 @@ void prepare(unsigned count) {
   }
   block.alive = count;
   block.arrived = block.completed = 0;
-  block.votes = {};
+  block.any = {};
 }
 
 /// Number `turn` of `count`, from the first on or from the last.
@@ -231,15 +231,14 @@ const Meeting& meet_warp(const char* operation, const void* value, std::size_t b
   return meeting;
 }
 
-Votes meet_block(bool vote) {
+bool meet_block(bool vote) {
   const unsigned number = current->barriers++;
-  Votes& votes = block.votes[number % 2];
-  votes.yes += vote ? 1 : 0;
-  ++votes.all;
+  bool& any = block.any[number % 2];
+  any = any || vote;
   ++block.progress;
   if (++block.arrived == block.alive) complete_barrier();
   while (block.completed == number) yield();
-  return votes;
+  return any;
 }
 
 void run_grid(Index grid, Index size, const std::function<void()>& kernel) {

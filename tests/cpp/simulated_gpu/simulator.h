@@ -58,11 +58,7 @@ const Meeting& meet_warp(const char* operation, const T& value) {
   return meet_warp(operation, &value, sizeof value);
 }
 
-/// Waits until every thread that is left of this CTA is here; gives how many of them brought `true`, and how many came.
-struct Votes {
-  int yes;
-  int all;
-};
-Votes meet_block(bool vote);
+/// Waits until every thread that is left of this CTA is here; gives whether any of them brought `true`.
+bool meet_block(bool vote);
 
 }  // namespace simulated_gpu
