@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "src/ops/*_host.cc": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
     "src/ops/*.cu*": [STANDARD, "<cuda_runtime.h>", '"ops/.*"', '"cuda/.*"', PLAIN_HEADERS],
     "src/cuda/*": [STANDARD, "<cuda_runtime.h>", '"cuda/.*"'],
-    "src/backends/*.h": [STANDARD, '"cardiacseg/.*"', '"backends/backend.h"'],
+    "src/backends/*.h": [STANDARD, '"cardiacseg/.*"', '"backends/backend.h"', '"ops/device.h"'],
     "src/backends/openvino/*": [
         STANDARD,
         "<openvino/.*>",

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "ops/device.h"
+
 namespace cardiacseg {
 
 /// Where a backend's tensors live.
@@ -34,6 +36,48 @@ class Network {
   virtual void run(const TensorView& input, std::span<const MutableTensorView> outputs) const = 0;
 };
 
+/// A network made ready for one input shape, in device memory. For one thread at a time; several of them may run on one
+/// stream after one another. The memory that it is bound to must outlive it.
+class DeviceExecution {
+ public:
+  virtual ~DeviceExecution() = default;
+
+  /// Bytes of device memory that it works in. Executions that never run at the same time may share theirs.
+  virtual std::size_t scratch_bytes() const = 0;
+
+  /// Fixes the addresses, all in device memory, aligned to 256 bytes and in C order: the input, the outputs in the
+  /// order of Network::outputs, float32 all of them, and `scratch_bytes` of working memory. Throws Error(backend).
+  virtual void bind(const float* input, std::span<float* const> outputs, void* scratch) = 0;
+
+  /// Whether what `enqueue` puts on `stream` may be captured in a CUDA graph, once it has run there.
+  virtual bool capturable(ops::DeviceStream stream) const = 0;
+
+  /// Starts the network on `stream`: nothing is allocated or waited for. Throws Error(backend).
+  virtual void enqueue(ops::DeviceStream stream) = 0;
+};
+
+/// How closely a network computes: as the ONNX file says, or in 16 bits where that does not show in the labels.
+enum class Precision { float32, float16 };
+
+/// A network whose weights are in device memory. `run`, on host memory, uploads, waits and downloads.
+class DeviceNetwork : public Network {
+ public:
+  /// Stacks that one call takes at most.
+  virtual std::int64_t max_frames() const = 0;
+
+  virtual Precision precision() const = 0;
+
+  /// Whether it has passed the parity gate on this GPU.
+  virtual bool verified() const = 0;
+
+  /// Notes that it has, in the file that it came from. Where that cannot be written the note lives as long as this.
+  virtual void mark_verified() const = 0;
+
+  /// Sets up for inputs of `shape` `[frames, slices, channels, rows, columns]`. Const and thread-safe. Throws
+  /// Error(backend) for a shape that the network was not built for, saying how to build it.
+  virtual std::unique_ptr<DeviceExecution> prepare(const std::vector<std::int64_t>& shape) const = 0;
+};
+
 /// An inference library on a device.
 class Backend {
  public:
@@ -41,7 +85,7 @@ class Backend {
 
   virtual std::string name() const = 0;
 
-  /// Memory that `Network::run` takes and gives.
+  /// Memory that its networks work in; where it is `device`, this is a DeviceBackend.
   virtual MemorySpace memory() const = 0;
 
   /// Frames of `slices` slices that one call should carry. It must not change any label.
@@ -49,6 +93,17 @@ class Backend {
 
   /// Loads a network from the bytes of an ONNX file. `name` is for messages. Throws Error(backend).
   virtual std::unique_ptr<Network> load(const std::string& name, std::span<const std::byte> onnx) const = 0;
+};
+
+/// A backend that runs engines which were built beforehand, each for the ONNX file whose digest it holds.
+class DeviceBackend : public Backend {
+ public:
+  MemorySpace memory() const final { return MemorySpace::device; }
+
+  /// As `load`, which gives the same network. Throws Error(backend) where no engine for `onnx` fits this machine,
+  /// saying what differs and the command that builds one.
+  virtual std::unique_ptr<DeviceNetwork> load_on_device(const std::string& name,
+                                                        std::span<const std::byte> onnx) const = 0;
 };
 
 }  // namespace cardiacseg
