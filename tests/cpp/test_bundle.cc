@@ -8,8 +8,8 @@
 #include <string>
 
 #include "bundle/bundle.h"
-#include "bundle/sha256.h"
 #include "check.h"
+#include "files/sha256.h"
 #include "manifest_text.h"
 
 namespace cardiacseg {

@@ -1,8 +1,8 @@
 #include <string>
 #include <string_view>
 
-#include "bundle/sha256.h"
 #include "check.h"
+#include "files/sha256.h"
 
 namespace cardiacseg {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "bundle/manifest.h"
-#include "bundle/sha256.h"
+#include "files/sha256.h"
 #include "cardiacseg/error.h"
 
 namespace cardiacseg {

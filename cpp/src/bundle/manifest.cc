@@ -6,19 +6,12 @@
 #include <utility>
 
 #include "cardiacseg/error.h"
+#include "files/json_section.h"
 
 namespace cardiacseg {
 namespace {
 
 using nlohmann::json;
-
-constexpr int kDepthLimit = 32;
-
-/// What a number must be, in words and as a test.
-struct NumberRule {
-  const char* wanted;
-  bool (*fits)(double);
-};
 
 constexpr NumberRule kSpacing{"a number of mm above 0 and at most 20", [](double mm) { return mm > 0 && mm <= 20; }};
 constexpr NumberRule kThreshold{"a number above 0 and below 1", [](double value) {
@@ -35,92 +28,6 @@ constexpr NumberRule kCropPixels{"a multiple of 16 from 16 to 1024", [](double p
 constexpr NumberRule kSizeMultiple{"an integer from 1 to 1024",
                                    [](double pixels) { return pixels >= 1 && pixels <= 1024; }};
 constexpr NumberRule kBytes{"a number of bytes below 2^31", [](double bytes) { return bytes >= 0 && bytes < 0x1p31; }};
-
-/// A value as JSON in ASCII, cut short where it is long.
-std::string shown(const json& value) {
-  constexpr std::size_t limit = 60;
-  const std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
-  return text.size() <= limit ? text : text.substr(0, limit) + "...";
-}
-
-/// One object of the manifest and its place, from which values are taken with a check.
-class Section {
- public:
-  Section(const json& object, std::string place) : object_(object), place_(std::move(place)) {
-    if (!object_.is_object()) refuse("wanted an object", shown(object_));
-  }
-
-  const json& object() const { return object_; }
-  bool has(const char* key) const { return object_.contains(key); }
-  Section section(const std::string& key) const { return {at(key, "an object"), inside(key)}; }
-
-  std::string text(const std::string& key) const {
-    const json& value = at(key, "a text");
-    if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
-      refuse_value(key, "a text that is not empty", value);
-    }
-    return value.get<std::string>();
-  }
-
-  double number(const std::string& key, const NumberRule& rule) const {
-    const json& value = at(key, rule.wanted);
-    if (!value.is_number() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, value);
-    return value.get<double>();
-  }
-
-  std::int64_t integer(const std::string& key, const NumberRule& rule) const {
-    const json& value = at(key, rule.wanted);
-    if (!value.is_number_integer() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, value);
-    return value.get<std::int64_t>();
-  }
-
-  bool flag(const std::string& key) const {
-    const json& value = at(key, "true or false");
-    if (!value.is_boolean()) refuse_value(key, "true or false", value);
-    return value.get<bool>();
-  }
-
-  const json& at(const std::string& key, const std::string& wanted) const {
-    const auto found = object_.find(key);
-    if (found == object_.end()) refuse(shown(key) + ": wanted " + wanted, "nothing");
-    return *found;
-  }
-
-  [[noreturn]] void refuse_value(const std::string& key, const std::string& wanted, const json& value) const {
-    refuse(shown(key) + ": wanted " + wanted, shown(value));
-  }
-
- private:
-  std::string inside(const std::string& key) const { return place_ + ": " + shown(key); }
-
-  [[noreturn]] void refuse(const std::string& wanted, const std::string& found) const {
-    throw Error(ErrorCode::bad_bundle, place_ + ": " + wanted + ", found " + found);
-  }
-
-  const json& object_;
-  std::string place_;
-};
-
-json parse_json(std::string_view text, const std::string& where) {
-  const auto refuse = [&where](const std::string& message) -> void {
-    throw Error(ErrorCode::bad_bundle, where + ": wanted " + message);
-  };
-  if (text.size() > kManifestLimit) {
-    refuse("at most " + std::to_string(kManifestLimit) + " bytes, found " + std::to_string(text.size()));
-  }
-  const auto limit_depth = [&refuse](int depth, json::parse_event_t, json&) {
-    if (depth > kDepthLimit) refuse("at most " + std::to_string(kDepthLimit) + " levels, found more");
-    return true;
-  };
-  try {
-    return json::parse(text, limit_depth);
-  } catch (const json::parse_error& error) {
-    refuse("JSON in UTF-8, found something else at byte " + std::to_string(error.byte));
-  } catch (const json::exception&) {
-    refuse("JSON with numbers that fit a double, found a larger one");
-  }
-  return {};
-}
 
 void require_format(const Section& root) {
   const std::string wanted = std::to_string(kBundleFormatVersion) + ", the format that this library reads";
@@ -199,12 +106,7 @@ std::vector<ListedFile> read_files(const Section& root) {
   for (const auto& [name, entry] : files.object().items()) {
     if (!is_plain_path(name)) root.refuse_value("files", "names of files inside the bundle's folder", name);
     const Section file = files.section(name);
-    const std::string digest = file.text("sha256");
-    const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-    if (digest.size() != 64 || !std::all_of(digest.begin(), digest.end(), is_digit)) {
-      file.refuse_value("sha256", "64 lower-case hexadecimal digits", digest);
-    }
-    listed.push_back({name, digest, static_cast<std::uint64_t>(file.integer("bytes", kBytes))});
+    listed.push_back({name, file.digest("sha256"), static_cast<std::uint64_t>(file.integer("bytes", kBytes))});
   }
   return listed;
 }
@@ -234,8 +136,8 @@ NetworkFiles read_networks(const Section& root, const std::vector<ListedFile>& f
 }  // namespace
 
 ManifestDocument parse_manifest(std::string_view text, const std::string& where) {
-  const json document = parse_json(text, where);
-  const Section root(document, where);
+  const json document = parse_json(text, where, kManifestLimit, ErrorCode::bad_bundle);
+  const Section root(document, where, ErrorCode::bad_bundle);
   require_format(root);
   require_labels(root);
   require_description(root);

@@ -1,4 +1,4 @@
-#include "bundle/sha256.h"
+#include "files/sha256.h"
 
 #include <algorithm>
 #include <array>
