@@ -6,12 +6,14 @@
 
 #include "arrays.h"
 #include "ops/clean_up.h"
+#include "ops/heart_centre.h"
 #include "ops/mask_fusion.h"
 #include "ops/percentile_range.h"
 #include "ops/preprocess.h"
 #include "ops/require.h"
 #include "ops/resample_taps.h"
 #include "ops/slice_attention.h"
+#include "ops/stage_counts.h"
 #include "pixel_types.h"
 
 namespace py = pybind11;
@@ -59,11 +61,41 @@ py::array_t<float> preprocess(const py::array& pixels, std::pair<double, double>
   return to_array(std::move(output), {view.stacks, view.slices, tall, wide});
 }
 
-std::pair<py::array_t<std::uint8_t>, std::int64_t> clean_up(const Contiguous<std::uint8_t>& labels) {
+/// Origins `[stacks, 2]` of crops; `heart` is `[stacks, slices, rows, columns]`, of which `grid` is looked at.
+py::array_t<std::int32_t> heart_centre(const Floats& heart, std::pair<std::int64_t, std::int64_t> grid,
+                                       std::int64_t window, float threshold, double ratio,
+                                       std::pair<std::int64_t, std::int64_t> crop) {
+  require_rank(heart, 4, "heart");
+  const ops::HeartMaps maps{heart.shape(0), heart.shape(1), heart.shape(2), heart.shape(3), grid.first, grid.second};
+  std::vector<ops::CropOrigin> origins(static_cast<std::size_t>(maps.stacks));
+  ops::heart_centre(values_of(heart), maps, {threshold, window, ratio, crop.first, crop.second}, origins);
+  std::vector<std::int32_t> values;
+  for (const ops::CropOrigin& origin : origins) values.insert(values.end(), {origin.row, origin.column});
+  return to_array(std::move(values), {maps.stacks, 2});
+}
+
+/// `[stacks, 3, 4]`: pixels of each label in the first, in the second, in both; logits are `[stacks * S, 4, rows,
+/// columns]`.
+py::array_t<std::int32_t> stage_counts(const Floats& seg, const Floats& ref, const std::optional<Floats>& presence,
+                                       float threshold, std::int64_t stacks, int threads) {
+  require_rank(seg, 4, "seg");
+  ops::element_count("stacks of stage_counts", {stacks});
+  std::vector<std::int32_t> values;
+  std::vector<ops::LabelCounts> counts(static_cast<std::size_t>(stacks), ops::LabelCounts{});
+  ops::stage_counts(values_of(seg), values_of(ref), presence ? values_of(*presence) : std::span<const float>(),
+                    threshold, {stacks, seg.shape(0) / stacks, seg.shape(2), seg.shape(3)}, counts, threads);
+  for (const ops::LabelCounts& of_stack : counts) {
+    for (const auto& kind : {of_stack.first, of_stack.second, of_stack.both})
+      values.insert(values.end(), kind, kind + 4);
+  }
+  return to_array(std::move(values), {stacks, 3, 4});
+}
+
+std::pair<py::array_t<std::uint8_t>, std::int64_t> clean_up(const Contiguous<std::uint8_t>& labels, int threads) {
   require_rank(labels, 3, "labels");
   const std::span<const std::uint8_t> input = values_of(labels);
   std::vector<std::uint8_t> output(input.begin(), input.end());
-  const std::int64_t changed = ops::clean_up(output, labels.shape(0), labels.shape(1), labels.shape(2));
+  const std::int64_t changed = ops::clean_up(output, labels.shape(0), labels.shape(1), labels.shape(2), threads);
   return {to_array(std::move(output), {labels.shape(0), labels.shape(1), labels.shape(2)}), changed};
 }
 
@@ -132,7 +164,11 @@ void register_ops(py::module_& module) {
           py::arg("threads") = 1);
   ops.def("preprocess", &preprocess, py::arg("pixels"), py::arg("spacing"), py::arg("target"), py::arg("ranges"),
           py::arg("origins"), py::arg("size"), py::arg("threads") = 1);
-  ops.def("clean_up", &clean_up, py::arg("labels"));
+  ops.def("heart_centre", &heart_centre, py::arg("heart"), py::arg("grid"), py::arg("window"), py::arg("threshold"),
+          py::arg("ratio"), py::arg("crop"));
+  ops.def("stage_counts", &stage_counts, py::arg("seg"), py::arg("ref"), py::arg("presence"), py::arg("threshold"),
+          py::arg("stacks") = 1, py::arg("threads") = 1);
+  ops.def("clean_up", &clean_up, py::arg("labels"), py::arg("threads") = 1);
   ops.def("mask_fusion", &mask_fusion, py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"),
           py::arg("spacing"), py::arg("target"), py::arg("origin"), py::arg("temperature") = 1.0F,
           py::arg("probabilities") = false, py::arg("threads") = 1);

@@ -64,6 +64,14 @@ TEST(each_slice_is_its_own) {
   CHECK(cleans("11.1 1.11", "11.. ..11", 1, 4));
 }
 
+TEST(threads_share_the_slices) {
+  for (const int threads : {0, 2, 3, 16}) {
+    Labels labels = drawn("11.1 1.11 .... 222. 2.22");
+    CHECK(clean_up(labels, 5, 1, 4, threads) == 3);
+    CHECK(labels == drawn("11.. ..11 .... 222. ..22"));
+  }
+}
+
 TEST(holes_take_the_label_round_them) {
   CHECK(cleans("333 3.3 333", "333 333 333", 3, 3));
   CHECK(cleans("..... .222. .2.2. .222. .....", "..... .222. .222. .222. .....", 5, 5));

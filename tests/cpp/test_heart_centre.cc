@@ -1,88 +1,152 @@
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "check.h"
-#include "pipeline/heart_centre.h"
+#include "ops/heart_centre.h"
 
-namespace cardiacseg {
+namespace cardiacseg::ops {
 namespace {
 
-/// A map `[slices, rows, columns]` that is 0 but for the pixels that a test sets.
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+/// A map of one stack that is 0 but for the pixels that a test sets; the grid is all of it unless a test says else.
 struct Map {
-  explicit Map(const Grid& extent) : grid(extent), values(static_cast<std::size_t>(extent.voxels()), 0.0F) {}
+  Map(std::int64_t slices, std::int64_t rows, std::int64_t columns)
+      : extent{1, slices, rows, columns, rows, columns},
+        values(static_cast<std::size_t>(slices * extent.padded_plane()), 0.0F) {}
 
   float& at(std::int64_t slice, std::int64_t row, std::int64_t column) {
-    return values[static_cast<std::size_t>((slice * grid.rows + row) * grid.columns + column)];
+    return values[static_cast<std::size_t>((slice * extent.padded_rows + row) * extent.padded_columns + column)];
   }
 
-  PlanePoint centre(std::int64_t window) const { return heart_centre(values, grid, grid, window, 0.5F); }
+  /// Whether that is the centre. Crops of 1000 pixels, which are thousandths of the map's, begin at its thousandfold.
+  bool has_centre(double row, double column, std::int64_t window, float threshold = 0.5F) const {
+    CropOrigin found{-1, -1};
+    heart_centre(values, extent, {threshold, window, 1000, 1000, 1000}, {&found, 1});
+    return found.row == std::lrint(1000 * row) && found.column == std::lrint(1000 * column);
+  }
 
-  Grid grid;
+  HeartMaps extent;
   std::vector<float> values;
 };
 
-void check_point(const PlanePoint& point, double row, double column) {
-  CHECK_NEAR(point.row, row, 1e-12);
-  CHECK_NEAR(point.column, column, 1e-12);
-}
+}  // namespace
 
 TEST(nothing_at_the_threshold_gives_the_middle) {
-  Map map({2, 5, 8});
+  Map map(2, 5, 8);
   map.at(0, 0, 0) = 0.49F;
-  check_point(map.centre(3), 2.0, 3.5);
+  CHECK(map.has_centre(2.0, 3.5, 3));
 }
 
 TEST(centroid_is_weighted_and_summed_over_slices) {
-  Map map({2, 6, 9});
+  Map map(2, 6, 9);
   map.at(0, 2, 3) = 0.5F;
   map.at(1, 2, 3) = 1.0F;
   map.at(1, 3, 5) = 0.5F;
-  check_point(map.centre(4), 2.25, 3.5);
+  CHECK(map.has_centre(2.25, 3.5, 4));
 }
 
 TEST(the_heaviest_window_wins_over_a_far_blob) {
-  Map map({1, 10, 12});
+  Map map(1, 10, 12);
   map.at(0, 1, 1) = 1.0F;
   map.at(0, 7, 9) = 0.75F;
   map.at(0, 8, 9) = 0.75F;
-  check_point(map.centre(3), 7.5, 9.0);
+  CHECK(map.has_centre(7.5, 9.0, 3));
 }
 
 TEST(the_first_of_two_equal_windows_wins) {
-  Map map({1, 4, 20});
+  Map map(1, 4, 20);
   map.at(0, 1, 2) = 1.0F;
   map.at(0, 1, 17) = 1.0F;
-  check_point(map.centre(3), 1.0, 2.0);
+  CHECK(map.has_centre(1.0, 2.0, 3));
 }
 
 TEST(a_window_larger_than_the_map_takes_all_of_it) {
-  Map map({1, 3, 5});
+  Map map(1, 3, 5);
   map.at(0, 0, 0) = 1.0F;
   map.at(0, 2, 4) = 1.0F;
-  check_point(map.centre(100), 1.0, 2.0);
+  CHECK(map.has_centre(1.0, 2.0, 100));
 }
 
 TEST(the_padding_is_not_looked_at) {
-  Map map({2, 5, 8});
+  Map map(2, 5, 8);
   for (float& value : map.values) value = 1.0F;
-  const Grid inside{2, 3, 6};
-  check_point(heart_centre(map.values, map.grid, inside, 100, 0.5F), 1.0, 2.5);
-  for (std::int64_t row = 0; row < inside.rows; ++row) {
-    for (std::int64_t column = 0; column < inside.columns; ++column) {
-      map.at(0, row, column) = map.at(1, row, column) = 0.0F;
-    }
+  map.extent.rows = 3;
+  map.extent.columns = 6;
+  CHECK(map.has_centre(1.0, 2.5, 100));
+  for (std::int64_t row = 0; row < 3; ++row) {
+    for (std::int64_t column = 0; column < 6; ++column) map.at(0, row, column) = map.at(1, row, column) = 0.0F;
   }
-  check_point(heart_centre(map.values, map.grid, inside, 3, 0.5F), 1.0, 2.5);  // nothing: the middle of the inside
+  CHECK(map.has_centre(1.0, 2.5, 3));  // nothing: the middle of the inside
   map.at(1, 2, 4) = 0.75F;
-  check_point(heart_centre(map.values, map.grid, inside, 3, 0.5F), 2.0, 4.0);
+  CHECK(map.has_centre(2.0, 4.0, 3));
 }
 
-TEST(crop_origin_rounds_half_a_pixel_up) {
-  CHECK(crop_origin(4.5, 1.0, 10) == 0);
-  CHECK(crop_origin(5.0, 1.0, 10) == 1);
-  CHECK(crop_origin(0.0, 1.0, 10) == -4);
-  CHECK(crop_origin(26.5, 4.0 / 1.5, 144) == 0);
-  CHECK(crop_origin(30.0, 4.0 / 1.5, 144) == 9);
+TEST(what_is_no_probability_counts_as_the_nearest_one) {
+  Map map(1, 3, 5);
+  map.at(0, 0, 0) = kNan;
+  CHECK(map.has_centre(1.0, 2.0, 5, -1.0F));
+  map.at(0, 2, 1) = -std::numeric_limits<float>::infinity();
+  map.at(0, 2, 2) = -0.5F;
+  CHECK(map.has_centre(1.0, 2.0, 5, -1.0F));
+  map.at(0, 1, 3) = 1.0F;
+  map.at(0, 1, 1) = std::numeric_limits<float>::infinity();
+  CHECK(map.has_centre(1.0, 2.0, 5));
+  map.at(0, 1, 0) = 1.5F;
+  CHECK(map.has_centre(1.0, 4.0 / 3.0, 5));
 }
 
-}  // namespace
-}  // namespace cardiacseg
+// A probability is worth its whole 2^-24ths: the second has one more than the first, the third none.
+TEST(probabilities_are_counted_in_whole_parts) {
+  Map map(1, 1, 9);
+  map.at(0, 0, 1) = 0x1p-24F;
+  map.at(0, 0, 5) = 0x1.fffffep-24F;
+  CHECK(map.has_centre(0.0, 1.0, 1, 0.0F));
+  map.at(0, 0, 5) = 0x1p-23F;
+  CHECK(map.has_centre(0.0, 5.0, 1, 0.0F));
+  map.at(0, 0, 1) = map.at(0, 0, 5) = 0x1.fffffep-25F;
+  CHECK(map.has_centre(0.0, 4.0, 1, 0.0F));
+}
+
+TEST(each_stack_has_its_own_centre) {
+  const std::vector<float> two{0, 1, 0, 0, 0, 1};
+  std::vector<CropOrigin> found(2);
+  heart_centre(two, {2, 1, 1, 3, 1, 3}, {0.5F, 3, 1, 1, 1}, found);
+  CHECK(found[0].row == 0 && found[0].column == 1);
+  CHECK(found[1].row == 0 && found[1].column == 2);
+}
+
+TEST(crop_start_rounds_half_a_pixel_up) {
+  CHECK(crop_start(4.5, 1.0, 10) == 0);
+  CHECK(crop_start(5.0, 1.0, 10) == 1);
+  CHECK(crop_start(0.0, 1.0, 10) == -4);
+  CHECK(crop_start(26.5, 4.0 / 1.5, 144) == 0);
+  CHECK(crop_start(30.0, 4.0 / 1.5, 144) == 9);
+  CHECK(middle_start(10, 1.0, 10) == 0);
+  CHECK(middle_start(11, 1.0, 8) == 2);
+}
+
+TEST(what_makes_no_sense_is_refused) {
+  const std::vector<float> map(12);
+  std::vector<CropOrigin> found(1);
+  const auto refuses = [&](const HeartMaps& maps, const HeartCentreRules& rules, const std::string& text) {
+    CHECK_THROWS(heart_centre(map, maps, rules, found), std::invalid_argument, text);
+  };
+  const HeartMaps good{1, 1, 3, 4, 3, 4};
+  const HeartCentreRules rules{0.5F, 3, 1, 2, 2};
+  refuses({1, 1, 3, 5, 3, 4}, rules, "maps of heart_centre: wanted 15 values, got 12");
+  refuses({2, 1, 3, 2, 3, 2}, rules, "origins of heart_centre: wanted 2 values, got 1");
+  refuses({0, 1, 3, 4, 3, 4}, rules, "maps of heart_centre: wanted extents of 1");
+  refuses({1, 1, 3, 4, 4, 4}, rules, "at most the map's 3 x 4 pixels, got 4 x 4");
+  refuses({1, 1, 3, 4, 3, 0}, rules, "grid of heart_centre");
+  refuses(good, {0.5F, 0, 1, 2, 2}, "window of heart_centre");
+  refuses(good, {0.5F, 3, 0, 2, 2}, "ratio of heart_centre: wanted one above 0");
+  refuses(good, {0.5F, 3, std::nan(""), 2, 2}, "ratio of heart_centre");
+  refuses(good, {0.5F, 3, 1e9, 2, 2}, "fewer than 2^31 pixels");
+  refuses(good, {0.5F, 3, 1, 0, 2}, "crop of heart_centre");
+  refuses({1, 1 << 20, 2048, 2048, 2048, 2048}, {0.5F, 2048, 1, 2, 2}, "fewer than 2^40");
+  refuses({1, 1, 1 << 15, 1 << 15, 1 << 15, 1 << 15}, rules, "fewer than 2^30 pixels");
+}
+
+}  // namespace cardiacseg::ops

@@ -242,3 +242,55 @@ def test_clean_up_does_not_change_its_input():
     kept = labels.copy()
     assert ops.clean_up(labels)[1] == 2
     np.testing.assert_array_equal(labels, kept)
+
+
+def test_clean_up_does_not_depend_on_threads():
+    labels = noise(4, 7, 4, 25, 30).argmax(axis=1).astype(np.uint8)
+    wanted, changed = ops.clean_up(labels)
+    for threads in (0, 2, 3):
+        found = ops.clean_up(labels, threads=threads)
+        assert found[1] == changed
+        np.testing.assert_array_equal(found[0], wanted)
+
+
+def heart_origin(heart, window, threshold, ratio, crop):
+    """Where the crop of one stack begins, as the contract says; all sums are whole numbers below 2**53."""
+    mass = np.floor(np.where(heart >= threshold, heart, 0).astype(np.float64) * 2**24).sum(axis=0)
+    rows, columns = min(window, mass.shape[0]), min(window, mass.shape[1])
+    boxes = np.lib.stride_tricks.sliding_window_view(mass, (rows, columns)).sum(axis=(2, 3))
+    top, left = np.unravel_index(boxes.argmax(), boxes.shape)
+    box = mass[top : top + rows, left : left + columns]
+    centre = (np.array(mass.shape) - 1) / 2
+    if box.sum() > 0:
+        centre = np.array([top, left]) + ndimage.center_of_mass(box)
+    return np.floor((centre + 0.5) * ratio - np.array(crop) / 2 + 0.5)
+
+
+@thorough
+@given(st.integers(1, 3), lengths, lengths, st.integers(1, 30), st.floats(0.3, 1.2), st.floats(0.5, 4.0), seeds)
+def test_heart_centre_is_the_contract(slices, rows, columns, window, threshold, ratio, seed):
+    heart = shares(seed, 2, slices, rows + 3, columns + 2)
+    crop = (2 * rows, 3 * columns)
+    found = ops.heart_centre(heart, (rows, columns), window, threshold, ratio, crop)
+    assert found.dtype == np.int32
+    wanted = [heart_origin(stack[:, :rows, :columns], window, np.float32(threshold), ratio, crop) for stack in heart]
+    np.testing.assert_array_equal(found, wanted)
+
+
+@thorough
+@given(st.integers(1, 3), st.integers(1, 4), lengths, lengths, st.booleans(), seeds)
+def test_stage_counts_are_those_of_argmax(stacks, slices, rows, columns, gated, seed):
+    seg, ref = noise(seed, 2, stacks * slices, 4, rows, columns)
+    presence = shares(seed, stacks * slices, 3) if gated else None
+    closed = presence <= 0.5 if gated else np.zeros((stacks * slices, 3), bool)
+    first = seg.argmax(axis=1)
+    shut = np.concatenate([np.zeros((len(closed), 1), bool), closed], axis=1)[..., None, None]
+    second = np.where(shut, -np.inf, ref).argmax(axis=1)
+    for threads in (1, 2):
+        counts = ops.stage_counts(seg, ref, presence, 0.5, stacks, threads)
+        for stack, found in enumerate(counts):
+            part = slice(stack * slices, (stack + 1) * slices)
+            one, other = first[part], second[part]
+            assert found[0].tolist() == np.bincount(one.ravel(), minlength=4).tolist()
+            assert found[1].tolist() == np.bincount(other.ravel(), minlength=4).tolist()
+            assert found[2].tolist() == np.bincount(one[one == other], minlength=4).tolist()

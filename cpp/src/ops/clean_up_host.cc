@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <utility>
 #include <vector>
 
 #include "cardiacseg/labels.h"
 #include "ops/clean_up.h"
+#include "ops/parallel.h"
 #include "ops/require.h"
 
 namespace cardiacseg::ops {
@@ -44,6 +46,14 @@ Box labelled_box(std::span<const std::uint8_t> slice, std::size_t columns) {
 /// Cleans slices one after the other; the working memory is used anew for each.
 class SliceCleaner {
  public:
+  /// Takes all memory that slices of this size need, so that `clean` never fails.
+  SliceCleaner(std::size_t rows, std::size_t columns) {
+    labels_.reserve((rows + 2) * (columns + 2));
+    seen_.reserve(labels_.capacity());
+    region_.reserve(rows * columns);
+    for (Region& region : largest_) region.reserve(rows * columns);
+  }
+
   /// `slice` is `[rows, columns]`. Returns the number of pixels that changed.
   std::int64_t clean(std::span<std::uint8_t> slice, std::size_t columns) {
     const Box box = labelled_box(slice, columns);
@@ -147,15 +157,23 @@ void require_labels(std::span<const std::uint8_t> labels) {
 
 }  // namespace
 
-std::int64_t clean_up(std::span<std::uint8_t> labels, std::int64_t slices, std::int64_t rows, std::int64_t columns) {
+std::int64_t clean_up(std::span<std::uint8_t> labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,
+                      int threads) {
   require_size("labels of clean_up", labels.size(), {slices, rows, columns});
   require_labels(labels);
-  const auto plane = static_cast<std::size_t>(rows * columns);
-  SliceCleaner cleaner;
-  std::int64_t changed = 0;
-  for (std::size_t first = 0; first < labels.size(); first += plane) {
-    changed += cleaner.clean(labels.subspan(first, plane), static_cast<std::size_t>(columns));
-  }
+  const auto height = static_cast<std::size_t>(rows);
+  const auto width = static_cast<std::size_t>(columns);
+  const std::int64_t parts = part_count(slices, threads);
+  std::vector<SliceCleaner> cleaners;
+  cleaners.reserve(static_cast<std::size_t>(parts));
+  for (std::int64_t part = 0; part < parts; ++part) cleaners.emplace_back(height, width);
+  std::atomic<std::int64_t> changed = 0;
+  parallel_for(parts, static_cast<int>(parts), [&](std::int64_t part, std::int64_t) {
+    for (std::int64_t slice = slices * part / parts; slice < slices * (part + 1) / parts; ++slice) {
+      const auto plane = labels.subspan(static_cast<std::size_t>(slice) * height * width, height * width);
+      changed += cleaners[static_cast<std::size_t>(part)].clean(plane, width);
+    }
+  });
   return changed;
 }
 

@@ -6,17 +6,19 @@
 
 #include "backends/backend.h"
 #include "bundle/bundle.h"
+#include "ops/heart_centre.h"
 #include "pipeline/grid.h"
-#include "pipeline/heart_centre.h"
 #include "pipeline/part.h"
 
 namespace cardiacseg {
 
+/// A locator's input for stacks of `grid`: padded below and on the right to what the network takes.
+Grid padded_grid(const LocateRules& rules, const Grid& grid);
+
 /// Finds the heart in the coarse, whole field of view.
 class LocateStage {
  public:
-  /// `window` is the side of Seg's crop in the locator's pixels.
-  LocateStage(const LocateRules& rules, std::int64_t window, std::unique_ptr<Network> network);
+  LocateStage(const LocateRules& rules, const ops::HeartCentreRules& crop, std::unique_ptr<Network> network);
 
   double spacing_mm() const { return rules_.spacing_mm; }
 
@@ -39,12 +41,12 @@ class LocateStage {
     std::vector<float> output_;
   };
 
-  /// Centre of the heart, in coarse pixels, of each stack in `buffers`; `centres` is as long as there are.
-  void run(Buffers& buffers, std::span<PlanePoint> centres) const;
+  /// Where Seg's crop of each stack in `buffers` is to lie; `origins` is as long as there are.
+  void run(Buffers& buffers, std::span<ops::CropOrigin> origins) const;
 
  private:
   LocateRules rules_;
-  std::int64_t window_;
+  ops::HeartCentreRules crop_;
   std::unique_ptr<Network> network_;
 };
 
