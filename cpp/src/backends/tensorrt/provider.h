@@ -73,7 +73,7 @@ struct BuildRequest {
 struct BuiltEngine {
   std::vector<std::byte> plan;
   std::vector<std::byte> timing_cache;  ///< to be given to the next build; empty where there is none
-  std::string inspection;               ///< JSON of the engine inspector
+  std::string inspection;               ///< JSON of the engine inspector; empty where the plan cannot be read here
 };
 
 /// Called while an engine is built, with a phase and how far it is. Returning false stops the build with

@@ -1,0 +1,35 @@
+# cardiacseg_tensorrt and cardiacseg_tensorrt_rtx: a provider library for each flavour whose headers are found. They need
+# no library of TensorRT to be built, and open it when they are used.
+
+include(TensorRTHeaders)
+
+option(CARDIACSEG_FETCH_TENSORRT_HEADERS "Fetch TensorRT's headers from NVIDIA's repositories if there are none" OFF)
+
+find_tensorrt_headers(tensorrt TensorRT_ROOT tensorrt_headers)
+find_tensorrt_headers(tensorrt_rtx TensorRT_RTX_ROOT tensorrt_rtx_headers)
+if(NOT tensorrt_headers AND CARDIACSEG_FETCH_TENSORRT_HEADERS)
+  fetch_tensorrt_headers(tensorrt_headers)
+endif()
+
+file(GLOB provider_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/src/backends/tensorrt/provider/*.cc)
+set(provider_exports ${PROJECT_SOURCE_DIR}/cpp/src/backends/tensorrt/provider/exports.map)
+
+foreach(flavour tensorrt tensorrt_rtx)
+  if(NOT ${flavour}_headers)
+    message(STATUS "cardiacseg_${flavour} is not built: no headers of ${flavour} were found")
+    continue()
+  endif()
+  message(STATUS "cardiacseg_${flavour}: headers in ${${flavour}_headers}")
+  set(provider cardiacseg_${flavour})
+  add_library(${provider} MODULE ${provider_sources})
+  target_include_directories(${provider} PRIVATE ${PROJECT_SOURCE_DIR}/cpp/include ${PROJECT_SOURCE_DIR}/cpp/src)
+  # Warnings are about our own code.
+  target_include_directories(${provider} SYSTEM BEFORE PRIVATE ${${flavour}_headers})
+  target_compile_definitions(${provider} PRIVATE CARDIACSEG_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(${provider} PRIVATE cardiacseg_kernels cardiacseg_cuda_runtime ${CMAKE_DL_LIBS})
+  target_link_options(${provider} PRIVATE LINKER:--version-script=${provider_exports} LINKER:--no-undefined)
+  set_target_properties(${provider} PROPERTIES LINK_DEPENDS ${provider_exports})
+  # Beside the core, which opens them.
+  install(TARGETS ${provider} DESTINATION cardiacseg COMPONENT python)
+  install(TARGETS ${provider} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT sdk)
+endforeach()

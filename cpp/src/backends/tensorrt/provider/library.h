@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "backends/tensorrt/provider/version.h"
+
+namespace cardiacseg::tensorrt {
+
+/// The few C functions behind which TensorRT's interfaces lie. They are looked up when they are first wanted, so that
+/// this library loads where there is no TensorRT.
+struct InferenceLibrary {
+  void* handle;  ///< the loader's
+  int version;   ///< as getInferLibVersion gives it
+  void* (*create_builder)(void* logger, std::int32_t version);
+  void* (*create_runtime)(void* logger, std::int32_t version);
+  nvinfer1::IPluginRegistry* (*plugin_registry)();
+};
+
+struct ParserLibrary {
+  void* (*create_parser)(void* network, void* logger, int version);
+};
+
+/// Opens the library, looking in the folders that $CARDIACSEG_TENSORRT_LIBRARIES lists, in `lib` of $TensorRT_ROOT (of
+/// $TensorRT_RTX_ROOT for TensorRT-RTX), where the loader looks, and in the pip packages that lie beside this
+/// library's. Throws Error(backend) where it is missing or does not fit the headers; a later call then looks again.
+const InferenceLibrary& inference_library();
+
+/// Likewise, of the ONNX parser, which only building needs.
+const ParserLibrary& parser_library();
+
+/// "8.5.3" for 8503 and for 80503: the former is how TensorRT wrote it before 10.
+std::string version_text(int version);
+
+/// Throws Error(backend) unless a library of this version has all that the headers promise: the same major version,
+/// and no older minor one.
+void require_version(int version);
+
+}  // namespace cardiacseg::tensorrt
