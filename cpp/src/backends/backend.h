@@ -59,7 +59,8 @@ class DeviceExecution {
 /// How closely a network computes: as the ONNX file says, or in 16 bits where that does not show in the labels.
 enum class Precision { float32, float16 };
 
-/// A network whose weights are in device memory. `run`, on host memory, uploads, waits and downloads.
+/// A network whose weights are in device memory. `run`, on host memory, uploads, waits and downloads; elements of the
+/// outputs that the network did not write are NaN.
 class DeviceNetwork : public Network {
  public:
   /// Stacks that one call takes at most.

@@ -1,0 +1,118 @@
+#include <cuda_runtime.h>
+
+#include <set>
+#include <string>
+
+#include "backends/tensorrt/engine_file.h"
+#include "built_engine.h"
+#include "check.h"
+
+namespace cardiacseg {
+namespace {
+
+using test::BuiltEngines;
+using test::small_graph;
+using test::small_plugin_graph;
+using test::Variable;
+
+std::vector<std::byte> copy_of(const std::string& text) {
+  const auto bytes = test::bytes_of(text);
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+TEST(an_engine_is_built_for_the_gpu_at_hand) {
+  const BuiltEngines engines;
+  const EngineBuild built = engines.build();
+  CHECK(built.path.parent_path() == engines.folder.path());
+  CHECK(built.path.filename().string().starts_with("tiny-seg-tensorrt-10.16.0_double-fp16-sm80-"));
+  const EngineInfo info = read_engine_info(built.path);
+  CHECK(info.plan_sha256 == built.info.plan_sha256 && info.plan_bytes > small_graph().size());
+  CHECK(info.gpu == "Simulated GPU" && info.compute_capabilities == std::vector<std::string>{"8.0"});
+  CHECK(info.flavour == "tensorrt" && info.library_version == "10.16.0-double" && info.verified_on.empty());
+  CHECK(info.facts.outputs == std::vector<std::string>({"logits", "negated"}));
+  CHECK(tensorrt::read_engine_file(built.path).plan.size() == info.plan_bytes);
+}
+
+TEST(rtx_builds_for_the_gpus_asked_for_and_needs_none) {
+  const BuiltEngines engines;
+  EngineRequest request = engines.request(small_graph());
+  const std::string graph = small_graph();
+  request.onnx = test::bytes_of(graph);
+  request.flavour = "tensorrt_rtx";
+  request.compute_capabilities = {"8.6", "12.0"};
+  simulated_device_count = 0;
+  const EngineInfo info = build_engine(request).info;
+  request.flavour = "tensorrt";
+  request.compute_capabilities = {};
+  CHECK_THROWS_CODE(build_engine(request), ErrorCode::backend, "no GPU answers");
+  simulated_device_count = 1;
+  CHECK(info.gpu.empty() && info.compute_capabilities == std::vector<std::string>({"8.6", "12.0"}));
+}
+
+TEST(timing_cache_and_inspection_come_back) {
+  const BuiltEngines engines;
+  const std::string graph = small_graph();
+  EngineRequest request = engines.request(graph);
+  CHECK(build_engine(request).inspection.empty());
+  const std::vector<std::byte> cache = copy_of("timings of earlier builds");
+  request.timing_cache = cache;
+  request.inspect = true;
+  const EngineBuild built = build_engine(request);
+  CHECK(built.timing_cache == copy_of("timings of tiny seg"));
+  CHECK(built.inspection.find("\"Multiply\"") != std::string::npos);
+  CHECK(engines.calls() == "build tiny seg float16 timing_cache 0\nbuild tiny seg float16 timing_cache " +
+                               std::to_string(cache.size()) + "\n");
+}
+
+TEST(progress_is_told_and_can_stop_the_build) {
+  const BuiltEngines engines;
+  const std::string graph = small_graph();
+  std::set<std::string> phases;
+  build_engine(engines.request(graph), [&](const std::string& phase, int step, int steps) {
+    phases.insert(phase);
+    CHECK(step >= 0 && step <= steps);
+    return true;
+  });
+  CHECK(phases == (std::set<std::string>{"reading the graph", "building"}));
+  const test::TemporaryFolder empty;
+  EngineRequest request = engines.request(graph);
+  request.folder = empty.path();
+  CHECK_THROWS_CODE(build_engine(request, [](const std::string&, int, int) { return false; }), ErrorCode::cancelled,
+                    "stopped");
+  CHECK(std::filesystem::is_empty(empty.path()));
+}
+
+TEST(requests_that_make_no_sense_are_refused) {
+  const BuiltEngines engines;
+  const std::string graph = small_graph();
+  const auto refuses = [&](ErrorCode code, const std::string& text, auto&& change) {
+    EngineRequest request = engines.request(graph);
+    change(request);
+    CHECK_THROWS_CODE(build_engine(request), code, text);
+  };
+  const auto invalid = ErrorCode::invalid_input;
+  refuses(invalid, "wanted stage locate, seg or ref, found \"gap\"", [](auto& r) { r.facts.stage = "gap"; });
+  refuses(invalid, "wanted precision fp16 or fp32", [](auto& r) { r.facts.precision = "int8"; });
+  refuses(invalid, "wanted an output or more", [](auto& r) { r.facts.outputs.clear(); });
+  refuses(invalid, "smallest <= best <= largest", [](auto& r) { r.facts.inputs[0].best[0] = 9; });
+  refuses(invalid, "wanted a graph, found none", [](auto& r) { r.onnx = {}; });
+  refuses(invalid, "flavour must be", [](auto& r) { r.flavour = "rtx"; });
+  refuses(invalid, "can be chosen for tensorrt_rtx alone", [](auto& r) { r.compute_capabilities = {"8.6"}; });
+  refuses(ErrorCode::backend, "a range for each input", [](auto& r) { r.facts.inputs[0].name = "picture"; });
+  refuses(ErrorCode::backend, "a graph that can be read", [](auto& r) { r.onnx = r.onnx.first(40); });
+}
+
+TEST(providers_are_listed_with_what_they_can_or_lack) {
+  const Variable providers("CARDIACSEG_PROVIDERS", PROVIDERS);
+  const std::vector<EngineProvider> all = list_providers();
+  CHECK(all.size() == 2 && all[0].flavour == "tensorrt" && all[1].flavour == "tensorrt_rtx");
+  CHECK(all[0].available && all[0].library_version == "10.16.0-double" && all[0].strongly_typed);
+  CHECK(all[0].largest_opset == 20 && all[0].reason.find("10.16.0-double") != std::string::npos);
+  const Variable wish("CARDIACSEG_DOUBLE", "no_library");
+  CHECK(!list_providers()[0].available);
+  CHECK(list_providers()[0].reason == "wanted libnvinfer.so.10, found none");
+}
+
+}  // namespace cardiacseg

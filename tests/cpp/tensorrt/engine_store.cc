@@ -1,0 +1,152 @@
+#include "backends/tensorrt/engine_store.h"
+
+#include <string>
+
+#include "backends/tensorrt/engine_file.h"
+#include "check.h"
+#include "sample_engine.h"
+#include "temporary_folder.h"
+
+namespace cardiacseg::tensorrt {
+namespace {
+
+using test::sample_info;
+using test::TemporaryFolder;
+using test::Variable;
+
+const EngineKey kKey{.network = "seg",
+                     .onnx_sha256 = std::string(64, 'a'),
+                     .flavour = "tensorrt",
+                     .library_version = "10.16.0",
+                     .compute_capability = "9.0",
+                     .gpu = "NVIDIA H100"};
+
+/// A folder of engines.
+struct Store {
+  TemporaryFolder folder;
+
+  /// Adds the sample engine with what `change` makes of its header.
+  template <class Change>
+  void add(const std::string& name, Change&& change) {
+    EngineInfo info = sample_info();
+    change(info);
+    write_engine_file(folder / (name + ".engine"), info, std::as_bytes(std::span(name)));
+  }
+
+  std::string found(const EngineKey& key = kKey) const { return find_engine(folder.path(), key).path.stem().string(); }
+
+  void refuses(const std::string& text, const EngineKey& key = kKey) const {
+    CHECK_THROWS_CODE(found(key), ErrorCode::backend,
+                      "network seg: no engine in " + folder.path().string() + " fits: ");
+    CHECK_THROWS_CODE(found(key), ErrorCode::backend, text);
+    CHECK_THROWS_CODE(found(key), ErrorCode::backend, "; build one with `python tools/build_engine.py BUNDLE --flavor");
+  }
+};
+
+void unchanged(EngineInfo&) {}
+
+}  // namespace
+
+TEST(a_file_name_says_what_the_engine_is_for) {
+  EngineInfo info = sample_info();
+  CHECK(engine_file_name(info) == "tiny-seg-tensorrt-10.16.0-fp16-sm90-aaaaaaaaaaaa.engine");
+  info.facts.plugin = true;
+  info.facts.model = "a model/of ../mine";
+  CHECK(engine_file_name(info) == "a_model_of_.._mine-seg-tensorrt-10.16.0-fp16-plugin-sm90-aaaaaaaaaaaa.engine");
+  info = sample_info();
+  info.flavour = "tensorrt_rtx";
+  info.compute_capabilities = {};
+  CHECK(engine_file_name(info) == "tiny-seg-tensorrt_rtx-10.16.0-fp16-sm80+-aaaaaaaaaaaa.engine");
+  info.compute_capabilities = {"8.6", "12.0"};
+  CHECK(engine_file_name(info) == "tiny-seg-tensorrt_rtx-10.16.0-fp16-sm86-120-aaaaaaaaaaaa.engine");
+}
+
+TEST(the_engine_that_fits_is_found_among_others) {
+  Store store;
+  store.add("another_network", [](EngineInfo& info) { info.facts.onnx_sha256 = std::string(64, 'b'); });
+  store.add("another_gpu", [](EngineInfo& info) { info.compute_capabilities = {"8.6"}; });
+  store.add("fits", unchanged);
+  store.add("older_library", [](EngineInfo& info) { info.library_version = "10.3.0"; });
+  test::write_text(store.folder / "notes.txt", "not an engine");
+  test::write_text(store.folder / "broken.engine", "not an engine either");
+  CHECK(store.found() == "fits");
+}
+
+TEST(verified_then_half_precision_then_no_plugin_is_preferred) {
+  Store store;
+  const auto fp32 = [](EngineInfo& info) { info.facts.precision = "fp32"; };
+  const auto plugin = [](EngineInfo& info) { info.facts.plugin = true; };
+  store.add("a_fp32", fp32);
+  CHECK(store.found() == "a_fp32");
+  store.add("b_fp16_plugin", plugin);
+  CHECK(store.found() == "b_fp16_plugin");
+  store.add("c_fp16", unchanged);
+  CHECK(store.found() == "c_fp16");
+  note_verified(store.folder / "b_fp16_plugin.engine", "NVIDIA L4");
+  CHECK(store.found() == "c_fp16");
+  note_verified(store.folder / "a_fp32.engine", "NVIDIA H100");
+  CHECK(store.found() == "a_fp32");
+  note_verified(store.folder / "b_fp16_plugin.engine", "NVIDIA H100");
+  CHECK(store.found() == "b_fp16_plugin");
+  note_verified(store.folder / "c_fp16.engine", "NVIDIA H100");
+  CHECK(store.found() == "c_fp16");
+}
+
+TEST(what_differs_is_said_of_the_nearest_engine) {
+  Store store;
+  store.refuses("there is none for it");
+  test::write_text(store.folder / "broken.engine", "not an engine");
+  store.refuses("broken.engine: wanted 16 bytes of an engine file's start, found 13");
+  store.add("other_network", [](EngineInfo& info) { info.facts.onnx_sha256 = std::string(64, 'b'); });
+  store.refuses("broken.engine");
+  store.add("far", [](EngineInfo& info) {
+    info.flavour = "tensorrt_rtx";
+    info.compute_capabilities = {"8.6", "8.9"};
+  });
+  store.refuses(
+      "far.engine is for tensorrt_rtx, tensorrt was wanted, was built for compute capability 8.6, 8.9, this "
+      "GPU is 9.0");
+  store.add("near", [](EngineInfo& info) { info.library_version = "10.3.0"; });
+  store.refuses("near.engine was built by version 10.3.0, the library here is 10.16.0");
+}
+
+TEST(the_command_names_the_flavour) {
+  Store store;
+  EngineKey key = kKey;
+  store.refuses("BUNDLE --flavor tensorrt`", key);
+  key.flavour = "tensorrt_rtx";
+  store.refuses("BUNDLE --flavor rtx`", key);
+}
+
+TEST(an_engine_for_no_certain_gpu_runs_from_8_0_on) {
+  Store store;
+  store.add("any", [](EngineInfo& info) { info.compute_capabilities.clear(); });
+  EngineKey key = kKey;
+  for (const char* capability : {"8.0", "8.9", "9.0", "12.0"}) {
+    key.compute_capability = capability;
+    CHECK(store.found(key) == "any");
+  }
+  key.compute_capability = "7.5";
+  store.refuses("was built for compute capability 8.0 and later, this GPU is 7.5", key);
+}
+
+TEST(the_folder_is_the_first_that_is_set) {
+  const Variable home("HOME", "/home/me");
+  const Variable no_cache("XDG_CACHE_HOME", "");
+  const Variable none("CARDIACSEG_ENGINES", "");
+  CHECK(engines_folder() == "/home/me/.cache/cardiacseg/engines");
+  const Variable cache("XDG_CACHE_HOME", "/cache");
+  CHECK(engines_folder() == "/cache/cardiacseg/engines");
+  const Variable chosen("CARDIACSEG_ENGINES", "/engines");
+  CHECK(engines_folder() == "/engines");
+  CHECK(engines_folder("mine") == "mine");
+}
+
+TEST(without_a_home_there_is_no_folder) {
+  const Variable home("HOME", "");
+  const Variable cache("XDG_CACHE_HOME", "");
+  const Variable none("CARDIACSEG_ENGINES", "");
+  CHECK_THROWS_CODE(engines_folder(), ErrorCode::backend, "wanted a folder of engines");
+}
+
+}  // namespace cardiacseg::tensorrt

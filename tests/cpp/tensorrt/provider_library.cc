@@ -1,0 +1,62 @@
+#include "backends/tensorrt/provider_library.h"
+
+#include <filesystem>
+#include <string>
+
+#include "check.h"
+#include "temporary_folder.h"
+
+namespace cardiacseg::tensorrt {
+namespace {
+
+using test::TemporaryFolder;
+using test::Variable;
+
+const std::filesystem::path kDouble = std::filesystem::path(PROVIDERS) / "libcardiacseg_tensorrt.so";
+
+}  // namespace
+
+TEST(a_missing_library_is_named_with_the_folders) {
+  const TemporaryFolder folder;
+  const Variable providers("CARDIACSEG_PROVIDERS", folder.path().string());
+  CHECK_THROWS_CODE(provider("tensorrt_rtx"), ErrorCode::backend,
+                    "wanted libcardiacseg_tensorrt_rtx.so in " + folder.path().string() + " or /");
+  CHECK_THROWS_CODE(provider("tensorrt_rtx"), ErrorCode::backend, ", found none");
+}
+
+TEST(another_flavour_does_not_exist) {
+  CHECK_THROWS_CODE(provider("rtx"), ErrorCode::invalid_input, "flavour must be tensorrt or tensorrt_rtx, got 'rtx'");
+}
+
+TEST(what_is_no_library_is_refused) {
+  const TemporaryFolder folder;
+  test::write_text(folder / "libcardiacseg_tensorrt.so", "text");
+  const Variable providers("CARDIACSEG_PROVIDERS", folder.path().string());
+  CHECK_THROWS_CODE(provider("tensorrt"), ErrorCode::backend,
+                    (folder / "libcardiacseg_tensorrt.so").string() + ": the provider cannot be loaded: ");
+}
+
+TEST(a_library_of_another_kind_is_refused) {
+  CHECK_THROWS_CODE(open_provider(NOT_A_PROVIDER, "tensorrt"), ErrorCode::backend,
+                    "wanted the function cardiacseg_tensorrt_provider, found none");
+}
+
+TEST(a_provider_of_another_version_or_flavour_is_refused) {
+  CHECK_THROWS_CODE(open_provider(kDouble, "tensorrt_rtx"), ErrorCode::backend,
+                    "wanted a provider of flavour tensorrt_rtx, found one of flavour tensorrt");
+  const Variable wish("CARDIACSEG_DOUBLE", "other_version");
+  CHECK_THROWS_CODE(open_provider(kDouble, "tensorrt"), ErrorCode::backend, ", found one for cardiacseg 0.0.1");
+}
+
+/// Last, since a provider stays for the rest of the process.
+TEST(a_provider_is_opened_once) {
+  {
+    const Variable providers("CARDIACSEG_PROVIDERS", PROVIDERS);
+    CHECK(provider("tensorrt").flavour() == "tensorrt");
+    CHECK(provider("tensorrt_rtx").flavour() == "tensorrt_rtx");
+  }
+  const Variable nowhere("CARDIACSEG_PROVIDERS", "/nowhere");
+  CHECK(provider("tensorrt").library_version() == "10.16.0-double");
+}
+
+}  // namespace cardiacseg::tensorrt

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+#include <openvino/openvino.hpp>
+#include <string>
+
+namespace cardiacseg::tensorrt::test {
+
+/// OpenVINO, which also knows the nodes of the plugin.
+ov::Core& core();
+
+/// A graph as TensorRT gets it. Throws what OpenVINO throws.
+std::shared_ptr<ov::Model> read_graph(const std::string& onnx);
+
+}  // namespace cardiacseg::tensorrt::test

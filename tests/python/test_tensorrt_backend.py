@@ -1,0 +1,64 @@
+"""The TensorRT backend without TensorRT: its C++ tests on the simulated GPU, and engine files as Python sees them."""
+
+from pathlib import Path
+
+import pytest
+from conftest import run_command
+
+from cardiacseg import _core
+from cardiacseg.errors import BackendError
+
+STEMS = ("engine_build", "provider_library", "tensorrt_backend", "tensorrt_network")
+SHAPE = (1, 1, 1, 32, 32)
+REQUEST = {
+    "flavour": "tensorrt_rtx",
+    "model": "tiny",
+    "stage": "seg",
+    "onnx_sha256": 64 * "a",
+    "precision": "fp32",
+    "plugin": False,
+    "inputs": {"image": (SHAPE, SHAPE, SHAPE)},
+    "outputs": ["logits"],
+    "onnx": b"not a graph",
+}
+
+
+@pytest.fixture(scope="module")
+def programs(simulated_build):
+    names = [f"tensorrt_{stem}" for stem in STEMS]
+    return simulated_build(*names) / "tests/cpp/tensorrt"
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_on_the_simulated_gpu(programs, stem):
+    output = run_command(programs / f"tensorrt_{stem}")
+    assert output.splitlines()[-1].endswith(" 0 failed")
+
+
+def test_a_file_that_is_no_engine_is_refused(tmp_path):
+    path = tmp_path / "some.engine"
+    with pytest.raises(BackendError, match=r"some.engine: wanted an engine file, found: "):
+        _core.engines.info(path)
+    path.write_bytes(b"a text that is longer than the start of an engine file")
+    with pytest.raises(BackendError, match=r"wanted an engine file of cardiacseg, found another kind of file"):
+        _core.engines.info(path)
+
+
+def test_the_folder_of_engines(monkeypatch):
+    monkeypatch.setenv("CARDIACSEG_ENGINES", "/from/the/environment")
+    assert _core.engines.folder() == Path("/from/the/environment")
+    assert _core.engines.folder(Path("mine")) == Path("mine")
+
+
+def test_every_flavour_is_listed():
+    listed = _core.engines.providers()
+    assert [entry["flavour"] for entry in listed] == ["tensorrt", "tensorrt_rtx"]
+    for entry in listed:
+        assert entry["reason"] and (entry["available"] or entry["largest_opset"] == 0)
+
+
+def test_a_build_that_cannot_be_says_why(tmp_path):
+    with pytest.raises(BackendError) as caught:
+        _core.engines.build(**REQUEST, folder=tmp_path / "engines")
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "engines").exists()
