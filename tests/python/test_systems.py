@@ -1,16 +1,21 @@
-"""Every registered model as a bundle: exported, equal to PyTorch, run by the C++ runtime, and read back."""
+"""Every registered model as a bundle: exported, equal to PyTorch, run by the C++ runtime, and read back.
+
+Its graphs are also made ready for TensorRT.
+"""
 
 import shutil
 
 import numpy as np
 import pytest
 import torch
+from engine_graphs import assert_known_to_8_5
 from random_weights import STAGES, randomise
 
 import cardiacseg
 from cardiacseg.export import bundle as bundle_module
 from cardiacseg.export import parity as parity_module
 from cardiacseg.export.bundle import BundleInfo, export_bundle
+from cardiacseg.export.engine_graph import engine_graph
 from cardiacseg.export.onnx import export_graph
 from cardiacseg.export.weights import load_bundle_weights
 from cardiacseg.models import create_model, list_models
@@ -85,6 +90,10 @@ def test_a_bundle_of_every_model_gives_what_pytorch_gives(name, make_bundle, ima
     weights = model.state_dict()
     assert back.tensors.keys() == weights.keys()
     assert all(torch.equal(back.tensors[key], value) for key, value in weights.items())
+
+    for path in folder.glob("*.onnx"):
+        assert engine_graph(path.read_bytes(), precision="fp16", plugin=False).float32_nodes == []
+        assert_known_to_8_5(engine_graph(path.read_bytes(), precision="fp16", plugin=True, opset=17, weak=True).onnx)
 
     result = cardiacseg.CardiacSegmenter(folder).run(image, spacing=SPACING)
     stack = prepare_stack(name, image, np.zeros(image.shape, np.uint8), SPACING[1:], PREPROCESSING)

@@ -5,7 +5,7 @@ from torch import nn
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over the second-last axis of ``[..., tokens, C]``."""
+    """Multi-head self-attention of ``[frames * slices, positions, C]``, within each slice or across the slices."""
 
     def __init__(self, channels: int, heads: int):
         super().__init__()
@@ -16,12 +16,24 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.project = nn.Linear(channels, channels)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        batch, count, channels = tokens.shape
-        qkv = self.qkv(tokens).reshape(batch, count, 3, self.heads, channels // self.heads)
+    def forward(self, tokens: torch.Tensor, frames: int | None = None) -> torch.Tensor:
+        """Each position attends over the slices of its own of ``frames`` stacks; without them, over its own slice."""
+        qkv = self.qkv(tokens)
+        if frames is None:
+            return self.project(self._attend(qkv))
+        slices, positions, channels = tokens.shape[0] // frames, *tokens.shape[1:]
+        across = qkv.reshape(frames, slices, positions, 3 * channels).transpose(1, 2)
+        across = self._attend(across.reshape(frames * positions, slices, 3 * channels))
+        across = across.reshape(frames, positions, slices, channels).transpose(1, 2)
+        return self.project(across.reshape(frames * slices, positions, channels))
+
+    def _attend(self, qkv: torch.Tensor) -> torch.Tensor:
+        """The operation of ops/slice_attention.h over the second-last axis of ``[..., tokens, 3C]``."""
+        batch, count, channels = qkv.shape[0], qkv.shape[1], qkv.shape[2] // 3
+        qkv = qkv.reshape(batch, count, 3, self.heads, channels // self.heads)
         query, key, value = (part.squeeze(2).transpose(1, 2) for part in qkv.split(1, dim=2))
         weights = torch.softmax((query * self.scale) @ key.transpose(-2, -1), dim=-1)
-        return self.project((weights @ value).transpose(1, 2).reshape(batch, count, channels))
+        return (weights @ value).transpose(1, 2).reshape(batch, count, channels)
 
 
 class TransformerBlock(nn.Module):
@@ -36,8 +48,8 @@ class TransformerBlock(nn.Module):
             nn.Linear(channels, mlp_ratio * channels), nn.GELU(), nn.Linear(mlp_ratio * channels, channels)
         )
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        tokens = tokens + self.attention(self.attention_norm(tokens))
+    def forward(self, tokens: torch.Tensor, frames: int | None = None) -> torch.Tensor:
+        tokens = tokens + self.attention(self.attention_norm(tokens), frames)
         return tokens + self.mlp(self.mlp_norm(tokens))
 
 
@@ -56,9 +68,6 @@ class SliceFusionTransformer(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         frames, slices, channels, height, width = features.shape
-        positions = height * width
-        tokens = features.reshape(frames, slices, channels, positions).permute(0, 3, 1, 2)
-        tokens = self.inter_slice(tokens.reshape(frames * positions, slices, channels))
-        tokens = tokens.reshape(frames, positions, slices, channels).transpose(1, 2)
-        tokens = self.intra_slice(tokens.reshape(frames * slices, positions, channels))
+        tokens = features.reshape(frames * slices, channels, height * width).transpose(1, 2)
+        tokens = self.intra_slice(self.inter_slice(tokens, frames))
         return tokens.transpose(1, 2).reshape(frames, slices, channels, height, width)

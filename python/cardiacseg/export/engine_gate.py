@@ -1,0 +1,45 @@
+"""The parity gate at the end of a build: the engines on this machine's GPU against the CPU's networks."""
+
+from pathlib import Path
+
+from cardiacseg.errors import BackendError
+from cardiacseg.export.engine_options import EngineOptions
+from cardiacseg.segmenter import CardiacSegmenter, list_backends
+
+FINE_MM = 1.5
+
+
+class ParityGateError(RuntimeError):
+    """Engines whose outputs are too far from the CPU's. They are not saved."""
+
+
+def pass_gate(bundle: Path, engines: Path, options: EngineOptions, preprocessing: dict) -> str | None:
+    """Run the engines of the folder ``engines`` on synthetic hearts of the best and the largest number of slices.
+
+    Returns None where they passed, and are marked so, else why they could not be run here. Raises
+    :class:`ParityGateError` with the numbers.
+    """
+    backend = next(entry for entry in list_backends() if entry["name"] == options.flavour)
+    if not backend["available"]:
+        return backend["reason"]
+    try:
+        segmenter = CardiacSegmenter(bundle, device="cuda", engines=engines)
+    except BackendError as error:
+        if options.compute_capabilities:  # it may be that this GPU is none of those
+            return str(error)
+        raise
+    for slices in sorted(set(options.slices[1:])):
+        image, spacing = _heart(slices, options.size[1], preprocessing)
+        parity = segmenter.verify(image, spacing=spacing)
+        if not parity.passed:
+            raise ParityGateError(f"the engines failed the parity gate and were not saved: {parity.summary}")
+    return None
+
+
+def _heart(slices: int, coarse_side: int, preprocessing: dict):
+    """A stack whose coarse picture is as large as the engines are fastest for."""
+    from cardiacseg.phantom import beating_heart
+
+    side = max(128, int(coarse_side * preprocessing["locate"]["spacing_mm"] / FINE_MM))
+    phantom = beating_heart(frames=1, slices=slices, size=(side, side), spacing=(8.0, FINE_MM, FINE_MM), seed=1)
+    return phantom.image, phantom.spacing

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Build TensorRT engines of a bundle: build_engine.py BUNDLE [-o DIR] [--flavor tensorrt|rtx]
+
+BUNDLE is a folder or "default". An engine is built for each stage, from the bundle's ONNX files. Where a GPU answers,
+the engines then run against the CPU's networks on synthetic hearts, and those that fail are not saved. TensorRT builds
+for the GPU of this machine; TensorRT-RTX needs none, and its engines are verified by their first run on one.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def numbers(text: str) -> tuple[int, int, int]:
+    values = tuple(int(part) for part in text.split(","))
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"wanted MIN,OPT,MAX, got {text!r}")
+    return values
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", help='folder of a bundle, or "default"')
+    parser.add_argument("-o", "--output", type=Path, help="folder of the engines (default: where they are looked for)")
+    parser.add_argument("--flavor", choices=("tensorrt", "rtx"), default="tensorrt", help="(default: %(default)s)")
+    parser.add_argument("--precision", choices=("fp16", "fp32"), default="fp16", help="(default: %(default)s)")
+    parser.add_argument(
+        "--plugin",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="slice attention by this package's kernel, not TensorRT's (default: no)",
+    )
+    parser.add_argument("--slices", type=numbers, default=(1, 10, 32), metavar="MIN,OPT,MAX", help="of a stack")
+    parser.add_argument("--frames", type=numbers, default=(1, 1, 8), metavar="MIN,OPT,MAX", help="stacks in one call")
+    parser.add_argument(
+        "--size", type=numbers, default=(32, 112, 256), metavar="MIN,OPT,MAX", help="side of the locator's picture"
+    )
+    parser.add_argument("--gpu", default="", metavar="8.6,12.0", help="compute capabilities; TensorRT-RTX only")
+    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="kept from build to build (default: in DIR)")
+    parser.add_argument("--inspect", type=Path, metavar="DIR", help="put the engine inspector's JSON files there")
+    parser.add_argument("--overwrite", action="store_true", help="replace engines of the same kind")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    return parser.parse_args()
+
+
+def show(state) -> None:
+    left = "" if state.seconds_left is None else f", about {state.seconds_left:.0f} s left"
+    line = f"{100 * state.done:3.0f} %  {state.stage}: {state.phase}{left}"
+    print(f"\r{line:<78.78}" if sys.stderr.isatty() else line, end="" if sys.stderr.isatty() else "\n", file=sys.stderr)
+
+
+def print_table(engines: list) -> None:
+    print(f"{'stage':8}{'MB':>8}{'seconds':>10}  verified  file")
+    for engine in engines:
+        verified = "no" if engine.unverified else "yes"
+        size = engine.path.stat().st_size / 1e6
+        print(f"{engine.stage:8}{size:8.1f}{engine.seconds:10.1f}  {verified:8}  {engine.path}")
+    if reason := engines[0].unverified:
+        print(f'unverified, as they could not be run here: {reason}; the first run with device="cuda" verifies them')
+
+
+def build(arguments: argparse.Namespace) -> list:
+    from cardiacseg.export.engine import build_engines, engines_folder
+    from cardiacseg.export.engine_options import FLAVOURS, EngineOptions
+    from cardiacseg.io.atomic import write_bytes
+    from cardiacseg.segmenter import bundle_folder
+
+    options = EngineOptions(
+        flavour=FLAVOURS[arguments.flavor],
+        precision=arguments.precision,
+        plugin=arguments.plugin,
+        slices=arguments.slices,
+        frames=arguments.frames,
+        size=arguments.size,
+        compute_capabilities=tuple(filter(None, arguments.gpu.split(","))),
+    )
+    engines = build_engines(
+        bundle_folder(arguments.bundle),
+        engines_folder(arguments.output),
+        options,
+        report=(lambda state: None) if arguments.quiet else show,
+        timing_cache=arguments.timing_cache,
+        inspect=arguments.inspect is not None,
+        overwrite=arguments.overwrite,
+    )
+    if arguments.inspect is not None:
+        arguments.inspect.mkdir(parents=True, exist_ok=True)
+        for engine in engines:
+            write_bytes(arguments.inspect / f"{engine.path.stem}.json", engine.inspection.encode())
+    return engines
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        engines = build(arguments)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        print(f"build_engine.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("build_engine.py: interrupted; nothing was saved", file=sys.stderr)
+        return 130
+    if sys.stderr.isatty() and not arguments.quiet:
+        print(file=sys.stderr)
+    print_table(engines)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
