@@ -1,26 +1,50 @@
 #include "cardiacseg/cardiac_segmenter.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "backends/registry.h"
 #include "bundle/bundle.h"
 #include "cardiacseg/error.h"
+#include "pipeline/made_up_cine.h"
 #include "pipeline/pipeline.h"
 
 namespace cardiacseg {
 namespace {
 
-ChosenBackend choose(const SegmenterOptions& options) {
+/// A bundle that is read when somebody asks for it.
+class LazyBundle {
+ public:
+  explicit LazyBundle(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  const Bundle& get() {
+    if (!bundle_) bundle_ = read_bundle(folder_);
+    return *bundle_;
+  }
+
+ private:
+  std::filesystem::path folder_;
+  std::optional<Bundle> bundle_;
+};
+
+ChosenBackend choose(const SegmenterOptions& options, LazyBundle& bundle) {
   if (options.threads < 0) {
     throw Error(ErrorCode::invalid_input,
                 "threads must be 0 (all cores) or more, got " + std::to_string(options.threads));
   }
-  return choose_backend(options);
+  return choose_backend(options, [&bundle]() -> const Bundle& { return bundle.get(); });
 }
 
 }  // namespace
 
 std::string version() { return CARDIACSEG_VERSION; }
+
+DeviceChoice explain_device(const std::filesystem::path& bundle, const SegmenterOptions& options) {
+  LazyBundle lazy(bundle);
+  ChosenBackend chosen = choose(options, lazy);
+  return {chosen.backend->name(), std::move(chosen.device), std::move(chosen.reason)};
+}
 
 struct CardiacSegmenter::Parts {
   Parts(const Bundle& bundle, ChosenBackend chosen, int threads)
@@ -31,15 +55,16 @@ struct CardiacSegmenter::Parts {
                .model_digest = bundle.digest,
                .version = version(),
                .stages = {}},
-        pipeline(bundle, std::move(chosen.backend), threads) {}
+        pipeline(make_pipeline(bundle, std::move(chosen.backend), chosen.make_reference, threads)) {}
 
   RunReport report;
-  Pipeline pipeline;
+  std::unique_ptr<const Pipeline> pipeline;
 };
 
 CardiacSegmenter::CardiacSegmenter(const std::filesystem::path& bundle, const SegmenterOptions& options) {
-  ChosenBackend chosen = choose(options);
-  parts_ = std::make_unique<const Parts>(read_bundle(bundle), std::move(chosen), options.threads);
+  LazyBundle lazy(bundle);
+  ChosenBackend chosen = choose(options, lazy);
+  parts_ = std::make_unique<const Parts>(lazy.get(), std::move(chosen), options.threads);
 }
 
 CardiacSegmenter::~CardiacSegmenter() = default;
@@ -47,11 +72,23 @@ CardiacSegmenter::CardiacSegmenter(CardiacSegmenter&&) noexcept = default;
 CardiacSegmenter& CardiacSegmenter::operator=(CardiacSegmenter&&) noexcept = default;
 
 Segmentation CardiacSegmenter::run(const CineView& cine, const RunOptions& options) const {
-  Segmentation result = parts_->pipeline.run(cine, options);
+  Segmentation result = parts_->pipeline->run(cine, options);
   std::vector<StageTime> stages = std::exchange(result.report.stages, {});
   result.report = parts_->report;
   result.report.stages = std::move(stages);
   return result;
 }
+
+void CardiacSegmenter::warm_up(std::span<const CineKind> kinds) const {
+  for (const CineKind& kind : kinds) {
+    CineShape shape = kind.shape;
+    const std::int64_t group = parts_->pipeline->frames_per_call(shape.slices);
+    // One full group, and what is left for the last one.
+    if (shape.frames > group) shape.frames = group + shape.frames % group;
+    parts_->pipeline->warm_up(made_up_cine(shape, kind.spacing, kind.type).cine);
+  }
+}
+
+Parity CardiacSegmenter::verify(const CineView& cine) const { return parts_->pipeline->verify(cine); }
 
 }  // namespace cardiacseg

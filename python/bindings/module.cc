@@ -4,6 +4,9 @@
 
 namespace cardiacseg::python {
 
+void register_device_labels(pybind11::module_& module);
+void register_dlpack(pybind11::module_& module);
+void register_engines(pybind11::module_& module);
 void register_errors();
 void register_measurements(pybind11::module_& module);
 void register_ops(pybind11::module_& module);
@@ -16,6 +19,9 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The compiled core of cardiacseg.";
   module.attr("__version__") = cardiacseg::version();
   register_errors();
+  register_device_labels(module);
+  register_dlpack(module);
+  register_engines(module);
   register_measurements(module);
   register_ops(module);
   register_segmenter(module);

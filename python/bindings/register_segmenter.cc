@@ -8,6 +8,7 @@
 #include "arrays.h"
 #include "cardiacseg/cardiac_segmenter.h"
 #include "cardiacseg/labels.h"
+#include "device_labels.h"
 #include "pixel_types.h"
 
 namespace py = pybind11;
@@ -15,13 +16,30 @@ namespace py = pybind11;
 namespace cardiacseg::python {
 namespace {
 
-CineView view_of(const py::array& image, const std::array<double, 3>& spacing) {
+using SpacingOf = std::array<double, 3>;
+using Axes = std::array<std::int64_t, 4>;
+
+Spacing spacing_of(const SpacingOf& spacing) { return {spacing[0], spacing[1], spacing[2]}; }
+CineShape shape_of(const Axes& shape) { return {shape[0], shape[1], shape[2], shape[3]}; }
+
+CineView view_of(const py::array& image, const SpacingOf& spacing) {
   require_rank(image, 4, "image");
   return {.data = image.data(),
           .type = pixel_type(image.dtype()),
           .shape = cine_shape(image),
           .strides = {image.strides(0), image.strides(1), image.strides(2), image.strides(3)},
-          .spacing = {spacing[0], spacing[1], spacing[2]}};
+          .spacing = spacing_of(spacing)};
+}
+
+/// Pixels in device memory; `strides` are in bytes.
+CineView device_view(std::uintptr_t address, const py::dtype& dtype, const Axes& shape, const Axes& strides,
+                     const SpacingOf& spacing) {
+  return {.data = reinterpret_cast<const void*>(address),
+          .type = pixel_type(dtype),
+          .shape = shape_of(shape),
+          .strides = {strides[0], strides[1], strides[2], strides[3]},
+          .spacing = spacing_of(spacing),
+          .memory = Memory::device};
 }
 
 /// Calls `progress`, and lets an interrupt from the keyboard end the run where there is none to call.
@@ -44,13 +62,21 @@ py::dict to_python(const RunReport& report) {
                   py::arg("stages") = stages);
 }
 
+py::object labels_of(Segmentation& result) {
+  const auto& [frames, slices, rows, columns] = result.shape;
+  if (result.device_labels) {
+    return py::cast(DeviceLabels(std::move(result.device_labels), {frames, slices, rows, columns}));
+  }
+  return to_array(std::move(result.labels), {frames, slices, rows, columns});
+}
+
 py::dict to_python(Segmentation result) {
   const auto& [frames, slices, rows, columns] = result.shape;
   py::object probabilities = py::none();
   if (!result.probabilities.empty()) {
     probabilities = to_array(std::move(result.probabilities), {frames, slices, kLabelCount, rows, columns});
   }
-  return py::dict(py::arg("labels") = to_array(std::move(result.labels), {frames, slices, rows, columns}),
+  return py::dict(py::arg("labels") = labels_of(result),
                   py::arg("presence") = to_array(std::move(result.presence), {frames, slices, kStructureCount}),
                   py::arg("probabilities") = probabilities,
                   py::arg("agreement") = to_array(std::move(result.agreement), {frames, kStructureCount}),
@@ -58,19 +84,76 @@ py::dict to_python(Segmentation result) {
                   py::arg("report") = to_python(result.report));
 }
 
-py::dict run(const CardiacSegmenter& segmenter, const py::array& image, const std::array<double, 3>& spacing,
-             const py::object& progress, bool probabilities) {
-  const CineView cine = view_of(image, spacing);
+py::dict run_view(const CardiacSegmenter& segmenter, const CineView& cine, const py::object& progress,
+                  bool probabilities, bool device_labels, std::uintptr_t stream) {
   return to_python([&] {
-    const RunOptions options{.probabilities = probabilities, .progress = with_gil(progress)};
+    const RunOptions options{.probabilities = probabilities,
+                             .progress = with_gil(progress),
+                             .device_labels = device_labels,
+                             .stream = reinterpret_cast<void*>(stream)};
     const py::gil_scoped_release release;
     return segmenter.run(cine, options);
   }());
 }
 
-std::unique_ptr<CardiacSegmenter> make(const std::filesystem::path& bundle, const std::string& device, int threads) {
+py::dict run(const CardiacSegmenter& segmenter, const py::array& image, const SpacingOf& spacing,
+             const py::object& progress, bool probabilities, bool device_labels) {
+  return run_view(segmenter, view_of(image, spacing), progress, probabilities, device_labels, 0);
+}
+
+py::dict run_device(const CardiacSegmenter& segmenter, std::uintptr_t address, const py::dtype& dtype,
+                    const Axes& shape, const Axes& strides, const SpacingOf& spacing, const py::object& progress,
+                    bool probabilities, bool device_labels, std::uintptr_t stream) {
+  return run_view(segmenter, device_view(address, dtype, shape, strides, spacing), progress, probabilities,
+                  device_labels, stream);
+}
+
+void warm_up(const CardiacSegmenter& segmenter, const std::vector<Axes>& shapes, const SpacingOf& spacing,
+             const py::dtype& dtype) {
+  std::vector<CineKind> kinds;
+  for (const Axes& shape : shapes) kinds.push_back({shape_of(shape), spacing_of(spacing), pixel_type(dtype)});
   const py::gil_scoped_release release;
-  return std::make_unique<CardiacSegmenter>(bundle, SegmenterOptions{.device = device, .threads = threads});
+  segmenter.warm_up(kinds);
+}
+
+py::dict to_python(const StageParity& stage) {
+  return py::dict(py::arg("stage") = stage.stage, py::arg("precision") = stage.precision,
+                  py::arg("passed") = stage.passed, py::arg("verdict") = stage.verdict,
+                  py::arg("unwritten") = stage.unwritten, py::arg("largest_difference") = stage.largest_difference,
+                  py::arg("probability_difference") = stage.probability_difference, py::arg("voxels") = stage.voxels,
+                  py::arg("differing") = stage.differing, py::arg("largest_gap") = stage.largest_gap,
+                  py::arg("dice") = stage.dice);
+}
+
+py::dict verify(const CardiacSegmenter& segmenter, const py::array& image, const SpacingOf& spacing) {
+  const CineView cine = view_of(image, spacing);
+  const Parity parity = [&] {
+    const py::gil_scoped_release release;
+    return segmenter.verify(cine);
+  }();
+  py::list stages;
+  for (const StageParity& stage : parity.stages) stages.append(to_python(stage));
+  return py::dict(py::arg("passed") = parity.passed, py::arg("summary") = parity.summary, py::arg("stages") = stages);
+}
+
+SegmenterOptions options_of(const std::string& device, int threads, const std::filesystem::path& engines) {
+  return {.device = device, .threads = threads, .engines = engines};
+}
+
+std::unique_ptr<CardiacSegmenter> make(const std::filesystem::path& bundle, const std::string& device, int threads,
+                                       const std::filesystem::path& engines) {
+  const py::gil_scoped_release release;
+  return std::make_unique<CardiacSegmenter>(bundle, options_of(device, threads, engines));
+}
+
+py::dict choice(const std::filesystem::path& bundle, const std::string& device, int threads,
+                const std::filesystem::path& engines) {
+  const DeviceChoice chosen = [&] {
+    const py::gil_scoped_release release;
+    return explain_device(bundle, options_of(device, threads, engines));
+  }();
+  return py::dict(py::arg("backend") = chosen.backend, py::arg("device") = chosen.device,
+                  py::arg("reason") = chosen.reason);
 }
 
 py::list backends() {
@@ -86,9 +169,16 @@ py::list backends() {
 
 void register_segmenter(py::module_& module) {
   py::class_<CardiacSegmenter>(module, "CardiacSegmenter")
-      .def(py::init(&make), py::arg("bundle"), py::arg("device"), py::arg("threads"))
+      .def(py::init(&make), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"))
       .def("run", &run, py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
-           "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].");
+           py::arg("device_labels"), "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")
+      .def("run_device", &run_device, py::arg("address"), py::arg("dtype"), py::arg("shape"), py::arg("strides"),
+           py::arg("spacing"), py::arg("progress"), py::arg("probabilities"), py::arg("device_labels"),
+           py::arg("stream"), "The same for an image in device memory.")
+      .def("warm_up", &warm_up, py::arg("shapes"), py::arg("spacing"), py::arg("dtype"))
+      .def("verify", &verify, py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.");
+  module.def("explain_device", &choice, py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"),
+             "What a segmenter made so would run on, as a dict of backend, device and reason.");
   module.def("list_backends", &backends, "Every backend of this build, as dicts of name, device, available, reason.");
 }
 

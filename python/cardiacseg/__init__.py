@@ -25,9 +25,11 @@ __all__ = [
     "Error",
     "InvalidInputError",
     "Measurements",
+    "Parity",
     "Report",
     "Result",
     "__version__",
+    "explain_device",
     "list_backends",
     "measure",
 ]
@@ -35,7 +37,7 @@ __all__ = [
 try:
     from cardiacseg._core import __version__
     from cardiacseg.measurements import Measurements, measure
-    from cardiacseg.segmenter import CardiacSegmenter, Report, Result, list_backends
+    from cardiacseg.segmenter import CardiacSegmenter, Parity, Report, Result, explain_device, list_backends
 except ModuleNotFoundError as error:
     # Models and training work in a checkout where nothing was built; all else says what is missing when it is used.
     if error.name != "cardiacseg._core":

@@ -8,17 +8,53 @@ import numpy.typing as npt
 
 __version__: str
 MYOCARDIAL_DENSITY: float
+engines: ModuleType
 ops: ModuleType
 
 class CardiacSegmenter:
-    def __init__(self, bundle: str | PathLike[str], device: str, threads: int) -> None: ...
+    def __init__(
+        self, bundle: str | PathLike[str], device: str, threads: int, engines: str | PathLike[str]
+    ) -> None: ...
     def run(
         self,
         image: npt.NDArray[Any],
         spacing: tuple[float, float, float],
         progress: Callable[[int, int], bool | None] | None,
         probabilities: bool,
+        device_labels: bool,
     ) -> dict[str, Any]: ...
+    def run_device(
+        self,
+        address: int,
+        dtype: np.dtype[Any],
+        shape: tuple[int, int, int, int],
+        strides: tuple[int, int, int, int],
+        spacing: tuple[float, float, float],
+        progress: Callable[[int, int], bool | None] | None,
+        probabilities: bool,
+        device_labels: bool,
+        stream: int,
+    ) -> dict[str, Any]: ...
+    def warm_up(
+        self,
+        shapes: list[tuple[int, int, int, int]],
+        spacing: tuple[float, float, float],
+        dtype: np.dtype[Any],
+    ) -> None: ...
+    def verify(self, image: npt.NDArray[Any], spacing: tuple[float, float, float]) -> dict[str, Any]: ...
 
+class DeviceLabels:
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    def reshape(self, shape: tuple[int, ...]) -> DeviceLabels: ...
+    def __dlpack__(self, **options: Any) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+def read_dlpack(capsule: Any) -> tuple[int, np.dtype[Any], tuple[int, ...], tuple[int, ...]]: ...
+def explain_device(
+    bundle: str | PathLike[str], device: str, threads: int, engines: str | PathLike[str]
+) -> dict[str, str]: ...
 def list_backends() -> list[dict[str, Any]]: ...
 def measure(labels: npt.NDArray[np.uint8], spacing: tuple[float, float, float]) -> dict[str, Any]: ...

@@ -152,7 +152,7 @@ def demo(options: argparse.Namespace) -> None:
 
 
 def info(options: argparse.Namespace) -> None:
-    """Say what is installed here. Loads no model."""
+    """Say what is installed here, and what would run the default model."""
     from cardiacseg.installation import describe_installation
 
     found = describe_installation()
@@ -165,6 +165,8 @@ def info(options: argparse.Namespace) -> None:
     for backend in found["backends"]:
         state = "available" if backend["available"] else "not available"
         print(f"  {backend['name']} ({backend['device']}): {state}. {backend['reason']}")
+    chosen = found["auto"]
+    print(f"device auto takes {chosen['backend'] or 'nothing'} for the default model: {chosen['reason']}")
     print("models:" if found["models"] else "models: none in this installation")
     for model in found["models"]:
         calibration = "" if model["temperature"] is None else f", temperature {model['temperature']:g}"

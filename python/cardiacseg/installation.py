@@ -5,19 +5,30 @@ import platform
 from pathlib import Path
 
 from cardiacseg import _core
+from cardiacseg.errors import Error
 from cardiacseg.io.report import RESEARCH_USE, versions
+from cardiacseg.segmenter import explain_device
 
 
 def describe_installation() -> dict:
-    """JSON-ready facts about this installation. Reads manifests only and loads no model."""
+    """JSON-ready facts about this installation. No network is loaded, but where there is a GPU to find out about it."""
     return {
         "core_version": _core.__version__,
         "versions": versions(),
         "platform": platform.platform(),
         "backends": [dict(backend) for backend in _core.list_backends()],
+        "auto": _automatic_choice(),
         "models": bundled_models(Path(__file__).with_name("bundles")),
         "intended_use": RESEARCH_USE,
     }
+
+
+def _automatic_choice() -> dict[str, str | None]:
+    """What ``device="auto"`` takes for the default model, or why nothing."""
+    try:
+        return dict(explain_device())
+    except Error as error:
+        return {"backend": None, "device": None, "reason": str(error)}
 
 
 def bundled_models(folder: Path) -> list[dict]:

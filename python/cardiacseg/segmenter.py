@@ -1,14 +1,16 @@
 """``CardiacSegmenter``: labels of RV, myocardium and LV for short-axis cine MRI. Research use only."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cardiacseg import _core
+from cardiacseg.device_arrays import DeviceArray, as_device_array
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.measurements import as_spacing
 
@@ -38,8 +40,9 @@ class Report:
 class Result:
     """What a run gives.
 
-    ``labels`` is uint8 of the image's shape: 0 background, 1 RV, 2 myocardium, 3 LV. In the other arrays, all float32,
-    T is 1 for a single stack, and three values are those of RV, myocardium and LV.
+    ``labels`` is uint8 of the image's shape: 0 background, 1 RV, 2 myocardium, 3 LV; where they were asked to stay on
+    the GPU, an object with ``__cuda_array_interface__`` and ``__dlpack__``. In the other arrays, all float32, T is 1
+    for a single stack, and three values are those of RV, myocardium and LV.
 
     ``presence`` ``[T, S, 3]``: probability that a structure is in a slice, from the model's classifier; of a model
     without one, 1 where the structure was labelled, else 0.
@@ -56,7 +59,7 @@ class Result:
     clean-up, if the model asks for one: where a label was cleaned away it need not be the most probable.
     """
 
-    labels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8] | _core.DeviceLabels
     presence: npt.NDArray[np.float32]
     agreement: npt.NDArray[np.float32]
     quality: npt.NDArray[np.float32]
@@ -64,16 +67,33 @@ class Result:
     report: Report
 
 
+@dataclass(frozen=True)
+class Parity:
+    """How far the networks on the GPU are from those on the CPU: one dict for each stage, with its numbers."""
+
+    passed: bool
+    summary: str
+    stages: Sequence[Mapping[str, Any]]
+
+
 class CardiacSegmenter:
     """Segments short-axis cines on this machine. Making one loads the model; it may be used from several threads.
 
-    ``model`` is ``"default"`` or a bundle's folder, ``device`` is ``"auto"``, ``"cpu"`` or ``"cuda"``, ``threads`` is
-    the most that inference uses (0: all cores; labels do not depend on it). Raises :class:`BundleNotFoundError`,
-    :class:`BundleError`, :class:`BackendError` or :class:`InvalidInputError` of :mod:`cardiacseg.errors`.
+    ``model`` is ``"default"`` or a bundle's folder. ``device`` is ``"auto"`` (a GPU where there is one with engines
+    that are verified on it, else the CPU; the report says why), ``"cpu"`` or ``"cuda"``. ``threads`` is the most that
+    inference uses (0: all cores; labels do not depend on it). ``engines`` is the folder of the GPU's engines, by
+    default ``$CARDIACSEG_ENGINES`` or the user's cache. Raises :class:`BundleNotFoundError`, :class:`BundleError`,
+    :class:`BackendError` or :class:`InvalidInputError` of :mod:`cardiacseg.errors`.
     """
 
-    def __init__(self, model: str | os.PathLike[str] = "default", device: str = "auto", threads: int = 0):
-        self._core = _core.CardiacSegmenter(bundle_folder(model), device, threads)
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "default",
+        device: str = "auto",
+        threads: int = 0,
+        engines: str | os.PathLike[str] | None = None,
+    ):
+        self._core = _core.CardiacSegmenter(bundle_folder(model), device, threads, engines or "")
 
     def run(
         self,
@@ -82,6 +102,8 @@ class CardiacSegmenter:
         spacing: tuple[float, float, float] | None = None,
         probabilities: bool = False,
         progress: Progress | None = None,
+        stream: Any = None,
+        device_labels: bool = False,
     ) -> Result:
         """Label every voxel of a stack ``[S, H, W]`` or a cine ``[T, S, H, W]`` of any real type, strides and order.
 
@@ -90,16 +112,71 @@ class CardiacSegmenter:
         called with frames done and frames in total, first with 0; if it returns False the run stops with
         :class:`CancelledError`, and what it raises comes out of ``run``. Frames are independent of each other. Raises
         :class:`InvalidInputError` before any computation for an image that cannot be a short-axis cine.
+
+        With ``device="cuda"`` the image may already lie on the GPU, contiguous: an object with DLPack or
+        ``__cuda_array_interface__``. ``stream``, the CUDA stream on which it becomes ready, is a number or an object
+        of cuda-python, CuPy or PyTorch; without it, what the image says. ``device_labels`` leaves the labels on the
+        GPU; they are ready when this returns.
         """
-        pixels = _pixels(image)
-        found = self._core.run(_as_cine(pixels), as_spacing(spacing), progress, probabilities)
+        wanted = (as_spacing(spacing), progress, probabilities, device_labels)
+        on_device = as_device_array(image, stream)
+        if on_device is not None:
+            shape = on_device.shape
+            found = self._run_device(on_device, *wanted)
+        else:
+            pixels = _pixels(image)
+            shape = pixels.shape
+            found = self._core.run(_as_cine(pixels), *wanted)
         labels, report = found.pop("labels"), found.pop("report")
-        return Result(labels=labels.reshape(pixels.shape), report=Report(**report), **found)
+        return Result(labels=labels.reshape(shape), report=Report(**report), **found)
+
+    def _run_device(self, image: DeviceArray, spacing, progress, probabilities, device_labels) -> dict:
+        _require_stack_or_cine(image.shape)
+        shape, strides = image.shape, image.strides
+        if len(shape) == 3:
+            shape, strides = (1, *shape), (shape[0] * strides[0], *strides)
+        dtype = np.dtype(np.uint8) if image.dtype == np.bool_ else image.dtype
+        return self._core.run_device(
+            image.address, dtype, shape, strides, spacing, progress, probabilities, device_labels, image.stream
+        )
+
+    def warm_up(
+        self,
+        shapes: Sequence[Sequence[int]],
+        *,
+        spacing: tuple[float, float, float],
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        """Do now what would make the first run on images of these shapes slow, with a made-up picture of each.
+
+        Networks are compiled, memory is taken, and on a GPU the CUDA graphs are recorded. A shape is ``[S, H, W]`` or
+        ``[T, S, H, W]``. Raises what ``run`` raises.
+        """
+        for shape in shapes:
+            _require_stack_or_cine(shape)
+        cines = [tuple(shape) if len(shape) == 4 else (1, *shape) for shape in shapes]
+        pixel = _pixels(np.zeros((), dtype)).dtype
+        self._core.warm_up(cines, as_spacing(spacing), pixel)
+
+    def verify(self, image: npt.ArrayLike, *, spacing: tuple[float, float, float]) -> Parity:
+        """Put the networks on the GPU through the parity gate: their outputs against the CPU's for this image.
+
+        Where they pass, the engine files are marked as verified on this GPU. Raises :class:`BackendError` where this
+        segmenter runs on the CPU, and what ``run`` raises.
+        """
+        return Parity(**self._core.verify(_as_cine(_pixels(image)), as_spacing(spacing)))
 
 
 def bundle_folder(model: str | os.PathLike[str]) -> Path:
     """Folder of the bundle that :class:`CardiacSegmenter` loads for ``model``, whether it is there or not."""
     return Path(__file__).with_name("bundles") / "default" if model == "default" else Path(model)
+
+
+def explain_device(
+    model: str | os.PathLike[str] = "default", device: str = "auto", engines: str | os.PathLike[str] | None = None
+) -> dict[str, str]:
+    """What a segmenter made so would run on: its ``backend``, ``device`` and the ``reason`` in one sentence."""
+    return _core.explain_device(bundle_folder(model), device, 0, engines or "")
 
 
 def list_backends() -> list[dict]:
@@ -126,10 +203,14 @@ def _pixels(image: npt.ArrayLike) -> np.ndarray:
     return pixels.astype(narrow if narrow in _NATIVE else np.float64)
 
 
-def _as_cine(pixels: np.ndarray) -> np.ndarray:
-    if pixels.ndim not in (3, 4):
+def _require_stack_or_cine(shape: Sequence[int]) -> None:
+    if len(shape) not in (3, 4):
         raise InvalidInputError(
             f"image must be [slices, rows, columns] or [frames, slices, rows, columns], "
-            f"got {pixels.ndim} axes of lengths {list(pixels.shape)}"
+            f"got {len(shape)} axes of lengths {list(shape)}"
         )
+
+
+def _as_cine(pixels: np.ndarray) -> np.ndarray:
+    _require_stack_or_cine(pixels.shape)
     return pixels if pixels.ndim == 4 else pixels[np.newaxis]

@@ -1,6 +1,9 @@
 """A bundle of a tiny network with random weights, exported once, and a cine to run it on."""
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +16,26 @@ def run_command(*words, cwd=None):
     run = subprocess.run([str(word) for word in words], cwd=cwd, capture_output=True, text=True, timeout=3000)
     assert run.returncode == 0, f"{words}\n{run.stdout[-6000:]}\n{run.stderr[-6000:]}"
     return run.stdout
+
+
+@pytest.fixture(scope="session")
+def simulated_build(tmp_path_factory):
+    """Builds targets of a tree in which all that is written for CUDA runs on the simulated GPU; gives its folder."""
+    folder = tmp_path_factory.mktemp("simulated") / "build"
+    switches = ("WITH_CUDA", "SIMULATED_GPU", "WITH_TENSORRT", "BUILD_TESTS", "BUILD_PYTHON")
+    run_command(
+        *("cmake", "-G", "Ninja", "-S", Path(__file__).parents[2], "-B", folder, "-DCMAKE_BUILD_TYPE=Release"),
+        *(f"-DCARDIACSEG_{switch}=ON" for switch in switches),
+        *("-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DCMAKE_COMPILE_WARNING_AS_ERROR=ON"),
+        "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF",  # which pybind11 would switch on
+        f"-DPython_EXECUTABLE={sys.executable}",
+    )
+
+    def build(*targets):
+        run_command("cmake", "--build", folder, "-j", min(4, os.cpu_count() or 1), "--target", *targets)
+        return folder
+
+    return build
 
 
 @pytest.fixture(scope="session")

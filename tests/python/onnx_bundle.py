@@ -71,6 +71,17 @@ def write_ref(path, presence=False):
     _graph(path, 4, nodes, constants, ["logits", "presence"] if presence else ["logits"])
 
 
+def write_locate(path):
+    """A map that is high where the intensity is: heart = sigmoid(12 x - 6)."""
+    constants = {"weight": np.float32(12), "bias": np.float32(-6)}
+    nodes = [
+        helper.make_node("Mul", ["input", "weight"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "bias"], ["map"]),
+        helper.make_node("Sigmoid", ["map"], ["heart"]),
+    ]
+    _graph(path, 1, nodes, constants, ["heart"])
+
+
 def write_manifest(folder, **more):
     """A manifest for the networks that lie in ``folder``: crops of 32 pixels of 1.5 mm from the image's middle."""
     paths = sorted(folder.glob("*.onnx"))
@@ -91,9 +102,11 @@ def write_manifest(folder, **more):
     return folder
 
 
-def write_bundle(folder, seg_presence=False, ref=False, ref_presence=False, **more):
+def write_bundle(folder, seg_presence=False, ref=False, ref_presence=False, locate=False, **more):
     """A bundle of such networks; ``more`` are keys of its manifest."""
     folder.mkdir()
+    if locate:
+        write_locate(folder / "locate.onnx")
     write_seg(folder / "seg.onnx", seg_presence)
     if ref:
         write_ref(folder / "ref.onnx", ref_presence)

@@ -75,7 +75,7 @@ def test_help_says_what_the_exit_codes_mean(name):
 
 def test_every_part_is_listed():
     lines = tool("gpu_check.py", "--list").stdout.splitlines()
-    assert [text.split()[0] for text in lines] == ["build", "tests", "sanitizer", "bench"]
+    assert [text.split()[0] for text in lines] == ["build", "tests", "sanitizer", "bench", "engines"]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,26 @@ def test_sanitizers_watch_each_test_with_each_tool(gpu_check, arguments, monkeyp
 def test_a_build_without_tests_is_a_failure(gpu_check, arguments):
     found = gpu_check["test_checks"](arguments)
     assert found[0].result == "failed" and found[1].name == "Python face"
+
+
+def test_every_kind_of_engine_is_built_and_timed(gpu_check, arguments):
+    found = {one.name: one for one in gpu_check["engine_checks"](arguments, "/c/nvcc")}
+    kinds = list(gpu_check["ENGINES"])
+    assert list(found)[-1] == "bench engines" and [f"engines {kind}" in found for kind in kinds] == [True] * 4
+    bench = found["bench engines"].command
+    for kind in kinds:
+        build = found[f"engines {kind}"]
+        assert f"{kind}={build.command[build.command.index('-o') + 1]}" in bench
+        assert build.environment["PYTHONPATH"] == str(arguments.build / "site")
+        assert build.must_print.search("seg  3.1  40.0  yes  seg.engine") and not build.must_print.search(
+            "no  a.engine"
+        )
+
+
+def test_the_benchmark_of_engines_says_why_it_measured_nothing(tmp_path):
+    run = tool("bench_gpu.py", "--engines", f"mine={tmp_path}")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert re.fullmatch(r"bench_gpu: mine is left out: .*\nbench_gpu: nothing was measured\n", run.stderr)
 
 
 def test_what_lacks_pytorch_is_skipped_with_the_reason(gpu_check, arguments):

@@ -21,7 +21,8 @@ MAY_INCLUDE = {
     "src/ops/*_host.cc": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
     "src/ops/*.cu*": [STANDARD, "<cuda_runtime.h>", '"ops/.*"', '"cuda/.*"', PLAIN_HEADERS],
     "src/cuda/*": [STANDARD, "<cuda_runtime.h>", '"cuda/.*"'],
-    "src/backends/*.h": [STANDARD, '"cardiacseg/.*"', '"backends/backend.h"', '"ops/device.h"'],
+    "src/backends/backend.h": [STANDARD, '"ops/device.h"'],
+    "src/backends/registry.h": [STANDARD, '"cardiacseg/.*"', '"backends/backend.h"', '"bundle/bundle.h"'],
     "src/backends/openvino/*": [
         STANDARD,
         "<openvino/.*>",
@@ -29,7 +30,29 @@ MAY_INCLUDE = {
         '"backends/backend.h"',
         '"backends/openvino/.*"',
     ],
-    "src/bundle/*": [STANDARD, "<nlohmann/.*>", '"cardiacseg/error.h"', '"bundle/.*"'],
+    "src/backends/tensorrt/*.*": [
+        STANDARD,
+        "<nlohmann/.*>",
+        "<(dlfcn|unistd).h>",
+        '"cardiacseg/.*"',
+        '"backends/backend.h"',
+        '"backends/tensorrt/[a-z_]*.h"',
+        '"cuda/.*"',
+        '"files/.*"',
+        '"ops/device.h"',
+    ],
+    "src/backends/tensorrt/provider/*": [
+        STANDARD,
+        "<Nv(Infer|OnnxParser).h>",
+        "<(cuda_runtime|dlfcn|link).h>",
+        '"cardiacseg/error.h"',
+        '"backends/tensorrt/provider.h"',
+        '"backends/tensorrt/provider/.*"',
+        '"cuda/launch.h"',
+        '"ops/(device|scalar|slice_attention|slice_attention_cuda).h"',
+    ],
+    "src/bundle/*": [STANDARD, '"cardiacseg/error.h"', '"bundle/.*"', '"files/.*"', "<nlohmann/.*>"],
+    "src/files/*": [STANDARD, "<nlohmann/.*>", '"cardiacseg/error.h"', '"files/.*"'],
     "src/measure/*": [STANDARD, '"cardiacseg/.*"'],
     "src/pipeline/*": [
         STANDARD,
@@ -38,12 +61,12 @@ MAY_INCLUDE = {
         '"bundle/bundle.h"',
         '"backends/backend.h"',
         '"pipeline/.*"',
+        '"cuda/.*"',
     ],
     "../python/bindings/*.cc": [
         STANDARD,
         "<pybind11/.*>",
-        '"arrays.h"',
-        '"pixel_types.h"',
+        '"(arrays|device_labels|dlpack|pixel_types).h"',
         '"cardiacseg/.*"',
         '"ops/.*"',
     ],
@@ -60,6 +83,12 @@ def test_includes(pattern):
     for path in files:
         for name in re.findall(r"^\s*#\s*include\s+(\S+)", path.read_text(), re.MULTILINE):
             assert allowed.fullmatch(name), f"{path.relative_to(ROOT)} includes {name}"
+
+
+def test_the_host_pipeline_knows_nothing_of_cuda():
+    for path in (ROOT / "cpp/src/pipeline").iterdir():
+        names = re.findall(r'^#include "((?:cuda/|ops/.*_cuda).*)"', path.read_text(), re.MULTILINE)
+        assert not names or path.name.startswith("device_"), f"{path.name} includes {names}"
 
 
 def test_public_headers_have_no_conditions():
@@ -116,7 +145,11 @@ def sources(*patterns):
         ),
         (["models/*.py"], ["cardiacseg._core", "cardiacseg.training", "cardiacseg.export", "numpy", "scipy"]),
         (["training/*.py"], ["cardiacseg._core", "cardiacseg.segmenter", "cardiacseg.export"]),
-        (["*.py", "*/*.py"], ["cardiacseg.cli", "tools"]),
+        (
+            ["export/engine.py", "export/engine_gate.py", "export/engine_graph.py", "export/passes/*.py"],
+            ["torch", "cardiacseg.models", "cardiacseg.training"],  # a machine with a GPU builds engines without
+        ),
+        (["*.py", "*/*.py", "*/*/*.py"], ["cardiacseg.cli", "tools"]),
     ],
 )
 def test_python_rooms(patterns, never):

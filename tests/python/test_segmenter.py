@@ -234,6 +234,39 @@ def test_the_cpu_can_be_asked_for(tiny_bundle, cine, wanted):
 
 
 def test_backends_are_listed_with_reasons():
-    (backend,) = cardiacseg.list_backends()
+    *on_gpu, backend = cardiacseg.list_backends()
+    assert [(b["name"], b["device"], b["available"]) for b in on_gpu] == [
+        ("tensorrt", "cuda", False),
+        ("tensorrt_rtx", "cuda", False),
+    ]
+    assert all("no TensorRT" in b["reason"] for b in on_gpu)
     assert (backend["name"], backend["device"], backend["available"]) == ("openvino", "cpu", True)
     assert "2026.4.1" in backend["reason"]
+
+
+def test_the_choice_of_a_device_is_explained(tiny_bundle, wanted):
+    chosen = cardiacseg.explain_device(tiny_bundle)
+    report = wanted.report
+    assert chosen == {"backend": report.backend, "device": report.device, "reason": report.reason}
+    with pytest.raises(cardiacseg.BackendError, match="this build has no GPU backend"):
+        cardiacseg.explain_device(tiny_bundle, device="cuda")
+
+
+def test_warm_up_changes_no_result(tiny_bundle, cine, wanted):
+    segmenter = cardiacseg.CardiacSegmenter(tiny_bundle)
+    segmenter.warm_up([cine.shape, cine.shape[1:]], spacing=SPACING, dtype=np.uint16)
+    assert_same(segmenter.run(cine, spacing=SPACING), wanted)
+    with pytest.raises(InvalidInputError, match="2 axes"):
+        segmenter.warm_up([(90, 112)], spacing=SPACING)
+    with pytest.raises(InvalidInputError, match="row spacing"):
+        segmenter.warm_up([cine.shape], spacing=(8, 0.001, 1))
+
+
+def test_the_cpu_takes_nothing_of_a_gpu(segmenter, cine):
+    interface = {"shape": cine.shape, "typestr": "<f4", "data": (4096, True), "version": 3}
+    with pytest.raises(InvalidInputError, match="runs on the CPU"):
+        segmenter.run(type("OnDevice", (), {"__cuda_array_interface__": interface})(), spacing=SPACING)
+    with pytest.raises(InvalidInputError, match="runs on the CPU"):
+        segmenter.run(cine, spacing=SPACING, device_labels=True)
+    with pytest.raises(cardiacseg.BackendError, match="runs on the CPU"):
+        segmenter.verify(cine, spacing=SPACING)

@@ -2,10 +2,12 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cardiacseg/options.h"
+#include "cardiacseg/parity.h"
 #include "cardiacseg/segmentation.h"
 #include "cardiacseg/views.h"
 
@@ -25,6 +27,25 @@ struct BackendStatus {
 /// Every backend that this build knows. Loads no model.
 [[gnu::visibility("default")]] std::vector<BackendStatus> list_backends();
 
+/// What a run's report would say of the device.
+struct DeviceChoice {
+  std::string backend;
+  std::string device;
+  std::string reason;
+};
+
+/// The device that `options` lead to for the bundle in folder `bundle`. On the CPU no network is loaded. Throws as the
+/// constructor of CardiacSegmenter does.
+[[gnu::visibility("default")]] DeviceChoice explain_device(const std::filesystem::path& bundle,
+                                                           const SegmenterOptions& options = {});
+
+/// What a scanner's protocol sends.
+struct CineKind {
+  CineShape shape;
+  Spacing spacing;
+  PixelType type = PixelType::float32;
+};
+
 /// Segments RV, myocardium and LV in short-axis cine MRI. Construction reads and checks the bundle and loads its
 /// networks; the object then stays as it is. Research use only, not a medical device.
 class [[gnu::visibility("default")]] CardiacSegmenter {
@@ -38,7 +59,19 @@ class [[gnu::visibility("default")]] CardiacSegmenter {
   /// Labels every voxel of every frame. Blocks; may be called from several threads at once. Frames are independent:
   /// a cine gives the same labels as its frames one by one. Working memory does not grow with the number of frames.
   /// Throws Error: invalid_input before any computation, cancelled, backend.
+  ///
+  /// On a GPU whose engines have not passed the parity gate there, the first run puts them through it (`verify`) and
+  /// throws Error(backend) with the numbers where they fail.
   Segmentation run(const CineView& cine, const RunOptions& options = {}) const;
+
+  /// Does for cines of these kinds what would make their first run slow, by running a made-up picture of each: compiles
+  /// networks, takes memory, records CUDA graphs. Throws as `run` does.
+  void warm_up(std::span<const CineKind> kinds) const;
+
+  /// Puts the networks on the GPU through the parity gate with all frames of `cine`: each gets the input of its stage
+  /// from a run on the CPU, and its outputs are compared with the CPU's. Where they pass, the engine files are marked
+  /// as verified on this GPU. Throws Error: backend where this segmenter runs on the CPU; as `run` does otherwise.
+  Parity verify(const CineView& cine) const;
 
  private:
   struct Parts;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -10,6 +11,10 @@ namespace cardiacseg {
 struct SegmenterOptions {
   std::string device = "auto";  ///< "auto", "cpu" or "cuda"
   int threads = 0;              ///< threads that inference may use; 0: all cores. Labels do not depend on it.
+
+  /// Folder of the engines that a GPU runs. Empty: $CARDIACSEG_ENGINES, $XDG_CACHE_HOME/cardiacseg/engines or
+  /// ~/.cache/cardiacseg/engines, the first that is set.
+  std::filesystem::path engines;
 };
 
 /// Decided anew for each run.
@@ -19,7 +24,14 @@ struct RunOptions {
 
   /// Called with frames done and frames in total, first with 0, from the thread that called `run`.
   /// Returning false stops the run with ErrorCode::cancelled.
-  std::function<bool(std::int64_t done, std::int64_t total)> progress;
+  std::function<bool(std::int64_t done, std::int64_t total)> progress = {};
+
+  /// Whether the labels stay in the GPU's memory, as Segmentation::device_labels. On the CPU that is refused.
+  bool device_labels = false;
+
+  /// For an image in device memory: the CUDA stream (a cudaStream_t) on which it becomes ready; nullptr is CUDA's
+  /// default stream. The run waits for what is on it now, without holding up the caller's thread for that.
+  void* stream = nullptr;
 };
 
 }  // namespace cardiacseg

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,7 @@
 
 namespace cardiacseg {
 
-/// Wall time that a run spent in one stage, over all frames, in milliseconds.
+/// Wall time that a run spent in one stage, over all frames, in milliseconds; on a GPU, the GPU's.
 struct StageTime {
   std::string stage;
   double milliseconds;
@@ -29,8 +30,11 @@ struct RunReport {
 struct Segmentation {
   CineShape shape;
 
-  /// `[frames, slices, rows, columns]`, the input's grid.
+  /// `[frames, slices, rows, columns]`, the input's grid; empty where they stayed in device memory.
   std::vector<std::uint8_t> labels;
+
+  /// The same in device memory, or nullptr unless RunOptions::device_labels was set. They are ready when `run` returns.
+  std::shared_ptr<std::uint8_t> device_labels;
 
   /// `[frames, slices, 3]`: probability that a structure is in a slice, from the model's classifier; of a model without
   /// one, 1 where the structure was labelled and 0 elsewhere.

@@ -27,25 +27,31 @@ struct CineShape {
   friend constexpr bool operator==(const CineShape&, const CineShape&) = default;
 };
 
+/// Whose memory an array lies in: the host's, or that of the GPU which a segmenter runs on.
+enum class Memory { host, device };
+
 /// A cine that somebody else owns: `[frames, slices, rows, columns]` of any pixel type, with strides in bytes, which
-/// may be negative. One stack is a cine of one frame. The memory must outlive every call that is given the view.
+/// may be negative; in device memory it must be contiguous, in C order. One stack is a cine of one frame. The memory
+/// must outlive every call that is given the view.
 struct CineView {
   const void* data;
   PixelType type;
   CineShape shape;
   std::array<std::ptrdiff_t, 4> strides;
   Spacing spacing;
+  Memory memory = Memory::host;
 
   /// A view of contiguous memory in C order.
-  static constexpr CineView contiguous(const void* data, PixelType type, const CineShape& shape,
-                                       const Spacing& spacing) {
+  static constexpr CineView contiguous(const void* data, PixelType type, const CineShape& shape, const Spacing& spacing,
+                                       Memory memory = Memory::host) {
     const auto pixel = static_cast<std::ptrdiff_t>(size_of(type));
     return {data,
             type,
             shape,
             {shape.slices * shape.rows * shape.columns * pixel, shape.rows * shape.columns * pixel,
              shape.columns * pixel, pixel},
-            spacing};
+            spacing,
+            memory};
   }
 };
 

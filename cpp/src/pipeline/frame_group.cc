@@ -1,10 +1,7 @@
 #include "pipeline/frame_group.h"
 
-#include <algorithm>
-
 #include "cardiacseg/labels.h"
 #include "ops/percentile_range.h"
-#include "pipeline/heart_centre.h"
 #include "pipeline/part.h"
 #include "pipeline/postprocess.h"
 
@@ -16,7 +13,8 @@ FrameGroup::FrameGroup(const Stages& stages, const CineView& cine, std::int64_t 
       crop_{cine.shape.slices, stages.manifest.crop_pixels, stages.manifest.crop_pixels},
       fine_(cine, stages.manifest.spacing_mm),
       ranges_(static_cast<std::size_t>(frames)),
-      origins_(ranges_.size(), origin(middle(fine_.grid()), 1.0)),
+      origins_(ranges_.size(), {ops::middle_start(fine_.grid().rows, 1.0, crop_.rows),
+                                ops::middle_start(fine_.grid().columns, 1.0, crop_.columns)}),
       crops_(static_cast<std::size_t>(frames * crop_.voxels())),
       seg_logits_(kLabelCount * crops_.size()) {
   if (stages.ref) ref_logits_.resize(seg_logits_.size());
@@ -29,7 +27,7 @@ FrameGroup::FrameGroup(const Stages& stages, const CineView& cine, std::int64_t 
 void FrameGroup::run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock) {
   const std::span<float> presence = part(result.presence, first, cine_.shape.slices * kStructureCount, count);
   clock.time("preprocess", [&] { preprocess(first, count); });
-  if (stages_.locate) clock.time("locate", [&] { locate(count); });
+  if (stages_.locate) clock.time("locate", [&] { stages_.locate->run(*locate_buffers_, part(origins_, 0, 1, count)); });
   clock.time("preprocess", [&] { crop(first, count); });
   clock.time("seg", [&] { run_seg(count, presence); });
   if (stages_.ref) clock.time("ref", [&] { run_ref(count, presence); });
@@ -47,22 +45,9 @@ void FrameGroup::preprocess(std::int64_t first, std::int64_t count) {
   coarse_->run(stacks, ranges, corners, locate_buffers_->padded(), stages_.threads, locate_buffers_->input(count));
 }
 
-void FrameGroup::locate(std::int64_t count) {
-  std::vector<PlanePoint> centres(static_cast<std::size_t>(count));
-  stages_.locate->run(*locate_buffers_, centres);
-  const double ratio = stages_.locate->spacing_mm() / stages_.manifest.spacing_mm;
-  std::transform(centres.begin(), centres.end(), origins_.begin(),
-                 [&](const PlanePoint& centre) { return origin(centre, ratio); });
-}
-
 void FrameGroup::crop(std::int64_t first, std::int64_t count) {
   fine_.run(pixels_of(cine_, first, count), part(ranges_, 0, 1, count), part(origins_, 0, 1, count), crop_,
             stages_.threads, part(crops_, 0, crop_.voxels(), count));
-}
-
-ops::CropOrigin FrameGroup::origin(const PlanePoint& centre, double ratio) const {
-  return {static_cast<std::int32_t>(crop_origin(centre.row, ratio, crop_.rows)),
-          static_cast<std::int32_t>(crop_origin(centre.column, ratio, crop_.columns))};
 }
 
 std::vector<std::int64_t> FrameGroup::network_shape(std::int64_t count, std::int64_t channels) const {

@@ -41,13 +41,11 @@ class FrameGroup {
 
  private:
   void preprocess(std::int64_t first, std::int64_t count);
-  void locate(std::int64_t count);
   void crop(std::int64_t first, std::int64_t count);
   void run_seg(std::int64_t count, std::span<float> presence);
   void run_ref(std::int64_t count, std::span<float> presence);
   void finish(std::int64_t index, std::int64_t frame, Segmentation& result, StageClock& clock) const;
   std::vector<std::int64_t> network_shape(std::int64_t count, std::int64_t channels) const;
-  ops::CropOrigin origin(const PlanePoint& centre, double ratio) const;
 
   const Stages& stages_;
   CineView cine_;

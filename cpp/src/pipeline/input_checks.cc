@@ -93,11 +93,15 @@ void check_frame(const ops::Pixels& pixels, std::int64_t frame, std::span<float>
 
 }  // namespace
 
-void check_cine(const CineView& cine) {
+void check_geometry(const CineView& cine) {
   check_shape(cine.shape);
   check_volume(cine.shape);
   check_lengths(cine);
   if (cine.data == nullptr) refuse("the image has no data: its pointer is null");
+}
+
+void check_cine(const CineView& cine) {
+  check_geometry(cine);
   std::vector<float> row(static_cast<std::size_t>(cine.shape.columns));
   for (std::int64_t frame = 0; frame < cine.shape.frames; ++frame) check_frame(pixels_of(cine, frame, 1), frame, row);
 }

@@ -10,4 +10,7 @@ namespace cardiacseg {
 /// Error(invalid_input).
 void check_cine(const CineView& cine);
 
+/// The part of it that looks at no pixel.
+void check_geometry(const CineView& cine);
+
 }  // namespace cardiacseg

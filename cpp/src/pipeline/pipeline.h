@@ -1,29 +1,42 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "backends/backend.h"
 #include "bundle/bundle.h"
 #include "cardiacseg/options.h"
+#include "cardiacseg/parity.h"
 #include "cardiacseg/segmentation.h"
 #include "cardiacseg/views.h"
-#include "pipeline/frame_group.h"
 
 namespace cardiacseg {
 
-/// The order of things: check everything, then group after group of frames. Const and thread-safe.
+/// From pixels to labels. Const and thread-safe.
 class Pipeline {
  public:
-  /// Loads the bundle's networks into `backend`. `threads` is the most that the operations before and after the
-  /// networks use; 0: all cores. Throws Error(backend).
-  Pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, int threads);
+  virtual ~Pipeline() = default;
 
   /// Segments every frame; of the result's report it fills the stages alone. Throws as CardiacSegmenter::run does.
-  Segmentation run(const CineView& cine, const RunOptions& options) const;
+  virtual Segmentation run(const CineView& cine, const RunOptions& options) const = 0;
 
- private:
-  std::unique_ptr<const Backend> backend_;
-  Stages stages_;
+  /// What CardiacSegmenter::verify does.
+  virtual Parity verify(const CineView& cine) const = 0;
+
+  /// Frames that go through the networks together.
+  virtual std::int64_t frames_per_call(std::int64_t slices) const = 0;
+
+  /// Runs a picture that shows no heart.
+  virtual void warm_up(const CineView& cine) const { run(cine, {}); }
 };
+
+/// Makes the backend whose results are the reference, on the CPU. Throws Error(backend).
+using MakeReference = std::function<std::unique_ptr<Backend>()>;
+
+/// Loads the bundle's networks into `backend`, in whose memory the pipeline then works. `threads` is the most that the
+/// operations before and after the networks use on the host; 0: all cores. Throws Error(backend).
+std::unique_ptr<Pipeline> make_pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend,
+                                        const MakeReference& reference, int threads);
 
 }  // namespace cardiacseg

@@ -5,7 +5,7 @@
 
 #include "cardiacseg/labels.h"
 #include "ops/clean_up.h"
-#include "pipeline/agreement.h"
+#include "ops/stage_counts.h"
 #include "pipeline/part.h"
 
 namespace cardiacseg {
@@ -33,15 +33,22 @@ void fuse(const Manifest& manifest, const NetworkOutputs& outputs, const ops::Fu
   }
 }
 
-void compare_stages(const Manifest& manifest, const NetworkOutputs& outputs, std::int64_t frame, Segmentation& result) {
-  const Agreement agreement = stage_agreement(outputs.seg_logits, outputs.ref_logits, outputs.presence,
-                                              manifest.presence_threshold, result.shape.slices);
-  std::copy(agreement.begin(), agreement.end(), part(result.agreement, frame, kStructureCount).begin());
-  if (manifest.quality)
-    result.quality.at(static_cast<std::size_t>(frame)) = predicted_quality(*manifest.quality, agreement);
+void compare_stages(const Manifest& manifest, const NetworkOutputs& outputs, const ops::FusionGeometry& geometry,
+                    int threads, std::int64_t frame, Segmentation& result) {
+  ops::LabelCounts counts{};
+  ops::stage_counts(outputs.seg_logits, outputs.ref_logits, outputs.presence, manifest.presence_threshold,
+                    {1, geometry.slices, geometry.crop_rows, geometry.crop_columns}, {&counts, 1}, threads);
+  write_agreement(manifest, stage_agreement(counts), frame, result);
 }
 
 }  // namespace
+
+void write_agreement(const Manifest& manifest, const Agreement& agreement, std::int64_t frame, Segmentation& result) {
+  std::copy(agreement.begin(), agreement.end(), part(result.agreement, frame, kStructureCount).begin());
+  if (manifest.quality) {
+    result.quality.at(static_cast<std::size_t>(frame)) = predicted_quality(*manifest.quality, agreement);
+  }
+}
 
 void postprocess(const Manifest& manifest, const NetworkOutputs& outputs, const ops::FusionGeometry& geometry,
                  int threads, std::int64_t frame, Segmentation& result, StageClock& clock) {
@@ -49,11 +56,12 @@ void postprocess(const Manifest& manifest, const NetworkOutputs& outputs, const 
   clock.time("fusion", [&] { fuse(manifest, outputs, geometry, threads, frame, result); });
   if (manifest.clean_up) {
     clock.time("clean_up", [&] {
-      ops::clean_up(part(result.labels, frame, shape.voxels_per_frame()), shape.slices, shape.rows, shape.columns);
+      ops::clean_up(part(result.labels, frame, shape.voxels_per_frame()), shape.slices, shape.rows, shape.columns,
+                    threads);
     });
   }
   if (!outputs.ref_logits.empty()) {
-    clock.time("agreement", [&] { compare_stages(manifest, outputs, frame, result); });
+    clock.time("agreement", [&] { compare_stages(manifest, outputs, geometry, threads, frame, result); });
   }
 }
 

@@ -6,6 +6,7 @@
 #include "bundle/bundle.h"
 #include "cardiacseg/segmentation.h"
 #include "ops/mask_fusion.h"
+#include "pipeline/agreement.h"
 #include "pipeline/stage_clock.h"
 
 namespace cardiacseg {
@@ -23,5 +24,8 @@ struct NetworkOutputs {
 /// agreement and quality where there are two stages.
 void postprocess(const Manifest& manifest, const NetworkOutputs& outputs, const ops::FusionGeometry& geometry,
                  int threads, std::int64_t frame, Segmentation& result, StageClock& clock);
+
+/// Writes what `result` says of the agreement in its frame `frame`, and of the quality where the model has a rule.
+void write_agreement(const Manifest& manifest, const Agreement& agreement, std::int64_t frame, Segmentation& result);
 
 }  // namespace cardiacseg

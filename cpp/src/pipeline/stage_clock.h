@@ -16,8 +16,11 @@ class StageClock {
     const auto start = std::chrono::steady_clock::now();
     work();
     const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
-    entry(stage).milliseconds += spent.count();
+    add(stage, spent.count());
   }
+
+  /// Milliseconds that were measured elsewhere.
+  void add(const std::string& stage, double milliseconds) { entry(stage).milliseconds += milliseconds; }
 
   const std::vector<StageTime>& stages() const { return stages_; }
 

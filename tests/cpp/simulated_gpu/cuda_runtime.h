@@ -10,9 +10,8 @@
 #include <tuple>
 #include <type_traits>
 
+#include "cuda_runtime_api.h"
 #include "simulator.h"
-
-#define CARDIACSEG_SIMULATED_GPU
 
 #define __global__
 #define __device__
@@ -65,12 +64,25 @@ inline unsigned __float_as_uint(float value) { return simulated_bit_cast<unsigne
 inline float __uint_as_float(unsigned bits) { return simulated_bit_cast<float>(bits); }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
+inline int __clz(int bits) { return bits == 0 ? 32 : __builtin_clz(static_cast<unsigned>(bits)); }
 
 // CTAs take turns and fibres give up theirs in barriers alone, so plain memory accesses are atomic and ordered.
 template <class T>
 T atomicAdd(T* address, T value) {
   const T before = *address;
   *address = static_cast<T>(before + value);
+  return before;
+}
+template <class T>
+T atomicMin(T* address, T value) {
+  const T before = *address;
+  *address = min(before, value);
+  return before;
+}
+template <class T>
+T atomicMax(T* address, T value) {
+  const T before = *address;
+  *address = max(before, value);
   return before;
 }
 inline void __threadfence() {}
@@ -118,50 +130,7 @@ unsigned __match_any_sync(unsigned, T value) {
 inline void __syncthreads() { simulated_gpu::meet_block(false); }
 inline int __syncthreads_or(int vote) { return simulated_gpu::meet_block(vote != 0); }
 
-// --- the runtime ---
-
-enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
-enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16, cudaDevAttrComputeCapabilityMajor = 75 };
-struct CUstream_st {};
-using cudaStream_t = CUstream_st*;
-
-/// The compute capability that the simulated GPU gives itself out for; tests may change it.
-inline int simulated_compute_capability_major = 8;
-
-inline const char* cudaGetErrorString(cudaError_t) { return "simulated error"; }
-inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return cudaSuccess;
-}
-inline cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
-  return cudaSuccess;
-}
-inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrMultiProcessorCount ? 4 : simulated_compute_capability_major;
-  return cudaSuccess;
-}
-template <class T>
-cudaError_t cudaMalloc(T** address, std::size_t bytes) {
-  // Like CUDA's: aligned to 256 bytes.
-  *address = static_cast<T*>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
-  return *address != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
-}
-inline cudaError_t cudaFree(void* address) {
-  std::free(address);
-  return cudaSuccess;
-}
-inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
-  return cudaSuccess;
-}
-inline cudaError_t cudaMemset(void* address, int value, std::size_t bytes) {
-  if (bytes > 0) std::memset(address, value, bytes);
-  return cudaSuccess;
-}
-inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+// --- launches ---
 
 struct cudaLaunchConfig_t {
   dim3 gridDim;
@@ -173,9 +142,11 @@ struct cudaLaunchConfig_t {
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
+  ++simulated_kernel_launches;
+  const dim3 grid = config->gridDim;
+  const dim3 block = config->blockDim;
   const std::tuple<std::decay_t<Parameters>...> copies(arguments...);
-  const dim3& grid = config->gridDim;
-  const dim3& block = config->blockDim;
-  simulated_gpu::run_grid({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, [&] { std::apply(kernel, copies); });
-  return cudaSuccess;
+  return simulated_enqueue(config->stream, [=] {
+    simulated_gpu::run_grid({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, [&] { std::apply(kernel, copies); });
+  });
 }

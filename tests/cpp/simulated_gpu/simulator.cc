@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -243,6 +244,8 @@ bool meet_block(bool vote) {
 
 void run_grid(Index grid, Index size, const std::function<void()>& kernel) {
   check_limits(grid, size);
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   block.kernel = &kernel;
   blockDim = size;
   gridDim = grid;

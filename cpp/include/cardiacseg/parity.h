@@ -1,0 +1,42 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cardiacseg/labels.h"
+
+namespace cardiacseg {
+
+/// How far a network on the GPU is from the same network on the CPU, which computes in 32 bits, over all that both were
+/// given.
+struct StageParity {
+  std::string stage;      ///< "locate", "seg" or "ref"
+  std::string precision;  ///< of the network on the GPU: "fp16" or "fp32"
+  bool passed = false;
+  std::string verdict;  ///< one phrase: the numbers that count, and where it failed what was wanted
+
+  std::int64_t unwritten = 0;     ///< elements of its outputs that are not finite, or that were never written
+  double largest_difference = 0;  ///< of its logits; of a locator, which gives none, 0
+
+  /// Largest difference of its probabilities: presence, or the locator's map. 0 where it gives none.
+  double probability_difference = 0;
+
+  std::int64_t voxels = 0;                            ///< that have a label here and there
+  std::int64_t differing = 0;                         ///< of these, with another one
+  double largest_gap = 0;                             ///< of those: between the CPU's two largest logits
+  std::array<double, kStructureCount> dice{1, 1, 1};  ///< of RV, MYO and LV
+};
+
+/// The parity gate: in 32 bits, logits and probabilities within 1e-3; in 16 bits, Dice of the labels at least 0.999 for
+/// each structure of which more than 4 voxels differ, at most 0.05 % of voxels with another label and each of them with
+/// a gap below 0.05 between its two largest logits, probabilities within 0.02. In either case every element written,
+/// and finite.
+struct Parity {
+  bool passed = false;
+  std::vector<StageParity> stages;
+  std::string summary;  ///< one sentence
+};
+
+}  // namespace cardiacseg

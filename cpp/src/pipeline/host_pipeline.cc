@@ -1,0 +1,48 @@
+#include "pipeline/host_pipeline.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cardiacseg/error.h"
+#include "pipeline/input_checks.h"
+#include "pipeline/load_stages.h"
+#include "pipeline/run_frames.h"
+
+namespace cardiacseg {
+namespace {
+
+void require_host(const CineView& cine, const RunOptions& options) {
+  if (cine.memory == Memory::device) {
+    throw Error(ErrorCode::invalid_input, "the image lies in device memory, but this segmenter runs on the CPU");
+  }
+  if (options.device_labels) {
+    throw Error(ErrorCode::invalid_input, "labels in device memory were asked for, but this segmenter runs on the CPU");
+  }
+}
+
+}  // namespace
+
+HostPipeline::HostPipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, int threads)
+    : backend_(std::move(backend)),
+      stages_(
+          load_stages(bundle, [this](const auto& stage, auto onnx) { return backend_->load(stage, onnx); }, threads)) {}
+
+Segmentation HostPipeline::run(const CineView& cine, const RunOptions& options) const {
+  require_host(cine, options);
+  StageClock clock;
+  clock.time("check", [&] { check_cine(cine); });
+  const std::int64_t size = std::min(cine.shape.frames, frames_per_call(cine.shape.slices));
+  Segmentation result = empty_segmentation(cine.shape, options);
+  FrameGroup group(stages_, cine, size);
+  run_frames(cine.shape.frames, size, options,
+             [&](std::int64_t first, std::int64_t count) { group.run(first, count, result, clock); });
+  result.report.stages = clock.stages();
+  return result;
+}
+
+Parity HostPipeline::verify(const CineView&) const {
+  throw Error(ErrorCode::backend,
+              "verify compares networks on a GPU with those on the CPU, but this segmenter runs on the CPU");
+}
+
+}  // namespace cardiacseg

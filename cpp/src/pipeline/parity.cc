@@ -1,0 +1,166 @@
+#include "pipeline/parity.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <sstream>
+#include <utility>
+
+#include "ops/presence_gate.h"
+
+namespace cardiacseg {
+namespace {
+
+constexpr double kSmallestDice = 0.999;
+/// Voxels of a structure that may differ whatever its Dice: of 1,000 two near ties are already too many for it.
+constexpr std::int64_t kFewVoxels = 4;
+constexpr double kLargestShare = 0.0005;
+constexpr double kLargestGap = 0.05;
+constexpr double kExact = 1e-3;        ///< of anything, in 32 bits
+constexpr double kProbability = 0.02;  ///< in 16 bits
+
+/// Label of the largest of a pixel's four logits among those of open structures, and how far the next one lies.
+struct Choice {
+  std::size_t label = 0;
+  double gap = HUGE_VAL;
+};
+
+Choice choose(const float* logits, std::size_t pixels, const ops::Gate& open) {
+  Choice choice;
+  for (std::size_t label = 1; label < kLabelCount; ++label) {
+    if (!open[label - 1]) continue;
+    const double lead =
+        static_cast<double>(logits[choice.label * pixels]) - static_cast<double>(logits[label * pixels]);
+    choice = lead < 0 ? Choice{label, -lead} : Choice{choice.label, std::min(choice.gap, lead)};
+  }
+  return choice;
+}
+
+double largest_difference(std::span<const float> reference, std::span<const float> found) {
+  double largest = 0;
+  for (std::size_t index = 0; index < reference.size(); ++index) {
+    const double difference = std::abs(static_cast<double>(reference[index]) - static_cast<double>(found[index]));
+    if (difference > largest) largest = difference;
+  }
+  return largest;
+}
+
+std::int64_t not_finite(std::span<const float> values) {
+  return std::count_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+}
+
+std::string joined(const std::vector<std::string>& parts, const char* between) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : between) + part;
+  return text;
+}
+
+template <class... Parts>
+std::string text_of(const Parts&... parts) {
+  std::ostringstream text;
+  text.precision(4);
+  (text << ... << parts);
+  return text.str();
+}
+
+double share(const StageParity& sums) {
+  return sums.voxels == 0 ? 0 : static_cast<double>(sums.differing) / static_cast<double>(sums.voxels);
+}
+
+/// The numbers that the gate looks at.
+std::string numbers(const StageParity& sums, Precision precision) {
+  const std::string probabilities = text_of("probabilities within ", sums.probability_difference);
+  if (sums.voxels == 0) return probabilities;
+  const std::string logits = text_of("logits within ", sums.largest_difference);
+  if (precision == Precision::float32) return logits + ", " + probabilities;
+  return text_of("Dice ", *std::min_element(sums.dice.begin(), sums.dice.end()), ", ", 100 * share(sums),
+                 " % of voxels differ, ") +
+         logits + ", " + probabilities;
+}
+
+}  // namespace
+
+void StageComparison::add(const StageOutputs& reference, const StageOutputs& found, std::int64_t slices) {
+  sums_.unwritten += not_finite(found.logits) + not_finite(found.probabilities);
+  sums_.largest_difference = std::max(sums_.largest_difference, largest_difference(reference.logits, found.logits));
+  sums_.probability_difference =
+      std::max(sums_.probability_difference, largest_difference(reference.probabilities, found.probabilities));
+  if (reference.logits.empty()) return;
+  const std::size_t pixels = reference.logits.size() / (static_cast<std::size_t>(slices) * kLabelCount);
+  const float* presence = reference.probabilities.empty() ? nullptr : reference.probabilities.data();
+  for (std::int64_t slice = 0; slice < slices; ++slice) {
+    const std::size_t start = static_cast<std::size_t>(slice) * kLabelCount * pixels;
+    add_slice(&reference.logits[start], &found.logits[start], presence, slice, pixels);
+  }
+}
+
+void StageComparison::add_slice(const float* reference, const float* found, const float* presence, std::int64_t slice,
+                                std::size_t pixels) {
+  const ops::Gate open = ops::presence_gate(presence, slice, threshold_);
+  for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
+    const Choice wanted = choose(reference + pixel, pixels, open);
+    const std::size_t label = choose(found + pixel, pixels, open).label;
+    ++in_reference_[wanted.label];
+    ++in_found_[label];
+    if (label == wanted.label) {
+      ++in_both_[label];
+    } else {
+      ++sums_.differing;
+      sums_.largest_gap = std::max(sums_.largest_gap, wanted.gap);
+    }
+  }
+  sums_.voxels += static_cast<std::int64_t>(pixels);
+}
+
+std::vector<std::string> StageComparison::failures() const {
+  std::vector<std::string> found;
+  const auto want = [&found](bool kept, const std::string& what) {
+    if (!kept) found.push_back(what);
+  };
+  want(sums_.unwritten == 0, text_of(sums_.unwritten, " outputs are not finite or were never written"));
+  if (precision_ == Precision::float32) {
+    want(sums_.largest_difference <= kExact, text_of("wanted logits within ", kExact));
+    want(sums_.probability_difference <= kExact, text_of("wanted probabilities within ", kExact));
+    return found;
+  }
+  for (std::size_t k = 0; k < sums_.dice.size(); ++k) {
+    const std::int64_t differing = in_reference_[k + 1] + in_found_[k + 1] - 2 * in_both_[k + 1];
+    want(sums_.dice[k] >= kSmallestDice || differing <= kFewVoxels,
+         text_of("wanted Dice of at least ", kSmallestDice, " for label ", k + 1));
+  }
+  want(share(sums_) <= kLargestShare, text_of("wanted at most ", 100 * kLargestShare, " % of voxels to differ"));
+  want(sums_.largest_gap < kLargestGap,
+       text_of("a voxel differs whose logits are ", sums_.largest_gap, " apart, wanted less than ", kLargestGap));
+  want(sums_.probability_difference <= kProbability, text_of("wanted probabilities within ", kProbability));
+  return found;
+}
+
+StageParity StageComparison::result() const {
+  StageComparison ended = *this;
+  StageParity& sums = ended.sums_;
+  sums.stage = stage_;
+  sums.precision = precision_ == Precision::float32 ? "fp32" : "fp16";
+  for (std::size_t k = 0; k < sums.dice.size(); ++k) {
+    const auto sum = static_cast<double>(in_reference_[k + 1] + in_found_[k + 1]);
+    sums.dice[k] = sum > 0 ? 2 * static_cast<double>(in_both_[k + 1]) / sum : 1.0;
+  }
+  const std::vector<std::string> failed = ended.failures();
+  sums.passed = failed.empty();
+  sums.verdict = stage_ + " (" + sums.precision + "): " + numbers(sums, precision_);
+  if (!sums.passed) sums.verdict += "; " + joined(failed, ", ");
+  return sums;
+}
+
+Parity join(std::vector<StageParity> stages) {
+  Parity parity{.passed = true, .stages = std::move(stages), .summary = {}};
+  std::vector<std::string> verdicts;
+  for (const StageParity& stage : parity.stages) {
+    parity.passed = parity.passed && stage.passed;
+    verdicts.push_back(stage.verdict);
+  }
+  parity.summary = std::string("the networks on the GPU ") + (parity.passed ? "agree" : "do not agree") +
+                   " with those on the CPU: " + joined(verdicts, "; ");
+  return parity;
+}
+
+}  // namespace cardiacseg

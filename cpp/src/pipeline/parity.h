@@ -1,0 +1,50 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "cardiacseg/parity.h"
+
+namespace cardiacseg {
+
+/// Outputs of a stage's network for the same stacks, in float32.
+struct StageOutputs {
+  std::span<const float> logits;         ///< `[slices, 4, rows, columns]`; nothing of a locator
+  std::span<const float> probabilities;  ///< presence `[slices, 3]`, a locator's map, or nothing
+};
+
+/// Compares a network on the GPU with the reference, stacks after stacks.
+class StageComparison {
+ public:
+  /// `threshold` is that of presence: labels are compared where the reference's gate is open.
+  StageComparison(std::string stage, Precision precision, float threshold)
+      : stage_(std::move(stage)), precision_(precision), threshold_(threshold) {}
+
+  /// Adds `slices` slices. What is missing in `found` is NaN there.
+  void add(const StageOutputs& reference, const StageOutputs& found, std::int64_t slices);
+
+  /// What the gate of cardiacseg/parity.h says of all that was added.
+  StageParity result() const;
+
+ private:
+  void add_slice(const float* reference, const float* found, const float* presence, std::int64_t slice,
+                 std::size_t pixels);
+  std::vector<std::string> failures() const;
+
+  std::string stage_;
+  Precision precision_;
+  float threshold_;
+  StageParity sums_;
+  std::array<std::int64_t, kLabelCount> in_reference_{};
+  std::array<std::int64_t, kLabelCount> in_found_{};
+  std::array<std::int64_t, kLabelCount> in_both_{};
+};
+
+/// All stages' results in one.
+Parity join(std::vector<StageParity> stages);
+
+}  // namespace cardiacseg

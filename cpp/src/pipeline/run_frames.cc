@@ -1,0 +1,33 @@
+#include "pipeline/run_frames.h"
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "cardiacseg/error.h"
+#include "cardiacseg/labels.h"
+
+namespace cardiacseg {
+
+Segmentation empty_segmentation(const CineShape& shape, const RunOptions& options) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto voxels = static_cast<std::size_t>(shape.voxels());
+  const auto frames = static_cast<std::size_t>(shape.frames);
+  return {.shape = shape,
+          .labels = std::vector<std::uint8_t>(options.device_labels ? 0 : voxels),
+          .device_labels = nullptr,
+          .presence = std::vector<float>(static_cast<std::size_t>(shape.frames * shape.slices * kStructureCount)),
+          .probabilities = std::vector<float>(options.probabilities ? kLabelCount * voxels : 0),
+          .agreement = std::vector<float>(kStructureCount * frames, nan),
+          .quality = std::vector<float>(frames, nan),
+          .report = {}};
+}
+
+void report_progress(const RunOptions& options, std::int64_t done, std::int64_t total) {
+  if (options.progress && !options.progress(done, total)) {
+    throw Error(ErrorCode::cancelled, "the progress function stopped the run after " + std::to_string(done) + " of " +
+                                          std::to_string(total) + " frames");
+  }
+}
+
+}  // namespace cardiacseg
