@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Everything that needs a GPU, in one command: gpu_check.py [--only tests|sanitizer|bench|build] [--json FILE]
+"""Everything that needs a GPU, in one command: gpu_check.py [--only PART] [--json FILE]; --list names the parts
 
 Builds the CUDA kernels, their tests and their Python module for this machine's GPU, then runs the tests, the tests
-again under each tool of compute-sanitizer, and the benchmark of the kernels. Prints one table with a line for each
-check as it ends, then the end of what each failed one printed, then the benchmark's tables. A check that fails, or that
-outlasts its time limit, does not stop the others.
+again under each tool of compute-sanitizer, and the benchmark of the kernels; then builds the whole package with its
+TensorRT backend, builds engines of the default bundle, each kind through the parity gate, and times them beside
+PyTorch. Prints one table with a line for each check as it ends, then the end of what each failed one printed, then the
+benchmarks' tables. A check that fails, or that outlasts its time limit, does not stop the others.
 
-Needs nvcc 12 or newer, CMake 3.24 and a GPU; the benchmark also PyTorch and pybind11. Nothing is downloaded, and
-pytest is not used. Where time is short, run one part at a time with --only, or some lines of it with --match; what was
-built stays in the build folder.
+Needs nvcc 12 or newer, CMake 3.24 and a GPU; the benchmarks also PyTorch and pybind11; engines TensorRT's headers and
+libraries (docs/engines.md), OpenVINO, onnx and nlohmann-json. Nothing is downloaded, and pytest is not used. Where time
+is short, run one part at a time with --only, or some lines of it with --match; what was built stays in the build
+folder.
 
 Exit code: 0 where all that could run passed, 1 where something failed, 2 where there is no GPU or no nvcc.
 """
@@ -31,9 +33,16 @@ PARTS = {
     "tests": "each test with the label gpu; the Python module's results against PyTorch's",
     "sanitizer": "each of those tests under compute-sanitizer's memcheck, racecheck, initcheck and synccheck",
     "bench": "tools/bench_kernels.py: times, shares of copy bandwidth and matrix rate, PyTorch side by side",
+    "engines": "the package with TensorRT; engines of each kind, parity gate; tools/bench_gpu.py",
 }
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 BENCHES = ("inter", "intra", "fusion", "percentiles", "preprocessing")
+ENGINES = {
+    "fp16": ["--precision", "fp16"],
+    "fp16 plugin": ["--precision", "fp16", "--plugin"],
+    "fp32": ["--precision", "fp32"],
+    "rtx fp16": ["--precision", "fp16", "--flavor", "rtx"],
+}
 PASSED = re.compile(r"[1-9]\d* passed, 0 failed")
 
 
@@ -134,6 +143,52 @@ def bench_checks(arguments: argparse.Namespace) -> list[Check]:
     ]
 
 
+def engine_checks(arguments: argparse.Namespace, nvcc: str) -> list[Check]:
+    """The package with its TensorRT backend in a folder of its own, its engines, and their times."""
+    build, site = arguments.build / "package", arguments.build / "site"
+    options = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_CUDA_ARCHITECTURES": arguments.architectures,
+        "CMAKE_CUDA_COMPILER": nvcc,
+        "CARDIACSEG_WITH_CUDA": "ON",
+        "CARDIACSEG_WITH_TENSORRT": "ON",
+        "CARDIACSEG_BUILD_PYTHON": "ON",
+        "Python_EXECUTABLE": sys.executable,
+    }
+    layout = "import shutil, sys; shutil.copytree(*sys.argv[1:], dirs_exist_ok=True)"
+    targets = ["--build", build, "-j", os.cpu_count() or 2]
+    steps = {
+        "package configure": [
+            "cmake",
+            "-S",
+            ROOT,
+            "-B",
+            build,
+            *(f"-D{key}={value}" for key, value in options.items()),
+        ],
+        "package build": ["cmake", *targets],
+        "package sources": [sys.executable, "-c", layout, ROOT / "python/cardiacseg", site / "cardiacseg"],
+        "package install": ["cmake", "--install", build, "--component", "python", "--prefix", site],
+    }
+    checks = [Check(name, list(map(str, words)), max(arguments.limit, 580)) for name, words in steps.items()]
+    environment = {"PYTHONPATH": str(site)}
+
+    def tool(name: str, script: str, *words: object, must_print: str) -> Check:
+        command = [sys.executable, ROOT / "tools" / script, *words]
+        pattern = re.compile(must_print, re.MULTILINE)
+        return Check(name, list(map(str, command)), max(arguments.limit, 580), environment, pattern)
+
+    folders = {kind: arguments.build / "engines" / kind.replace(" ", "_") for kind in ENGINES}
+    checks += [
+        tool(f"engines {kind}", "build_engine.py", "default", "-o", folders[kind], *words, must_print=r"\byes\b")
+        for kind, words in ENGINES.items()
+    ]
+    kinds = [word for kind, folder in folders.items() for word in ("--engines", f"{kind}={folder}")]
+    file = bench_file(arguments, "engines")
+    file.unlink(missing_ok=True)
+    return [*checks, tool("bench engines", "bench_gpu.py", *kinds, "--json", file, must_print="p50 ms")]
+
+
 def needs_torch(checks: list[Check | Outcome], machine: dict[str, str]) -> list[Check | Outcome]:
     """Checks of the Python module skipped, with the reason, where something that it takes is not here."""
     missing = [name for name in ("PyTorch", "pybind11") if machine[name] == "not found"]
@@ -163,6 +218,8 @@ def run_parts(arguments: argparse.Namespace, machine: dict[str, str], nvcc: str)
         outcomes += run(sanitizer_checks(arguments, machine["compute-sanitizer"]))
     if wanted("bench"):
         outcomes += run(needs_torch(bench_checks(arguments), machine))
+    if wanted("engines"):
+        outcomes += run(engine_checks(arguments, nvcc))
     return outcomes
 
 
@@ -189,7 +246,9 @@ def main() -> int:
 def report(arguments: argparse.Namespace, machine: dict[str, str], outcomes: list[Outcome]) -> int:
     failed = [outcome for outcome in outcomes if not outcome.good]
     benches = {
-        name: json.loads(file.read_text()) for name in BENCHES if (file := bench_file(arguments, name)).is_file()
+        name: json.loads(file.read_text())
+        for name in (*BENCHES, "engines")
+        if (file := bench_file(arguments, name)).is_file()
     }
     for text in filter(None, (*map(tail, failed), *(bench["text"] for bench in benches.values()))):
         print(f"\n{text}")
