@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "bundle/manifest.h"
-#include "files/sha256.h"
 #include "cardiacseg/error.h"
+#include "files/sha256.h"
 
 namespace cardiacseg {
 namespace {
