@@ -103,7 +103,9 @@ def test_what_must_stay_in_32_bits_does(opset, files):
     (soft,) = [node for node in model.graph.node if node.op_type == "Softmax" and node.input[0] == "seg_logits"]
     assert soft.output[0] in wide and len(wide) > 60
     assert {name: types[name].elem_type for name in wide if types[name].elem_type != FLOAT} == {}
-    layers = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose", "MatMul", "MaxPool")]
+    kinds = ("Conv", "ConvTranspose", "MatMul", "MaxPool")
+    first, *layers = [node for node in model.graph.node if node.op_type in kinds]
+    assert {types[name].elem_type for name in (*first.input, *first.output)} == {FLOAT}
     narrow = [name for node in layers if node.name != head.name for name in (*node.input, *node.output)]
     assert len(narrow) > 150 and {types[name].elem_type for name in narrow} == {FLOAT16}
 
@@ -169,11 +171,24 @@ def test_agreement_is_counted():
     found = wanted.copy()
     found[0, 0, 2, 0, 3] = 5  # one pixel of RV becomes myocardium
     agreement = StageAgreement()
-    agreement.add([found, np.float32([[[0.5, 0.25, 1.0]]])], [wanted, np.float32([[[0.5, 0.5, 1.0]]])])
+    agreement.add([found, np.float32([[[0.75, 0.5, 1.0]]])], [wanted, np.float32([[[0.75, 0.75, 1.0]]])])
     agreement.add([wanted], [wanted])
     assert (agreement.voxels, agreement.differing, agreement.gap, agreement.difference) == (16, 1, 4.0, 0.25)
     np.testing.assert_allclose(agreement.dice, [6 / 7, 8 / 9, 1])
     assert agreement.worst_dice == pytest.approx(2 / 3)
+
+
+def test_a_structure_behind_a_shut_gate_has_no_labels():
+    wanted = np.zeros((1, 1, 4, 1, 2), np.float32)
+    wanted[0, 0, 1, 0] = [4, 1]  # RV, by a lead of 4 and of 1
+    found = wanted.copy()
+    found[0, 0, 1, 0, 0] = -1  # and now background
+    presence = np.float32([[[0.5, 1.0, 1.0]]])
+    agreement = StageAgreement()
+    agreement.add([found, presence], [wanted, presence])
+    assert (agreement.voxels, agreement.differing) == (2, 0)
+    agreement.add([found, presence], [wanted, np.float32([[[0.51, 1.0, 1.0]]])])
+    assert (agreement.voxels, agreement.differing, agreement.gap) == (4, 1, 4.0)
 
 
 def test_saying_rounding_rounds():

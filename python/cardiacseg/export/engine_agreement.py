@@ -12,6 +12,7 @@ from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import LabelledStack
 from cardiacseg.training.validate import crop_origin, crop_pad, heart_centre, pad_to_multiple
 
+PRESENCE_THRESHOLD = 0.5  # of every bundle that is exported here
 Case = tuple[dict[str, np.ndarray], list[np.ndarray]]
 
 
@@ -19,8 +20,9 @@ Case = tuple[dict[str, np.ndarray], list[np.ndarray]]
 class StageAgreement:
     """Sums over stacks: voxels, those with another label, and per structure those here, there and in both.
 
-    ``gap`` is the largest one, among the differing voxels, between the two largest logits in float32; ``difference``
-    that of probabilities: of presence, or the locator's.
+    Labels are those that the gate lets through, which in both is that of float32. ``gap`` is the largest one, among the
+    differing voxels, between the two largest logits in float32; ``difference`` that of probabilities: of presence, or
+    the locator's.
     """
 
     voxels: int = 0
@@ -39,7 +41,7 @@ class StageAgreement:
         """Count one stack's outputs, in 16 bits and in 32."""
         probabilities = zip(found[-1:], wanted[-1:], strict=True)  # of the locator its only output
         if wanted[0].shape[2] > 1:
-            self._add_labels(found[0][0], wanted[0][0])
+            self._add_labels(*(_gated(outputs[0][0], wanted[1:]) for outputs in (found, wanted)))
             probabilities = zip(found[1:], wanted[1:], strict=True)
         for ours, theirs in probabilities:
             self.difference = max(self.difference, float(np.abs(ours - theirs).max()))
@@ -60,6 +62,14 @@ class StageAgreement:
         present = counts[:, 0] > 0
         self.worst_dice = min(self.worst_dice, float((2 * counts[present, 1] / counts[present, 0]).min(initial=1.0)))
         self.counts += counts
+
+
+def _gated(logits: np.ndarray, presence: list[np.ndarray]) -> np.ndarray:
+    """``logits`` ``[slices, 4, rows, columns]``, those of structures that are not in a slice out of the running."""
+    if not presence:
+        return logits
+    absent = presence[0][0] <= PRESENCE_THRESHOLD
+    return np.concatenate([logits[:, :1], np.where(absent[:, :, None, None], -np.inf, logits[:, 1:])], axis=1)
 
 
 def measure_agreement(

@@ -25,8 +25,9 @@ LARGEST = 6e4  # 65504 is the largest number of 16 bits
 def float32_islands(model: onnx.ModelProto) -> set[str]:
     """Names of the nodes that stay in 32 bits where the rest is in 16.
 
-    What comes before the first layer (Ref's softmax over probabilities); the last layer of a network, its presence
-    classifier, and what comes after them up to the next layer (logits, the sigmoids); and norms and means.
+    What comes before the first layer (Ref's softmax over probabilities) and that layer: rounded, its weights would
+    shift a map that is 0 or 1 almost everywhere by the same amount everywhere. The last layer of a network, its
+    presence classifier, and what comes after them up to the next layer (logits, the sigmoids). Norms and means.
     """
     floats = {name for name, kind in infer_types(model).items() if kind.elem_type == FLOAT}
     behind_layers: set[str] = set()
@@ -37,9 +38,9 @@ def float32_islands(model: onnx.ModelProto) -> set[str]:
         last = any(LAST_LAYERS.search(name) for name in node.input)
         if last or (not layer and behind_last.intersection(node.input)):
             behind_last.update(node.output)
+        narrow = behind_layers.intersection(node.input) and not behind_last.intersection(node.output)
         if layer or behind_layers.intersection(node.input):
             behind_layers.update(node.output)
-        narrow = behind_layers.intersection(node.output) and not behind_last.intersection(node.output)
         if floats.intersection(node.output) and (node.op_type in WIDE or not narrow):
             islands.add(node.name)
     return islands
