@@ -17,7 +17,7 @@ namespace cardiacseg::tensorrt {
 namespace {
 
 std::unique_ptr<nvinfer1::IBuilder> make_builder() {
-  const Attempt attempt("cannot start its builder");
+  const Attempt attempt(kRtx ? "cannot start its builder" : "cannot start its builder, which needs a GPU");
   std::unique_ptr<nvinfer1::IBuilder> builder(static_cast<nvinfer1::IBuilder*>(
       attempt.expect(inference_library().create_builder(&logger(), NV_TENSORRT_VERSION))));
   register_attention_plugin(*builder);

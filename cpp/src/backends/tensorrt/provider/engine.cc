@@ -14,7 +14,7 @@ namespace cardiacseg::tensorrt {
 namespace {
 
 nvinfer1::IRuntime* make_runtime() {
-  const Attempt attempt("cannot start its runtime");
+  const Attempt attempt(kRtx ? "cannot start its runtime" : "cannot start its runtime, which needs a GPU");
   auto* runtime = static_cast<nvinfer1::IRuntime*>(
       attempt.expect(inference_library().create_runtime(&logger(), NV_TENSORRT_VERSION)));
   register_attention_plugin(*runtime);
