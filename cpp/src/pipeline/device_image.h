@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "cardiacseg/views.h"
-#include "cuda/device_buffer.h"
-#include "cuda/pinned_buffer.h"
+#include "cuda/buffer.h"
 #include "ops/pixels.h"
 
 namespace cardiacseg {

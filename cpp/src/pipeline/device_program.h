@@ -7,9 +7,8 @@
 #include <span>
 
 #include "cardiacseg/views.h"
-#include "cuda/device_buffer.h"
+#include "cuda/buffer.h"
 #include "cuda/graph.h"
-#include "cuda/pinned_buffer.h"
 #include "ops/label_counts.h"
 #include "pipeline/device_image.h"
 #include "pipeline/device_marks.h"

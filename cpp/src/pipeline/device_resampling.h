@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "cardiacseg/views.h"
-#include "cuda/device_buffer.h"
+#include "cuda/buffer.h"
 #include "ops/crop.h"
 #include "ops/intensity_range.h"
 #include "ops/pixels.h"

@@ -4,12 +4,11 @@
 #include <vector>
 
 #include "check.h"
+#include "cuda/buffer.h"
 #include "cuda/copy.h"
 #include "cuda/device.h"
-#include "cuda/device_buffer.h"
 #include "cuda/event.h"
 #include "cuda/graph.h"
-#include "cuda/pinned_buffer.h"
 #include "cuda/stream.h"
 
 using namespace cardiacseg;

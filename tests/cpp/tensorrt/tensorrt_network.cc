@@ -10,8 +10,8 @@
 #include "backends/tensorrt/tensorrt_backend.h"
 #include "built_engine.h"
 #include "check.h"
+#include "cuda/buffer.h"
 #include "cuda/copy.h"
-#include "cuda/device_buffer.h"
 #include "cuda/graph.h"
 #include "cuda/stream.h"
 

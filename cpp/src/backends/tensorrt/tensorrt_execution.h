@@ -8,7 +8,7 @@
 
 #include "backends/backend.h"
 #include "backends/tensorrt/loaded_engine.h"
-#include "cuda/device_buffer.h"
+#include "cuda/buffer.h"
 
 namespace cardiacseg::tensorrt {
 

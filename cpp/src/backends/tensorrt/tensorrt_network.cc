@@ -5,8 +5,8 @@
 #include "backends/tensorrt/cuda_calls.h"
 #include "backends/tensorrt/engine_file.h"
 #include "backends/tensorrt/tensorrt_execution.h"
+#include "cuda/buffer.h"
 #include "cuda/copy.h"
-#include "cuda/device_buffer.h"
 #include "cuda/stream.h"
 
 namespace cardiacseg::tensorrt {
