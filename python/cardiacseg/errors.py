@@ -23,3 +23,14 @@ class BackendError(Error, RuntimeError):
 
 class CancelledError(Error):
     """The caller's progress function asked to stop."""
+
+
+class DicomError(InvalidInputError):
+    """DICOM files that cannot be used as a short-axis cine.
+
+    ``code`` is stable (``E_MISSING_PHASE``, ...; :mod:`cardiacseg.io.dicom.errors` lists them) and begins the message.
+    """
+
+    def __init__(self, code: str, sentence: str):
+        super().__init__(f"{code}: {sentence}")
+        self.code = code

@@ -1,0 +1,43 @@
+"""A short-axis cine as it was read, whatever the file format."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cardiacseg.acquisition import UNKNOWN_BODY, UNKNOWN_TIMING, Body, Timing
+from cardiacseg.io.geometry import Geometry
+
+if TYPE_CHECKING:
+    import nibabel
+
+    from cardiacseg.io.dicom.source import DicomSource
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that was found or repaired while reading: a stable ``code`` and one sentence without patient data."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cine:
+    """A short-axis cine, the grid it lies on, and where it came from.
+
+    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm. ``path`` is what was read. One of
+    ``nifti`` and ``dicom`` is set: the file's image, whose grid :func:`cardiacseg.io.nifti.write_labels` keeps, or the
+    instances, which DICOM results name as their sources.
+    """
+
+    path: Path
+    image: np.ndarray
+    spacing: tuple[float, float, float]
+    geometry: Geometry
+    timing: Timing = UNKNOWN_TIMING
+    body: Body = UNKNOWN_BODY
+    notes: tuple[Note, ...] = ()
+    nifti: "nibabel.Nifti1Image | None" = field(default=None, repr=False)
+    dicom: "DicomSource | None" = field(default=None, repr=False)
