@@ -83,6 +83,14 @@ def smooth(mask: np.ndarray) -> np.ndarray:
     return (soft[:, :-2] + 2 * soft[:, 1:-1] + soft[:, 2:]) / 4
 
 
+def drawable(text: str) -> str:
+    """``text`` with a question mark for what matplotlib's own font cannot draw, such as a damaged file name."""
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont("DejaVu Sans"))
+    return "".join(letter if font.get_char_index(ord(letter)) else "?" for letter in text)
+
+
 def draw_slice(
     axes,
     image: np.ndarray,
@@ -116,7 +124,9 @@ def _write_above(axes, text: str) -> None:
 def _write_head(figure, title: str, height: float) -> None:
     from matplotlib.lines import Line2D
 
-    figure.text(0.55 / figure.get_figwidth(), 1 - 0.2 / height, title, color=_INK, fontsize=13, weight="bold", va="top")
+    place = 0.55 / figure.get_figwidth(), 1 - 0.2 / height
+    look = {"color": _INK, "fontsize": 13, "weight": "bold", "va": "top"}
+    figure.text(*place, drawable(title), parse_math=False, **look)
     names = {"RV": "RV cavity", "MYO": "LV myocardium (outer edge)", "LV": "LV cavity"}
     handles = [Line2D([], [], color=COLOURS[key], linewidth=2, label=name) for key, name in names.items()]
     figure.legend(
