@@ -272,7 +272,7 @@ def data(tmp_path_factory):
         stack = disc(2 if name.endswith("ES") else 3, size)
         theirs = np.array([0, 3, 2, 1], np.uint8)[stack.labels]
         for path, array in ((f"imagesTr/{name}_0000", stack.image), (f"labelsTr/{name}", theirs)):
-            nibabel.save(nibabel.Nifti1Image(array.T, np.diag([1.5, 2.0, 8.0, 1.0])), root / f"{path}.nii.gz")
+            nibabel.save(nibabel.Nifti1Image(array.T, np.diag([-1.5, -2.0, 8.0, 1.0])), root / f"{path}.nii.gz")
     (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "LV": 1, "MYO": 2, "RV": 3}}))
     (root / "splits.json").write_text(json.dumps({"val": ["a"]}))
     return root

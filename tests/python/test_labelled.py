@@ -9,7 +9,7 @@ import pytest
 from cardiacseg.io.labelled import find_labelled_frames, list_patients, read_labelled_frame, read_split
 from cardiacseg.io.structure_names import label_mapping
 
-AFFINE = np.diag([1.25, 1.5, 8.0, 1.0])
+AFFINE = np.diag([-1.25, -1.5, 8.0, 1.0])
 
 
 def truth(seed=0):
@@ -116,7 +116,7 @@ def test_labels_without_a_meaning_are_refused(tmp_path, labels, sentence):
 def test_labels_that_do_not_fit_are_refused(acdc):
     frame = find_labelled_frames(acdc)[0]
     save(frame.labels, truth()[:2])
-    with pytest.raises(ValueError, match=r"wanted one frame of the image's .* \(1, 3, 5, 6\), got \(1, 2, 5, 6\)"):
+    with pytest.raises(ValueError, match=r"wanted the axes of .*_frame01\.nii\.gz, \(6, 5, 3\), got \(6, 5, 2\)"):
         read_labelled_frame(frame)
     save(frame.labels, truth() * 2)
     with pytest.raises(ValueError, match=r"wanted labels \[0, 1, 2, 3\], got \[4, 6\]"):

@@ -44,7 +44,7 @@ def write_acdc(folder, patients=3):
     for name in names:
         (folder / "training" / name).mkdir(parents=True)
         for suffix, array in zip(("", "_gt"), ring(3), strict=True):
-            file = nibabel.Nifti1Image(array.T, np.diag([1.5, 2.0, 8.0, 1.0]))
+            file = nibabel.Nifti1Image(array.T, np.diag([-1.5, -2.0, 8.0, 1.0]))
             nibabel.save(file, folder / "training" / name / f"{name}_frame01{suffix}.nii.gz")
     (folder / "splits.json").write_text(json.dumps({"train": names[:-1], "val": names[-1:]}))
     return folder

@@ -1,1 +1,69 @@
-"""Reading and writing of images, labels and reports. Libraries of file formats are imported where they are used."""
+"""Reading and writing of images, labels and reports. Libraries of file formats are imported where they are used.
+
+    from cardiacseg.io import read_cine
+    cine = read_cine("study.zip")
+
+:func:`read_cine` takes NIfTI and DICOM, :func:`read_nifti` and :func:`read_dicom` one of them; :func:`write_labels`
+writes labels of any cine as NIfTI.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.file_kind import kind_of
+from cardiacseg.io.geometry import Geometry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Cine", "Geometry", "Note", "read_cine", "read_dicom", "read_nifti", "write_labels"]
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def read_cine(
+    path: Paths, *, series: str | None = None, nearest_phase: bool = False, latest_retake: bool = False
+) -> Cine:
+    """Read a cine from a NIfTI file, or from a DICOM folder, file, list of files, DICOMDIR or zip.
+
+    What a file is, its content says, not its name. The options are those of :func:`read_dicom`; for NIfTI a ``series``
+    is refused, as it has none, and repairs are never needed. Raises ``InvalidInputError`` with one sentence, of which
+    ``DicomError`` is one with a stable code.
+    """
+    if isinstance(path, (str, Path)) and kind_of(path) == "nifti":
+        if series is not None:
+            raise InvalidInputError(f"{path} is a NIfTI file, which has no series to choose from")
+        return read_nifti(path)
+    return read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake)
+
+
+def read_nifti(path: str | Path) -> Cine:
+    """As :func:`cardiacseg.io.nifti.read_nifti`."""
+    from cardiacseg.io import nifti
+
+    return nifti.read_nifti(path)
+
+
+def read_dicom(
+    path: Paths, *, series: str | None = None, nearest_phase: bool = False, latest_retake: bool = False
+) -> Cine:
+    """As :func:`cardiacseg.io.dicom.read.read_dicom`. Raises ``InvalidInputError`` without the extra ``dicom``."""
+    try:
+        from cardiacseg.io.dicom import read
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("cardiacseg"):
+            raise
+        raise InvalidInputError(
+            f'reading DICOM needs {error.name}, which is not installed: pip install "cardiacseg[dicom]"'
+        ) from error
+    return read.read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake)
+
+
+def write_labels(path: str | Path, labels: "np.ndarray", cine: Cine) -> None:
+    """As :func:`cardiacseg.io.nifti.write_labels`."""
+    from cardiacseg.io import nifti
+
+    nifti.write_labels(path, labels, cine)

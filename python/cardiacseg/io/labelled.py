@@ -3,7 +3,7 @@
 ACDC's: ``training/patientNNN/patientNNN_frameNN.nii.gz`` with ``..._gt.nii.gz`` beside it, labels as here.
 nnU-Net's: ``imagesTr/CASE_0000.nii.gz`` (the first channel is read), ``labelsTr/CASE.nii.gz`` and ``dataset.json``,
 whose ``labels`` say which number is which structure. A folder with ``labelsTr`` or ``dataset.json`` is nnU-Net's.
-Where an image's axes lie and what is refused is as in :mod:`cardiacseg.io.nifti`.
+How an image is turned and what is refused is as in :mod:`cardiacseg.io.nifti`; labels are turned as their image.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.nifti import read_nifti
+from cardiacseg.io.nifti import read_beside, read_nifti
 from cardiacseg.io.structure_names import label_mapping
 
 _FRAME = re.compile(r"_(frame\d+|ed|es)$", re.IGNORECASE)
@@ -108,12 +108,10 @@ def _frame(name: str, patient: str, image: Path, labels: Path, mapping: dict[int
 
 def read_labelled_frame(frame: LabelledFrame) -> LabelledImage:
     """Read image and labels. Raises ``ValueError`` where they do not fit or a label has no meaning."""
-    image, labels = read_nifti(frame.image), read_nifti(frame.labels)
-    pixels, truth = image.image, labels.image
-    if pixels.shape != truth.shape or len(pixels) != 1:
-        raise InvalidInputError(
-            f"{frame.labels}: wanted one frame of the image's [T, S, H, W] {pixels.shape}, got {truth.shape}"
-        )
+    image = read_nifti(frame.image)
+    pixels, truth = image.image, read_beside(frame.labels, image)
+    if len(pixels) != 1:
+        raise InvalidInputError(f"{frame.image}: wanted one frame, got {len(pixels)}")
     known = np.array(sorted({0, *frame.mapping}))
     unknown = np.setdiff1d(truth, known)
     if len(unknown):

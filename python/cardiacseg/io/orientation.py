@@ -1,0 +1,87 @@
+"""From a file's voxel axes to the picture that a scanner shows, and back.
+
+A NIfTI file may store its axes in any order and direction; converters often store rows from the bottom up, which
+shows the heart mirrored to whoever takes them as they come. The arrays here do not depend on that.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from cardiacseg.errors import InvalidInputError
+
+# Where scanners let columns and rows grow and from where they look, in LPS: transverse planes from the feet, columns to
+# the left, rows to the back; coronal ones from the front, columns to the left, rows to the feet; sagittal ones from the
+# left, columns to the back, rows to the feet. The small second number tells sagittal planes from turned ones.
+_COLUMNS, _ROWS, _NORMAL = np.array([1, 0.1, 0]), np.array([0, 1, -1]), np.array([-1, 1, 1])
+# Slices lie along the axis whose voxels are longest by this factor; without such an axis, along the third.
+_LONGER = 1.2
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """``axes``: the file's axis along which columns, rows and slices grow; ``flips``: whether it runs the other way."""
+
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+
+    def to_array(self, voxels: np.ndarray) -> np.ndarray:
+        """From a file's (x, y, z) or (x, y, z, t) to ``[T, S, H, W]``, contiguous."""
+        cine = voxels if voxels.ndim == 4 else voxels[..., np.newaxis]
+        turned = cine.transpose(3, *self.axes[::-1])
+        return np.ascontiguousarray(np.flip(turned, self._flipped()))
+
+    def to_file(self, array: np.ndarray) -> np.ndarray:
+        """From ``[T, S, H, W]`` to a file's (x, y, z, t)."""
+        order = [3 - self.axes.index(axis) for axis in range(3)]
+        return np.flip(array, self._flipped()).transpose(*order, 0)
+
+    def affine(self, of_file: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The affine of (column, row, slice) for that of a file with axes of ``shape``."""
+        turned = np.array(of_file, dtype=np.float64)
+        for index, (axis, flip) in enumerate(zip(self.axes, self.flips, strict=True)):
+            step = of_file[:3, axis]
+            turned[:3, index] = -step if flip else step
+            turned[:3, 3] += step * (shape[axis] - 1) if flip else 0
+        return turned
+
+    def _flipped(self) -> tuple[int, ...]:
+        return tuple(3 - index for index, flip in enumerate(self.flips) if flip)
+
+
+def picture_orientation(affine_ras: np.ndarray) -> Orientation:
+    """Columns, rows and slices as in the scanner's own picture of that plane.
+
+    The picture is never mirrored: of the eight ways to turn it those are candidates whose normal (columns across rows,
+    as the right hand has it) points to the patient's right, back and head, as base lies to apex. Of them the one is
+    taken that is nearest to the transverse, coronal or sagittal picture. Slices are in the order of that normal.
+    Raises ``InvalidInputError``, without a file's name, where no axis can be that of a short-axis stack's slices.
+    """
+    steps = np.linalg.norm(affine_ras[:3, :3], axis=0)
+    directions = (np.diag([-1.0, -1.0, 1.0]) @ affine_ras[:3, :3] / steps).T
+    slices = _slice_axis(steps)
+    first, second = (axis for axis in range(3) if axis != slices)
+    ways = product(((first, second), (second, first)), (1, -1), (1, -1))
+    (columns, rows), column_sign, row_sign = max(ways, key=lambda way: _likeness(directions, *way))
+    normal = np.cross(column_sign * directions[columns], row_sign * directions[rows])
+    flips = (column_sign < 0, row_sign < 0, bool(directions[slices] @ normal < 0))
+    return Orientation((columns, rows, slices), flips)
+
+
+def _likeness(directions: np.ndarray, axes: tuple[int, int], column_sign: int, row_sign: int) -> tuple[bool, float]:
+    """Whether such a picture is not mirrored, and how near to a standard one; rounded, so that ties stay as stored."""
+    columns, rows = column_sign * directions[axes[0]], row_sign * directions[axes[1]]
+    unmirrored = np.cross(columns, rows) @ _NORMAL > -1e-6
+    return bool(unmirrored), round(float(columns @ _COLUMNS + rows @ _ROWS), 5)
+
+
+def _slice_axis(steps: np.ndarray) -> int:
+    shortest, middle, longest = np.sort(steps)
+    if middle > 2 * shortest and middle > longest / 2:
+        sizes = ", ".join(f"{step:g}" for step in steps)
+        raise InvalidInputError(
+            f"voxels of {sizes} mm cannot be those of a short-axis stack; wanted two short sides, in the plane of the "
+            "slices, and a longer third"
+        )
+    return int(np.argmax(steps)) if longest >= _LONGER * middle else 2

@@ -1,0 +1,101 @@
+"""The library call that reads any cine: what a file is, its content says."""
+
+import gzip
+import subprocess
+import sys
+import zipfile
+
+import nibabel
+import numpy as np
+import pytest
+
+from cardiacseg.errors import DicomError, InvalidInputError
+from cardiacseg.io import Cine, read_cine, write_labels
+from cardiacseg.io.file_kind import kind_of
+
+IMAGE = np.arange(60, dtype=np.int16).reshape(4, 5, 3)
+
+
+def nifti_bytes(kind=nibabel.Nifti1Image):
+    return kind(IMAGE, np.diag([-1.4, -1.5, 8, 1])).to_bytes()
+
+
+CONTENTS = {
+    "cine.nii": (nifti_bytes(), "nifti"),
+    "cine.nii.gz": (gzip.compress(nifti_bytes()), "nifti"),
+    "second.img": (nifti_bytes(nibabel.Nifti2Image), "nifti"),
+    "no_ending": (nifti_bytes(), "nifti"),
+    "broken.nii.gz": (b"not an image", "nifti"),
+    "IM0001": (bytes(128) + b"DICM", "dicom"),
+    "looks.nii": (bytes(128) + b"DICM", "dicom"),
+    "old_dicom": (b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100", "dicom"),
+    "study.bin": (b"PK\x03\x04", "zip"),
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_kinds(tmp_path, name):
+    content, kind = CONTENTS[name]
+    (tmp_path / name).write_bytes(content)
+    assert kind_of(tmp_path / name) == kind
+
+
+def test_what_is_neither(tmp_path):
+    assert kind_of(tmp_path) == "folder"
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for name, complaint in (("picture.png", "neither NIfTI nor DICOM"), ("missing", "does not exist")):
+        with pytest.raises(InvalidInputError, match=f"{name} .*{complaint}"):
+            read_cine(tmp_path / name)
+
+
+def test_nifti(tmp_path):
+    (tmp_path / "cine.nii").write_bytes(nifti_bytes())
+    cine = read_cine(str(tmp_path / "cine.nii"), nearest_phase=True, latest_retake=True)
+    assert isinstance(cine, Cine) and cine.dicom is None
+    np.testing.assert_array_equal(cine.image[0], IMAGE.T)
+    write_labels(tmp_path / "labels.nii", (cine.image % 4).astype(np.uint8), cine)
+    np.testing.assert_array_equal(read_cine(tmp_path / "labels.nii").image[0], IMAGE.T % 4)
+    with pytest.raises(InvalidInputError, match="no series"):
+        read_cine(tmp_path / "cine.nii", series="7001")
+
+
+def test_dicom_and_its_nifti_twin_give_one_array(tmp_path):
+    """Written as dcm2niix writes, rows from the bottom up, a DICOM cine comes back as the same array and grid."""
+    from made_up_dicom import Recipe, classic_study, write
+
+    study = classic_study(Recipe(frames=8, slices=4, size=(32, 40)))
+    write(study.datasets, tmp_path / "study")
+    dicom = read_cine(tmp_path / "study")
+    assert dicom.nifti is None and dicom.dicom is not None
+    np.testing.assert_array_equal(dicom.image, study.image)
+    affine = dicom.geometry.affine_ras()
+    affine[:3, 3] += affine[:3, 1] * (dicom.geometry.size[1] - 1)
+    affine[:3, 1] *= -1
+    nibabel.save(nibabel.Nifti1Image(dicom.image.T[:, ::-1], affine), tmp_path / "twin.nii.gz")
+    twin = read_cine(tmp_path / "twin.nii.gz")
+    np.testing.assert_array_equal(twin.image, dicom.image)
+    np.testing.assert_allclose(twin.geometry.affine_lps(), dicom.geometry.affine_lps(), atol=1e-3)
+    assert twin.spacing == pytest.approx(dicom.spacing, rel=1e-5)
+
+
+def test_folders_and_zips_without_dicom(tmp_path):
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as file:
+        file.writestr("notes.txt", "nothing")
+    (tmp_path / "folder").mkdir()
+    for name in ("empty.zip", "folder"):
+        with pytest.raises(DicomError):
+            read_cine(tmp_path / name)
+
+
+def test_without_pydicom_the_extra_is_named(tmp_path):
+    """In a process where importing pydicom fails as it does where it is not installed."""
+    (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
+    program = (
+        "import sys; sys.modules['pydicom'] = None\n"
+        "from cardiacseg.errors import InvalidInputError\nfrom cardiacseg.io import read_cine\n"
+        "try: read_cine(sys.argv[1])\nexcept InvalidInputError as error: print(error)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "IM0001"], capture_output=True, text=True, timeout=60
+    )
+    assert 'pip install "cardiacseg[dicom]"' in run.stdout, run.stderr
