@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from types import ModuleType
 from typing import Any
@@ -52,9 +52,33 @@ class DeviceLabels:
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
+class MeasurementOptions:
+    def __init__(
+        self,
+        *,
+        ed_frame: int | None,
+        es_frame: int | None,
+        rv_own_phases: bool,
+        trapezoid: bool,
+        papillary_in_mass: bool,
+        du_bois: bool,
+    ) -> None: ...
+
 def read_dlpack(capsule: Any) -> tuple[int, np.dtype[Any], tuple[int, ...], tuple[int, ...]]: ...
 def explain_device(
     bundle: str | PathLike[str], device: str, threads: int, engines: str | PathLike[str]
 ) -> dict[str, str]: ...
 def list_backends() -> list[dict[str, Any]]: ...
-def measure(labels: npt.NDArray[np.uint8], spacing: tuple[float, float, float]) -> dict[str, Any]: ...
+def measure(
+    labels: npt.NDArray[np.uint8],
+    spacing: tuple[float, float, float],
+    options: MeasurementOptions,
+    *,
+    included: npt.NDArray[np.bool_],
+    image: npt.NDArray[Any] | None,
+    frame_times_ms: Sequence[float],
+    rr_interval_ms: float | None,
+    height_m: float | None,
+    weight_kg: float | None,
+    anterior: tuple[float, float],
+) -> dict[str, Any]: ...

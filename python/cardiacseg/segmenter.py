@@ -1,5 +1,6 @@
 """``CardiacSegmenter``: labels of RV, myocardium and LV for short-axis cine MRI. Research use only."""
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,9 @@ from cardiacseg import _core
 from cardiacseg.device_arrays import DeviceArray, as_device_array
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.measurements import as_spacing
+from cardiacseg.pixels import as_pixels
 
 Progress = Callable[[int, int], bool | None]
-
-_NATIVE = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class CardiacSegmenter:
             shape = on_device.shape
             found = self._run_device(on_device, *wanted)
         else:
-            pixels = _pixels(image)
+            pixels = as_pixels(image)
             shape = pixels.shape
             found = self._core.run(_as_cine(pixels), *wanted)
         labels, report = found.pop("labels"), found.pop("report")
@@ -155,7 +155,7 @@ class CardiacSegmenter:
         for shape in shapes:
             _require_stack_or_cine(shape)
         cines = [tuple(shape) if len(shape) == 4 else (1, *shape) for shape in shapes]
-        pixel = _pixels(np.zeros((), dtype)).dtype
+        pixel = as_pixels(np.zeros((), dtype)).dtype
         self._core.warm_up(cines, as_spacing(spacing), pixel)
 
     def verify(self, image: npt.ArrayLike, *, spacing: tuple[float, float, float]) -> Parity:
@@ -164,12 +164,20 @@ class CardiacSegmenter:
         Where they pass, the engine files are marked as verified on this GPU. Raises :class:`BackendError` where this
         segmenter runs on the CPU, and what ``run`` raises.
         """
-        return Parity(**self._core.verify(_as_cine(_pixels(image)), as_spacing(spacing)))
+        return Parity(**self._core.verify(_as_cine(as_pixels(image)), as_spacing(spacing)))
 
 
 def bundle_folder(model: str | os.PathLike[str]) -> Path:
     """Folder of the bundle that :class:`CardiacSegmenter` loads for ``model``, whether it is there or not."""
     return Path(__file__).with_name("bundles") / "default" if model == "default" else Path(model)
+
+
+def bundle_digest(model: str | os.PathLike[str]) -> str:
+    """SHA-256 of a bundle's manifest, which holds the digests of its other files: ``Report.model_digest``.
+
+    Raises ``OSError`` where there is none.
+    """
+    return hashlib.sha256((bundle_folder(model) / "manifest.json").read_bytes()).hexdigest()
 
 
 def explain_device(
@@ -182,25 +190,6 @@ def explain_device(
 def list_backends() -> list[dict]:
     """Every backend of this build: its ``name``, ``device``, whether it is ``available``, and the ``reason``."""
     return _core.list_backends()
-
-
-def _pixels(image: npt.ArrayLike) -> np.ndarray:
-    """The image as an array of a type that the core reads; one of those in native order is not copied."""
-    try:
-        pixels = np.asarray(image)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"image must be an array of numbers, got {type(image).__name__}: {error}") from error
-    if pixels.dtype in _NATIVE:
-        # what a file's reader calls little-endian may be this machine's own order under another name
-        return pixels.view(pixels.dtype.newbyteorder("="))
-    if pixels.dtype == np.bool_:
-        return pixels.view(np.uint8)
-    if pixels.dtype == np.float16:
-        return pixels.astype(np.float32)
-    if pixels.dtype.kind not in "iuf":
-        raise InvalidInputError(f"image must have a real number type, got {pixels.dtype}")
-    narrow = pixels.dtype.newbyteorder("=")
-    return pixels.astype(narrow if narrow in _NATIVE else np.float64)
 
 
 def _require_stack_or_cine(shape: Sequence[int]) -> None:

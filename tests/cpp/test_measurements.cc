@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <limits>
 #include <vector>
@@ -32,6 +33,27 @@ std::vector<std::uint8_t> frames_of(const std::vector<Count>& counts) {
 Measurements measured(const std::vector<Count>& counts, const Spacing& spacing = {10, 2, 5}) {
   const std::vector<std::uint8_t> labels = frames_of(counts);
   return measure({labels.data(), {static_cast<std::int64_t>(counts.size()), 2, 5, 10}, spacing});
+}
+
+/// As above, of voxels of 0.1 ml.
+Measurements measured(const std::vector<Count>& counts, const MeasurementOptions& options,
+                      const MeasurementInputs& inputs = {}) {
+  const std::vector<std::uint8_t> labels = frames_of(counts);
+  return measure({labels.data(), {static_cast<std::int64_t>(counts.size()), 2, 5, 10}, {10, 2, 5}}, options, inputs);
+}
+
+/// Voxels of each structure, all in one row, of slices of 10 rows and 10 columns; a voxel is 0.1 ml, 10 mm2.
+Measurements stack_of(const std::vector<Count>& slices, const MeasurementOptions& options = {},
+                      const MeasurementInputs& inputs = {}) {
+  std::vector<std::uint8_t> labels(slices.size() * 100, 0);
+  auto first = labels.begin();
+  for (const Count& count : slices) {
+    std::fill_n(first, count.rv, std::uint8_t{1});
+    std::fill_n(first + 30, count.myo, std::uint8_t{2});
+    std::fill_n(first + 60, count.lv, std::uint8_t{3});
+    first += 100;
+  }
+  return measure({labels.data(), {1, static_cast<std::int64_t>(slices.size()), 10, 10}, {10, 2, 5}}, options, inputs);
 }
 
 }  // namespace
@@ -69,7 +91,7 @@ TEST(first_frame_wins_among_equal_volumes) {
 TEST(one_frame_has_no_function) {
   const Measurements m = measured({{3, 20, 7}});
   CHECK(m.ed_frame == 0);
-  CHECK(!m.es_frame && !m.lv && !m.rv);
+  CHECK(!m.es_frame && !m.rv_es_frame && !m.lv && !m.rv && !m.lv_mass_es_g);
   CHECK_NEAR(m.curve[0].lv_ml, 0.7, 1e-12);
   CHECK_NEAR(m.lv_mass_g, 2.1, 1e-12);
 }
@@ -86,6 +108,103 @@ TEST(ejection_fraction_may_be_negative) {
   const Measurements m = measured({{10, 0, 9}, {15, 0, 3}});
   CHECK_NEAR(m.rv->sv_ml, -0.5, 1e-12);
   CHECK_NEAR(m.rv->ef_percent.value(), -50, 1e-9);
+}
+
+TEST(frames_may_be_given) {
+  const std::vector<Count> counts{{20, 12, 24}, {25, 10, 30}, {10, 11, 12}, {5, 9, 18}};
+  const Measurements m = measured(counts, {.ed_frame = 0, .es_frame = 3});
+  CHECK(m.ed_frame == 0 && m.es_frame == 3 && m.rv_ed_frame == 0 && m.rv_es_frame == 3);
+  CHECK_NEAR(m.lv->edv_ml, 2.4, 1e-12);
+  CHECK_NEAR(m.rv->esv_ml, 0.5, 1e-12);
+  CHECK_NEAR(m.lv_mass_g, 1.2 * 1.05, 1e-12);
+  CHECK_NEAR(m.lv_mass_es_g.value(), 0.9 * 1.05, 1e-12);
+  CHECK_THROWS_CODE(measured(counts, {.ed_frame = 4}), ErrorCode::invalid_input, "ED: wanted a frame from 0 to 3");
+  CHECK_THROWS_CODE(measured(counts, {.es_frame = -1}), ErrorCode::invalid_input, "ES: wanted a frame");
+}
+
+TEST(right_ventricle_in_its_own_frames) {
+  const Measurements m =
+      measured({{20, 12, 24}, {25, 10, 30}, {10, 11, 12}, {30, 9, 18}}, {.rv_phases = RvPhases::own});
+  CHECK(m.ed_frame == 1 && m.es_frame == 2 && m.rv_ed_frame == 3 && m.rv_es_frame == 2);
+  CHECK_NEAR(m.rv->edv_ml, 3.0, 1e-12);
+  CHECK_NEAR(m.rv->esv_ml, 1.0, 1e-12);
+}
+
+// LV 10, 20, 12 voxels: the ends count half, so that 31 of 42 are left. The RV is in one slice alone.
+TEST(end_slices_count_half_by_the_trapezoidal_rule) {
+  const std::vector<Count> slices{{0, 0, 0}, {0, 4, 10}, {7, 4, 20}, {0, 4, 12}, {0, 0, 0}};
+  const FrameVolumes half = stack_of(slices, {.end_slices = EndSlices::trapezoid}).curve[0];
+  CHECK_NEAR(half.lv_ml, 3.1, 1e-12);
+  CHECK_NEAR(half.myo_ml, 0.8, 1e-12);
+  CHECK_NEAR(half.rv_ml, 0, 0);
+  CHECK_NEAR(stack_of(slices).curve[0].lv_ml, 4.2, 1e-12);
+}
+
+TEST(slices_that_do_not_count) {
+  const std::vector<Count> slices{{5, 4, 10}, {7, 8, 20}, {2, 4, 12}};
+  const std::array<std::uint8_t, 9> included{1, 1, 0, 1, 0, 1, 0, 1, 1};
+  const Measurements m = stack_of(slices, {}, {.included = included});
+  CHECK_NEAR(m.curve[0].rv_ml, 1.2, 1e-12);
+  CHECK_NEAR(m.curve[0].myo_ml, 0.8, 1e-12);
+  CHECK_NEAR(m.curve[0].lv_ml, 3.2, 1e-12);
+  CHECK_NEAR(m.lv_mass_g, 0.84, 1e-12);
+  CHECK(m.areas_mm2.size() == 9);
+  CHECK_NEAR(m.areas_mm2[2], 100, 1e-12);  // of all slices
+  CHECK_NEAR(m.areas_mm2[4], 80, 1e-12);
+  const Measurements ends = stack_of(slices, {.end_slices = EndSlices::trapezoid}, {.included = included});
+  CHECK_NEAR(ends.curve[0].lv_ml, 1.6, 1e-12);
+}
+
+// Without the second frame's LV the first is the larger one.
+TEST(slices_may_count_in_some_frames_only) {
+  const std::array<std::uint8_t, 12> included{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0};
+  const Measurements m = measured({{3, 5, 20}, {3, 5, 30}}, {}, {.included = included});
+  CHECK(m.ed_frame == 0 && m.es_frame == 1);
+  CHECK_NEAR(m.lv->esv_ml, 0, 0);
+}
+
+TEST(the_base_is_where_the_larger_third_is) {
+  const std::vector<Count> shrinking{{0, 0, 0}, {9, 9, 20}, {0, 8, 9}, {0, 5, 5}, {0, 0, 0}};
+  CHECK(stack_of(shrinking).base_first == true);
+  CHECK(stack_of({shrinking.rbegin(), shrinking.rend()}).base_first == false);
+  CHECK(stack_of({{0, 5, 5}, {0, 5, 5}}).base_first == true);
+  CHECK(!stack_of({{0, 0, 0}, {0, 5, 5}}).base_first);
+}
+
+// 1200 ms a beat are 50 beats a minute; Mosteller makes 2 m2 of 180 cm and 80 kg, Du Bois 1.8097 of 170 cm and 70 kg.
+TEST(heart_rate_output_and_body_surface) {
+  const std::vector<Count> counts{{20, 12, 24}, {5, 9, 18}};
+  const Measurements m = measured(counts, {}, {.rr_interval_ms = 1200, .height_m = 1.8, .weight_kg = 80});
+  CHECK_NEAR(m.heart_rate_per_min.value(), 50, 1e-12);
+  CHECK_NEAR(m.lv->co_l_min.value(), 0.6 * 50 / 1000, 1e-12);
+  CHECK_NEAR(m.rv->co_l_min.value(), 1.5 * 50 / 1000, 1e-12);
+  CHECK_NEAR(m.bsa_m2.value(), 2, 1e-12);
+  const Measurements other = measured(counts, {.bsa_formula = BsaFormula::du_bois}, {.height_m = 1.7, .weight_kg = 70});
+  CHECK_NEAR(other.bsa_m2.value(), 1.8097, 5e-5);
+  CHECK(!other.heart_rate_per_min && !other.lv->co_l_min);
+  CHECK(!measured(counts, {}, {.height_m = 1.8}).bsa_m2);
+}
+
+TEST(inputs_that_do_not_fit_are_refused) {
+  const std::vector<Count> counts{{1, 1, 1}, {1, 1, 1}};
+  const auto refused = [&](const MeasurementInputs& inputs, const char* words) {
+    CHECK_THROWS_CODE(measured(counts, {}, inputs), ErrorCode::invalid_input, words);
+  };
+  const std::array<std::uint8_t, 6> marks{};
+  refused({.included = marks}, "wanted 12 marks");
+  const std::array<double, 3> times{0, 10, 20};
+  refused({.frame_times_ms = times}, "wanted 2 values");
+  const std::array<double, 2> still{10, 10};
+  refused({.frame_times_ms = still}, "ascending");
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double wrong : {0.0, -1.0, nan, std::numeric_limits<double>::infinity()}) {
+    refused({.rr_interval_ms = wrong}, "length of a beat");
+    refused({.height_m = wrong}, "height");
+    refused({.weight_kg = wrong}, "weight");
+  }
+  refused({.height_m = 180}, "up to 3 m");
+  refused({.anterior = {0, 0}}, "anterior");
+  refused({.anterior = {nan, 0}}, "anterior");
 }
 
 TEST(wrong_labels_are_refused) {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "cardiacseg/measurement_options.h"
 #include "cardiacseg/views.h"
 
 namespace cardiacseg {
@@ -11,36 +13,81 @@ namespace cardiacseg {
 /// Density of myocardium in g/ml (Kramer et al., SCMR post-processing recommendations, JCMR 2020, 22:19).
 inline constexpr double kMyocardialDensity = 1.05;
 
-/// Volumes of one frame in ml: area times the centre-to-centre slice spacing, summed over slices; end slices count
-/// whole.
+/// Segments of the left ventricle but for the apex's cap (Cerqueira et al., Circulation 2002, 105:539).
+inline constexpr int kWallSegments = 16;
+
+/// Volumes of one frame in ml: area times the centre-to-centre slice spacing, summed over the slices that count.
 struct FrameVolumes {
   double rv_ml;
   double myo_ml;
   double lv_ml;
 };
 
-/// Function of one ventricle. SV = EDV - ESV, EF = 100 SV / EDV; EF is absent where EDV is 0.
+/// Function of one ventricle. SV = EDV - ESV, EF = 100 SV / EDV; EF is absent where EDV is 0. CO = SV times heart rate,
+/// absent where the beat's length is unknown.
 struct VentricularFunction {
   double edv_ml;
   double esv_ml;
   double sv_ml;
   std::optional<double> ef_percent;
+  std::optional<double> co_l_min;
 };
 
-/// ED and ES are the frames of largest and smallest LV volume of the whole stack (the first such), for both
-/// ventricles. `lv_mass_g` is myocardial volume at ED times density. With one frame there is no ED or ES: `ed_frame`
-/// is 0 and the optional values are absent.
+/// Steepest fall and rise of a volume curve, both positive, and when they occur on the clock of the frame times. The
+/// curve is a Fourier series of the beat, fitted by least squares (Bacharach et al., J Nucl Med 1983, 24:1176, found
+/// two harmonics best for systole and up to six for diastole): of six harmonics, or of fewer where there are fewer than
+/// 19 frames or where two frames are further apart than half the sixth's wavelength.
+struct VolumeRates {
+  double peak_ejection_ml_s;
+  double peak_ejection_time_ms;
+  double peak_filling_ml_s;
+  double peak_filling_time_ms;
+};
+
+/// Mean thickness in mm in the segments 1 to 16; NaN where a segment is not seen, and at ES where there is one frame.
+/// Thickening is the growth from ED to ES in percent of ED.
+struct WallThickness {
+  std::array<double, kWallSegments> ed_mm;
+  std::array<double, kWallSegments> es_mm;
+  std::array<double, kWallSegments> thickening_percent;
+};
+
+/// ED and ES are the frames of largest and smallest LV volume of the whole stack (the first such) unless the options
+/// say otherwise. `lv_mass_g` and `lv_mass_es_g` are myocardial volume at ED and ES times density. With one frame there
+/// is no ED or ES: `ed_frame` is 0 and what needs both is absent.
 struct Measurements {
   std::int64_t ed_frame;
   std::optional<std::int64_t> es_frame;
+  std::int64_t rv_ed_frame;
+  std::optional<std::int64_t> rv_es_frame;
   std::optional<VentricularFunction> lv;
   std::optional<VentricularFunction> rv;
   double lv_mass_g;
+  std::optional<double> lv_mass_es_g;
   std::vector<FrameVolumes> curve;
+
+  /// [frames, slices, 3] (RV, MYO, LV): area in mm2 of each slice, whether it counts or not.
+  std::vector<double> areas_mm2;
+
+  /// Whether the first slice is at the base: of the slices at ED that show the heart, the third at the base shows more
+  /// of it. Absent where fewer than two do.
+  std::optional<bool> base_first;
+
+  std::optional<double> heart_rate_per_min;  ///< 60000 over the beat's length in ms
+  std::optional<double> bsa_m2;              ///< body surface; what is named here, divided by it, is the index
+
+  /// Absent where the frame times are unknown, the ventricle is nowhere, or too few frames cover the beat for three
+  /// harmonics.
+  std::optional<VolumeRates> lv_rates;
+  std::optional<VolumeRates> rv_rates;
+
+  /// Absent where no slice at ED has a closed ring of myocardium round the LV, or none of these the RV beside it.
+  std::optional<WallThickness> wall;
 };
 
 /// Volumes and function from label maps. Throws Error(invalid_input) for an empty shape, a spacing that is not
-/// positive and finite, or a label above 3.
-[[gnu::visibility("default")]] Measurements measure(const LabelView& labels);
+/// positive and finite, a label above 3, or options and inputs that do not fit the labels.
+[[gnu::visibility("default")]] Measurements measure(const LabelView& labels, const MeasurementOptions& options = {},
+                                                    const MeasurementInputs& inputs = {});
 
 }  // namespace cardiacseg

@@ -1,88 +1,101 @@
 #include "cardiacseg/measurements.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
-#include <string>
 
-#include "cardiacseg/error.h"
-#include "cardiacseg/labels.h"
+#include "measure/checks.h"
+#include "measure/papillary.h"
+#include "measure/rates.h"
+#include "measure/slice_pixels.h"
+#include "measure/volumes.h"
+#include "measure/wall.h"
 
 namespace cardiacseg {
 namespace {
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::invalid_input, message); }
+using Curve = std::vector<double>;
 
-/// Voxels of one frame, checked to fit in memory over all frames.
-std::size_t voxels_per_frame(const LabelView& labels) {
-  const CineShape& shape = labels.shape;
-  std::int64_t voxels = 1;
-  for (const std::int64_t extent : {shape.slices, shape.rows, shape.columns, shape.frames}) {
-    if (extent < 1 || extent > std::numeric_limits<std::int64_t>::max() / voxels) {
-      refuse("labels: wanted [frames, slices, rows, columns] of 1 or more, got [" + std::to_string(shape.frames) +
-             ", " + std::to_string(shape.slices) + ", " + std::to_string(shape.rows) + ", " +
-             std::to_string(shape.columns) + "]");
-    }
-    voxels *= extent;
-  }
-  if (labels.data == nullptr) refuse("labels: wanted " + std::to_string(voxels) + " voxels, got a null pointer");
-  return static_cast<std::size_t>(shape.voxels_per_frame());
+Curve one_curve(const std::vector<FrameVolumes>& volumes, double FrameVolumes::*structure) {
+  Curve curve;
+  for (const FrameVolumes& frame : volumes) curve.push_back(frame.*structure);
+  return curve;
 }
 
-double voxel_ml(const Spacing& spacing) {
-  const double volume = spacing.slice * spacing.row * spacing.column / 1000;
-  const bool positive = spacing.slice > 0 && spacing.row > 0 && spacing.column > 0;
-  if (!positive || !std::isnormal(volume)) {
-    refuse("labels: wanted a positive, finite spacing in mm (slice, row, column), got (" +
-           std::to_string(spacing.slice) + ", " + std::to_string(spacing.row) + ", " + std::to_string(spacing.column) +
-           ")");
-  }
-  return volume;
-}
+std::int64_t largest(const Curve& curve) { return std::max_element(curve.begin(), curve.end()) - curve.begin(); }
+std::int64_t smallest(const Curve& curve) { return std::min_element(curve.begin(), curve.end()) - curve.begin(); }
 
-FrameVolumes frame_volumes(const std::uint8_t* voxels, std::size_t count, std::int64_t frame, double ml) {
-  std::array<std::int64_t, 256> histogram{};
-  for (std::size_t i = 0; i < count; ++i) ++histogram[voxels[i]];
-  const auto wrong =
-      std::find_if(histogram.begin() + kLabelCount, histogram.end(), [](std::int64_t voxel) { return voxel > 0; });
-  if (wrong != histogram.end()) {
-    refuse("labels: wanted 0 to 3, got " + std::to_string(wrong - histogram.begin()) + " in frame " +
-           std::to_string(frame));
-  }
-  const auto volume = [&histogram, ml](Label label) {
-    return static_cast<double>(histogram[static_cast<std::size_t>(label)]) * ml;
-  };
-  return {volume(Label::right_ventricle), volume(Label::myocardium), volume(Label::left_ventricle)};
-}
-
-VentricularFunction function_of(double edv_ml, double esv_ml) {
-  VentricularFunction function{edv_ml, esv_ml, edv_ml - esv_ml, std::nullopt};
+VentricularFunction function_of(const Curve& curve, std::int64_t ed, std::int64_t es, std::optional<double> rate) {
+  const double edv_ml = curve[static_cast<std::size_t>(ed)];
+  const double esv_ml = curve[static_cast<std::size_t>(es)];
+  VentricularFunction function{edv_ml, esv_ml, edv_ml - esv_ml, std::nullopt, std::nullopt};
   if (edv_ml > 0) function.ef_percent = 100 * function.sv_ml / edv_ml;
+  if (rate) function.co_l_min = function.sv_ml * *rate / 1000;
   return function;
+}
+
+double mass_g(const FrameVolumes& volumes) { return volumes.myo_ml * kMyocardialDensity; }
+
+std::vector<double> areas_mm2(const std::vector<StructurePixels>& pixels, const Spacing& spacing) {
+  std::vector<double> areas;
+  for (const StructurePixels& slice : pixels) {
+    for (const std::int64_t count : slice) areas.push_back(static_cast<double>(count) * spacing.row * spacing.column);
+  }
+  return areas;
+}
+
+std::optional<double> body_surface_m2(BsaFormula formula, const MeasurementInputs& inputs) {
+  if (!inputs.height_m || !inputs.weight_kg) return std::nullopt;
+  const double height_cm = *inputs.height_m * 100;
+  const double weight_kg = *inputs.weight_kg;
+  if (formula == BsaFormula::mosteller) return std::sqrt(height_cm * weight_kg / 3600);
+  return 0.007184 * std::pow(height_cm, 0.725) * std::pow(weight_kg, 0.425);
+}
+
+std::vector<StructurePixels> pixels_of(const LabelView& labels, const MeasurementOptions& options,
+                                       const MeasurementInputs& inputs) {
+  std::vector<StructurePixels> pixels = count_pixels(labels);
+  if (options.papillary == PapillaryMuscles::mass) move_papillary_muscles(labels, *inputs.image, pixels);
+  return pixels;
+}
+
+/// Frames, function and rates from the curve in `result`.
+void measure_function(Measurements& result, const MeasurementOptions& options, const MeasurementInputs& inputs) {
+  const Curve lv = one_curve(result.curve, &FrameVolumes::lv_ml);
+  const Curve rv = one_curve(result.curve, &FrameVolumes::rv_ml);
+  const bool own = options.rv_phases == RvPhases::own;
+  result.ed_frame = options.ed_frame.value_or(largest(lv));
+  result.rv_ed_frame = own ? largest(rv) : result.ed_frame;
+  if (lv.size() > 1) {
+    result.es_frame = options.es_frame.value_or(smallest(lv));
+    result.rv_es_frame = own ? smallest(rv) : result.es_frame;
+    result.lv = function_of(lv, result.ed_frame, *result.es_frame, result.heart_rate_per_min);
+    result.rv = function_of(rv, result.rv_ed_frame, *result.rv_es_frame, result.heart_rate_per_min);
+  }
+  result.lv_rates = volume_rates(lv, inputs.frame_times_ms, inputs.rr_interval_ms);
+  result.rv_rates = volume_rates(rv, inputs.frame_times_ms, inputs.rr_interval_ms);
 }
 
 }  // namespace
 
-Measurements measure(const LabelView& labels) {
-  const std::size_t voxels = voxels_per_frame(labels);
-  const double ml = voxel_ml(labels.spacing);
-  Measurements result{};
-  for (std::int64_t frame = 0; frame < labels.shape.frames; ++frame) {
-    result.curve.push_back(frame_volumes(labels.data + static_cast<std::size_t>(frame) * voxels, voxels, frame, ml));
-  }
+Measurements measure(const LabelView& labels, const MeasurementOptions& options, const MeasurementInputs& inputs) {
+  check_labels(labels);
+  check_measurement(labels.shape, options, inputs);
+  const Spacing& spacing = labels.spacing;
+  const auto slices = static_cast<std::size_t>(labels.shape.slices);
+  const std::vector<StructurePixels> pixels = pixels_of(labels, options, inputs);
 
-  const auto& curve = result.curve;
-  const auto smaller_lv = [](const FrameVolumes& a, const FrameVolumes& b) { return a.lv_ml < b.lv_ml; };
-  const auto ed = std::max_element(curve.begin(), curve.end(), smaller_lv);
-  result.ed_frame = ed - curve.begin();
-  result.lv_mass_g = ed->myo_ml * kMyocardialDensity;
-  if (curve.size() > 1) {
-    const auto es = std::min_element(curve.begin(), curve.end(), smaller_lv);
-    result.es_frame = es - curve.begin();
-    result.lv = function_of(ed->lv_ml, es->lv_ml);
-    result.rv = function_of(ed->rv_ml, es->rv_ml);
-  }
+  Measurements result{};
+  result.curve = volume_curve(pixels, inputs.included, labels.shape.frames,
+                              spacing.slice * spacing.row * spacing.column / 1000, options.end_slices);
+  result.areas_mm2 = areas_mm2(pixels, spacing);
+  if (inputs.rr_interval_ms) result.heart_rate_per_min = 60000 / *inputs.rr_interval_ms;
+  result.bsa_m2 = body_surface_m2(options.bsa_formula, inputs);
+  measure_function(result, options, inputs);
+  result.lv_mass_g = mass_g(result.curve[static_cast<std::size_t>(result.ed_frame)]);
+  if (result.es_frame) result.lv_mass_es_g = mass_g(result.curve[static_cast<std::size_t>(*result.es_frame)]);
+  result.base_first =
+      is_base_first(std::span(pixels).subspan(static_cast<std::size_t>(result.ed_frame) * slices, slices));
+  result.wall = wall_thickness(labels, result.ed_frame, result.es_frame, result.base_first.value_or(true), inputs);
   return result;
 }
 

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "cardiacseg/measurement_options.h"
+#include "cardiacseg/views.h"
+
+namespace cardiacseg {
+
+/// Each throws Error(invalid_input) with one sentence. What labels hold is checked where they are counted.
+void check_labels(const LabelView& labels);
+void check_measurement(const CineShape& shape, const MeasurementOptions& options, const MeasurementInputs& inputs);
+
+}  // namespace cardiacseg

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cardiacseg/labels.h"
+#include "cardiacseg/views.h"
+
+namespace cardiacseg {
+
+/// Pixels of RV, myocardium and LV in one slice.
+using StructurePixels = std::array<std::int64_t, kStructureCount>;
+
+/// One slice of a label map.
+struct LabelSlice {
+  const std::uint8_t* data;
+  std::int64_t rows;
+  std::int64_t columns;
+  double row_mm;
+  double column_mm;
+
+  Label at(std::int64_t row, std::int64_t column) const { return static_cast<Label>(data[row * columns + column]); }
+};
+
+inline LabelSlice slice_of(const LabelView& labels, std::int64_t frame, std::int64_t slice) {
+  const auto& [frames, slices, rows, columns] = labels.shape;
+  return {labels.data + (frame * slices + slice) * rows * columns, rows, columns, labels.spacing.row,
+          labels.spacing.column};
+}
+
+/// The pixels of each slice of each frame, [frames, slices]. Throws Error(invalid_input) for a label above 3.
+std::vector<StructurePixels> count_pixels(const LabelView& labels);
+
+/// Whether the first of the `slices` of one stack is at the base, as the python function `metrics.slice_levels`
+/// decides: of the slices from the first to the last that show the heart, the third at the base shows more of it.
+/// Absent where fewer than two show any.
+std::optional<bool> is_base_first(std::span<const StructurePixels> slices);
+
+}  // namespace cardiacseg

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cardiacseg/measurements.h"
+#include "measure/slice_pixels.h"
+
+namespace cardiacseg {
+
+/// Volumes of each frame from `pixels` [frames, slices], of `voxel_ml` each, over the slices that `included`
+/// [frames, slices, 3] has, all where it is empty. By the trapezoidal rule the first and the last slice of those that
+/// count and show the structure count half, so that one slice alone has no volume.
+std::vector<FrameVolumes> volume_curve(std::span<const StructurePixels> pixels, std::span<const std::uint8_t> included,
+                                       std::int64_t frames, double voxel_ml, EndSlices end_slices);
+
+}  // namespace cardiacseg

@@ -1,0 +1,60 @@
+"""The conventions of a measurement in words."""
+
+from cardiacseg._core import MYOCARDIAL_DENSITY
+from cardiacseg.measurements.options import MeasurementOptions
+
+_ED = {
+    "largest": "frame of the largest LV volume of the whole stack, the first such",
+    "first": "first frame of the cine",
+}
+_ES = {"smallest": "frame of the smallest LV volume of the whole stack, the first such"}
+_RV_PHASES = {
+    "lv": "the RV is measured in the LV's ED and ES frames",
+    "own": "the RV is measured at its own largest and smallest volume",
+}
+_END_SLICES = {
+    "whole": "the first and the last slice of a structure count whole",
+    "trapezoid": "trapezoidal rule: the first and the last slice of a structure count half",
+}
+_PAPILLARY = {
+    "volume": "papillary muscles and trabeculae count to the ventricles' volumes, not to the mass",
+    "mass": (
+        "papillary muscles and trabeculae of the LV count to the mass, not to its volume: what is darker than the "
+        "middle between a slice's median blood and median myocardium; those of the RV count to its volume"
+    ),
+}
+_BSA = {
+    "mosteller": "Mosteller: square root of (height in cm x weight in kg / 3600)",
+    "du_bois": "Du Bois: 0.007184 x (height in cm)^0.725 x (weight in kg)^0.425",
+}
+
+
+def _frame_rule(value: str | int, words: dict[str, str]) -> str:
+    return words[value] if isinstance(value, str) else f"frame {int(value)} (from 0), as given"
+
+
+def describe(options: MeasurementOptions, rr_source: str | None, every_slice: bool) -> dict[str, str]:
+    """Each convention by its name.
+
+    ``rr_source`` is ``None`` where the beat's length is unknown; ``every_slice``: none was left out.
+    """
+    return {
+        "volume": "area times centre-to-centre slice spacing, summed over slices",
+        "papillary_muscles": _PAPILLARY[options.papillary],
+        "ed": _frame_rule(options.ed, _ED),
+        "es": _frame_rule(options.es, _ES),
+        "rv_phases": _RV_PHASES[options.rv_phases],
+        "end_slices": _END_SLICES[options.end_slices],
+        "density": f"{MYOCARDIAL_DENSITY} g/ml of myocardium, mass at ED unless named otherwise",
+        "bsa": _BSA[options.bsa_formula],
+        "heart_rate": "unknown" if rr_source is None else f"60000 ms over the mean length of a beat ({rr_source})",
+        "rates": (
+            "steepest fall and rise of the volume curve, from a Fourier series of at most six harmonics of the beat "
+            "fitted by least squares"
+        ),
+        "wall_thickness": (
+            "AHA segments 1 to 16 from the anterior RV insertion; thickness along rays from the centre of the cavity, "
+            "times the cosine of the angle between the ray and the normal of the middle of the wall"
+        ),
+        "included_slices": "every slice counts" if every_slice else "slices were left out, as `included` says",
+    }

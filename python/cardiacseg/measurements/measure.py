@@ -1,0 +1,124 @@
+"""The call that measures; the numbers are the compiled core's."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cardiacseg import _core
+from cardiacseg.acquisition import UNKNOWN_BODY, UNKNOWN_TIMING, Body, Timing
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.measurements.conventions import describe
+from cardiacseg.measurements.inputs import as_image, as_included, as_labels, as_spacing
+from cardiacseg.measurements.options import DEFAULT, MeasurementOptions
+from cardiacseg.measurements.results import Measurements, Rates, Wall
+
+_FUNCTION = ("edv_ml", "esv_ml", "sv_ml", "ef_percent", "co_l_min")
+# Name of each index, and of what is divided by the body's surface.
+_INDICES = {
+    "lv_edv_ml_m2": "lv_edv_ml",
+    "lv_esv_ml_m2": "lv_esv_ml",
+    "lv_sv_ml_m2": "lv_sv_ml",
+    "rv_edv_ml_m2": "rv_edv_ml",
+    "rv_esv_ml_m2": "rv_esv_ml",
+    "rv_sv_ml_m2": "rv_sv_ml",
+    "lv_mass_g_m2": "lv_mass_g",
+    "lv_ci_l_min_m2": "lv_co_l_min",
+    "rv_ci_l_min_m2": "rv_co_l_min",
+}
+_AS_FOUND = (
+    "ed_frame",
+    "es_frame",
+    "rv_ed_frame",
+    "rv_es_frame",
+    "lv_mass_g",
+    "lv_mass_es_g",
+    "rv_ml",
+    "myo_ml",
+    "lv_ml",
+    "areas_mm2",
+    "base_first",
+    "heart_rate_per_min",
+    "bsa_m2",
+)
+
+
+def _core_options(options: MeasurementOptions) -> _core.MeasurementOptions:
+    given_ed = 0 if options.ed == "first" else options.ed
+    return _core.MeasurementOptions(
+        ed_frame=None if given_ed == "largest" else int(given_ed),
+        es_frame=None if options.es == "smallest" else int(options.es),
+        rv_own_phases=options.rv_phases == "own",
+        trapezoid=options.end_slices == "trapezoid",
+        papillary_in_mass=options.papillary == "mass",
+        du_bois=options.bsa_formula == "du_bois",
+    )
+
+
+def _functions(found: dict) -> dict[str, float | None]:
+    return {f"{side}_{name}": (found[side] or {}).get(name) for side in ("lv", "rv") for name in _FUNCTION}
+
+
+def _indexed(values: dict[str, float | None], bsa_m2: float | None) -> dict[str, float]:
+    if bsa_m2 is None:
+        return {}
+    return {index: values[name] / bsa_m2 for index, name in _INDICES.items() if values[name] is not None}
+
+
+def _direction(anterior: Sequence[float]) -> tuple[float, float]:
+    try:
+        along_rows, along_columns = (float(part) for part in anterior)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"anterior: wanted two numbers (along rows, along columns), got {anterior!r}"
+        ) from error
+    return along_rows, along_columns
+
+
+def measure(
+    labels: np.ndarray,
+    spacing: tuple[float, float, float],
+    *,
+    options: MeasurementOptions = DEFAULT,
+    included: np.ndarray | None = None,
+    image: np.ndarray | None = None,
+    timing: Timing = UNKNOWN_TIMING,
+    body: Body = UNKNOWN_BODY,
+    anterior: tuple[float, float] = (-1.0, 0.0),
+) -> Measurements:
+    """Measure integer labels ``[T, S, H, W]`` or ``[S, H, W]``; ``spacing`` is (slice, row, column) in mm.
+
+    A volume is area times centre-to-centre slice spacing, summed over the slices that count; the LV's mass is the
+    myocardium's volume at ED times 1.05 g/ml. ``included`` bool ``[S, 3]`` or ``[T, S, 3]`` (RV, MYO, LV) says which
+    slices count for a structure; without it all do. ``image``, of the labels' shape, is for papillary muscles in the
+    mass alone. ``anterior`` is where the heart's anterior wall faces in the plane, (along rows, along columns):
+    :meth:`cardiacseg.io.geometry.Geometry.anterior`; upwards where it is not given.
+
+    Raises ``InvalidInputError`` for an empty array, a label above 3, a spacing that is not positive, and options or
+    other arguments that do not fit the labels.
+    """
+    voxels, millimetres = as_labels(labels), as_spacing(spacing)
+    counting = as_included(included, *voxels.shape[:2])
+    rr_source = None if timing.rr_interval_ms is None else timing.rr_source or "as given"
+    found = _core.measure(
+        voxels,
+        millimetres,
+        _core_options(options),
+        included=counting,
+        image=as_image(image) if options.papillary == "mass" else None,
+        frame_times_ms=timing.frame_times_ms or (),
+        rr_interval_ms=timing.rr_interval_ms,
+        height_m=body.height_m,
+        weight_kg=body.weight_kg,
+        anterior=_direction(anterior),
+    )
+    values = {name: found[name] for name in _AS_FOUND} | _functions(found)
+    return Measurements(
+        **values,
+        rr_source=rr_source,
+        indexed=_indexed(values, found["bsa_m2"]),
+        lv_rates=found["lv_rates"] and Rates(**found["lv_rates"]),
+        rv_rates=found["rv_rates"] and Rates(**found["rv_rates"]),
+        wall=found["wall"] and Wall(**found["wall"]),
+        included=counting,
+        conventions=describe(options, rr_source, bool(counting.all())),
+    )
