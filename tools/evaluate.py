@@ -3,7 +3,8 @@
 
 DATA has ACDC's layout or nnU-Net's raw layout. Prints Dice by slice level beside the paper's figures, distances,
 presence, shape, volumes and calibration; with -o also writes cases.csv, summary.json and pictures. --robustness adds
-Dice under gamma, noise, wrong spacing and the like; --quality how well the agreement of the two stages predicts Dice.
+Dice under gamma, noise, wrong spacing and the like; --quality how well the agreement of the two stages predicts Dice;
+--flags how often each quality flag is raised on good labels and on spoiled ones.
 """
 
 import argparse
@@ -25,16 +26,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR")
     parser.add_argument("--robustness", action="store_true", help="also run on spoiled stacks (12 times as long)")
     parser.add_argument("--quality", action="store_true", help="also validate the predicted quality (the same runs)")
+    parser.add_argument("--flags", action="store_true", help="also count quality flags (the model runs once more)")
     parser.add_argument("--json", action="store_true", help="print JSON, with every case")
     return parser.parse_args()
 
 
-def say(what: str):
-    return lambda done, total: print(f"{what}: {done} of {total} stacks", file=sys.stderr)
+def say(what: str, things: str = "stacks"):
+    return lambda done, total: print(f"{what}: {done} of {total} {things}", file=sys.stderr)
 
 
 def run(arguments: argparse.Namespace) -> None:
     from cardiacseg import CardiacSegmenter, evaluation
+    from cardiacseg.evaluation.flag_tables import flag_document
     from cardiacseg.evaluation.paper import ROWS
     from cardiacseg.evaluation.report import REPORT_FILES, write_report
     from cardiacseg.evaluation.runs import read_manifest
@@ -53,6 +56,8 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.robustness or arguments.quality:
             trials = evaluation.run_trials(CardiacSegmenter(arguments.model), frames, progress=say("spoiled stacks"))
         document = describe(arguments, found, trials)
+        if arguments.flags:
+            document["flags"] = flag_document(frames, CardiacSegmenter(arguments.model), say)
         if folder:
             write_report(folder, found, document, paper)
     print_results(arguments, found, document, paper)
@@ -73,6 +78,7 @@ def describe(arguments: argparse.Namespace, found, trials: list) -> dict:
 def print_results(arguments: argparse.Namespace, found, document: dict, paper) -> None:
     from cardiacseg.evaluation import tables
     from cardiacseg.evaluation.cases import case_row
+    from cardiacseg.evaluation.flag_tables import flag_tables
     from cardiacseg.evaluation.summary import json_ready
 
     if arguments.json:
@@ -84,6 +90,8 @@ def print_results(arguments: argparse.Namespace, found, document: dict, paper) -
         print("\n" + tables.robustness_table(document["robustness"]))
     if arguments.quality:
         print("\n" + tables.quality_table(document["quality_validation"]))
+    if arguments.flags:
+        print("\n" + flag_tables(document["flags"]))
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ def dice_table(dice: dict[str, dict[str, float]], paper: PaperRow | None) -> str
     heads = ["Dice, slice level", *_dice_heads(paper is not None)]
     rows = _dice_rows(dice, paper) if paper else [row[: 1 + len(COLUMNS)] for row in _dice_rows(dice, None)]
     note = f'\n\nPaper: the row "{paper.name}". {NOTE}' if paper else "\n\nThe paper has no row of this model."
-    return _table(heads, rows) + note
+    return table(heads, rows) + note
 
 
 def comparison_table(runs: Sequence[dict]) -> str:
@@ -49,15 +49,15 @@ def comparison_table(runs: Sequence[dict]) -> str:
         title = f"{run['config']['model']}, seed {run['config']['seed']}"
         rows += [[title, *row] for row in _dice_rows(run["dice"], ROWS.get(run["config"]["model"]))]
         shape = run["shape"]["ours"]
-        spoiled = [_percent(shape["slices_with_extra_fragment"]), str(shape["stacks_with_hole"])]
+        spoiled = [percent(shape["slices_with_extra_fragment"]), str(shape["stacks_with_hole"])]
         size = f"{run['parameters'] / 1e6:.2f}"
-        facts.append([title, size, str(run["stacks"]), _percent(run["presence_accuracy"]), *spoiled])
+        facts.append([title, size, str(run["stacks"]), percent(run["presence_accuracy"]), *spoiled])
     heads = ["Model", "Million parameters", "Stacks", "Presence right", "Slices with an extra fragment"]
     return "\n\n".join(
         [
-            _table(["Model", "Slice level", *_dice_heads(True)], rows),
+            table(["Model", "Slice level", *_dice_heads(True)], rows),
             NOTE,
-            _table([*heads, "Stacks with a hole"], facts),
+            table([*heads, "Stacks with a hole"], facts),
         ]
     )
 
@@ -80,7 +80,7 @@ def _dice_rows(dice: dict[str, dict[str, float]], paper: PaperRow | None) -> lis
 def robustness_table(robustness: dict[str, dict[str, float]]) -> str:
     """Mean Dice of whole stacks under each spoiling, and what it costs."""
     rows = [[name, *(_number(row[key]) for key in (*COLUMNS, "loss"))] for name, row in robustness.items()]
-    return _table(["Dice under", *(_NAMES[name] for name in COLUMNS), "Loss"], rows)
+    return table(["Dice under", *(_NAMES[name] for name in COLUMNS), "Loss"], rows)
 
 
 def quality_table(validation: dict[str, dict | None]) -> str:
@@ -91,7 +91,7 @@ def quality_table(validation: dict[str, dict | None]) -> str:
         for part, row in validation.items()
     ]
     heads = ["Predicted against true Dice", "Stacks", "Pearson", "Spearman", "Mean error", "Mean deviation of Dice"]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def cases_csv(cases: Iterable[CaseScore]) -> bytes:
@@ -107,7 +107,7 @@ def cases_csv(cases: Iterable[CaseScore]) -> bytes:
 def _distance_table(distances: dict[str, dict[str, float]]) -> str:
     titles = {"hd95": "95th percentile of Hausdorff's", "assd": "Average symmetric surface"}
     rows = [[titles[key], *(_number(row[name], 1) for name in STRUCTURES)] for key, row in distances.items()]
-    return _table(["Distance, mm", *(_NAMES[name] for name in STRUCTURES)], rows)
+    return table(["Distance, mm", *(_NAMES[name] for name in STRUCTURES)], rows)
 
 
 def _presence_table(summary: dict) -> str:
@@ -116,9 +116,9 @@ def _presence_table(summary: dict) -> str:
     rows = []
     for region, rates in summary["presence_by_region"].items():
         shares = [rates[name][rate] for name in STRUCTURES for rate in ("false_positive_rate", "false_negative_rate")]
-        rows.append([region.capitalize(), str(rates["slices"]), *(_percent(share) for share in shares)])
-    right = _percent(summary["presence_accuracy"])
-    return _table(heads, rows) + f"\n\nPresence is right in {right} of slices and structures."
+        rows.append([region.capitalize(), str(rates["slices"]), *(percent(share) for share in shares)])
+    right = percent(summary["presence_accuracy"])
+    return table(heads, rows) + f"\n\nPresence is right in {right} of slices and structures."
 
 
 def _shape_table(shape: dict[str, dict]) -> str:
@@ -127,9 +127,9 @@ def _shape_table(shape: dict[str, dict]) -> str:
     rows = []
     for whose, found in shape.items():
         counts = [*found["extra_fragments"].values(), *found["holes"].values()]
-        cells = [_percent(found["slices_with_extra_fragment"]), found["stacks_with_hole"], *counts]
+        cells = [percent(found["slices_with_extra_fragment"]), found["stacks_with_hole"], *counts]
         rows.append([whose.capitalize(), *map(str, cells)])
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _volume_table(volumes: dict[str, dict]) -> str:
@@ -139,7 +139,7 @@ def _volume_table(volumes: dict[str, dict]) -> str:
         side, measure = name.split("_", 1)
         numbers = [_number(found[key], 1) for key in ("bias", "lower", "upper")]
         rows.append([f"{side.upper()} {titles[measure]}", str(found["patients"]), *numbers])
-    return _table(["Ours - truth", "Patients", "Bias", "Lower limit", "Upper limit"], rows)
+    return table(["Ours - truth", "Patients", "Bias", "Lower limit", "Upper limit"], rows)
 
 
 def _number(value: float | str | None, digits: int = 3) -> str:
@@ -149,11 +149,12 @@ def _number(value: float | str | None, digits: int = 3) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """``"12.3 %"``, or nothing for ``None``."""
     return "" if share is None else f"{100 * share:.1f} %"
 
 
-def _table(heads: list[str], rows: list[list[str]]) -> str:
+def table(heads: list[str], rows: list[list[str]]) -> str:
     """Markdown with columns as wide as their widest cell, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     lines = [_line(heads, widths), "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|"]

@@ -1,0 +1,110 @@
+"""The table of checks. ``docs/quality.md`` gives the reason of each threshold and how often it is passed on ACDC."""
+
+from cardiacseg.metrics import STRUCTURES
+from cardiacseg.quality import acquisition, beat, confidence, images, neighbours, plausibility, shape
+from cardiacseg.quality.check import Check
+
+_ACDC = "experts' labels of 70 patients of ACDC: nearly all stay within"
+_SCMR = "volumetry's usual coverage of heart and beat"
+_HEART = "no adult's heart is outside"
+_MODEL = "the default model on the 10 validation patients of ACDC"
+_HEARTS = "synthetic and real cines, whose slices enter and leave the heart"
+_ANY = "one is too many"
+
+
+def _all(threshold: float) -> dict[str, float]:
+    return dict.fromkeys(STRUCTURES, threshold)
+
+
+def _each(structures: dict[str, float], code: str, what: str, unit: str, source: str, find) -> tuple[Check, ...]:
+    """The same check of several structures, each with its threshold; codes are ``rv_...``, ``myo_...``, ``lv_...``."""
+    return tuple(
+        Check(f"{name}_{code}", f"{name.upper()}: {what}", threshold, unit, source, find, name)
+        for name, threshold in structures.items()
+    )
+
+
+ACQUISITION = (
+    Check("few_slices", "fewer slices than this", 6, "slices", _SCMR, acquisition.few_slices),
+    Check("few_phases", "fewer phases than this", 15, "phases", _SCMR, acquisition.few_phases),
+    Check(
+        "wide_spacing",
+        "slices further apart, centre to centre",
+        neighbours.WIDEST_MM,
+        "mm",
+        _SCMR,
+        acquisition.wide_spacing,
+    ),
+    Check("pixel_size", "pixels outside", (0.5, 2.5), "mm", "what short-axis cines have", acquisition.pixel_size),
+    Check("heart_rate_range", "heart rate outside", (30, 200), "/min", _HEART, acquisition.heart_rate),
+    Check(
+        "beat_estimated", "length of the beat that no attribute says", 0, "estimates", _ANY, acquisition.beat_estimated
+    ),
+    Check("heart_at_border", "slices with labels at the image's border", 0, "slices", _ANY, acquisition.at_border),
+    Check("apex_cut_off", "LV and wall at both ends of the stack at ED", 50, "%", _ACDC, acquisition.apex_cut_off),
+    Check("base_cut_off", "RV and LV in the basal end slice at ES", 90, "%", _ACDC, acquisition.base_cut_off),
+)
+
+PLAUSIBILITY = (
+    Check("lv_mass_difference", "LV mass at ED and at ES apart", 30, "%", _ACDC, plausibility.mass_difference, "myo"),
+    Check(
+        "stroke_volume_difference",
+        "LV's and RV's stroke volume apart",
+        70,
+        "%",
+        _ACDC,
+        plausibility.stroke_volume_difference,
+    ),
+    *_each({"lv": (5, 85), "rv": (5, 85)}, "ef_range", "EF outside", "%", _HEART, plausibility.ejection_fraction),
+    *_each(
+        {"lv": (30, 500), "rv": (30, 500)}, "edv_range", "EDV outside", "ml", _HEART, plausibility.end_diastolic_volume
+    ),
+    Check(
+        "lv_mass_to_volume", "LV mass over EDV outside", (0.35, 2.5), "g/ml", _ACDC, plausibility.mass_to_volume, "myo"
+    ),
+    Check("lv_length_range", "LV's length at ED outside", (50, 140), "mm", _HEART, plausibility.lv_length, "lv"),
+    Check("lv_diameter_range", "outer diameter at ED outside", (45, 110), "mm", _HEART, plausibility.lv_diameter, "lv"),
+)
+
+SHAPE = (
+    *_each(_all(0), "missing", "absent from a middle slice", "slices", _ANY, shape.missing),
+    *_each(_all(0), "gap", "absent between slices that have it", "slices", _ANY, shape.gap),
+    *_each(_all(20), "fragments", "pieces beside the largest", "mm2", _ACDC, shape.fragments),
+    Check("heart_holes", "background that the heart encloses in a slice", 30, "mm2", _ACDC, shape.holes),
+    Check("lv_not_surrounded", "LV's outline without myocardium", 5, "%", _ACDC, shape.lv_open, "lv"),
+    *_each(
+        {"rv": 50, "myo": 25, "lv": 35}, "area_jump", "area off its neighbours' mean", "%", _ACDC, neighbours.area_jump
+    ),
+    Check("slice_shift", "LV's centre off its neighbours' line", 10, "mm", _ACDC, neighbours.slice_shift, "lv"),
+)
+
+BEAT = (
+    Check("es_time", "time from ED to ES outside", (20, 60), "% of the beat", _HEART, beat.es_time),
+    *_each(
+        {"lv": 25, "rv": 25}, "curve_roughness", "volume off a smooth curve", "% of SV", _HEARTS, beat.curve_roughness
+    ),
+    *_each(
+        _all(2),
+        "flicker",
+        "comes and goes in a slice",
+        "times",
+        "a slice at the base or the apex is left once and entered once",
+        beat.flicker,
+    ),
+)
+
+CONFIDENCE = (
+    Check("presence_uncertain", "classifier nearer to 0.5 than this", 0.05, "", _MODEL, confidence.presence),
+    Check("predicted_quality", "predicted Dice below", 0.85, "", _MODEL, confidence.predicted_quality),
+    *_each(_all(0.9), "stage_agreement", "Dice of Seg and Ref below", "", _MODEL, confidence.stage_agreement),
+)
+
+IMAGES = (
+    Check("image_not_finite", "slices with NaN or infinity", 0, "slices", _ANY, images.not_finite),
+    Check("image_constant", "slices that are the same everywhere", 0, "slices", _ANY, images.constant_slice),
+    Check("image_saturated", "pixels at the largest value", 5, "%", _ACDC, images.saturated),
+    Check("image_noise", "noise in the range of grey values", 4, "%", _ACDC, images.noise),
+    Check("image_brightness", "slice's brightness over the median's outside", (1 / 3, 3), "", _ACDC, images.brightness),
+)
+
+CHECKS = (*ACQUISITION, *PLAUSIBILITY, *SHAPE, *BEAT, *CONFIDENCE, *IMAGES)

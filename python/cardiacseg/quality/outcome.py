@@ -1,0 +1,68 @@
+"""All checks of one cine, as flags and as ``quality.json``."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from cardiacseg.io.report import RESEARCH_USE
+from cardiacseg.quality.check import Check, Found, NotChecked
+from cardiacseg.quality.checks import CHECKS
+from cardiacseg.quality.evidence import Evidence
+from cardiacseg.quality.flag import Flag
+
+if TYPE_CHECKING:
+    from cardiacseg.segmented_cine import SegmentedCine
+
+COUNTING = "slices and phases count from 1 in texts, from 0 in the fields frame and slice"
+
+
+class Outcome(NamedTuple):
+    """A check and what it found."""
+
+    check: Check
+    found: Found
+
+
+def run_checks(segmented: "SegmentedCine") -> tuple[Outcome, ...]:
+    """Every check of :data:`cardiacseg.quality.checks.CHECKS`, in its order. Nothing is changed."""
+    evidence = Evidence(segmented)
+    return tuple(Outcome(check, check.find(evidence, check)) for check in CHECKS)
+
+
+def find_flags(segmented: "SegmentedCine") -> tuple[Flag, ...]:
+    """The reader's notes, then the flags of the checks in their order; ``segmented.flags`` is not read."""
+    return _flags(segmented, run_checks(segmented))
+
+
+def quality_document(segmented: "SegmentedCine") -> dict:
+    """Contents of ``quality.json``: ``flags``, and for each of ``checks`` whether it was raised, passed or not made.
+
+    ``reason`` says why a check was not made; else it is ``None``. Runs the checks; ``segmented.flags`` is not read.
+    """
+    outcomes = run_checks(segmented)
+    return {
+        "flags": [asdict(flag) for flag in _flags(segmented, outcomes)],
+        "checks": [_described(outcome) for outcome in outcomes],
+        "counting": COUNTING,
+        "intended_use": RESEARCH_USE,
+    }
+
+
+def _flags(segmented: "SegmentedCine", outcomes: tuple[Outcome, ...]) -> tuple[Flag, ...]:
+    notes = [Flag(note.code, note.text) for note in segmented.cine.notes]
+    found = [flag for outcome in outcomes if not isinstance(outcome.found, NotChecked) for flag in outcome.found]
+    return (*notes, *found)
+
+
+def _described(outcome: Outcome) -> dict:
+    check, found = outcome
+    made = not isinstance(found, NotChecked)
+    threshold = list(check.threshold) if isinstance(check.threshold, tuple) else check.threshold
+    return {
+        "code": check.code,
+        "what": check.what,
+        "threshold": threshold,
+        "unit": check.unit,
+        "threshold_source": check.source,
+        "state": ("raised" if found else "passed") if made else "not checked",
+        "reason": None if made else found.reason,
+    }
