@@ -1,0 +1,113 @@
+"""What results repeat of their sources: the patient, the study, the frame of reference, and the date."""
+
+from copy import deepcopy
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.valuerep import DA, TM, format_number_as_ds
+
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.cine import Cine
+
+# Attributes of type 2 that every result has, empty where the source has none.
+_TYPE_2 = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
+)
+# (date, time) that may say when the images were made; the latest counts.
+_MOMENTS = (
+    ("ContentDate", "ContentTime"),
+    ("AcquisitionDate", "AcquisitionTime"),
+    ("SeriesDate", "SeriesTime"),
+    ("StudyDate", "StudyTime"),
+)
+_BULK = (0x5200, 0x7FE0)
+UNKNOWN_MOMENT = ("19000101", "000000")  # of a study from which all dates were taken
+
+
+def source_head(cine: Cine) -> Dataset:
+    """The first source's attributes without private ones, at any depth, and with every attribute of type 2.
+
+    Highdicom copies the patient's and the study's modules from it, and nothing else. Texts become UTF-8. What cannot be
+    read is left out, what is no date, time or sex in DICOM's sense is left empty. Raises ``InvalidInputError`` where
+    the study or the frame of reference has no UID.
+    """
+    head = _readable(cine.dicom.instances[cine.dicom.frames[0][0].sop_instance_uid])
+    head.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        if not head.get(keyword):
+            raise InvalidInputError(f"DICOM results need {keyword}, which the first source instance does not have")
+    for keyword in _TYPE_2:
+        if head.get(keyword) is None or not _is_valid(keyword, head[keyword].value):
+            setattr(head, keyword, "")
+    return head
+
+
+def _readable(instance: Dataset) -> Dataset:
+    """A copy of the standard attributes whose values can be read, without pixels and groups of frames."""
+    head = Dataset()
+    for tag in instance.keys():  # noqa: SIM118, iterating over the dataset itself reads the values
+        if tag.is_private or tag.group in _BULK:
+            continue
+        try:
+            one = Dataset()
+            one.add(deepcopy(instance[tag]))
+            one.remove_private_tags()
+        except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError, OverflowError):
+            continue
+        head.update(one)
+    return head
+
+
+def _is_valid(keyword: str, value: object) -> bool:
+    if keyword == "PatientSex":
+        return value in ("M", "F", "O", "")
+    return not keyword.endswith(("Date", "Time")) or _parsed(keyword, value) is not None
+
+
+def _parsed(keyword: str, value: object) -> str | None:
+    """The date as YYYYMMDD or the time as HHMMSS; ``None`` for an empty or a malformed value."""
+    try:
+        moment = DA(value) if keyword.endswith("Date") else TM(value)
+    except (ValueError, TypeError):
+        return None
+    return moment.strftime("%Y%m%d" if keyword.endswith("Date") else "%H%M%S") if moment else None
+
+
+def moment_of(cine: Cine) -> tuple[str, str]:
+    """The latest date and time that the sources name, as DICOM writes them; :data:`UNKNOWN_MOMENT` where there is none.
+
+    It becomes the results' content date: a result describes the heart of that moment, and today's date would give other
+    bytes each time.
+    """
+    found = [
+        (date, (instance.get(time) and _parsed(time, instance.get(time))) or "000000")
+        for instance in cine.dicom.instances.values()
+        for day, time in _MOMENTS
+        if instance.get(day) and (date := _parsed(day, instance.get(day)))
+    ]
+    return max(found, default=UNKNOWN_MOMENT)
+
+
+def as_classic_image(head: Dataset, cine: Cine) -> Dataset:
+    """``head`` as a single classic MR image on the cine's grid, which is the form that highdicom copies geometry from.
+
+    Sources of several series or of Enhanced MR are in the way of its own rules; who the sources are is said by
+    :mod:`cardiacseg.io.dicom_results.sources` instead.
+    """
+    image = deepcopy(head)
+    image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    image.pop("NumberOfFrames", None)
+    slice_mm, row_mm, column_mm = cine.spacing
+    image.Rows, image.Columns = cine.image.shape[-2:]
+    image.ImageOrientationPatient = _decimals(cine.dicom.orientation)
+    image.ImagePositionPatient = _decimals(cine.dicom.frames[0][0].position)
+    image.PixelSpacing = _decimals((row_mm, column_mm))
+    image.SliceThickness = _decimals([cine.dicom.slice_thickness_mm or slice_mm])[0]
+    image.SpacingBetweenSlices = _decimals([slice_mm])[0]
+    return image
+
+
+def _decimals(values) -> list[str]:
+    """Decimal strings of at most 16 characters, as DICOM wants them, with the most digits that fit."""
+    return [format_number_as_ds(float(value)) for value in np.asarray(values).ravel()]

@@ -1,0 +1,116 @@
+"""UIDs that stay, and whose data is copied into DICOM results."""
+
+import logging
+from dataclasses import replace
+from io import BytesIO
+
+import pydicom
+import pytest
+from dicom_items import code_of, errors_of_dciodvfy
+from made_up_dicom import SECRETS, classic_study
+from segmented_dicom import EVERYTHING, TINY, bytes_of, result_of, segmented
+
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    study = classic_study(TINY)
+    assert bytes_of(tmp_path / "a", segmented(study)) == bytes_of(tmp_path / "b", segmented(study))
+
+
+def test_a_uid_stands_for_the_same_bytes_whatever_else_was_asked_for(tmp_path):
+    made = segmented(classic_study(replace(TINY, frames=3)))
+    few = bytes_of(tmp_path / "a", made, DicomResultOptions(rtstruct=True))
+    many = bytes_of(tmp_path / "b", made, DicomResultOptions(phases="all"))
+    contents: dict[str, set[bytes]] = {}
+    for content in (*few.values(), *many.values()):
+        contents.setdefault(pydicom.dcmread(BytesIO(content)).SOPInstanceUID, set()).add(content)
+    assert len(contents) == 3 + 2 + 1 and all(len(same) == 1 for same in contents.values())
+
+
+def test_other_labels_or_another_model_give_other_uids(tmp_path):
+    study, options = classic_study(TINY), DicomResultOptions(rtstruct=True)
+    edited = study.labels.copy()
+    edited[0, 0, 0, 0] = (edited[0, 0, 0, 0] + 1) % 4
+    other_model = replace(segmented(study), result=result_of(study.labels, digest="f" * 64))
+    ways = [segmented(study), segmented(study, labels=edited), other_model, segmented(study, result=False)]
+    uids = []
+    for way in ways:
+        names = write_dicom_results(tmp_path, way, options)
+        uids += [pydicom.dcmread(tmp_path / name).SOPInstanceUID for name in names]
+    assert len(set(uids)) == len(uids) == 4 * 4
+    assert all(uid.startswith("2.25.") and len(uid) <= 64 and uid.is_valid for uid in uids)
+
+
+def test_patient_and_study_are_copied_and_nothing_private(tmp_path):
+    study = classic_study(TINY)
+    procedure = pydicom.Dataset()
+    procedure.CodeValue, procedure.CodingSchemeDesignator, procedure.CodeMeaning = "241620005", "SCT", "Cardiac MRI"
+    procedure.private_block(0x0009, "MADE UP", create=True).add_new(0x01, "LO", "PRIVATE-SECRET")
+    for made in study.datasets:
+        made.ProcedureCodeSequence = [procedure]
+    for name, content in bytes_of(tmp_path, segmented(study)).items():
+        result = pydicom.dcmread(tmp_path / name)
+        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSize", "StudyInstanceUID", "StudyDate"):
+            assert result[keyword].value == study.datasets[0][keyword].value, (name, keyword)
+        assert code_of(result.ProcedureCodeSequence) == ("241620005", "SCT")
+        if name != "sr.dcm":
+            assert result.FrameOfReferenceUID == study.datasets[0].FrameOfReferenceUID
+        for secret in ("PRIVATE-SECRET", "MADE UP", "Emerald City"):
+            assert secret.encode() not in content, name
+        assert result.SeriesInstanceUID not in {made.SeriesInstanceUID for made in study.datasets}
+
+
+def test_nothing_about_the_patient_is_logged(tmp_path, caplog):
+    study = classic_study(TINY)
+    with caplog.at_level(logging.INFO):
+        write_dicom_results(tmp_path, segmented(study), EVERYTHING)
+    for secret in (*SECRETS, study.datasets[0].StudyInstanceUID, study.datasets[0].SOPInstanceUID):
+        assert secret not in caplog.text
+
+
+def without_dates(made):
+    for keyword in [element.keyword for element in made if element.VR in ("DA", "TM", "DT")]:
+        setattr(made, keyword, "")
+
+
+def put(keyword, value):
+    return lambda made: setattr(made, keyword, value)
+
+
+def drop(*keywords):
+    return lambda made: [made.pop(keyword, None) for keyword in keywords]
+
+
+def foreign_name(made):
+    made.SpecificCharacterSet, made.PatientName = ["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_dates,
+        drop("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "AccessionNumber"),
+        drop("Manufacturer", "PositionReferenceIndicator", "SpecificCharacterSet"),
+        put("PatientSex", "W"),
+        foreign_name,
+    ],
+    ids=["no dates", "no patient", "no equipment", "unknown sex", "Japanese"],
+)
+def test_studies_that_lack_something_still_get_valid_results(tmp_path, change):
+    study = classic_study(TINY)
+    for made in study.datasets:
+        change(made)
+    for name in bytes_of(tmp_path, segmented(study), DicomResultOptions(rtstruct=True)):
+        assert not errors_of_dciodvfy(tmp_path / name), name
+    assert str(pydicom.dcmread(tmp_path / "sr.dcm").PatientName) == str(study.datasets[0].get("PatientName", ""))
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID"])
+def test_a_source_without_identity_is_refused_before_anything_is_written(tmp_path, keyword):
+    study = classic_study(TINY)
+    study.datasets[0].pop(keyword)
+    with pytest.raises(InvalidInputError, match=keyword):
+        write_dicom_results(tmp_path, segmented(study))
+    assert not list(tmp_path.iterdir())
