@@ -24,6 +24,7 @@ __all__ = [
     "CardiacSegmenter",
     "Error",
     "InvalidInputError",
+    "MeasurementOptions",
     "Measurements",
     "Parity",
     "Report",
@@ -36,7 +37,7 @@ __all__ = [
 
 try:
     from cardiacseg._core import __version__
-    from cardiacseg.measurements import Measurements, measure
+    from cardiacseg.measurements import MeasurementOptions, Measurements, measure
     from cardiacseg.segmenter import CardiacSegmenter, Parity, Report, Result, explain_device, list_backends
 except ModuleNotFoundError as error:
     # Models and training work in a checkout where nothing was built; all else says what is missing when it is used.

@@ -21,7 +21,16 @@ DEFAULT_BUNDLE = PACKAGE / "bundles" / "default"
 needs_default_bundle = pytest.mark.skipif(
     not (DEFAULT_BUNDLE / "manifest.json").is_file(), reason=f"no default bundle in {DEFAULT_BUNDLE}"
 )
-RESULTS = ["labels.nii.gz", "measurements.json", "preview.png", "report.json"]
+RESULTS = [
+    "labels.nii.gz",
+    "measurements.json",
+    "preview.png",
+    "quality.json",
+    "report.html",
+    "report.json",
+    "report.pdf",
+    "slices.csv",
+]
 DEMO_RESULTS = sorted(["cine.nii.gz", "truth.nii.gz", *RESULTS])
 
 
@@ -60,7 +69,8 @@ def stack(tmp_path_factory):
 def test_help_lists_commands_and_exit_codes(tmp_path):
     done = cardiacseg_cli("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for word in ("segment", "demo", "info", "bench", "exit codes", "130", "Research use only"):
+    commands = ("segment", "measure", "batch", "send", "receive", "demo", "info", "bench")
+    for word in (*commands, "exit codes", "130", "Research use only"):
         assert word in done.stdout
 
 
@@ -86,12 +96,14 @@ def test_segment_writes_everything(tmp_path, tiny_bundle, stack):
     assert labels.shape == source.shape
     np.testing.assert_array_equal(labels.affine, source.affine)
     report = json.loads((out / "report.json").read_text())
-    assert report["inputs"][0]["file"] == "stack.nii.gz"
+    assert report["input"]["file"] == "stack.nii.gz"
+    assert sorted(report["files"]) == RESULTS
     assert report["model"]["name"] == "tiny"
     assert report["backend"]["device"] == "cpu"
     assert report["predicted_quality"] == [None]
     assert [sorted(frame) for frame in report["stage_agreement"]] == [["lv", "myo", "rv"]]
-    assert report["total_ms"] >= sum(report["stages_ms"].values()) > 0
+    assert report["seconds"]["segment"] * 1000 >= sum(report["stages_ms"].values()) > 0
+    assert list(report["seconds"]) == ["read", "segment", "write"]
     measured = json.loads((out / "measurements.json").read_text())
     assert measured["es_frame"] is None
     assert measured["lv_ml"] == pytest.approx([np.sum(np.asarray(labels.dataobj) == 3) * 1.5 * 1.25 * 8 / 1000])
@@ -135,6 +147,8 @@ def test_users_mistakes_end_with_one_sentence(tmp_path, tiny_bundle, stack):
     (damaged / "manifest.json").write_text("{}")
     model = ("--model", tiny_bundle)
     assert refused(cardiacseg_cli("segment", "gone.nii", "-o", "out", *model, cwd=tmp_path), 2, "gone.nii")
+    assert refused(cardiacseg_cli("segment", stack, *model, cwd=tmp_path), 2, "-o DIR")
+    assert refused(cardiacseg_cli("measure", tmp_path, "-o", "out", cwd=tmp_path), 2, "report.json", "earlier run")
     assert refused(cardiacseg_cli("segment", "text.nii", "-o", "out", *model, cwd=tmp_path), 2, "text.nii")
     assert refused(cardiacseg_cli("segment", stack, "-o", "text.nii", *model, cwd=tmp_path), 2, "not a folder")
     assert refused(cardiacseg_cli("segment", stack, "-o", "out", "--model", "nowhere", cwd=tmp_path), 3, "nowhere")

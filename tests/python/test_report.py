@@ -7,9 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.output_folder import free_folder, output_folder
 from cardiacseg.io.report import input_document, measurements_document, report_document, versions, write_json
+from cardiacseg.segmented_cine import SegmentedCine
 
 SPACING = (8.0, 1.4, 1.5)
 
@@ -24,7 +28,22 @@ def test_json_is_replaced_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_report_names_inputs_model_backend_and_versions(tmp_path):
+def segmented_file(path, result=None):
+    """A cine of a NIfTI file as it stands after a run; labels and measurements do not enter the report."""
+    geometry = Geometry((1.0, 2.0, 3.0), np.eye(3), (1.5, 1.4, 8.0), (5, 4, 10))
+    cine = Cine(
+        path,
+        np.zeros((25, 10, 4, 5)),
+        SPACING,
+        geometry,
+        Timing((0.0, 30.0), 750.0, "given"),
+        Body(1.7, None),
+        notes=(Note("W_SOMETHING", "a sentence."),),
+    )
+    return SegmentedCine(cine, np.zeros((25, 10, 4, 5), np.uint8), result, None)
+
+
+def test_report_names_input_model_backend_and_versions(tmp_path):
     source = tmp_path / "cine.nii.gz"
     source.write_bytes(b"content")
     run = SimpleNamespace(
@@ -42,15 +61,31 @@ def test_report_names_inputs_model_backend_and_versions(tmp_path):
         agreement=np.array([[1, 0.5, 0.25], [nan, nan, nan]], np.float32),
         quality=np.array([0.912345, nan], np.float32),
     )
-    inputs = [input_document(source, np.zeros((25, 10, 4, 5)), SPACING)]
-    document = json.loads(json.dumps(report_document(result, inputs, 1234.5), allow_nan=False))
-    assert document["inputs"][0] == {
+    segmented = segmented_file(source, result)
+    written = report_document(segmented, input_document(segmented.cine), ["a.json"], {"read": 1.5})
+    document = json.loads(json.dumps(written, allow_nan=False))
+    assert document["input"] == {
+        "format": "nifti",
         "file": "cine.nii.gz",
         "sha256": hashlib.sha256(b"content").hexdigest(),
         "shape_frames_slices_rows_columns": [25, 10, 4, 5],
         "spacing_slice_row_column_mm": [8.0, 1.4, 1.5],
     }
     assert document["frames"] == 25
+    assert document["grid"] == {
+        "origin_mm": [1.0, 2.0, 3.0],
+        "direction": np.eye(3).tolist(),
+        "spacing_mm": [1.5, 1.4, 8.0],
+        "size": [5, 4, 10],
+    }
+    assert document["acquisition"] == {
+        "frame_times_ms": [0.0, 30.0],
+        "rr_interval_ms": 750.0,
+        "rr_source": "given",
+        "height_m": 1.7,
+        "weight_kg": None,
+    }
+    assert document["notes"] == [{"code": "W_SOMETHING", "text": "a sentence."}]
     assert document["predicted_quality"] == [0.9123, None]
     assert document["stage_agreement"] == [
         {"rv": 1.0, "myo": 0.5, "lv": 0.25},
@@ -59,10 +94,20 @@ def test_report_names_inputs_model_backend_and_versions(tmp_path):
     assert document["model"] == {"name": "default", "manifest_sha256": "ab" * 32}
     assert document["backend"] == {"name": "openvino", "device": "cpu", "reason": "no GPU."}
     assert document["stages_ms"] == {"seg": 12.5, "ref": 3.0}
-    assert document["total_ms"] == 1234.5
+    assert document["seconds"] == {"read": 1.5}
+    assert document["files"] == ["a.json"]
     assert document["versions"]["cardiacseg"] == "9.8.7"
     assert "Research use only" in document["intended_use"]
     assert str(tmp_path) not in json.dumps(document), "a folder may name a patient"
+
+
+def test_report_of_labels_that_no_model_made(tmp_path):
+    source = tmp_path / "cine.nii.gz"
+    source.write_bytes(b"content")
+    segmented = segmented_file(source)
+    document = report_document(segmented, input_document(segmented.cine), [], {})
+    assert document["model"] is None
+    assert "stages_ms" not in document
 
 
 def test_versions_hold_what_is_installed():
@@ -79,6 +124,14 @@ def test_new_files_appear_together(tmp_path):
         assert not target.exists()
     assert sorted(path.name for path in target.iterdir()) == ["a.txt", "b.txt"]
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_an_earlier_run_wrote_does_not_stay_beside_new_results(tmp_path):
+    for name in ("seg-ed.dcm", "seg-es.dcm", "a.txt", "mine.dcm"):
+        (tmp_path / name).write_text("old")
+    with output_folder(tmp_path, ["a.txt", "seg-*.dcm"], overwrite=True) as folder:
+        (folder / "seg-ed.dcm").write_text("new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"seg-ed.dcm": "new", "mine.dcm": "old"}
 
 
 def fail_half_way(target):
@@ -174,5 +227,5 @@ def test_measurements_document_states_its_conventions(core):
     document = json.loads(json.dumps(measurements_document(measure(labels, SPACING), SPACING), allow_nan=False))
     assert document["spacing_slice_row_column_mm"] == [8.0, 1.4, 1.5]
     assert document["es_frame"] == 1
-    assert "papillary" in document["papillary_convention"]
+    assert "papillary" in document["conventions"]["papillary_muscles"]
     assert document["lv_sv_ml"] == pytest.approx(document["lv_edv_ml"] - document["lv_esv_ml"])

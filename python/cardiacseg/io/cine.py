@@ -27,9 +27,9 @@ class Note:
 class Cine:
     """A short-axis cine, the grid it lies on, and where it came from.
 
-    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm. ``path`` is what was read. One of
-    ``nifti`` and ``dicom`` is set: the file's image, whose grid :func:`cardiacseg.io.nifti.write_labels` keeps, or the
-    instances, which DICOM results name as their sources.
+    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm. ``path`` is what was read. At most one
+    of ``nifti`` and ``dicom`` is set: the file's image, whose grid :func:`cardiacseg.io.nifti.write_labels` keeps, or
+    the instances, which DICOM results name as their sources.
     """
 
     path: Path

@@ -16,7 +16,7 @@ from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.nifti_affine import affine_of
 from cardiacseg.io.nifti_file import open_nifti, read_voxels
-from cardiacseg.io.nifti_time import timing_of
+from cardiacseg.io.nifti_time import even_timing, timing_of
 from cardiacseg.io.orientation import Orientation, picture_orientation
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def _cine(path: Path, image: np.ndarray, geometry: Geometry, source: "nibabel.Ni
 
 
 def new_cine(image: np.ndarray, spacing: tuple[float, float, float], frame_interval_ms: float) -> Cine:
-    """A cine ``[T, S, H, W]`` with a grid of its own: spacing in mm, the first pixel at the origin, axes to L, P, S."""
+    """A cine ``[T, S, H, W]`` of no file: spacing in mm, the first pixel at the origin, axes to L, P, S."""
     between, row, column = spacing
     geometry = Geometry((0.0, 0.0, 0.0), np.eye(3), (column, row, between), image.shape[:0:-1])
-    source = _on_grid(image, geometry, frame_interval_ms)
-    return _cine(Path("cine.nii.gz"), image, geometry, source, [])
+    timing, notes = even_timing(frame_interval_ms, len(image))
+    return Cine(Path("cine.nii.gz"), image, spacing, geometry, timing, notes=tuple(notes))
 
 
 def _on_grid(array: np.ndarray, geometry: Geometry, interval_ms: float, start_ms: float = 0) -> "nibabel.Nifti1Image":

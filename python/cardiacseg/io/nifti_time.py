@@ -38,9 +38,17 @@ def timing_of(source: "nibabel.Nifti1Image") -> tuple[Timing, list[Note]]:
         return UNKNOWN_TIMING, [Note("nifti_frame_interval", text)]
     interval = step * _MS_PER_UNIT[unit]
     start, start_notes = _start_ms(source, _MS_PER_UNIT[unit], interval * frames)
-    beat, beat_notes = _beat_ms(interval * frames)
-    times = tuple(start + interval * frame for frame in range(frames))
-    return Timing(times, beat, None if beat is None else _SOURCE), notes + start_notes + beat_notes
+    timing, beat_notes = even_timing(interval, frames, start)
+    return timing, notes + start_notes + beat_notes
+
+
+def even_timing(interval_ms: float, frames: int, start_ms: float = 0.0) -> tuple[Timing, list[Note]]:
+    """Times of frames that are equally far apart; unknown for one frame."""
+    if frames == 1:
+        return UNKNOWN_TIMING, []
+    beat, notes = _beat_ms(interval_ms * frames)
+    times = tuple(start_ms + interval_ms * frame for frame in range(frames))
+    return Timing(times, beat, None if beat is None else _SOURCE), notes
 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:

@@ -4,20 +4,27 @@ import hashlib
 import json
 import math
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
+
+import numpy as np
 
 from cardiacseg.io.atomic import write_bytes
 
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
-PAPILLARY_CONVENTION = "papillary muscles and trabeculae count to the ventricles' volumes, not to the mass"
-VOLUME_METHOD = "area times centre-to-centre slice spacing, summed over slices"
 
 
 def write_json(path: str | Path, document: dict) -> None:
-    """Write ``document`` as indented UTF-8 JSON, atomically. Raises ``ValueError`` for NaN or infinity."""
+    """Write ``document`` as :func:`json_text` gives it, in UTF-8, atomically."""
+    write_bytes(Path(path), (json_text(document) + "\n").encode())
+
+
+def json_text(document: dict) -> str:
+    """Indented JSON in which a list of numbers takes one line. Raises ``ValueError`` for NaN or infinity."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(Path(path), (text + "\n").encode())
+    # Strings have no line breaks in them, so that only lists without others inside can match.
+    return re.sub(r"\[\n[^][{}\"]*\]", lambda found: f"[{' '.join(found[0][1:-1].split())}]", text)
 
 
 def sha256_of(path: str | Path) -> str:
@@ -32,7 +39,7 @@ def sha256_of(path: str | Path) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of what inference rests on; what is not installed is left out."""
     found = {"python": platform.python_version()}
-    for package in ("cardiacseg", "numpy", "openvino", "nibabel"):
+    for package in ("cardiacseg", "numpy", "openvino", "nibabel", "pydicom", "highdicom"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -45,19 +52,45 @@ def measurements_document(measurements, spacing: tuple[float, float, float]) -> 
     return {
         **measurements.to_dict(),
         "spacing_slice_row_column_mm": list(spacing),
-        "volume_method": VOLUME_METHOD,
-        "papillary_convention": PAPILLARY_CONVENTION,
         "intended_use": RESEARCH_USE,
     }
 
 
-def input_document(path: str | Path, image, spacing: tuple[float, float, float]) -> dict:
-    """One entry of ``inputs`` in ``report.json``: the file's name (not its folder), digest, shape and spacing."""
+def input_document(cine) -> dict:
+    """``input`` of ``report.json``: what was read, with its digest, shape and spacing.
+
+    Of a NIfTI file the digest is the file's, of a DICOM study that of the cine's pixels; a study's folder is not named,
+    as people name folders after patients.
+    """
+    facts = {
+        "shape_frames_slices_rows_columns": list(cine.image.shape),
+        "spacing_slice_row_column_mm": list(cine.spacing),
+    }
+    if cine.dicom is None:
+        return {"format": "nifti", "file": cine.path.name, "sha256": sha256_of(cine.path), **facts}
+    digest = hashlib.sha256(np.ascontiguousarray(cine.image)).hexdigest()
+    instances = {"instances": len(cine.dicom.instances), "pixels_sha256": digest}
+    return {"format": "dicom", **instances, **facts, "arrangement": dict(cine.dicom.arrangement)}
+
+
+def _grid_document(geometry) -> dict:
+    """Columns of ``direction`` are the unit vectors of x, y and z; mm, to the patient's left, back and head."""
     return {
-        "file": Path(path).name,
-        "sha256": sha256_of(path),
-        "shape_frames_slices_rows_columns": list(image.shape),
-        "spacing_slice_row_column_mm": list(spacing),
+        "origin_mm": list(geometry.origin),
+        "direction": geometry.direction.tolist(),
+        "spacing_mm": list(geometry.spacing),
+        "size": list(geometry.size),
+    }
+
+
+def _acquisition_document(cine) -> dict:
+    times = cine.timing.frame_times_ms
+    return {
+        "frame_times_ms": None if times is None else list(times),
+        "rr_interval_ms": cine.timing.rr_interval_ms,
+        "rr_source": cine.timing.rr_source,
+        "height_m": cine.body.height_m,
+        "weight_kg": cine.body.weight_kg,
     }
 
 
@@ -66,7 +99,7 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 4)
 
 
-def confidence_document(result) -> dict:
+def _confidence_document(result) -> dict:
     """Predicted mean Dice and agreement of the model's two stages, by frame; ``None`` where there is no such value."""
     return {
         "predicted_quality": [_number(value) for value in result.quality],
@@ -76,17 +109,35 @@ def confidence_document(result) -> dict:
     }
 
 
-def report_document(result, inputs: list[dict], total_ms: float) -> dict:
-    """Contents of ``report.json``; ``total_ms`` is the wall time from reading to writing."""
-    run_report = result.report
+def _run_document(result) -> dict:
+    """Which model ran where; nothing where labels were read from a file."""
+    if result is None:
+        return {"model": None}
+    report = result.report
     return {
-        "inputs": inputs,
-        "frames": sum(entry["shape_frames_slices_rows_columns"][0] for entry in inputs),
-        **confidence_document(result),
-        "model": {"name": run_report.model, "manifest_sha256": run_report.model_digest},
-        "backend": {"name": run_report.backend, "device": run_report.device, "reason": run_report.reason},
-        "stages_ms": dict(run_report.stages),
-        "total_ms": total_ms,
-        "versions": {**versions(), "cardiacseg": run_report.version},
+        **_confidence_document(result),
+        "model": {"name": report.model, "manifest_sha256": report.model_digest},
+        "backend": {"name": report.backend, "device": report.device, "reason": report.reason},
+        "stages_ms": dict(report.stages),
+    }
+
+
+def _versions_of(result) -> dict[str, str]:
+    return versions() if result is None else {**versions(), "cardiacseg": result.report.version}
+
+
+def report_document(segmented, source: dict, files: list[str], seconds: dict[str, float]) -> dict:
+    """Contents of ``report.json``; ``source`` is :func:`input_document`'s, ``seconds`` the wall time of each part."""
+    cine = segmented.cine
+    return {
+        "input": source,
+        "frames": len(cine.image),
+        "grid": _grid_document(cine.geometry),
+        "acquisition": _acquisition_document(cine),
+        "notes": [{"code": note.code, "text": note.text} for note in cine.notes],
+        **_run_document(segmented.result),
+        "seconds": seconds,
+        "files": files,
+        "versions": _versions_of(segmented.result),
         "intended_use": RESEARCH_USE,
     }

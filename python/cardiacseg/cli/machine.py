@@ -1,0 +1,47 @@
+"""``cardiacseg info`` and ``bench``."""
+
+import argparse
+
+from cardiacseg.cli.terminal import print_json
+
+
+def info(options: argparse.Namespace) -> None:
+    """Say what is installed here, and what would run the default model."""
+    from cardiacseg.installation import describe_installation
+
+    found = describe_installation()
+    if options.json:
+        print_json(found)
+        return
+    print(f"cardiacseg {found['versions'].get('cardiacseg', found['core_version'])}  ({found['platform']})")
+    print("  " + ", ".join(f"{name} {version}" for name, version in found["versions"].items() if name != "cardiacseg"))
+    print("backends:")
+    for backend in found["backends"]:
+        state = "available" if backend["available"] else "not available"
+        print(f"  {backend['name']} ({backend['device']}): {state}. {backend['reason']}")
+    chosen = found["auto"]
+    print(f"device auto takes {chosen['backend'] or 'nothing'} for the default model: {chosen['reason']}")
+    print("models:" if found["models"] else "models: none in this installation")
+    for model in found["models"]:
+        calibration = "" if model["temperature"] is None else f", temperature {model['temperature']:g}"
+        print(f"  {model['name']} {model['version']}  {model['model']}{calibration}  ({model['licence']})")
+    print(found["intended_use"])
+
+
+def bench(options: argparse.Namespace) -> None:
+    """Time the segmenter on a phantom on this machine."""
+    from cardiacseg.bench import run_bench
+
+    found = run_bench(options.slices, options.repeats, (options.model, options.device, options.threads))
+    if options.json:
+        print_json(found)
+        return
+    pixels = f"{found['rows']} x {found['columns']}"
+    print(f"one stack of {found['slices']} slices of {pixels} pixels, {found['repeats']} runs after warm-up")
+    print(f"  backend         {found['backend']} on {found['device']}, model {found['model']}")
+    print(f"  latency p50     {found['latency_p50_ms']:.1f} ms")
+    print(f"  latency p95     {found['latency_p95_ms']:.1f} ms")
+    print(f"  first result    {found['cold_start_ms']:.0f} ms after a new process starts")
+    print(f"  import          {found['import_ms']:.0f} ms in a new process")
+    for stage, milliseconds in found["stages_ms"].items():
+        print(f"  {stage:<15} {milliseconds:.1f} ms (last run)")

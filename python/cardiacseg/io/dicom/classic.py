@@ -1,0 +1,79 @@
+"""Classic MR: one frame in each instance, whose attributes lie side by side."""
+
+from pydicom.dataset import Dataset
+
+from cardiacseg.io.dicom.image_kind import image_kind
+from cardiacseg.io.dicom.orientation import is_orientation
+from cardiacseg.io.dicom.values import number, numbers, text, whole, words
+
+TAGS = [
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "AcquisitionNumber",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
+    "ImageType",
+    "ComplexImageComponent",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "LossyImageCompression",
+    "BitsAllocated",
+    "NumberOfFrames",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "TriggerTime",
+    "TemporalPositionIdentifier",
+    "NominalInterval",
+    "HeartRate",
+    "ScanningSequence",
+    "SequenceVariant",
+    "EchoTime",
+]
+
+
+def frame_attributes(dataset: Dataset) -> dict:
+    """Attributes of the frame, in the words of :class:`cardiacseg.io.dicom.frames.Frame`."""
+    one_frame = (whole(dataset, "NumberOfFrames") or 1) == 1
+    usable = one_frame and (whole(dataset, "SamplesPerPixel") or 1) == 1
+    lossy = text(dataset, "LossyImageCompression") == "01"
+    kind = image_kind(words(dataset, "ImageType"), words(dataset, "ComplexImageComponent"), lossy)
+    orientation = numbers(dataset, "ImageOrientationPatient", 6)
+    spacing = numbers(dataset, "PixelSpacing", 2)
+    trigger = number(dataset, "TriggerTime")
+    return {
+        "acquisition_number": whole(dataset, "AcquisitionNumber"),
+        "taken_at": _taken_at(dataset),
+        "kind": kind if usable else "other",
+        "protocol": _protocol(dataset),
+        "position": numbers(dataset, "ImagePositionPatient", 3),
+        "orientation": orientation if is_orientation(orientation) else None,
+        "pixel_spacing": spacing if spacing is not None and min(spacing) > 0 else None,
+        "thickness_mm": number(dataset, "SliceThickness"),
+        "spacing_between_slices_mm": number(dataset, "SpacingBetweenSlices"),
+        "trigger_time_ms": trigger if trigger is not None and trigger >= 0 else None,
+        "temporal_position": whole(dataset, "TemporalPositionIdentifier"),
+        "rr_interval_ms": number(dataset, "NominalInterval"),
+        "heart_rate_per_min": number(dataset, "HeartRate"),
+    }
+
+
+def _taken_at(dataset: Dataset) -> str:
+    date, time = text(dataset, "AcquisitionDate"), text(dataset, "AcquisitionTime").replace(":", "")
+    return date + time if time else text(dataset, "AcquisitionDateTime")
+
+
+def _protocol(dataset: Dataset) -> tuple[str, ...]:
+    echo = number(dataset, "EchoTime")
+    names = (text(dataset, "ScanningSequence"), text(dataset, "SequenceVariant"))
+    return (*names, "" if echo is None else f"{echo:.1f}")

@@ -1,0 +1,105 @@
+"""The codes of DICOM errors and notes. They are stable: programs may decide by them."""
+
+from dataclasses import dataclass
+
+E_NO_DICOM = "E_NO_DICOM"
+E_MIXED_STUDY = "E_MIXED_STUDY"
+E_NO_SAX = "E_NO_SAX"
+E_AMBIGUOUS_SAX = "E_AMBIGUOUS_SAX"
+E_NO_SERIES = "E_NO_SERIES"
+E_MISSING_PHASE = "E_MISSING_PHASE"
+E_PHASE_ORDER = "E_PHASE_ORDER"
+E_DUPLICATE_SLICE = "E_DUPLICATE_SLICE"
+E_NONPARALLEL = "E_NONPARALLEL"
+E_NONUNIFORM_SPACING = "E_NONUNIFORM_SPACING"
+E_SHIFTED_SLICE = "E_SHIFTED_SLICE"
+E_MATRIX_MISMATCH = "E_MATRIX_MISMATCH"
+E_NO_GEOMETRY = "E_NO_GEOMETRY"
+E_TRUNCATED = "E_TRUNCATED"
+E_DAMAGED = "E_DAMAGED"
+E_TRANSFER_SYNTAX = "E_TRANSFER_SYNTAX"
+E_TOO_LARGE = "E_TOO_LARGE"
+E_MISSING_FILE = "E_MISSING_FILE"
+E_ARCHIVE = "E_ARCHIVE"
+
+N_OTHER_CANDIDATE = "N_OTHER_CANDIDATE"
+N_UNUSUAL_ORIENTATION = "N_UNUSUAL_ORIENTATION"
+N_NEAREST_PHASE = "N_NEAREST_PHASE"
+N_LATEST_RETAKE = "N_LATEST_RETAKE"
+N_SAME_INSTANCE = "N_SAME_INSTANCE"
+N_SHIFTED_SLICE = "N_SHIFTED_SLICE"
+N_SPACING_TAG = "N_SPACING_TAG"
+N_ONE_SLICE = "N_ONE_SLICE"
+N_PHASE_ORDER = "N_PHASE_ORDER"
+N_TIMES_UNKNOWN = "N_TIMES_UNKNOWN"
+N_RR_DIFFERS = "N_RR_DIFFERS"
+N_MONOCHROME1 = "N_MONOCHROME1"
+N_PADDING = "N_PADDING"
+N_LOSSY = "N_LOSSY"
+N_BODY = "N_BODY"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a code says, and what a person can do about it."""
+
+    meaning: str
+    remedy: str
+
+
+ERRORS = {
+    E_NO_DICOM: Meaning("no MR image was found", "give the folder, zip or DICOMDIR that holds the study"),
+    E_MIXED_STUDY: Meaning("the files are of more than one study", "give one study, or choose a group with `series`"),
+    E_NO_SAX: Meaning(
+        "no group of images is a cine of at least 3 parallel slices with at least 8 phases each",
+        "list the groups, and choose one with `series`",
+    ),
+    E_AMBIGUOUS_SAX: Meaning("more than one group can be the short-axis cine", "choose one with `series`"),
+    E_NO_SERIES: Meaning("`series` names no group or series of the files", "list the groups"),
+    E_MISSING_PHASE: Meaning(
+        "a slice has fewer or more phases than the others", "send the images again, or allow `nearest_phase`"
+    ),
+    E_PHASE_ORDER: Meaning(
+        "no attribute puts the phases of a slice in order", "send the images with their times or numbers"
+    ),
+    E_DUPLICATE_SLICE: Meaning(
+        "a slice was taken twice or its images came twice", "choose with `series`, or allow `latest_retake`"
+    ),
+    E_NONPARALLEL: Meaning("a slice of the stack is tilted against the others", "choose the parallel slices"),
+    E_NONUNIFORM_SPACING: Meaning("the slices are not evenly spaced", "send the slice that is missing"),
+    E_SHIFTED_SLICE: Meaning(
+        "a slice lies more than one pixel beside the others, within its plane", "resample the images to one grid"
+    ),
+    E_MATRIX_MISMATCH: Meaning(
+        "a slice of the stack has another matrix or pixel spacing", "resample it, or choose slices with `series`"
+    ),
+    E_NO_GEOMETRY: Meaning(
+        "images lack a usable position, orientation or pixel spacing", "send the images as the scanner made them"
+    ),
+    E_TRUNCATED: Meaning("a file ends too early", "send the file again"),
+    E_DAMAGED: Meaning("a file cannot be parsed or decoded", "send the file again"),
+    E_TRANSFER_SYNTAX: Meaning(
+        "no installed decoder reads the transfer syntax", "install the extra `dicom`, or send the images uncompressed"
+    ),
+    E_TOO_LARGE: Meaning("a size is beyond what is read", "send a smaller study, or one that is not damaged"),
+    E_MISSING_FILE: Meaning("the path, or a file that a DICOMDIR names, is not there", "give the whole medium"),
+    E_ARCHIVE: Meaning("a zip cannot be read: damaged, encrypted, or packed in an unknown way", "pack it again"),
+}
+
+NOTES = {
+    N_OTHER_CANDIDATE: "another group could have been the short-axis cine and has fewer slices",
+    N_UNUSUAL_ORIENTATION: "the planes lie unlike a short axis of most hearts",
+    N_NEAREST_PHASE: "a slice with other phases was filled from its nearest ones, as `nearest_phase` asked",
+    N_LATEST_RETAKE: "of a slice taken more than once the latest complete one was kept, as `latest_retake` asked",
+    N_SAME_INSTANCE: "images that came more than once with equal headers were read once",
+    N_SHIFTED_SLICE: "slices lie up to a pixel beside each other within their plane; this was not corrected",
+    N_SPACING_TAG: "SpacingBetweenSlices differs from the positions, which were used",
+    N_ONE_SLICE: "one slice has no distance to others; an attribute stands in for it",
+    N_PHASE_ORDER: "the phases were not put in order by time but by another attribute",
+    N_TIMES_UNKNOWN: "the times of the phases are not known",
+    N_RR_DIFFERS: "the length of a beat differs between slices by more than a fifth",
+    N_MONOCHROME1: "grey values were inverted, since small ones are meant to be bright",
+    N_PADDING: "padding was set to the smallest grey value",
+    N_LOSSY: "images went through lossy compression",
+    N_BODY: "a body height or weight that cannot be was not used",
+}

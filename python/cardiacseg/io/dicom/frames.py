@@ -1,0 +1,143 @@
+"""One record for each two-dimensional frame, whichever kind of MR object it came in."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
+
+from cardiacseg.errors import DicomError
+from cardiacseg.io.dicom import classic, enhanced
+from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE
+from cardiacseg.io.dicom.files import File
+from cardiacseg.io.dicom.headers import Header, read_header
+from cardiacseg.io.dicom.values import items, text, whole
+
+MAX_SIDE = 8192
+MAX_FRAMES = 100_000
+_ENHANCED = {EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
+_MR = {MRImageStorage, *_ENHANCED}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the header says of one frame; ``None`` or "" where it says nothing that can be used.
+
+    ``number`` counts from 1 in a multi-frame instance and is ``None`` in a classic one. ``position`` and
+    ``orientation`` are Image Position and Orientation (Patient), ``pixel_spacing`` is (row, column) in mm. ``kind`` is
+    one of :mod:`cardiacseg.io.dicom.image_kind`. ``taken_at`` is date and time as text that sorts. ``protocol`` is what
+    tells one way of taking pictures from another. ``problem`` is what is wrong with the file's pixels.
+    """
+
+    file: File
+    number: int | None
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_uid: str
+    series_uid: str
+    frame_of_reference_uid: str
+    series_number: int | None
+    instance_number: int | None
+    acquisition_number: int | None
+    taken_at: str
+    kind: str
+    protocol: tuple[str, ...]
+    rows: int
+    columns: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing: tuple[float, ...] | None
+    thickness_mm: float | None
+    spacing_between_slices_mm: float | None
+    trigger_time_ms: float | None
+    temporal_position: int | None
+    rr_interval_ms: float | None
+    heart_rate_per_min: float | None
+    problem: DicomError | None
+
+    @property
+    def has_geometry(self) -> bool:
+        """Whether the frame can be placed in the patient."""
+        return self.position is not None and self.orientation is not None and self.pixel_spacing is not None
+
+    def order(self) -> tuple:
+        """A key that does not depend on the names of files."""
+        return self.series_number or 0, self.instance_number or 0, self.number or 0, self.sop_instance_uid
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All MR frames of a source, what else there was (a count for each kind of file), and files past reading."""
+
+    frames: tuple[Frame, ...]
+    counts: dict[str, int]
+    damaged: tuple[DicomError, ...]
+
+
+def scan(files: list[File]) -> Scan:
+    """Read every header once."""
+    frames, damaged, counts = [], [], Counter(files=len(files))
+    for file in files:
+        try:
+            header = read_header(file, classic.TAGS + enhanced.TAGS, _MR)
+        except DicomError as error:
+            damaged.append(error)
+            continue
+        if header is None:
+            counts["not_dicom"] += 1
+        elif header.sop_class_uid not in _MR:
+            counts["other_dicom"] += 1
+        else:
+            frames += _frames(file, header)
+            counts["mr_instances"] += 1
+    return Scan(tuple(sorted(frames, key=Frame.order)), dict(counts), tuple(damaged))
+
+
+def _frames(file: File, header: Header) -> Iterator[Frame]:
+    instance = _instance_attributes(file, header)
+    if header.sop_class_uid not in _ENHANCED:
+        yield Frame(number=None, **instance | classic.frame_attributes(header.dataset))
+        return
+    count = whole(header.dataset, "NumberOfFrames") or 0
+    instance["problem"] = instance["problem"] or _count_problem(file.name, header.dataset, count)
+    # An instance with a problem is listed by its first frame, and never read.
+    frames = enhanced.frame_attributes(header.dataset, count if instance["problem"] is None else 1)
+    for number, attributes in enumerate(frames, start=1):
+        yield Frame(number=number, **instance | attributes)
+
+
+def _count_problem(name: str, dataset: Dataset, count: int) -> DicomError | None:
+    if not 0 < count <= MAX_FRAMES:
+        return DicomError(E_TOO_LARGE, f"{name} has {count} frames; 1 to {MAX_FRAMES} are read")
+    groups = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
+    if groups != count:
+        return DicomError(E_DAMAGED, f"{name} has {count} frames and functional groups for {groups}")
+    return None
+
+
+def _instance_attributes(file: File, header: Header) -> dict:
+    """What all frames of an instance share."""
+    dataset = header.dataset
+    rows, columns = whole(dataset, "Rows") or 0, whole(dataset, "Columns") or 0
+    return {
+        "file": file,
+        "sop_class_uid": header.sop_class_uid,
+        "sop_instance_uid": text(dataset, "SOPInstanceUID"),
+        "study_uid": text(dataset, "StudyInstanceUID"),
+        "series_uid": text(dataset, "SeriesInstanceUID"),
+        "frame_of_reference_uid": text(dataset, "FrameOfReferenceUID"),
+        "series_number": whole(dataset, "SeriesNumber"),
+        "instance_number": whole(dataset, "InstanceNumber"),
+        "rows": rows,
+        "columns": columns,
+        "problem": header.problem or _size_problem(file.name, rows, columns),
+    }
+
+
+def _size_problem(name: str, rows: int, columns: int) -> DicomError | None:
+    if rows < 1 or columns < 1:
+        return DicomError(E_DAMAGED, f"{name} has {rows} rows and {columns} columns; wanted at least one of each")
+    if max(rows, columns) > MAX_SIDE:
+        return DicomError(E_TOO_LARGE, f"{name} has {rows} rows and {columns} columns; at most {MAX_SIDE} are read")
+    return None

@@ -1,0 +1,150 @@
+"""Reading one file up to its pixels, and checking that the pixels are all there."""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from cardiacseg.errors import DicomError
+from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE, E_TRUNCATED
+from cardiacseg.io.dicom.files import MARK_BYTES, MAX_ENTRY_BYTES, File, looks_like_dicom
+from cardiacseg.io.dicom.values import text, whole
+
+# pydicom's own question whether a syntax is compressed has no answer for private ones.
+NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
+_PIXEL_TAGS = {struct.pack("<HH", 0x7FE0, element) for element in (8, 9, 0x10)}
+_PIXEL_TAGS |= {struct.pack(">HH", 0x7FE0, element) for element in (8, 9, 0x10)}
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _END_OF_ITEMS = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+
+
+@dataclass(frozen=True)
+class Header:
+    """A file's dataset without pixels, its kind, and what is wrong with its pixels, if anything is."""
+
+    dataset: Dataset
+    sop_class_uid: str
+    problem: DicomError | None
+
+
+def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
+    """The attributes ``tags`` of a file, or ``None`` where it is not DICOM.
+
+    The pixels are looked at where the SOP class is one of ``images``. Raises ``DicomError`` for a file that begins as
+    DICOM and cannot be read up to its pixels.
+    """
+    with file.open() as stream:
+        beginning = stream.read(MARK_BYTES)
+        if not looks_like_dicom(beginning):
+            return None
+        marked = beginning.endswith(b"DICM")
+        stream.seek(MARK_BYTES if marked else 0)
+        syntax = _check_deflated(file, stream)
+        dataset = parse(file, stream, stop_before_pixels=True, specific_tags=tags)
+        sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+        if not sop_class and not marked:
+            return None
+        if not sop_class:
+            raise DicomError(E_TRUNCATED, f"{file.name} ends before its header says what it holds")
+        syntax = UID(syntax or _guessed_syntax(dataset))
+        problem = _pixel_problem(file, stream, dataset, syntax) if sop_class in images else None
+        return Header(dataset, sop_class, problem)
+
+
+def parse(file: File, stream: BinaryIO, **options: object) -> Dataset:
+    """The file's dataset. Raises ``DicomError`` where pydicom finds no sense in it."""
+    stream.seek(0)
+    try:
+        return pydicom.dcmread(stream, force=True, **options)
+    # A damaged file makes pydicom raise almost anything.
+    except Exception as error:
+        raise DicomError(E_DAMAGED, f"{file.name} begins as DICOM and cannot be parsed") from error
+
+
+def parse_whole(file: File) -> Dataset:
+    """A file's dataset with its pixels; its file header names the transfer syntax even where the file has none."""
+    with file.open() as stream:
+        dataset = parse(file, stream)
+    if not text(dataset.file_meta, "TransferSyntaxUID"):
+        dataset.file_meta.TransferSyntaxUID = UID(_guessed_syntax(dataset))
+    return dataset
+
+
+def _guessed_syntax(dataset: Dataset) -> str:
+    """Of a file without a file header, as pydicom found it."""
+    little, implicit = dataset.original_encoding[1], dataset.original_encoding[0]
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _check_deflated(file: File, stream: BinaryIO) -> str:
+    """The transfer syntax, "" where there is no file header; a deflated dataset must not grow without a limit."""
+    try:
+        meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+        syntax = text(meta, "TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+            inflater.decompress(stream.read(), MAX_ENTRY_BYTES)
+            if inflater.unconsumed_tail:
+                raise DicomError(E_TOO_LARGE, f"{file.name} is deflated and has more than {MAX_ENTRY_BYTES} bytes")
+        return syntax
+    except DicomError:
+        raise
+    except Exception as error:
+        raise DicomError(E_DAMAGED, f"{file.name} begins as DICOM and its file header cannot be parsed") from error
+
+
+def _pixel_problem(file: File, stream: BinaryIO, dataset: Dataset, syntax: UID) -> DicomError | None:
+    """What is wrong with the pixel data that begin where ``stream`` stands."""
+    if syntax == DeflatedExplicitVRLittleEndian:
+        return None  # the stream stands elsewhere; decoding will tell
+    if stream.read(4) not in _PIXEL_TAGS:
+        # Then the header may be cut too, and nothing in it can be trusted.
+        raise DicomError(E_TRUNCATED, f"{file.name} ends before its pixel data")
+    length = _length(stream, syntax)
+    if length is None:
+        return DicomError(E_TRUNCATED, f"{file.name} ends within the length of its pixel data")
+    if length == _UNDEFINED:
+        whole_items = _items_are_whole(stream)
+        return None if whole_items else DicomError(E_TRUNCATED, f"{file.name} ends within its compressed pixel data")
+    start = stream.tell()
+    there = min(length, stream.seek(0, 2) - start)
+    wanted = max(length, _native_bytes(dataset) if syntax in NATIVE else 0)
+    if there < wanted:
+        return DicomError(E_TRUNCATED, f"{file.name} has {there} of {wanted} bytes of pixel data")
+    return None
+
+
+def _length(stream: BinaryIO, syntax: UID) -> int | None:
+    size = 4 if syntax == ImplicitVRLittleEndian else 8
+    rest = stream.read(size)
+    return struct.unpack(">I" if syntax == ExplicitVRBigEndian else "<I", rest[-4:])[0] if len(rest) == size else None
+
+
+def _native_bytes(dataset: Dataset) -> int:
+    frames = whole(dataset, "NumberOfFrames") or 1
+    sizes = [whole(dataset, name) or 0 for name in ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")]
+    rows, columns, samples, bits = sizes
+    return max(0, frames * rows * columns * samples * bits // 8)
+
+
+def _items_are_whole(stream: BinaryIO) -> bool:
+    """Walk the fragments of compressed pixel data up to the mark behind the last."""
+    while len(head := stream.read(8)) == 8:
+        if head[:4] == _END_OF_ITEMS:
+            return True
+        if head[:4] != _ITEM:
+            return False
+        (length,) = struct.unpack("<I", head[4:])
+        stream.seek(length, 1)
+    return False

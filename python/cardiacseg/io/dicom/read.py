@@ -1,0 +1,156 @@
+"""Reading a short-axis cine from DICOM files, and listing what the files hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiacseg.errors import DicomError
+from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.dicom.beat import timing
+from cardiacseg.io.dicom.body import body
+from cardiacseg.io.dicom.choose import choice_notes, choose, verdicts
+from cardiacseg.io.dicom.errors import E_NO_DICOM
+from cardiacseg.io.dicom.files import find_files
+from cardiacseg.io.dicom.frames import Frame, Scan, scan
+from cardiacseg.io.dicom.groups import Group, group_frames
+from cardiacseg.io.dicom.instances import check_instances, without_copies
+from cardiacseg.io.dicom.phases import equal_phases, order_notes, order_phases
+from cardiacseg.io.dicom.pixels import read_pixels
+from cardiacseg.io.dicom.quiet import quiet
+from cardiacseg.io.dicom.selection import select
+from cardiacseg.io.dicom.slices import Slices, depths_mm, stack_geometry
+from cardiacseg.io.dicom.source import DicomSource, SourceFrame
+from cardiacseg.io.dicom.takes import one_take
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What files hold: the groups of images, counts of files by kind, and why no cine could be taken, if so.
+
+    ``damaged`` has a sentence for each file that could not be read; ``problem`` begins with the error's code.
+    """
+
+    groups: tuple[Group, ...]
+    files: dict[str, int]
+    damaged: tuple[str, ...]
+    problem: str | None
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready, without anything that identifies a patient."""
+        listed = [group.to_dict() for group in self.groups]
+        return {"groups": listed, "files": self.files, "damaged": list(self.damaged), "problem": self.problem}
+
+
+def list_groups(path: Path | Sequence[Path], *, series: str | None = None) -> Groups:
+    """The groups of images in files, which one :func:`read_dicom` takes, and why it does not take each other one.
+
+    Pixels are not read. Raises ``DicomError`` where there are no files; damaged ones are listed.
+    """
+    with quiet(), find_files(path) as files:
+        found = scan(files)
+    groups = group_frames(without_copies(found.frames)[0])
+    damaged = tuple(map(str, found.damaged))
+    try:
+        _check_any(found)
+        chosen = select(groups, series) if series is not None else choose(groups)
+    except DicomError as error:
+        return Groups(tuple(verdicts(groups, None)), found.counts, damaged, str(error))
+    return Groups(tuple(verdicts(groups, chosen, series is not None)), found.counts, damaged, None)
+
+
+def read_dicom(
+    path: Path | Sequence[Path],
+    *,
+    series: str | None = None,
+    nearest_phase: bool = False,
+    latest_retake: bool = False,
+) -> Cine:
+    """Read the short-axis cine of a study from a folder, a file, a list of files, a DICOMDIR or a zip.
+
+    ``series`` names another group (``g2``) or series (by number or UID, several with commas) than the one that would
+    be taken. ``nearest_phase`` fills slices that have other phases than most, ``latest_retake`` keeps the latest take
+    of a slice taken more than once; each repair is noted. Slices lie in the order of increasing position along the
+    normal; which end is the base is not decided. Raises ``DicomError`` with one of the codes of
+    :mod:`cardiacseg.io.dicom.errors`.
+    """
+    with quiet(), find_files(path) as files:
+        found = scan(files)
+        _check_any(found)
+        frames, notes = without_copies(found.frames)
+        groups = group_frames(frames)
+        chosen = choose(groups) if series is None else select(groups, series)
+        if series is None:
+            notes += choice_notes(groups, chosen)
+        check_instances(chosen.frames)
+        arranged = _arrange(chosen, nearest_phase, latest_retake)
+        arrangement = {
+            "files": found.counts,
+            "groups": [group.to_dict() for group in verdicts(groups, chosen, series is not None)],
+            **arranged.words(),
+        }
+        return _cine(
+            Path(path) if isinstance(path, (str, Path)) else Path(path[0]).parent, arranged, notes, arrangement
+        )
+
+
+def _check_any(found: Scan) -> None:
+    if found.damaged:
+        raise found.damaged[0]
+    if not found.frames:
+        count, other = found.counts["files"], found.counts.get("other_dicom", 0)
+        text = f"wanted MR images (classic or Enhanced); of {count} files {other} are other DICOM objects, none is one"
+        raise DicomError(E_NO_DICOM, text)
+
+
+@dataclass(frozen=True, eq=False)
+class _Arranged:
+    """Slices by position, in each the phases in order; by what they were ordered; what was repaired."""
+
+    slices: Slices
+    rules: list[str]
+    notes: tuple[Note, ...]
+
+    def words(self) -> dict[str, object]:
+        """JSON-ready, for ``DicomSource.arrangement``."""
+        depths = depths_mm([frames[0] for frames in self.slices], self.slices[0][0].orientation)
+        return {
+            "slice_order": "increasing position along the normal of the planes",
+            "slice_positions_mm": [round(float(depth), 3) for depth in depths],
+            "phase_order": self.rules,
+        }
+
+
+def _arrange(chosen: Group, nearest_phase: bool, latest_retake: bool) -> _Arranged:
+    taken, take_notes = one_take(chosen.slices, latest_retake)
+    ordered, rules = order_phases(taken)
+    filled, phase_notes = equal_phases(ordered, nearest_phase)
+    return _Arranged(filled, rules, take_notes + order_notes(rules) + phase_notes)
+
+
+def _cine(path: Path, arranged: _Arranged, notes: tuple[Note, ...], arrangement: dict[str, object]) -> Cine:
+    slices = arranged.slices
+    geometry, geometry_notes = stack_geometry(slices)
+    times, time_notes = timing(slices)
+    image, instances, pixel_notes = read_pixels(slices)
+    person, body_notes = body(instances[slices[0][0].sop_instance_uid])
+    first = slices[0][0]
+    source = DicomSource(
+        tuple(tuple(_source(frames[t]) for frames in slices) for t in range(len(slices[0]))),
+        instances,
+        tuple(first.orientation),
+        first.thickness_mm,
+        arrangement,
+    )
+    notes += arranged.notes + geometry_notes + time_notes + pixel_notes + body_notes
+    return Cine(path, image, geometry.array_spacing, geometry, times, person, notes, dicom=source)
+
+
+def _source(frame: Frame) -> SourceFrame:
+    return SourceFrame(
+        frame.sop_class_uid,
+        frame.sop_instance_uid,
+        frame.series_uid,
+        frame.number,
+        tuple(frame.position),
+        frame.trigger_time_ms,
+    )

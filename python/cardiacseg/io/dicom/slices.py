@@ -1,0 +1,109 @@
+"""Slices: by their position along the normal, never by the order of files or the thickness."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cardiacseg.errors import DicomError
+from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.errors import (
+    E_NO_GEOMETRY,
+    E_NONUNIFORM_SPACING,
+    E_SHIFTED_SLICE,
+    N_ONE_SLICE,
+    N_SHIFTED_SLICE,
+    N_SPACING_TAG,
+)
+from cardiacseg.io.dicom.frames import Frame
+from cardiacseg.io.dicom.orientation import directions
+from cardiacseg.io.geometry import Geometry
+
+COUNTING = "slices count from 1 in the order of their position along the normal"
+_SAME_SLICE_MM = 0.1
+_UNEVEN_SHARE, _UNEVEN_MM = 0.01, 0.5
+_SHIFT_PIXELS, _NOTED_SHIFT_PIXELS = 1.0, 0.05
+_TAG_DIFFERS = 0.05
+
+Slices = list[tuple[Frame, ...]]
+
+
+def bin_slices(frames: Sequence[Frame], cosines: tuple[float, ...]) -> Slices:
+    """Frames with equal positions along the normal of ``cosines`` together, by increasing position."""
+    depths = depths_mm(frames, cosines)
+    order = np.argsort(depths, kind="stable")
+    slices: list[list[Frame]] = []
+    start = -np.inf
+    for index in order:
+        if depths[index] - start > _SAME_SLICE_MM:
+            slices.append([])
+            start = depths[index]
+        slices[-1].append(frames[index])
+    return [tuple(sorted(part, key=Frame.order)) for part in slices]
+
+
+def depths_mm(frames: Sequence[Frame], cosines: tuple[float, ...]) -> np.ndarray:
+    """Position of each frame along the normal of ``cosines``, ``[N]``."""
+    return np.array([frame.position for frame in frames]).reshape(-1, 3) @ directions(cosines)[:, 2]
+
+
+def stack_geometry(slices: Slices) -> tuple[Geometry, tuple[Note, ...]]:
+    """The grid of a stack.
+
+    The third direction is the normal, the distance of slices comes from their positions, the origin is that of the
+    first slice. Raises ``DicomError`` for uneven slices and for slices beside each other.
+    """
+    first = slices[0][0]
+    direction = directions(first.orientation)
+    notes = _check_shift(slices, direction)
+    between, spacing_notes = _between_slices_mm(slices)
+    row_mm, column_mm = first.pixel_spacing
+    size = (first.columns, first.rows, len(slices))
+    geometry = Geometry(tuple(first.position), direction, (column_mm, row_mm, between), size)
+    return geometry, notes + spacing_notes
+
+
+def _between_slices_mm(slices: Slices) -> tuple[float, tuple[Note, ...]]:
+    first = slices[0][0]
+    if len(slices) == 1:
+        return _stand_in(first)
+    depths = depths_mm([part[0] for part in slices], first.orientation)
+    steps = np.diff(depths)
+    median = float(np.median(steps))
+    worst = int(np.argmax(np.abs(steps - median)))
+    if abs(steps[worst] - median) > max(_UNEVEN_SHARE * median, _UNEVEN_MM):
+        raise DicomError(
+            E_NONUNIFORM_SPACING,
+            f"slices {worst + 1} and {worst + 2} of {len(slices)} are {steps[worst]:.2f} mm apart, the median is "
+            f"{median:.2f} mm; {COUNTING}",
+        )
+    # The mean of even steps: the last slice then lies where its file says.
+    between = float((depths[-1] - depths[0]) / len(steps))
+    tag = first.spacing_between_slices_mm
+    if tag is None or abs(tag - between) <= _TAG_DIFFERS * between:
+        return between, ()
+    text = f"SpacingBetweenSlices says {tag:.2f} mm, the positions {between:.2f} mm; the positions were used"
+    return between, (Note(N_SPACING_TAG, text),)
+
+
+def _stand_in(frame: Frame) -> tuple[float, tuple[Note, ...]]:
+    for name, step in (
+        ("SpacingBetweenSlices", frame.spacing_between_slices_mm),
+        ("SliceThickness", frame.thickness_mm),
+    ):
+        if step is not None and step > 0:
+            text = f"there is one slice; {name} ({step:.2f} mm) was taken as the distance of slices"
+            return step, (Note(N_ONE_SLICE, text),)
+    raise DicomError(E_NO_GEOMETRY, "there is one slice, with neither SpacingBetweenSlices nor SliceThickness")
+
+
+def _check_shift(slices: Slices, direction: np.ndarray) -> tuple[Note, ...]:
+    """Slices must lie behind each other within a pixel; the network and the measurements take them so."""
+    row_mm, column_mm = slices[0][0].pixel_spacing
+    scale = direction[:, :2] / (column_mm, row_mm)
+    origin = np.asarray(slices[0][0].position)
+    shifts = [max(float(np.abs((np.asarray(f.position) - origin) @ scale).max()) for f in part) for part in slices]
+    worst = int(np.argmax(shifts))
+    where = f"slice {worst + 1} lies {shifts[worst]:.2f} pixels beside slice 1 within its plane"
+    if shifts[worst] > _SHIFT_PIXELS:
+        raise DicomError(E_SHIFTED_SLICE, f"{where}; at most one pixel is allowed; {COUNTING}")
+    return (Note(N_SHIFTED_SLICE, where),) if shifts[worst] > _NOTED_SHIFT_PIXELS else ()

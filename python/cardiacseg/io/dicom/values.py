@@ -1,0 +1,66 @@
+"""Attributes of a dataset as plain values, ``None`` where they are absent, empty or malformed."""
+
+import math
+
+from pydicom.dataset import Dataset
+
+
+def value(dataset: Dataset, name: str) -> object:
+    """An attribute's value as pydicom has it."""
+    try:
+        return dataset.get(name)
+    # A value is parsed when it is asked for, and a damaged one makes pydicom raise almost anything.
+    except Exception:
+        return None
+
+
+def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
+    """``count`` finite numbers."""
+    found = value(dataset, name)
+    parts = [found] if isinstance(found, (int, float, str)) else found
+    try:
+        read = tuple(float(part) for part in parts)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return read if len(read) == count and all(map(math.isfinite, read)) else None
+
+
+def number(dataset: Dataset, name: str) -> float | None:
+    """One finite number."""
+    read = numbers(dataset, name, 1)
+    return None if read is None else read[0]
+
+
+def whole(dataset: Dataset, name: str) -> int | None:
+    """One number without its fraction."""
+    read = number(dataset, name)
+    return None if read is None else int(read)
+
+
+def text(dataset: Dataset, name: str) -> str:
+    """Text without spaces at its ends; several values with backslashes between, as in the file; "" where absent."""
+    found = value(dataset, name)
+    if found is None or isinstance(found, (bytes, Dataset)):
+        return ""
+    return (found if isinstance(found, str) else "\\".join(map(str, found)) if _is_list(found) else str(found)).strip()
+
+
+def words(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """The values of a code string in capitals."""
+    return tuple(word.strip().upper() for word in text(dataset, name).split("\\"))
+
+
+def items(dataset: Dataset, name: str) -> list[Dataset]:
+    """Items of a sequence."""
+    found = value(dataset, name)
+    return list(found) if _is_list(found) and all(isinstance(part, Dataset) for part in found) else []
+
+
+def first_item(dataset: Dataset, name: str) -> Dataset | None:
+    """The first item of a sequence."""
+    found = items(dataset, name)
+    return found[0] if found else None
+
+
+def _is_list(found: object) -> bool:
+    return hasattr(found, "__iter__") and not isinstance(found, (str, bytes, Dataset))

@@ -1,0 +1,52 @@
+"""One segmenter for one study after another: what a batch and a listener are given."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cardiacseg import _core
+from cardiacseg.segmenter import CardiacSegmenter, bundle_digest
+from cardiacseg.study.batch_table import summary_of
+from cardiacseg.study.cases import Case
+from cardiacseg.study.options import StudyOptions
+from cardiacseg.study.segment import Outcome, read_study, segment_into
+from cardiacseg.study.stopwatch import Stopwatch
+
+
+class StudySegmenter:
+    """Called with a study's files and an empty folder, writes all results there and gives paths of the DICOM ones."""
+
+    def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions):
+        self._segmenter = segmenter
+        self._options = options
+
+    def __call__(self, source: Path, folder: Path) -> list[Path]:
+        """Errors are those of reading and of the segmenter."""
+        return [folder / name for name in self.outcome(source, folder).files if name.endswith(".dcm")]
+
+    def outcome(self, source: Path, folder: Path) -> Outcome:
+        """What was found, after all results were written."""
+        watch = Stopwatch()
+        with watch.time("read"):
+            cine = read_study(source, self._options.read)
+        return segment_into(folder, cine, self._segmenter, self._options, watch)
+
+
+class CaseSegmenter:
+    """Called with a case of a batch and an empty folder, writes all results there and gives the case's columns.
+
+    ``made_with`` is all that results depend on beside the case's files.
+    """
+
+    def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions, model: str):
+        self._segment = StudySegmenter(segmenter, options)
+        self.made_with: Mapping[str, Any] = {
+            "model": bundle_digest(model),
+            "options": dataclasses.asdict(options),
+            "version": _core.__version__,
+        }
+
+    def __call__(self, case: Case, folder: Path) -> Mapping[str, Any]:
+        """Errors are those of reading and of the segmenter."""
+        return summary_of(self._segment.outcome(case.path, folder).segmented)

@@ -1,0 +1,48 @@
+"""What a caller may ask for."""
+
+from dataclasses import dataclass
+
+from cardiacseg.acquisition import UNKNOWN_BODY, Body
+from cardiacseg.measurements import MeasurementOptions
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a DICOM study is read; for NIfTI files nothing of it applies.
+
+    ``series`` takes one group of images by its number in ``--list``, its Series Number or Series Instance UID.
+    ``nearest_phase`` and ``latest_retake`` allow the two repairs that are safe; each is noted.
+    """
+
+    series: str | None = None
+    nearest_phase: bool = False
+    latest_retake: bool = False
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """Which files are written. ``phases`` is of the DICOM segmentations: ``"ed-es"`` or ``"all"``.
+
+    ``report`` are the page and the PDF; ``labelmap`` and ``rtstruct`` further DICOM objects. ``series_number`` is that
+    of the first DICOM series that is written.
+    """
+
+    report: bool = True
+    phases: str = "ed-es"
+    labelmap: bool = False
+    rtstruct: bool = False
+    series_number: int = 9000
+
+
+_READ, _MEASUREMENTS, _RESULTS = ReadOptions(), MeasurementOptions(), ResultOptions()
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """Everything about one study. ``body`` and ``heart_rate_per_min``, where given, go before what the files say."""
+
+    read: ReadOptions = _READ
+    measurements: MeasurementOptions = _MEASUREMENTS
+    results: ResultOptions = _RESULTS
+    body: Body = UNKNOWN_BODY
+    heart_rate_per_min: float | None = None

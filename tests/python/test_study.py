@@ -1,0 +1,142 @@
+"""From a file to all results, and measuring again without segmenting."""
+
+import csv
+import json
+import shutil
+
+import nibabel
+import numpy as np
+import pytest
+
+pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
+
+from cardiacseg.cli import main
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.nifti import new_cine, write_image, write_labels
+from cardiacseg.measurements import MeasurementOptions
+from cardiacseg.phantom import beating_heart
+from cardiacseg.study.analysis import measured
+from cardiacseg.study.options import StudyOptions
+from cardiacseg.study.remeasure import read_earlier_run
+from cardiacseg.study.segment import write_outcome
+from cardiacseg.study.stopwatch import Stopwatch
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return beating_heart(4, 5, size=(72, 64), spacing=(16.0, 3.5, 3.75), seed=4)
+
+
+@pytest.fixture(scope="module")
+def cine(phantom, tmp_path_factory):
+    """The phantom as a NIfTI cine on disk."""
+    path = tmp_path_factory.mktemp("input") / "heart.nii.gz"
+    made = new_cine(phantom.image, phantom.spacing, phantom.frame_interval_ms)
+    write_image(path, made)
+    return path
+
+
+@pytest.fixture
+def results(phantom, cine, tmp_path):
+    """A folder as a run leaves it, with the phantom's own labels in a model's place."""
+    from cardiacseg.io import read_cine
+
+    folder = tmp_path / "results"
+    folder.mkdir()
+    segmented = measured(read_cine(cine), phantom.labels, StudyOptions(), "heart")
+    write_outcome(folder, segmented, StudyOptions(), Stopwatch())
+    return folder
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def test_measuring_again_changes_nothing_by_itself(results, tmp_path):
+    assert run("measure", results, "-o", tmp_path / "again") == 0
+    for name in ("measurements.json", "slices.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (results / name).read_bytes()
+
+
+def test_a_slice_that_is_left_out_leaves_the_volumes(results, tmp_path, phantom):
+    with (results / "slices.csv").open() as file:
+        lines = file.read().splitlines()
+    head = next(index for index, line in enumerate(lines) if line.startswith("slice"))
+    rows = list(csv.DictReader(lines[head:]))
+    rows[1].update(rv="0", myo="0", lv="0")
+    with (tmp_path / "edited.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    assert run("measure", results, "-o", tmp_path / "again", "--slices", tmp_path / "edited.csv") == 0
+    before, after = (read(folder / "measurements.json") for folder in (results, tmp_path / "again"))
+    voxel = np.prod(phantom.spacing) / 1000
+    gone = np.count_nonzero(phantom.labels[:, 1] == 3, axis=(1, 2)) * voxel
+    np.testing.assert_allclose(after["lv_ml"], np.subtract(before["lv_ml"], gone))
+    assert after["areas_mm2"] == before["areas_mm2"]
+
+
+def test_labels_corrected_by_hand_in_another_program(results, tmp_path):
+    """The program stores the axes in another order; with the images given, everything is written again."""
+    path = results / "labels.nii.gz"
+    stored = nibabel.load(path)
+    values = np.asarray(stored.dataobj).copy()
+    values[values == 1] = 0
+    turned = nibabel.Nifti1Image(values, stored.affine, stored.header).as_reoriented(
+        np.array([[2, 1], [0, -1], [1, 1]])
+    )
+    nibabel.save(turned, path)
+    assert run("measure", results, "-o", tmp_path / "again") == 0
+    assert max(read(tmp_path / "again" / "measurements.json")["rv_ml"]) == 0
+    before = read(results / "measurements.json")
+    assert read(tmp_path / "again" / "measurements.json")["lv_ml"] == before["lv_ml"]
+
+
+def test_with_the_images_everything_is_written_again(results, cine, tmp_path):
+    words = ("--input", cine, "--papillary", "mass", "--height", 1.7, "--weight", 70, "--heart-rate", 60)
+    assert run("measure", results, "-o", tmp_path / "again", *words) == 0
+    assert sorted(path.name for path in (tmp_path / "again").iterdir()) == sorted(p.name for p in results.iterdir())
+    measurements = read(tmp_path / "again" / "measurements.json")
+    assert measurements["bsa_m2"] == pytest.approx((170 * 70 / 3600) ** 0.5)
+    assert measurements["lv_co_l_min"] == pytest.approx(measurements["lv_sv_ml"] * 60 / 1000)
+    assert read(tmp_path / "again" / "report.json")["model"] is None
+
+
+def test_papillary_muscles_cannot_be_told_without_the_images(results, tmp_path, capsys):
+    assert run("measure", results, "-o", tmp_path / "again", "--papillary", "mass") == 2
+    assert "give the input" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"grid": 1, "acquisition": 2}', None])
+def test_no_results_to_measure(results, content):
+    if content is None:
+        shutil.rmtree(results)
+    else:
+        (results / "report.json").write_text(content)
+    with pytest.raises(InvalidInputError, match="wanted the report of an earlier run"):
+        read_earlier_run(results)
+
+
+def test_labels_of_another_cine_are_refused(results, phantom, tmp_path, capsys):
+    other = new_cine(phantom.image[:, 1:], phantom.spacing, phantom.frame_interval_ms)
+    write_labels(results / "labels.nii.gz", phantom.labels[:, 1:], other)
+    assert run("measure", results, "-o", tmp_path / "again") == 2
+    assert "labels.nii.gz" in capsys.readouterr().err
+
+
+def test_what_the_caller_says_goes_before_what_the_file_says(phantom, cine):
+    from cardiacseg.acquisition import Body
+    from cardiacseg.io import read_cine
+
+    options = StudyOptions(body=Body(1.8, 80), heart_rate_per_min=75, measurements=MeasurementOptions(ed="first"))
+    segmented = measured(read_cine(cine), phantom.labels, options, "heart")
+    assert segmented.cine.timing.rr_interval_ms == 800
+    assert segmented.measurements.heart_rate_per_min == 75
+    assert segmented.measurements.rr_source == "given"
+    assert segmented.measurements.ed_frame == 0
+    assert segmented.measurements.indexed["lv_edv_ml_m2"] > 0
