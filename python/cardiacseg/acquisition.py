@@ -8,7 +8,7 @@ class Timing:
     """``frame_times_ms``: time of each frame after the R wave, ascending; ``rr_interval_ms``: mean length of a beat.
 
     ``rr_source`` says in a few words where the beat's length comes from (a DICOM attribute, the frame times, the
-    caller). What is not known is ``None``.
+    caller); it begins with "estimated" where that is a guess. What is not known is ``None``.
     """
 
     frame_times_ms: tuple[float, ...] | None = None

@@ -160,6 +160,8 @@ def sources(*patterns):
             ["torch", "cardiacseg.segmenter", "cardiacseg.study", "cardiacseg.network", "cardiacseg.evaluation"],
         ),
         (["study/*.py"], ["torch", "cardiacseg.network", "cardiacseg.training", "cardiacseg.export"]),
+        # What segments a study is given to the receiver; the rooms of segmenting do not know the network either.
+        (["network/*.py"], ["torch", "cardiacseg.segmenter", "cardiacseg.study", "cardiacseg.io.dicom_results"]),
         (["measurements/*.py"], ["cardiacseg.io", "cardiacseg.segmenter", "cardiacseg.study", "cardiacseg.quality"]),
         (["models/*.py"], ["cardiacseg._core", "cardiacseg.training", "cardiacseg.export", "numpy", "scipy"]),
         (["training/*.py"], ["cardiacseg._core", "cardiacseg.segmenter", "cardiacseg.export"]),

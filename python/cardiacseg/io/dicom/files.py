@@ -25,10 +25,17 @@ MARK_BYTES = 132
 
 @dataclass(frozen=True)
 class File:
-    """One file, called ``name`` relative to what the caller gave; ``open`` gives its bytes from the beginning."""
+    """One file, called ``name`` relative to what the caller gave; ``open`` gives its bytes from the beginning.
+
+    Characters that cannot be printed, which names on disk and in a zip may have, are escaped in ``name``.
+    """
 
     name: str
     open: Callable[[], BinaryIO]
+
+    def __post_init__(self):
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in self.name)
+        object.__setattr__(self, "name", shown)
 
 
 @contextmanager

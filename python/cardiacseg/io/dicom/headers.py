@@ -3,11 +3,12 @@
 import struct
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -51,7 +52,7 @@ def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
         marked = beginning.endswith(b"DICM")
         stream.seek(MARK_BYTES if marked else 0)
         syntax = _check_deflated(file, stream)
-        dataset = parse(file, stream, stop_before_pixels=True, specific_tags=tags)
+        dataset = parse(file, stream, tags)
         sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
         if not sop_class and not marked:
             return None
@@ -62,14 +63,23 @@ def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
         return Header(dataset, sop_class, problem)
 
 
-def parse(file: File, stream: BinaryIO, **options: object) -> Dataset:
-    """The file's dataset. Raises ``DicomError`` where pydicom finds no sense in it."""
+def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Dataset:
+    """The file's dataset; where ``tags`` are given, these, of what is before its pixels.
+
+    Ends at the first zeros between attributes, since a file that was never written out may hold a gigabyte of them.
+    Raises ``DicomError`` where pydicom finds no sense in it.
+    """
     stream.seek(0)
     try:
-        return pydicom.dcmread(stream, force=True, **options)
+        chosen = None if tags is None else [Tag(tag) for tag in tags]
+        return read_partial(stream, partial(_ends, tags is not None), force=True, specific_tags=chosen)
     # A damaged file makes pydicom raise almost anything.
     except Exception as error:
         raise DicomError(E_DAMAGED, f"{file.name} begins as DICOM and cannot be parsed") from error
+
+
+def _ends(before_pixels: bool, tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag == 0 or (before_pixels and tag in (0x7FE00008, 0x7FE00009, 0x7FE00010))
 
 
 def parse_whole(file: File) -> Dataset:
@@ -97,6 +107,8 @@ def _check_deflated(file: File, stream: BinaryIO) -> str:
             inflater.decompress(stream.read(), MAX_ENTRY_BYTES)
             if inflater.unconsumed_tail:
                 raise DicomError(E_TOO_LARGE, f"{file.name} is deflated and has more than {MAX_ENTRY_BYTES} bytes")
+        elif stream.read(4) == bytes(4):
+            raise DicomError(E_DAMAGED, f"{file.name} holds zeros where its attributes should begin")
         return syntax
     except DicomError:
         raise

@@ -61,12 +61,14 @@ def _is_family(first: Group, other: Group) -> bool:
 
 
 def _check_placeless(chosen: Group, group: Group) -> None:
-    series = {frame.series_uid for frame in chosen.frames}
-    lost = [frame for frame in group.frames if frame.series_uid in series and frame.kind == MAGNITUDE]
+    """Images without a place may be slices of the stack where they are of its series, or were taken in its way."""
+    series, protocol = {frame.series_uid for frame in chosen.frames}, chosen.frames[0].protocol
+    images = [frame for frame in group.frames if frame.kind == MAGNITUDE]
+    lost = [frame for frame in images if frame.series_uid in series or frame.protocol == protocol]
     if lost:
         raise DicomError(
             E_NO_GEOMETRY,
-            f"{len(lost)} images of the cine's series have no usable position, orientation or pixel spacing "
+            f"{len(lost)} images like those of the cine have no usable position, orientation or pixel spacing "
             f"(first: {lost[0].file.name})",
         )
 

@@ -1,20 +1,18 @@
 """Decoding the pixels of the frames that were chosen, and of no others."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import UID
 
 from cardiacseg.errors import DicomError
 from cardiacseg.io.cine import Note
-from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE, E_TRANSFER_SYNTAX, N_LOSSY, N_MONOCHROME1, N_PADDING
+from cardiacseg.io.dicom.decoding import Job, decode
+from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE, N_LOSSY, N_MONOCHROME1, N_PADDING
 from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.grey_values import has_padding, is_inverted, is_lossy, modality_values, stored_values
-from cardiacseg.io.dicom.headers import NATIVE, parse_whole
+from cardiacseg.io.dicom.headers import parse_whole
 from cardiacseg.io.dicom.slices import Slices
 
 MAX_SAMPLES = 1 << 29
@@ -33,17 +31,22 @@ def read_pixels(slices: Slices) -> tuple[np.ndarray, dict[str, Dataset], tuple[N
         raise DicomError(
             E_TOO_LARGE, f"the cine has {shape} phases, slices, rows, columns; at most 2^29 pixels are read"
         )
+    by_file = {file: (parse_whole(file), frames) for file, frames in _by_file(slices).items()}
+    decoded = decode([Job(f.name, dataset, _indices(frames)) for f, (dataset, frames) in by_file.items()])
     instances, pictures, noted = {}, {}, set()
-    for file, frames in _by_file(slices).items():
-        dataset = parse_whole(file)
-        for frame, stored in zip(frames, _decode(file, dataset, frames), strict=True):
-            pictures[frame.sop_instance_uid, frame.number] = _picture(file, dataset, frame, stored)
+    for (file, (dataset, frames)), stored in zip(by_file.items(), decoded, strict=True):
+        for frame, picture in zip(frames, stored, strict=True):
+            pictures[frame.sop_instance_uid, frame.number] = _picture(file, dataset, frame, picture)
         noted |= {code for code, holds in _WORTH_A_NOTE.items() if holds(dataset)}
         for name in _PIXELS:
             if name in dataset:
                 delattr(dataset, name)
         instances[frames[0].sop_instance_uid] = dataset
     return _assemble(slices, pictures), instances, tuple(Note(code, _TEXTS[code]) for code in sorted(noted))
+
+
+def _indices(frames: list[Frame]) -> list[int]:
+    return [(frame.number or 1) - 1 for frame in frames]
 
 
 _WORTH_A_NOTE = {N_MONOCHROME1: is_inverted, N_PADDING: has_padding, N_LOSSY: is_lossy}
@@ -63,43 +66,14 @@ def _by_file(slices: Slices) -> dict[File, list[Frame]]:
     return {file: sorted(frames, key=Frame.order) for file, frames in wanted.items()}
 
 
-def _decode(file: File, dataset: Dataset, frames: list[Frame]) -> Iterator[np.ndarray]:
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    _check_decoder(file, syntax)
-    indices = [(frame.number or 1) - 1 for frame in frames]
-    try:
-        # pydicom would clear unused bits above the stored ones, but not below them.
-        options = {"correct_unused_bits": False} if syntax in NATIVE else {}
-        yield from iter_pixels(dataset, indices=indices, **options)
-    except DicomError:
-        raise
-    # Decoders raise almost anything for damaged data.
-    except Exception as error:
-        if "does not support" in str(error):  # a decoder knows the syntax, and not all of its kinds of pixels
-            text = f"{file.name} has pixels that no decoder for its transfer syntax supports ({syntax.name})"
-            raise DicomError(E_TRANSFER_SYNTAX, text) from error
-        text = f"{file.name} has pixel data that cannot be decoded ({syntax.name}, {type(error).__name__})"
-        raise DicomError(E_DAMAGED, text) from error
-
-
-def _check_decoder(file: File, syntax: UID) -> None:
-    try:
-        decoder = get_decoder(syntax)
-        if decoder.is_available:
-            return
-        why = "needs a decoder that is not installed"
-    except NotImplementedError:
-        why = "is not one that can be decoded"
-    raise DicomError(E_TRANSFER_SYNTAX, f"{file.name} has the transfer syntax {syntax.name}, which {why}")
-
-
 def _picture(file: File, dataset: Dataset, frame: Frame, decoded: np.ndarray) -> np.ndarray:
     if decoded.shape != (frame.rows, frame.columns) or decoded.dtype.kind not in "iu":
         wanted = f"{frame.rows} x {frame.columns} integers"
         raise DicomError(E_DAMAGED, f"{file.name} decodes to {decoded.shape} of {decoded.dtype}; wanted {wanted}")
     try:
         return modality_values(dataset, frame.number, stored_values(dataset, decoded))
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+    # Attributes of a wrong kind or length make pydicom raise almost anything.
+    except Exception as error:
         raise DicomError(E_DAMAGED, f"{file.name} has malformed attributes of its grey values") from error
 
 

@@ -1,0 +1,217 @@
+"""Which images are taken as the short-axis cine, and what is said of the others."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dicom_reading import other_stack, read, refused
+from made_up_dicom import Recipe, classic_study, decimal, decoys, write
+from made_up_enhanced import enhanced_study
+
+from cardiacseg.io.dicom import errors
+from cardiacseg.io.dicom.errors import ERRORS, NOTES
+from cardiacseg.io.dicom.read import list_groups, read_dicom
+
+SMALL = Recipe(slices=4, size=(32, 40))
+LONG_AXIS = SMALL.direction @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
+def codes(folder, **options):
+    found = list_groups(folder, **options)
+    return {group.series_numbers[0]: group.code for group in found.groups}
+
+
+def test_listing_says_why(tmp_path):
+    study = classic_study(SMALL)
+    extra = decoys(SMALL)
+    derived = classic_study(SMALL).datasets[:8]
+    for index, dataset in enumerate(derived):
+        dataset.ImageType, dataset.SeriesNumber = ["DERIVED", "SECONDARY", "M"], 30001
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = SMALL.uid("derived", index)
+    write(study.datasets + extra + derived, tmp_path, shuffle=3)
+    found = list_groups(tmp_path)
+    assert codes(tmp_path) == {
+        1: "R_LOCALIZER",
+        7001: "TAKEN",
+        14001: "R_FEW_SLICES",
+        16001: "R_FEW_SLICES",
+        20001: "R_PHASE",
+        30001: "R_DERIVED",
+    }
+    taken = next(group for group in found.groups if group.taken).to_dict()
+    assert taken["series_numbers"] == [7001, 8001, 9001, 10001]
+    assert (taken["slices"], taken["phases"], taken["rows"], taken["columns"]) == (4, [8, 8], 32, 40)
+    assert np.diff(taken["slice_positions_mm"]) == pytest.approx(11.5, abs=0.011)
+    assert taken["plane"] == "oblique, like a short axis"
+    assert json.loads(json.dumps(found.to_dict())) == found.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["ORIGINAL", "PRIMARY", "VELOCITY MAP", "P", "PCA"], "R_PHASE"),
+        (["ORIGINAL", "PRIMARY", "R"], "R_COMPLEX_PART"),
+        (["ORIGINAL", "PRIMARY", "LOCALIZER"], "R_LOCALIZER"),
+        (["ORIGINAL", "SECONDARY", "OTHER"], "R_DERIVED"),
+    ],
+)
+def test_image_types_that_are_not_taken(tmp_path, words, code):
+    datasets = classic_study(SMALL).datasets
+    for dataset in datasets:
+        dataset.ImageType = words
+    write(datasets, tmp_path)
+    refused("E_NO_SAX", tmp_path, "none of 1 groups")
+    assert codes(tmp_path) == {7001: code}
+    assert read_dicom(tmp_path, series="g1").image.shape == (8, 4, 32, 40), "a caller may know better"
+
+
+@pytest.mark.parametrize("words", [None, ["ORIGINAL", "PRIMARY", "OTHER"], ["ORIGINAL", "PRIMARY", "M_FFE", "M"]])
+def test_image_types_that_are_taken(tmp_path, words):
+    datasets = classic_study(SMALL).datasets
+    for dataset in datasets:
+        dataset.ImageType = words
+    assert read(datasets, tmp_path).image.shape[0] == 8
+
+
+def test_enhanced_frames_of_phases_beside_magnitudes(tmp_path):
+    study = enhanced_study(Recipe(slices=3, size=(32, 40), series_per_slice=False))
+    (dataset,) = study.datasets
+    groups = dataset.PerFrameFunctionalGroupsSequence
+    kind = dataset.SharedFunctionalGroupsSequence[0].MRImageFrameTypeSequence
+    pixels = dataset.pixel_array
+    for group in [*groups]:
+        group.MRImageFrameTypeSequence = kind
+        doubled = type(group).from_json(group.to_json())
+        doubled.MRImageFrameTypeSequence[0].ComplexImageComponent = "PHASE"
+        groups.append(doubled)
+    dataset.NumberOfFrames, dataset.PixelData = 2 * len(pixels), np.concatenate([pixels, pixels // 2]).tobytes()
+    np.testing.assert_array_equal(read([dataset], tmp_path).image, study.image)
+    assert [group.kind for group in list_groups(tmp_path).groups] == ["magnitude", "phase"]
+
+
+def test_late_enhancement_in_the_same_planes_is_another_group(tmp_path):
+    study = classic_study(SMALL)
+    still = other_stack(SMALL, frames=1, seed=5)
+    for dataset in still.datasets:
+        dataset.ScanningSequence, dataset.EchoTime = ["GR", "IR"], "3.2"
+    np.testing.assert_array_equal(read(study.datasets + still.datasets, tmp_path).image, study.image)
+    assert codes(tmp_path) == {501: "R_FEW_PHASES", 7001: "TAKEN"}
+
+
+def test_late_enhancement_between_the_slices_is_another_group(tmp_path):
+    study = classic_study(SMALL)
+    still = other_stack(SMALL, frames=1, seed=5, origin=tuple(np.add(SMALL.origin, 4 * SMALL.direction[:, 2])))
+    for dataset in still.datasets:
+        dataset.ScanningSequence = ["GR", "IR"]
+    np.testing.assert_array_equal(read(study.datasets + still.datasets, tmp_path).image, study.image)
+
+
+def test_an_echo_time_that_differs_between_slices_parts_nothing(tmp_path):
+    study = classic_study(SMALL)
+    for t in range(8):
+        study.at(2, t).EchoTime = "1.62"
+    np.testing.assert_array_equal(read(study.datasets, tmp_path).image, study.image)
+
+
+def test_one_series_for_each_phase(tmp_path):
+    study = classic_study(SMALL)
+    for s in range(4):
+        for t in range(8):
+            study.at(s, t).SeriesInstanceUID, study.at(s, t).SeriesNumber = SMALL.uid("phase", t), 100 + t
+            study.at(s, t).InstanceNumber = s + 1
+    np.testing.assert_array_equal(read(study.datasets, tmp_path).image, study.image)
+
+
+def test_rounded_orientations_are_one_group(tmp_path):
+    study = classic_study(SMALL)
+    for t in range(8):
+        for s in range(4):
+            values = [float(v) + (s - 1.5) * 2e-4 for v in study.at(s, t).ImageOrientationPatient]
+            study.at(s, t).ImageOrientationPatient = decimal(values)
+    assert read(study.datasets, tmp_path).image.shape[1] == 4
+
+
+def test_two_studies(tmp_path):
+    other = classic_study(Recipe(slices=3, size=(32, 40), seed=2, direction=LONG_AXIS))
+    write(classic_study(SMALL).datasets + other.datasets, tmp_path)
+    refused("E_MIXED_STUDY", tmp_path, "several studies")
+    assert read_dicom(tmp_path, series="g1").image.shape[1] == 4
+
+
+def test_more_slices_win_and_it_is_said(tmp_path):
+    study = classic_study(SMALL)
+    short = other_stack(SMALL, slices=3, number=20)
+    for dataset in short.datasets:
+        dataset.FrameOfReferenceUID = "1.2.3"
+    cine = read(study.datasets + short.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, study.image)
+    assert [note.code for note in cine.notes] == ["N_OTHER_CANDIDATE"]
+    assert codes(tmp_path) == {21: "R_FEWER_SLICES", 7001: "TAKEN"}
+
+
+def test_a_short_axis_wins_over_a_larger_stack_of_long_axes(tmp_path):
+    study = classic_study(SMALL)
+    long_axis = other_stack(SMALL, slices=6, number=20, direction=LONG_AXIS)
+    np.testing.assert_array_equal(read(study.datasets + long_axis.datasets, tmp_path).image, study.image)
+    assert codes(tmp_path)[21] == "R_ORIENTATION"
+
+
+def test_the_only_stack_is_taken_though_it_lies_unusually(tmp_path):
+    cine = read(classic_study(Recipe(slices=3, size=(32, 40), direction=np.eye(3))).datasets, tmp_path)
+    assert [note.code for note in cine.notes] == ["N_UNUSUAL_ORIENTATION"]
+    assert "axial" in cine.notes[0].text
+
+
+def test_two_that_are_equal(tmp_path):
+    study, other = classic_study(SMALL), other_stack(SMALL, number=20)
+    for dataset in other.datasets:
+        dataset.FrameOfReferenceUID = "1.2.3"
+    write(study.datasets + other.datasets, tmp_path)
+    refused("E_AMBIGUOUS_SAX", tmp_path, "groups g1 and g2 have 4 slices each")
+    assert list_groups(tmp_path).problem.startswith("E_AMBIGUOUS_SAX")
+    assert codes(tmp_path) == {21: "R_UNDECIDED", 7001: "R_UNDECIDED"}
+    np.testing.assert_array_equal(read_dicom(tmp_path, series="g1").image, other.image)
+    np.testing.assert_array_equal(read_dicom(tmp_path, series="2").image, study.image)
+    assert codes(tmp_path, series="g1") == {21: "TAKEN", 7001: "R_NOT_CHOSEN"}
+
+
+def test_choice_by_series(tmp_path):
+    study = classic_study(SMALL)
+    write(study.datasets + decoys(SMALL)[:17], tmp_path)
+    one = read_dicom(tmp_path, series="14001")
+    assert one.image.shape == (8, 1, 32, 40)
+    assert [note.code for note in one.notes] == ["N_ONE_SLICE"]
+    assert one.spacing[0] == 6
+    two = read_dicom(tmp_path, series="8001, 7001")
+    np.testing.assert_array_equal(two.image, study.image[:, :2])
+    by_uid = read_dicom(tmp_path, series=study.at(3, 0).SeriesInstanceUID)
+    np.testing.assert_array_equal(by_uid.image, study.image[:, 3:])
+    still = read_dicom(tmp_path, series="1")
+    assert still.image.shape == (1, 1, 32, 40), "a series' number comes before a group's"
+    refused("E_NO_SERIES", tmp_path, "1 of 2 names", series="7001,4711")
+    refused("E_NO_SERIES", tmp_path, series="g9")
+    refused("E_NO_SERIES", tmp_path, series=" , ")
+    refused("E_AMBIGUOUS_SAX", tmp_path, "2 groups", series="14001,16001")
+
+
+def test_no_stack(tmp_path):
+    study = classic_study(SMALL)
+    write(study.datasets[:16], tmp_path / "two slices")
+    refused("E_NO_SAX", tmp_path / "two slices", "3 parallel slices", "8 phases", "1 groups")
+    assert read_dicom(tmp_path / "two slices", series="g1").image.shape[:2] == (8, 2)
+    short = classic_study(Recipe(frames=7, slices=4, size=(32, 40)))
+    write(short.datasets, tmp_path / "seven phases")
+    refused("E_NO_SAX", tmp_path / "seven phases")
+    assert read_dicom(tmp_path / "seven phases", series="7001,8001,9001").image.shape[:2] == (7, 3)
+
+
+def test_every_code_has_a_meaning_and_is_in_the_documents():
+    assert {name for name in vars(errors) if name.startswith("E_")} == set(ERRORS)
+    assert {name for name in vars(errors) if name.startswith("N_")} == set(NOTES)
+    assert all(getattr(errors, name) == name for name in {**ERRORS, **NOTES})
+    said = (Path(__file__).parents[2] / "docs/dicom.md").read_text()
+    for code, words in ERRORS.items():
+        assert f"| `{code}` | {words.meaning} | {words.remedy} |\n" in said
+    for code, meaning in NOTES.items():
+        assert f"| `{code}` | {meaning} |\n" in said

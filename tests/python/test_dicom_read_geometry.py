@@ -1,0 +1,191 @@
+"""Where voxels lie: every orientation, uneven and shifted slices."""
+
+import itertools
+
+import numpy as np
+import pytest
+from dicom_reading import read, refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up_dicom import Recipe, classic_study, decimal, orthonormal, write
+from made_up_enhanced import enhanced_study
+
+from cardiacseg.io.dicom.orientation import directions, is_orientation
+from cardiacseg.io.dicom.read import read_dicom
+
+SMALL = Recipe(slices=4, size=(32, 40))
+AXES = [
+    np.column_stack([first, second, np.cross(first, second)])
+    for first, second in itertools.permutations([sign * axis for axis in np.eye(3) for sign in (1, -1)], 2)
+    if not np.any(first * second)
+]
+
+
+def place(study, recipe):
+    """The same pixels on another grid."""
+    for s, position in enumerate(recipe.geometry.slice_positions()):
+        for t in range(recipe.frames):
+            study.at(s, t).ImagePositionPatient = decimal(position)
+            study.at(s, t).ImageOrientationPatient = decimal(recipe.direction[:, :2].T.ravel())
+    return study
+
+
+def where_dicom_says(position, cosines, spacing, row, column):
+    """C.7.6.2.1.1: the place of a pixel in mm, from the attributes alone."""
+    along_row, along_column = np.array([float(v) for v in cosines]).reshape(2, 3)
+    between_rows, between_columns = (float(v) for v in spacing)
+    place = np.array([float(v) for v in position])
+    return place + along_row * between_columns * column + along_column * between_rows * row
+
+
+def check_marked_voxel(cine, place):
+    t, s, row, column = np.unravel_index(cine.image.argmax(), cine.image.shape)
+    assert (t, row, column) == (5, 7, 31)
+    found = cine.geometry.affine_lps() @ [column, row, s, 1]
+    np.testing.assert_allclose(found[:3], place, atol=1e-6)
+
+
+def mark(dataset, frame=...):
+    pixels = dataset.pixel_array.copy()
+    pixels[frame, 7, 31] = 4095
+    dataset.PixelData = pixels.tobytes()
+
+
+def test_there_are_24_axis_aligned_planes_of_48_with_their_slices_reversed():
+    assert len(AXES) == 24
+
+
+@pytest.mark.parametrize("index", range(24))
+def test_axis_aligned(tmp_path, index):
+    """A right-handed grid for each pair of axes; DICOM has no slice axis that could be reversed beside."""
+    recipe = Recipe(slices=4, size=(32, 40), direction=AXES[index], series_per_slice=False)
+    (dataset,) = enhanced_study(recipe, shuffle=index).datasets
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    marked = next(n for n, f in enumerate(frames) if f.FrameContentSequence[0].DimensionIndexValues == [1, 3, 6])
+    mark(dataset, marked)
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    place = where_dicom_says(
+        frames[marked].PlanePositionSequence[0].ImagePositionPatient,
+        shared.PlaneOrientationSequence[0].ImageOrientationPatient,
+        shared.PixelMeasuresSequence[0].PixelSpacing,
+        7,
+        31,
+    )
+    check_marked_voxel(read([dataset], tmp_path), place)
+
+
+def rotation(a, b, c):
+    """A rotation by Euler angles."""
+    (ca, cb, cc), (sa, sb, sc) = np.cos([a, b, c]), np.sin([a, b, c])
+    about_z = np.array([[ca, -sa, 0], [sa, ca, 0], [0, 0, 1]])
+    about_x = np.array([[1, 0, 0], [0, cb, -sb], [0, sb, cb]])
+    return about_z @ about_x @ np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
+
+
+ANGLE = st.floats(-np.pi, np.pi)
+SHARED = classic_study(SMALL)
+mark(SHARED.at(2, 5))
+
+
+@settings(max_examples=8, deadline=None)
+@given(ANGLE, ANGLE, ANGLE, st.floats(2.0, 20.0), st.tuples(*[st.floats(-500, 500)] * 3))
+def test_oblique(tmp_path_factory, a, b, c, between, origin):
+    recipe = Recipe(slices=4, size=(32, 40), direction=rotation(a, b, c), spacing=(between, 2.75, 2.5), origin=origin)
+    datasets, marked = place(SHARED, recipe).datasets, SHARED.at(2, 5)
+    where = marked.ImagePositionPatient, marked.ImageOrientationPatient, marked.PixelSpacing
+    check_marked_voxel(read(datasets, tmp_path_factory.mktemp("oblique")), where_dicom_says(*where, 7, 31))
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANGLE, ANGLE, ANGLE)
+def test_directions_are_orthonormal_and_near_what_the_file_says(a, b, c):
+    cosines = tuple(float(v) for v in decimal(np.round(rotation(a, b, c), 4)[:, :2].T.ravel()))
+    assert is_orientation(cosines)
+    found = directions(cosines)
+    np.testing.assert_allclose(found.T @ found, np.eye(3), atol=1e-12)
+    assert np.linalg.det(found) == pytest.approx(1)
+    np.testing.assert_allclose(found[:, :2].T.ravel(), cosines, atol=2e-4)
+    np.testing.assert_allclose(orthonormal(rotation(a, b, c)), rotation(a, b, c), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"), [(1, "slices 1 and 2 of 4 are 23.00"), (3, "slices 3 and 4 of 4 are 23.00")]
+)
+def test_a_missing_slice(tmp_path, lost, words):
+    study = classic_study(Recipe(slices=5, size=(32, 40)))
+    write([d for s in range(5) if s != lost for d in study.datasets[8 * s : 8 * s + 8]], tmp_path)
+    refused("E_NONUNIFORM_SPACING", tmp_path, words, "median is 11.50 mm")
+
+
+def moved(study, s, along, mm):
+    """Move slice ``s`` by some mm along one of the grid's directions."""
+    for t in range(8):
+        position = study.geometry.slice_positions()[s] + study.recipe.direction[:, along] * mm
+        study.at(s, t).ImagePositionPatient = decimal(position)
+    return study
+
+
+@pytest.mark.parametrize(("mm", "fits"), [(0.2, True), (-0.2, True), (0.7, False), (-3, False)])
+def test_uneven_slices(tmp_path, mm, fits):
+    write(moved(classic_study(SMALL), 2, 2, mm).datasets, tmp_path)
+    if fits:
+        assert read_dicom(tmp_path).spacing[0] == pytest.approx(11.5)
+    else:
+        refused("E_NONUNIFORM_SPACING", tmp_path, "median")
+
+
+@pytest.mark.parametrize(("along", "pixel_mm"), [(0, 2.5), (1, 2.75)])
+def test_shifted_slices(tmp_path, along, pixel_mm):
+    write(moved(classic_study(SMALL), 3, along, -0.8 * pixel_mm).datasets, tmp_path / "little")
+    cine = read_dicom(tmp_path / "little")
+    (note,) = cine.notes
+    assert note.code == "N_SHIFTED_SLICE"
+    assert note.text.startswith("slice 4 lies 0.80 pixels beside slice 1")
+    np.testing.assert_allclose(
+        cine.dicom.frames[0][3].position,
+        np.array(
+            [float(v) for v in moved(classic_study(SMALL), 3, along, -0.8 * pixel_mm).at(3, 0).ImagePositionPatient]
+        ),
+    )
+    write(moved(classic_study(SMALL), 3, along, 1.2 * pixel_mm).datasets, tmp_path / "much")
+    refused("E_SHIFTED_SLICE", tmp_path / "much", "slice 4 lies 1.20 pixels beside slice 1")
+
+
+def test_the_distance_of_slices_never_comes_from_a_tag(tmp_path):
+    study = classic_study(SMALL)
+    for dataset in study.datasets:
+        dataset.SliceThickness, dataset.SpacingBetweenSlices = "6", "8"
+    cine = read(study.datasets, tmp_path)
+    assert cine.spacing[0] == pytest.approx(11.5)
+    assert [note.code for note in cine.notes] == ["N_SPACING_TAG"]
+
+
+@pytest.mark.parametrize(("tags", "wanted"), [({"SpacingBetweenSlices": "8"}, 8), ({}, 6)])
+def test_one_slice(tmp_path, tags, wanted):
+    study = classic_study(SMALL)
+    for dataset in study.datasets[:8]:
+        for name, value in tags.items():
+            setattr(dataset, name, value)
+    cine = read(study.datasets[:8], tmp_path, series="7001")
+    assert cine.spacing == (wanted, 2.75, 2.5)
+    assert [note.code for note in cine.notes] == ["N_ONE_SLICE"]
+
+
+def test_one_slice_without_any_thickness(tmp_path):
+    study = classic_study(SMALL)
+    for dataset in study.datasets[:8]:
+        dataset.SliceThickness = None
+    write(study.datasets[:8], tmp_path)
+    refused("E_NO_GEOMETRY", tmp_path, series="7001")
+
+
+def test_enhanced_geometry_from_each_frame_or_shared(tmp_path):
+    study = enhanced_study(SMALL)
+    for dataset in study.datasets:
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        for frame in dataset.PerFrameFunctionalGroupsSequence:
+            frame.PlaneOrientationSequence = shared.PlaneOrientationSequence
+            frame.PixelMeasuresSequence = shared.PixelMeasuresSequence
+        del shared.PlaneOrientationSequence, shared.PixelMeasuresSequence
+    cine = read(study.datasets, tmp_path)
+    np.testing.assert_allclose(cine.geometry.affine_lps(), study.geometry.affine_lps(), atol=1e-8)
