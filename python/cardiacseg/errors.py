@@ -34,3 +34,7 @@ class DicomError(InvalidInputError):
     def __init__(self, code: str, sentence: str):
         super().__init__(f"{code}: {sentence}")
         self.code = code
+
+
+class NetworkError(Error, ConnectionError):
+    """A DICOM node that cannot be reached, refuses, stops in the middle or does not take a file."""

@@ -156,6 +156,31 @@ def test_users_mistakes_end_with_one_sentence(tmp_path, tiny_bundle, stack):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "text.nii"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("segment", "study", "-o", "out"),
+        ("segment", "study", "--list"),
+        ("send", "study", "--to", "PACS@127.0.0.1:104"),
+        ("receive", "-o", "out"),
+    ],
+)
+def test_without_the_libraries_for_dicom(tmp_path, monkeypatch, capsys, words):
+    from cardiacseg.cli import main
+
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("pydicom", "pynetdicom", "highdicom")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("pydicom", "pynetdicom", "highdicom"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith(("cardiacseg.io.dicom", "cardiacseg.network"))]:
+        monkeypatch.delitem(sys.modules, name)
+    assert main(words) == 2
+    assert 'pip install "cardiacseg[dicom]"' in capsys.readouterr().err
+
+
 @pytest.mark.skipif(
     any(backend["device"] == "cuda" and backend["available"] for backend in cardiacseg.list_backends()),
     reason="CUDA is available here, so asking for it is no mistake",

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from cardiacseg.cli.parser import build_parser
 
+_DICOM_PACKAGES = {"pydicom", "pynetdicom", "highdicom"}
+
 
 def _exit_code(error: Exception) -> int:
     from cardiacseg.errors import BackendError, BundleError, BundleNotFoundError, NetworkError
@@ -30,5 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cardiacseg: {error}", file=sys.stderr)
         return _exit_code(error)
     except ImportError as error:
+        package = (error.name or "").split(".")[0]
+        if package in _DICOM_PACKAGES:
+            print(f'cardiacseg: DICOM needs {package}: pip install "cardiacseg[dicom]"', file=sys.stderr)
+            return 2
         print(f"cardiacseg: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,9 @@
 
 import io
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,13 +47,28 @@ def _load(path: Path) -> "nibabel.Nifti1Image":
     if not path.is_file():
         raise InvalidInputError(f"{path} does not exist; wanted a NIfTI file (.nii or .nii.gz)")
     try:
-        _check_head(path)
-        source = nibabel.load(path)
+        with _quiet():
+            _check_head(path)
+            source = nibabel.load(path)
     except Exception as error:  # what nibabel raises on a damaged header is of many types
         raise InvalidInputError(f"{path} is not a readable NIfTI file ({_one_line(error)})") from error
     if not isinstance(source, nibabel.Nifti1Image):
         raise InvalidInputError(f"{path} is {type(source).__name__}; wanted a NIfTI file (.nii or .nii.gz)")
     return source
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No line and no warning of nibabel inside: it prints what is odd about a header before it refuses or mends it."""
+    from nibabel.imageglobals import logger
+
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _check_head(path: Path) -> None:

@@ -1,0 +1,119 @@
+"""The service class provider under :class:`~cardiacseg.network.receive.Receiver`: associations, C-STORE and C-ECHO."""
+
+import io
+import ssl
+import threading
+from collections.abc import Callable, Collection, Hashable
+
+import pydicom
+from pydicom import uid
+from pynetdicom import AE, AllStoragePresentationContexts, StoragePresentationContexts, evt
+from pynetdicom.sop_class import Verification
+
+from cardiacseg.errors import NetworkError
+from cardiacseg.network.instances import uid_text
+from cardiacseg.network.quiet import silence_libraries
+
+OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1
+_PDU_BYTES = 131072
+_LONGEST_PDU = 1 << 20  # an association request with all contexts is smaller
+_NETWORK_TIMEOUT_S = 60.0
+# What the reader decodes; not Deflated, whose length is known only after it has been unpacked into memory.
+_SYNTAXES = [
+    *(uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.RLELossless),
+    *(uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless),
+    *(uid.JPEGLSNearLossless, uid.JPEG2000Lossless, uid.JPEG2000),
+    *(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
+]
+
+# (study, instance, the file's bytes, association) -> code of a refusal or nothing
+Keep = Callable[[str, str, bytes, Hashable], str]
+
+
+class Listener:
+    """Listens at once; gives each instance to ``keep`` and each association that ended to ``ended``, in its thread.
+
+    A connection that sends more than ``message_bytes`` without completing a message is ended. ``port`` is the one that
+    was taken, where 0 was asked for. Raises ``NetworkError`` where it cannot be taken.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        address: tuple[str, int],
+        keep: Keep,
+        ended: Callable[[Hashable], None],
+        *,
+        calling_titles: Collection[str] = (),
+        message_bytes: int,
+        tls: ssl.SSLContext | None = None,
+    ):
+        silence_libraries()
+        self._keep, self._ended, self._message_bytes = keep, ended, message_bytes
+        self._pending: dict[Hashable, int] = {}
+        self._lock = threading.Lock()
+        self._entity = _entity(title, calling_titles)
+        try:
+            server = self._entity.start_server(address, block=False, ssl_context=tls, evt_handlers=self._handlers())
+        except OSError as error:
+            raise NetworkError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}") from error
+        self.port: int = server.server_address[1]
+
+    def close(self) -> None:
+        """End what is open and stop listening."""
+        self._entity.shutdown()
+
+    def _handlers(self) -> list:
+        return [
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_CONN_OPEN, self._on_open),
+            (evt.EVT_DATA_RECV, self._on_data),
+            *((event, self._on_end) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
+        ]
+
+    def _on_store(self, event: evt.Event) -> int:
+        with self._lock:
+            self._pending[event.assoc] = 0
+        try:
+            content = event.encoded_dataset()
+            head = pydicom.dcmread(io.BytesIO(content), specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
+            study, instance = uid_text(head, "StudyInstanceUID"), str(event.request.AffectedSOPInstanceUID)
+        except Exception:  # damaged data make pydicom raise nearly anything
+            return CANNOT_UNDERSTAND
+        if not uid.UID(study).is_valid:
+            return NO_STUDY
+        return OUT_OF_RESOURCES if self._keep(study, instance, content, event.assoc) else 0
+
+    def _on_open(self, event: evt.Event) -> None:
+        # pynetdicom would read as much as a PDU's header promises, up to 4 GiB, into memory.
+        connection = event.assoc.dul.socket
+        read = connection.recv
+
+        def read_no_more_than_fits(count: int) -> bytearray:
+            if count > _LONGEST_PDU:
+                raise OSError("the PDU is too long")
+            return read(count)
+
+        connection.recv = read_no_more_than_fits
+
+    def _on_data(self, event: evt.Event) -> None:
+        with self._lock:
+            pending = self._pending[event.assoc] = self._pending.get(event.assoc, 0) + len(event.data)
+        if pending > self._message_bytes + _LONGEST_PDU:
+            event.assoc.abort()
+
+    def _on_end(self, event: evt.Event) -> None:
+        with self._lock:
+            self._pending.pop(event.assoc, None)
+        self._ended(event.assoc)
+
+
+def _entity(title: str, calling_titles: Collection[str]) -> AE:
+    entity = AE(title)
+    entity.require_called_aet = True
+    entity.require_calling_aet = list(calling_titles)
+    entity.maximum_pdu_size, entity.network_timeout = _PDU_BYTES, _NETWORK_TIMEOUT_S
+    entity.add_supported_context(Verification)
+    for context in (*StoragePresentationContexts, *AllStoragePresentationContexts):  # the first also has retired ones
+        entity.add_supported_context(context.abstract_syntax, _SYNTAXES)
+    return entity

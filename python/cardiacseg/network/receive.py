@@ -1,0 +1,184 @@
+"""A node that segments what it is sent: it gathers studies, and gives each finished one to a worker."""
+
+import logging
+import os
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
+from cardiacseg.network.listener import Listener
+from cardiacseg.network.peer import Peer, check_title
+from cardiacseg.network.send import send
+from cardiacseg.network.spool import Spool
+from cardiacseg.network.studies import DEFAULT_LIMITS, Limits, OpenStudies, Study
+
+LOGGER = logging.getLogger("cardiacseg.network")
+
+# (folder of the study's files, empty folder for the results) -> the DICOM files to send
+Segment = Callable[[Path, Path], Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class ReceiverOptions:
+    """Where to listen, for whom, and what becomes of the results.
+
+    ``peer`` gets the results; ``results`` is a folder that keeps them, each study in its own; one of them must be set.
+    ``idle_s`` is how long nothing must come before a study counts as finished. An empty ``calling_titles`` lets
+    everyone in. ``spool`` is where the private folder is made, by default the system's temporary folder. ``tls`` is a
+    server-side context; ``peer_tls`` the client-side one for ``peer``.
+    """
+
+    title: str = "CARDIACSEG"
+    host: str = "127.0.0.1"
+    port: int = 11112
+    peer: Peer | None = None
+    results: Path | None = None
+    calling_titles: Collection[str] = ()
+    idle_s: float = 5.0
+    limits: Limits = DEFAULT_LIMITS
+    spool: Path | None = None
+    tls: ssl.SSLContext | None = None
+    peer_tls: ssl.SSLContext | None = None
+
+    def __post_init__(self):
+        check_title(self.title)
+        if self.peer is None and self.results is None:
+            raise InvalidInputError(
+                "results would be lost; wanted a peer to send them to, a folder to keep them, or both"
+            )
+        if not self.idle_s > 0:
+            raise InvalidInputError(f"idle_s is {self.idle_s}; wanted a positive number of seconds")
+
+
+class Receiver:
+    """Listens from :meth:`start` to :meth:`stop`; also a context manager. One study is in work at a time.
+
+    A study that cannot be segmented or sent is logged by its error's code and dropped; it never stops the listener.
+    Log lines of "cardiacseg.network" hold counters, codes and times. ``port`` is the port that was taken.
+    """
+
+    def __init__(self, segment: Segment, options: ReceiverOptions):
+        self._segment, self._options = segment, options
+        self._changed = threading.Condition()
+        self._stopping = False
+
+    def start(self) -> "Receiver":
+        """Raises ``NetworkError`` where the port cannot be taken, ``OSError`` where a folder cannot be written."""
+        options = self._options
+        if options.results is not None:
+            options.results.mkdir(parents=True, exist_ok=True)
+        self._spool = Spool(options.spool)
+        self._studies = OpenStudies(self._spool, options.limits, options.idle_s)
+        self._worker = threading.Thread(target=self._work, name="cardiacseg-receive", daemon=True)
+        try:
+            self._listener = Listener(
+                options.title,
+                (options.host, options.port),
+                self._keep,
+                self._ended,
+                calling_titles=options.calling_titles,
+                message_bytes=options.limits.study_bytes,
+                tls=options.tls,
+            )
+        except BaseException:
+            self._spool.remove()
+            raise
+        self.port = self._listener.port
+        self._worker.start()
+        LOGGER.info("listening on port %d", self.port)
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, finish the study in work, drop those that wait (the log says how many), remove all files."""
+        try:
+            self._listener.close()
+            with self._changed:
+                self._stopping = True
+                self._changed.notify_all()
+            self._worker.join()
+        finally:
+            self._spool.remove()
+        LOGGER.info("stopped; %d studies were not segmented", self._studies.unfinished())
+
+    def __enter__(self) -> "Receiver":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _keep(self, study_uid: str, instance_uid: str, content: bytes, association: Hashable) -> str:
+        with self._changed:
+            refusal = self._studies.add(study_uid, instance_uid, content, association)
+            self._changed.notify_all()
+        if refusal:
+            LOGGER.warning("refused an instance: %s", refusal)
+        return refusal
+
+    def _ended(self, association: Hashable) -> None:
+        with self._changed:
+            self._studies.end(association)
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (study := self._next_study()) is not None:
+            begin = time.perf_counter()
+            LOGGER.info("study %d: %d instances, %.1f MB", study.number, len(study.instances), study.bytes / 1e6)
+            try:
+                self._segment_and_pass_on(study)
+                LOGGER.info("study %d: done in %.1f s", study.number, time.perf_counter() - begin)
+            except Exception as error:  # whatever one study does, the next one must be served
+                LOGGER.error(
+                    "study %d: failed after %.1f s: %s", study.number, time.perf_counter() - begin, _code(error)
+                )
+            finally:
+                with self._changed:
+                    self._studies.done(study)
+
+    def _next_study(self) -> Study | None:
+        with self._changed:
+            while not self._stopping:
+                study = self._studies.take_finished()
+                if study is not None:
+                    return study
+                self._changed.wait(self._studies.seconds_until_finished())
+        return None
+
+    def _segment_and_pass_on(self, study: Study) -> None:
+        parent = self._options.results
+        with tempfile.TemporaryDirectory(
+            prefix=".study-", suffix=".partial", dir=parent or self._spool.path
+        ) as partial:
+            output = Path(partial) / "results"
+            output.mkdir(mode=0o700)
+            files = [path.relative_to(output) for path in self._segment(study.folder, output)]
+            if parent is not None:
+                output = _keep_folder(output, parent, study.number)
+            if self._options.peer is not None:
+                self._send([output / name for name in files])
+
+    def _send(self, files: list[Path]) -> None:
+        report = send(files, self._options.peer, calling=self._options.title, tls=self._options.peer_tls)
+        for _, status in report.warnings:
+            LOGGER.warning("the peer took a result with status 0x%04X", status)
+
+
+def _keep_folder(output: Path, parent: Path, number: int) -> Path:
+    kept = parent / f"study-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{number:04}"
+    os.replace(output, kept)
+    return kept
+
+
+def _code(error: Exception) -> str:
+    """What may be logged of an error: a code or a type's name, since texts may name files or values."""
+    return (
+        error.code
+        if isinstance(error, DicomError)
+        else str(error)
+        if isinstance(error, NetworkError)
+        else type(error).__name__
+    )

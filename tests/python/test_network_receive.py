@@ -1,0 +1,165 @@
+"""The receiver against senders that are not ours: what it segments, refuses, logs and leaves behind."""
+
+import gc
+import os
+import re
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from dicom_nodes import Archive, archive_node, captured_log, storescu
+from made_up_dicom import SECRETS
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+from receiving import WAIT_S, Threshold, made_up, receiving, result_uid, segment_left, uids
+
+from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
+from cardiacseg.network.peer import Peer
+from cardiacseg.network.receive import Receiver, ReceiverOptions
+from cardiacseg.network.send import send
+from cardiacseg.network.studies import Limits
+
+
+def test_storescu_in_and_results_out(tmp_path):
+    made, folder = made_up(tmp_path)
+    segment, archive = Threshold(), Archive()
+    with archive_node(archive) as peer, receiving(segment, tmp_path, peer=peer) as node:
+        sent = storescu(node, folder)
+        assert sent.returncode == 0 and not sent.stderr, sent.stderr
+        assert segment.called.acquire(timeout=WAIT_S)
+    # the end of `receiving` waits for the study in work
+    (study,) = segment.studies
+    assert {one.SOPInstanceUID: one for one in study} == {one.SOPInstanceUID: one for one in made.datasets}
+    assert set(archive.stored) == {result_uid(dataset) for dataset in made.datasets}
+    (kept,) = (tmp_path / "results").iterdir()
+    assert re.fullmatch(r"study-\d{8}T\d{6}-\d+-\d{4}", kept.name)
+    assert sorted(path.name for path in kept.iterdir()) == [f"seg-{place}.dcm" for place in range(4)]
+
+
+def test_one_study_over_several_associations_and_several_over_one(tmp_path):
+    (first, one), (second, two) = made_up(tmp_path, 1), made_up(tmp_path, 2)
+    segment = Threshold()
+    with receiving(segment, tmp_path, idle_s=3) as node:
+        files = sorted(one.iterdir())
+        send(files[:1], node)
+        send([*files[1:2], *sorted(two.iterdir())], node)
+        send(files[2:], node)
+        for _ in range(2):
+            assert segment.called.acquire(timeout=WAIT_S)
+    assert sorted(map(len, segment.studies)) == [4, 4]
+    assert {frozenset(uids(study)) for study in segment.studies} == {
+        frozenset(uids(first.datasets)),
+        frozenset(uids(second.datasets)),
+    }
+
+
+def test_echo_titles_and_what_is_no_storage(tmp_path):
+    entity = AE("FRIEND")
+    entity.add_requested_context(Verification)
+    with receiving(Threshold(), tmp_path, calling_titles=["FRIEND"]) as node:
+        association = entity.associate(node.host, node.port, ae_title="CARDIACSEG")
+        assert association.send_c_echo().Status == 0
+        association.release()
+        assert not entity.associate(node.host, node.port, ae_title="SOMEONE").is_established
+        with pytest.raises(NetworkError, match="calling ae title not recognised"):
+            send(made_up(tmp_path)[1], node, calling="STRANGER")
+
+
+def test_a_bad_study_is_logged_by_its_code_and_the_next_is_served(tmp_path):
+    segment = Threshold()
+    made, folder = made_up(tmp_path, 3)
+    with captured_log() as log, receiving(segment, tmp_path) as node:
+        for segment.error in (DicomError("E_NO_SAX", f"none in {SECRETS[1]}"), ValueError(SECRETS[0]), None):
+            send(folder, node)
+            assert segment.called.acquire(timeout=WAIT_S)
+            segment_left(tmp_path)
+    text = "\n".join(log.lines)
+    assert re.search(r"study 1: failed after [\d.]+ s: E_NO_SAX$", text, re.MULTILINE)
+    assert re.search(r"study 2: failed after [\d.]+ s: ValueError$", text, re.MULTILINE)
+    assert re.search(r"study 3: done", text)
+    for secret in (*SECRETS, *uids(made.datasets), made.datasets[0].StudyInstanceUID):
+        assert secret not in text
+    assert len(list((tmp_path / "results").iterdir())) == 1
+
+
+# Where a connection is refused, pynetdicom leaves its socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_peer_that_is_away_loses_nothing_that_is_kept(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    segment = Threshold()
+    with captured_log() as log, receiving(segment, tmp_path, peer=Peer("AWAY", "127.0.0.1", port)) as node:
+        send(made_up(tmp_path)[1], node)
+        assert segment.called.acquire(timeout=WAIT_S)
+    gc.collect()
+    assert "AWAY@127.0.0.1" in "\n".join(log.lines)
+    (kept,) = (tmp_path / "results").iterdir()
+    assert len(list(kept.iterdir())) == 4
+
+
+def test_limits_are_told_to_the_sender(tmp_path):
+    _, folder = made_up(tmp_path)
+    size = next(folder.iterdir()).stat().st_size
+    for limits, name in [
+        (Limits(study_bytes=2 * size + 100), "IM0002"),
+        (Limits(study_instances=3), "IM0003"),
+    ]:
+        refused = pytest.raises(NetworkError, match=f"{name}: status 0xA700")
+        with receiving(Threshold(), tmp_path, limits=limits) as node, refused:
+            send(folder, node)
+    with receiving(Threshold(), tmp_path, limits=Limits(open_studies=1), idle_s=60) as node:
+        send(folder, node)
+        with pytest.raises(NetworkError, match="IM0000: status 0xA700"):
+            send(made_up(tmp_path, 5)[1], node)
+
+
+def test_a_stop_finishes_the_study_in_work(tmp_path):
+    segment = Threshold()
+    segment.may_end.clear()
+    with receiving(segment, tmp_path) as node:
+        send(made_up(tmp_path, 1)[1], node)
+        assert segment.called.acquire(timeout=WAIT_S)
+        send(made_up(tmp_path, 2)[1], node)
+        threading.Timer(0.5, segment.may_end.set).start()
+    assert len(segment.studies) == 1
+    (kept,) = (tmp_path / "results").iterdir()
+    assert len(list(kept.iterdir())) == 4
+
+
+def test_options_that_cannot_work(tmp_path):
+    with pytest.raises(InvalidInputError, match="results would be lost"):
+        ReceiverOptions()
+    with pytest.raises(InvalidInputError, match="AE title"):
+        ReceiverOptions(title="", results=tmp_path)
+    with pytest.raises(InvalidInputError, match="idle_s"):
+        ReceiverOptions(idle_s=0, results=tmp_path)
+    with receiving(Threshold(), tmp_path) as node:
+        taken = ReceiverOptions(port=node.port, results=tmp_path, spool=tmp_path)
+        with pytest.raises(NetworkError, match=f"cannot listen on 127.0.0.1:{node.port}"):
+            Receiver(Threshold(), taken).start()
+    assert not list(tmp_path.glob("cardiacseg-receive-*"))
+
+
+def test_only_this_machine_is_listened_to(tmp_path):
+    with receiving(Threshold(), tmp_path) as node:
+        table = Path("/proc/net/tcp").read_text()
+        listening = [line.split()[1] for line in table.splitlines()[1:] if line.split()[3] == "0A"]
+        assert [address for address in listening if int(address.split(":")[1], 16) == node.port] == [
+            f"0100007F:{node.port:04X}"
+        ]
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    segment, archive = Threshold(), Archive()
+    with archive_node(archive) as peer:
+        options = ReceiverOptions(port=0, idle_s=0.2, peer=peer)
+        with Receiver(segment, options) as receiver:
+            send(made_up(tmp_path)[1], Peer("CARDIACSEG", "127.0.0.1", receiver.port))
+            assert segment.called.acquire(timeout=WAIT_S)
+            assert os.listdir(tmp_path / "temporary")
+    assert not os.listdir(tmp_path / "temporary")
+    assert len(archive.stored) == 4
