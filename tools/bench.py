@@ -131,14 +131,18 @@ def start_times(bundle: str, image: np.ndarray, spacing: tuple) -> dict[str, dic
 
     with tempfile.TemporaryDirectory() as folder:
         nibabel.save(
-            nibabel.Nifti1Image(image.T, np.diag([spacing[2], spacing[1], spacing[0], 1])), f"{folder}/stack.nii.gz"
+            nibabel.Nifti1Image(image.T, np.diag([-spacing[2], -spacing[1], spacing[0], 1])), f"{folder}/stack.nii.gz"
         )
         command = ["segment", f"{folder}/stack.nii.gz", "-o", f"{folder}/out", "--overwrite", "--model", bundle]
-        written = fresh_process(f"from cardiacseg.cli import main; main({command!r})")
+        everything, no_report = (
+            fresh_process(f"from cardiacseg.cli import main; main({words!r})")
+            for words in (command, [*command, "--no-report"])
+        )
     bare, imported = fresh_process("pass"), fresh_process("import cardiacseg")
     return {
         "import cardiacseg": {key: imported[key] - bare[key] for key in bare},
-        "process start to written masks": written,
+        "process start to results without report": no_report,
+        "process start to all results": everything,
     }
 
 
