@@ -1,9 +1,6 @@
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <string>
 
@@ -11,6 +8,7 @@
 #include "check.h"
 #include "files/sha256.h"
 #include "manifest_text.h"
+#include "temporary_folder.h"
 
 namespace cardiacseg {
 namespace {
@@ -21,12 +19,7 @@ using test::replaced;
 
 void write(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
-}
-
-std::string read(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
+  test::write_text(path, text);
 }
 
 std::string text_of(const std::vector<std::byte>& bytes) {
@@ -37,27 +30,18 @@ std::string text_of(const std::vector<std::byte>& bytes) {
 class BundleFolder {
  public:
   BundleFolder() {
-    std::string pattern = (fs::temp_directory_path() / "cardiacseg-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder " + pattern);
-    base_ = pattern;
     write(path() / "manifest.json", manifest_text());
     write(path() / "seg.onnx", "seg network");
     write(path() / "ref.onnx", "ref network");
     write(path() / "nets/locate.onnx", "locate network");
     write(path() / "MODEL_CARD.md", "card");
   }
-  ~BundleFolder() {
-    std::error_code ignored;
-    fs::remove_all(base_, ignored);
-  }
-  BundleFolder(const BundleFolder&) = delete;
-  BundleFolder& operator=(const BundleFolder&) = delete;
 
   fs::path path() const { return base_ / "bundle"; }
   fs::path outside() const { return base_ / "outside"; }
 
  private:
-  fs::path base_;
+  test::TemporaryFolder base_;
 };
 
 }  // namespace
@@ -99,7 +83,7 @@ TEST(altered_files_are_refused) {
   const BundleFolder folder;
   for (const char* name : {"seg.onnx", "ref.onnx", "nets/locate.onnx", "MODEL_CARD.md"}) {
     const fs::path path = folder.path() / name;
-    const std::string sound = read(path);
+    const std::string sound = test::read_text(path);
     write(path, sound.substr(1));
     CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, path.filename().string());
     CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "bytes as the manifest says");

@@ -77,3 +77,36 @@ def cine():
     along_columns = np.maximum(0, 1 - np.abs(columns[:, None] - np.arange(9)))
     blobs = along_rows @ coarse @ along_columns.T
     return np.round(200 * blobs).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """A real browser without a screen; its tests skip where there is none."""
+    from headless_browser import running
+
+    yield from running(tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture(scope="session")
+def page_case():
+    """What the report's tests show: discs that beat, with flags and a made-up run."""
+    from segmented_discs import discs, segmented
+
+    return segmented(*discs())
+
+
+@pytest.fixture(scope="session")
+def page_file(page_case, tmp_path_factory):
+    from cardiacseg.io.page import write_page
+
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    write_page(path, page_case)
+    return path
+
+
+@pytest.fixture
+def page(chromium, page_file):
+    """The HTML report of ``page_case`` in the browser, which must not complain or ask for anything."""
+    yield chromium.open(page_file)
+    assert chromium.complaints() == []
+    assert chromium.requests() == []

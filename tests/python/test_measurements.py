@@ -209,7 +209,10 @@ def test_unknown_options_are_refused(options):
         ({"options": MeasurementOptions(papillary="mass")}, "wanted the image"),
         ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((2, 2, 9, 9))}, "of the labels' shape"),
         ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((9, 9))}, "wanted an image"),
-        ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((2, 2, 10, 100), complex)}, "pixels"),
+        (
+            {"options": MeasurementOptions(papillary="mass"), "image": np.zeros((2, 2, 10, 100), complex)},
+            "image must have a real number type",
+        ),
         ({"included": np.ones((3, 3), bool)}, r"wanted bool \[2, 3\] or \[2, 2, 3\]"),
         ({"included": np.ones((2, 3))}, "got float64"),
         ({"timing": Timing((0.0,))}, "frame times: wanted 2 values"),

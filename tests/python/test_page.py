@@ -2,37 +2,11 @@
 
 import numpy as np
 import pytest
-from headless_browser import running
-from segmented_discs import DIGEST, FLAGS, SPACING, discs, segmented
+from segmented_discs import DIGEST, FLAGS, SPACING
 
-from cardiacseg.io.page import write_page
 from cardiacseg.io.preview import COLOURS
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    yield from running(tmp_path_factory.mktemp("profile"))
-
-
-@pytest.fixture(scope="module")
-def case():
-    return segmented(*discs())
-
-
-@pytest.fixture(scope="module")
-def report(case, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    write_page(path, case)
-    return path
-
-
-@pytest.fixture
-def page(chromium, report):
-    yield chromium.open(report)
-    assert chromium.complaints() == []
-    assert chromium.requests() == []
 
 
 def phase(page):
@@ -59,8 +33,8 @@ def bounds(mask):
     return np.array([rows[0], rows[-1], columns[0], columns[-1]])
 
 
-def test_it_opens_at_end_diastole_with_the_use_and_the_model(page, case):
-    assert phase(page) == case.measurements.ed_frame + 1
+def test_it_opens_at_end_diastole_with_the_use_and_the_model(page, page_case):
+    assert phase(page) == page_case.measurements.ed_frame + 1
     assert page.text("h1") == page.driver.title == "Two discs"
     assert "Research use only. Not a medical device" in page.text("header")
     assert DIGEST in page.text("#model") and "cardiacseg 1.2.3" in page.text("#model")
@@ -148,7 +122,7 @@ def test_each_contour_can_be_switched_off(page, structure):
 
 
 @pytest.mark.parametrize("field", [False, True])
-def test_picture_and_contours_lie_on_each_other_in_true_proportion(page, case, field):
+def test_picture_and_contours_lie_on_each_other_in_true_proportion(page, page_case, field):
     """The LV's cavity is the brightest thing there is, and round although its pixels are not square."""
     if field:
         page.click("#field")
@@ -162,7 +136,7 @@ def test_picture_and_contours_lie_on_each_other_in_true_proportion(page, case, f
     assert np.abs((contour - bright).reshape(2, 2).mean(axis=1)).max() < pixel / 4, "around one centre"
     high, wide = contour[1] - contour[0], contour[3] - contour[2]
     assert abs(high - wide) < pixel, "a circle"
-    cavity = case.labels[case.measurements.ed_frame, shown_slice(page) - 1] == 3
+    cavity = page_case.labels[page_case.measurements.ed_frame, shown_slice(page) - 1] == 3
     assert wide / scale == pytest.approx(cavity.any(axis=0).sum() * SPACING[2], abs=3)
 
 
@@ -217,8 +191,8 @@ def test_the_curve_goes_to_the_phase_that_was_clicked_and_follows_it(page):
 
 
 @pytest.mark.parametrize("width", [390, 820, 1500])
-def test_no_width_needs_sideways_scrolling(page, report, width):
-    page.open(report, width=width)
+def test_no_width_needs_sideways_scrolling(page, page_file, width):
+    page.open(page_file, width=width)
     assert page.run("return document.documentElement.scrollWidth") <= width
     cut = (
         "return [...document.querySelectorAll('.card, button, .slider, table')].filter((part) =>"
@@ -228,10 +202,10 @@ def test_no_width_needs_sideways_scrolling(page, report, width):
     assert page.run(cut) == []
 
 
-def test_dark_and_light(page, report):
+def test_dark_and_light(page, page_file):
     ground = "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
     assert min(page.run(ground)) > 200
-    assert max(page.open(report, dark=True).run(ground)) < 60
+    assert max(page.open(page_file, dark=True).run(ground)) < 60
 
 
 def test_every_control_has_a_name(page):

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from headless_browser import running
 from segmented_discs import FLAGS, discs, segmented
 
 from cardiacseg.io.page import write_page
@@ -12,31 +11,8 @@ from cardiacseg.io.page import write_page
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    yield from running(tmp_path_factory.mktemp("profile"))
-
-
-@pytest.fixture(scope="module")
-def case():
-    return segmented(*discs())
-
-
-@pytest.fixture(scope="module")
-def report(case, tmp_path_factory):
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    write_page(path, case)
-    return path
-
-
-@pytest.fixture
-def page(chromium, report):
-    yield chromium.open(report)
-    assert chromium.complaints() == []
-
-
-def test_table_holds_the_measurements(page, case):
-    m = case.measurements
+def test_table_holds_the_measurements(page, page_case):
+    m = page_case.measurements
     cells = dict(
         page.run(
             "return [...document.querySelectorAll('#measurements td[data-key]')]"
@@ -63,7 +39,7 @@ def test_table_holds_the_measurements(page, case):
         assert float(text) == pytest.approx(m.indexed[key], abs=0.51)
 
 
-def test_bullseye_shows_one_quantity_at_a_time(page, case):
+def test_bullseye_shows_one_quantity_at_a_time(page, page_case):
     shown = (
         "return [...document.querySelectorAll('#wall figure')]"
         ".filter((figure) => figure.checkVisibility()).map((figure) => figure.className)"
@@ -72,14 +48,14 @@ def test_bullseye_shows_one_quantity_at_a_time(page, case):
     page.click("#wall input[value=thickening]")
     assert page.run(shown) == ["thickening"]
     values = page.run("return [...document.querySelectorAll('#wall .ed .value')].map((v) => v.textContent)")
-    assert values == [f"{value:.1f}" for value in case.measurements.wall.ed_mm if np.isfinite(value)]
+    assert values == [f"{value:.1f}" for value in page_case.measurements.wall.ed_mm if np.isfinite(value)]
 
 
-def test_slices_that_do_not_count_are_shown_as_such_and_lead_to_their_picture(chromium, case, tmp_path):
-    m = case.measurements
+def test_slices_that_do_not_count_are_shown_as_such_and_lead_to_their_picture(chromium, page_case, tmp_path):
+    m = page_case.measurements
     included = m.included.copy()
     included[:, 1, 2] = False
-    write_page(tmp_path / "a.html", replace(case, measurements=replace(m, included=included)))
+    write_page(tmp_path / "a.html", replace(page_case, measurements=replace(m, included=included)))
     page = chromium.open(tmp_path / "a.html")
     rows = page.run(
         "return [...document.querySelectorAll('#slices tbody tr')]"
@@ -96,9 +72,9 @@ def test_slices_that_do_not_count_are_shown_as_such_and_lead_to_their_picture(ch
     assert page.run("return document.querySelector('tr.here').rowIndex") == 4
 
 
-def test_own_phases_of_the_right_ventricle_have_their_marks(chromium, case, tmp_path):
-    m = replace(case.measurements, rv_es_frame=3)
-    write_page(tmp_path / "a.html", replace(case, measurements=m))
+def test_own_phases_of_the_right_ventricle_have_their_marks(chromium, page_case, tmp_path):
+    m = replace(page_case.measurements, rv_es_frame=3)
+    write_page(tmp_path / "a.html", replace(page_case, measurements=m))
     page = chromium.open(tmp_path / "a.html")
     names = page.run("return [...document.querySelectorAll('#jumps button')].map((button) => button.textContent)")
     assert names == ["LV ED", "LV ES", "RV ED", "RV ES"]
@@ -107,12 +83,12 @@ def test_own_phases_of_the_right_ventricle_have_their_marks(chromium, case, tmp_
     assert page.run("return state.phase") == 3
 
 
-def test_text_stays_text(chromium, case, tmp_path):
+def test_text_stays_text(chromium, page_case, tmp_path):
     evil = (
         "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&amp; $policy ü"
     )
     flag = replace(FLAGS[0], text=evil, code=evil)
-    write_page(tmp_path / "evil.html", replace(case, title=evil, flags=(flag,)))
+    write_page(tmp_path / "evil.html", replace(page_case, title=evil, flags=(flag,)))
     page = chromium.open(tmp_path / "evil.html")
     assert page.driver.title == page.text("h1") == evil
     assert page.text("#flags .text") == evil
@@ -121,8 +97,8 @@ def test_text_stays_text(chromium, case, tmp_path):
     assert chromium.complaints() == []
 
 
-def test_nothing_from_outside_can_be_loaded_or_sent(chromium, report):
-    page = chromium.open(report)
+def test_nothing_from_outside_can_be_loaded_or_sent(chromium, page_file):
+    page = chromium.open(page_file)
     page.run_later(
         "new Promise((done) => { addEventListener('securitypolicyviolation', (event) => {"
         "window.refused = event.blockedURI; done(); });"

@@ -2,15 +2,13 @@
 
 import io
 import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.quiet import NIBABEL, quiet
 
 if TYPE_CHECKING:
     import nibabel
@@ -47,7 +45,7 @@ def _load(path: Path) -> "nibabel.Nifti1Image":
     if not path.is_file():
         raise InvalidInputError(f"{path} does not exist; wanted a NIfTI file (.nii or .nii.gz)")
     try:
-        with _quiet():
+        with quiet(NIBABEL):  # nibabel prints what is odd about a header before it refuses or mends it
             _check_head(path)
             source = nibabel.load(path)
     except Exception as error:  # what nibabel raises on a damaged header is of many types
@@ -55,20 +53,6 @@ def _load(path: Path) -> "nibabel.Nifti1Image":
     if not isinstance(source, nibabel.Nifti1Image):
         raise InvalidInputError(f"{path} is {type(source).__name__}; wanted a NIfTI file (.nii or .nii.gz)")
     return source
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No line and no warning of nibabel inside: it prints what is odd about a header before it refuses or mends it."""
-    from nibabel.imageglobals import logger
-
-    before, logger.disabled = logger.disabled, True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
 
 
 def _check_head(path: Path) -> None:

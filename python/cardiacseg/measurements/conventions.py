@@ -33,10 +33,11 @@ def _frame_rule(value: str | int, words: dict[str, str]) -> str:
     return words[value] if isinstance(value, str) else f"frame {int(value)} (from 0), as given"
 
 
-def describe(options: MeasurementOptions, rr_source: str | None, every_slice: bool) -> dict[str, str]:
+def describe(options: MeasurementOptions, rr_source: str | None, has_body: bool, every_slice: bool) -> dict[str, str]:
     """Each convention by its name.
 
-    ``rr_source`` is ``None`` where the beat's length is unknown; ``every_slice``: none was left out.
+    ``rr_source`` is ``None`` where the beat's length is unknown; ``has_body``: height and weight are known;
+    ``every_slice``: none was left out.
     """
     return {
         "volume": "area times centre-to-centre slice spacing, summed over slices",
@@ -46,7 +47,7 @@ def describe(options: MeasurementOptions, rr_source: str | None, every_slice: bo
         "rv_phases": _RV_PHASES[options.rv_phases],
         "end_slices": _END_SLICES[options.end_slices],
         "density": f"{MYOCARDIAL_DENSITY} g/ml of myocardium, mass at ED unless named otherwise",
-        "bsa": _BSA[options.bsa_formula],
+        "bsa": _BSA[options.bsa_formula] if has_body else "unknown",
         "heart_rate": "unknown" if rr_source is None else f"60000 ms over the mean length of a beat ({rr_source})",
         "rates": (
             "steepest fall and rise of the volume curve, from a Fourier series of at most six harmonics of the beat "

@@ -120,5 +120,5 @@ def measure(
         rv_rates=found["rv_rates"] and Rates(**found["rv_rates"]),
         wall=found["wall"] and Wall(**found["wall"]),
         included=counting,
-        conventions=describe(options, rr_source, bool(counting.all())),
+        conventions=describe(options, rr_source, found["bsa_m2"] is not None, bool(counting.all())),
     )

@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from cardiacseg.errors import NetworkError
-from cardiacseg.io.dicom.quiet import quiet
+from cardiacseg.io.quiet import PYDICOM, quiet
 from cardiacseg.network.instances import Instance, find_instances
 from cardiacseg.network.peer import Peer, check_title
 from cardiacseg.network.quiet import silence_libraries
@@ -134,7 +134,7 @@ def _why_not(association: Association) -> str:
 def _store(association: Association, instance: Instance, peer: Peer, progress: str) -> int:
     """The status, which is zero or a warning."""
     try:
-        with quiet():
+        with quiet(PYDICOM):
             status = association.send_c_store(pydicom.dcmread(instance.path)).get("Status")
     except RuntimeError:
         status = None

@@ -7,7 +7,7 @@ import pydicom
 from cardiacseg.errors import DicomError
 from cardiacseg.io.dicom.bounded_file import open_bounded
 from cardiacseg.io.dicom.errors import E_DAMAGED, E_MISSING_FILE
-from cardiacseg.io.dicom.quiet import quiet
+from cardiacseg.io.quiet import PYDICOM, quiet
 
 
 def files_of_dicomdir(path: Path) -> list[Path]:
@@ -27,7 +27,7 @@ def files_of_dicomdir(path: Path) -> list[Path]:
 
 def _file_identifiers(path: Path) -> list[tuple[str, ...]]:
     try:
-        with quiet(), open_bounded(path) as file:
+        with quiet(PYDICOM), open_bounded(path) as file:
             records = pydicom.dcmread(file).DirectoryRecordSequence
             used = [record for record in records if record.get("RecordInUseFlag") != 0]
             named = [record.ReferencedFileID for record in used if record.get("ReferencedFileID")]

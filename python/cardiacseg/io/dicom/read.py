@@ -16,11 +16,11 @@ from cardiacseg.io.dicom.groups import Group, group_frames
 from cardiacseg.io.dicom.instances import check_instances, without_copies
 from cardiacseg.io.dicom.phases import equal_phases, order_notes, order_phases
 from cardiacseg.io.dicom.pixels import read_pixels
-from cardiacseg.io.dicom.quiet import quiet
 from cardiacseg.io.dicom.selection import select
 from cardiacseg.io.dicom.slices import Slices, depths_mm, stack_geometry
 from cardiacseg.io.dicom.source import DicomSource, SourceFrame
 from cardiacseg.io.dicom.takes import one_take
+from cardiacseg.io.quiet import PYDICOM, quiet
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def list_groups(path: Path | Sequence[Path], *, series: str | None = None) -> Gr
 
     Pixels are not read. Raises ``DicomError`` where there are no files; damaged ones are listed.
     """
-    with quiet(), find_files(path) as files:
+    with quiet(PYDICOM), find_files(path) as files:
         found = scan(files)
     groups = group_frames(without_copies(found.frames)[0])
     damaged = tuple(map(str, found.damaged))
@@ -73,7 +73,7 @@ def read_dicom(
     normal; which end is the base is not decided. Raises ``DicomError`` with one of the codes of
     :mod:`cardiacseg.io.dicom.errors`.
     """
-    with quiet(), find_files(path) as files:
+    with quiet(PYDICOM), find_files(path) as files:
         found = scan(files)
         _check_any(found)
         frames, notes = without_copies(found.frames)

@@ -32,5 +32,5 @@ def algorithm(common: Common) -> AlgorithmIdentification | None:
 
 def follows(common: Common, convention: str, **option: str) -> bool:
     """Whether measurements name ``convention`` with the words that this option of ``MeasurementOptions`` has."""
-    words = describe(MeasurementOptions(**option), None, True)
+    words = describe(MeasurementOptions(**option), rr_source=None, has_body=True, every_slice=True)
     return common.segmented.measurements.conventions[convention] == words[convention]

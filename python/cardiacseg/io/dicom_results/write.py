@@ -7,19 +7,19 @@ from pathlib import Path
 from pydicom import Dataset, dcmwrite
 
 from cardiacseg.io.atomic import write_bytes
-from cardiacseg.io.dicom.quiet import quiet
 from cardiacseg.io.dicom_results.common import Common
 from cardiacseg.io.dicom_results.options import DicomResultOptions, chosen_phases, result_names
 from cardiacseg.io.dicom_results.report import make_report
 from cardiacseg.io.dicom_results.rtstruct import make_rtstruct
 from cardiacseg.io.dicom_results.segmentation import make_segmentation
+from cardiacseg.io.quiet import PYDICOM, quiet
 from cardiacseg.segmented_cine import SegmentedCine
 
 
 def write_all(folder: Path, segmented: SegmentedCine, options: DicomResultOptions) -> list[str]:
     """Make and write the files of :func:`result_names`, in their order."""
     names = result_names(segmented.measurements, options)
-    with quiet():
+    with quiet(PYDICOM):
         for name, result in zip(names, _results(Common(segmented), options), strict=True):
             write_bytes(folder / name, encoded(result))
     return names

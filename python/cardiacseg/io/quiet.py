@@ -5,11 +5,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+PYDICOM, NIBABEL = "pydicom", "nibabel.global"
+
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No warning and no log line of pydicom inside: they repeat the values they complain about."""
-    logger = logging.getLogger("pydicom")
+def quiet(name: str) -> Iterator[None]:
+    """No warning, and no line of the logger ``name``, inside: libraries repeat the values that they complain about."""
+    logger = logging.getLogger(name)
     before = logger.disabled
     logger.disabled = True
     try:
