@@ -12,6 +12,7 @@ import contextlib
 import faulthandler
 import io
 import json
+import re
 import resource
 import shutil
 import sys
@@ -80,7 +81,9 @@ def run(options: argparse.Namespace, root: Path, watched: Path) -> dict[str, obj
 
 
 def peak_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    """Most memory that this program has had; ``ru_maxrss`` would begin with what its parent had when it forked."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1024
 
 
 def judge(case: Case, folder: Path, watched: Path, limit_s: float) -> tuple[str, float, list[str]]:
