@@ -193,6 +193,25 @@ def test_at_its_top_the_package_needs_numpy_alone():
         assert roots <= allowed, f"{path.relative_to(ROOT)} imports {sorted(roots - allowed)} at its top"
 
 
+@pytest.mark.parametrize(
+    ("patterns", "extra"),
+    [
+        (["*.py", *(f"{room}/*.py" for room in ("cli", "io", "io/page", "measurements", "quality", "study"))], None),
+        (["io/dicom/*.py", "io/dicom_results/*.py", "network/*.py"], "dicom"),
+    ],
+)
+def test_what_is_imported_is_declared(patterns, extra):
+    """Installed from its own metadata alone, the package must run: other packages' dependencies are not ours."""
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    names = {re.match(r"[\w-]+", line)[0] for line in declared}
+    allowed = {*sys.stdlib_module_names, "cardiacseg", *names - {"pillow"}, *({"PIL"} if "pillow" in names else ())}
+    for path in sources(*patterns):
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert roots <= allowed, f"{path.relative_to(ROOT)} imports {sorted(roots - allowed)}"
+
+
 def test_tools_hold_no_importable_logic():
     for path in [*ROOT.glob("tools/*.py"), *ROOT.glob("tests/python/*.py"), *PACKAGE.rglob("*.py")]:
         for tool in ROOT.glob("tools/*.py"):

@@ -140,10 +140,9 @@ def _are_one_study(folders: list[Path]) -> bool:
 def _study_of(folder: Path) -> object:
     """What tells one study from another; the folder itself where its file cannot be read."""
     try:
-        import pydicom
+        from cardiacseg.io.dicom.study_of import study_of
 
-        header = pydicom.dcmread(_first_dicom(folder), stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-        return str(header.StudyInstanceUID)
+        return study_of(_first_dicom(folder))
     except Exception:  # a damaged file, which fails as a case of its own
         return folder
 
