@@ -14,8 +14,7 @@ def send(options: argparse.Namespace) -> None:
     from cardiacseg.network.peer import Peer
     from cardiacseg.network.send import send as send_files
 
-    source = options.files[0] if len(options.files) == 1 else options.files
-    report = send_files(source, Peer.parse(options.to), calling=options.title, timeout=options.timeout)
+    report = send_files(options.files, Peer.parse(options.to), calling=options.title, timeout=options.timeout)
     if options.json:
         print_json(dataclasses.asdict(report))
         return
