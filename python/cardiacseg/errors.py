@@ -6,7 +6,14 @@ class Error(Exception):
 
 
 class InvalidInputError(Error, ValueError):
-    """An image, a spacing, labels or an option that cannot be used."""
+    """An image, a spacing, labels or an option that cannot be used.
+
+    ``code``, where there is one, is stable and begins the message.
+    """
+
+    def __init__(self, sentence: str = "", *, code: str | None = None):
+        super().__init__(f"{code}: {sentence}" if code else sentence)
+        self.code = code
 
 
 class BundleNotFoundError(Error, FileNotFoundError):
@@ -32,8 +39,11 @@ class DicomError(InvalidInputError):
     """
 
     def __init__(self, code: str, sentence: str):
-        super().__init__(f"{code}: {sentence}")
-        self.code = code
+        super().__init__(sentence, code=code)
+        self._sentence = sentence
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.code, self._sentence)
 
 
 class NetworkError(Error, ConnectionError):

@@ -1,6 +1,7 @@
 """Where DICOM files may lie: folders, lists, zips and media, with whatever else lies there."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import zipfile
@@ -12,7 +13,8 @@ from dicom_reading import refused
 from made_up_dicom import Recipe, classic_study, instance, write
 from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage, generate_uid
 
-from cardiacseg.io.dicom import files as dicom_files
+from cardiacseg.errors import DicomError, InvalidInputError
+from cardiacseg.io.budget import Budget, Limits
 from cardiacseg.io.dicom.read import list_groups, read_dicom
 
 STUDY = classic_study(Recipe(slices=3))
@@ -175,15 +177,39 @@ def test_zip_of_other_things(tmp_path):
     assert not (tmp_path.parent.parent / "escape").exists()
 
 
-def test_zip_with_too_large_an_entry(folder, archive, monkeypatch):
-    monkeypatch.setattr(dicom_files, "MAX_ENTRY_BYTES", 5000)
-    refused("E_TOO_LARGE", archive, "series0/IM0000 has more than 5000 bytes")
+def limited(**limits):
+    return Budget(Limits(**limits), dicom=True)
 
 
-def test_too_many_files(folder, archive, monkeypatch):
-    monkeypatch.setattr(dicom_files, "MAX_FILES", 20)
+def test_zip_with_too_large_an_entry(archive):
+    refused("E_TOO_LARGE", archive, "series0/IM0000 has more than 5000 bytes", budget=limited(part_bytes=5000))
+
+
+def test_too_many_files(folder, archive):
     for source in (folder, archive):
-        refused("E_TOO_LARGE", source, "at most 20 files, got 24")
+        refused("E_TOO_LARGE", source, "at most 20 files", budget=limited(files=20))
+
+
+def test_the_budget_is_of_the_whole_input(folder, archive):
+    """Each file is small; together they are not."""
+    size = sum(path.stat().st_size for path in folder.rglob("IM*"))
+    for source in (folder, archive):
+        refused("E_TOO_LARGE", source, f"at most {size // 2} bytes", budget=limited(bytes=size // 2))
+        refused("E_TOO_LARGE", source, "at most 23 frames in one input", budget=limited(frames=23))
+        refused("E_TOO_LARGE", source, "at most 1e-09 s of work", budget=limited(seconds=1e-9))
+        assert same(read_dicom(source, budget=limited(bytes=3 * size, frames=24, files=24)))
+
+
+def test_errors_of_a_limit():
+    for budget, kind in ((Budget(Limits(bytes=10)), InvalidInputError), (limited(bytes=10), DicomError)):
+        budget.take("bytes", 7, "a.nii")
+        assert budget.left("bytes") == 3
+        with pytest.raises(kind, match=r"^E_TOO_LARGE: .* at a\.nii$") as caught:
+            budget.take("bytes", 4, "a.nii")
+        assert caught.value.code == "E_TOO_LARGE" and type(caught.value) is kind
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert (str(copy), copy.code) == (str(caught.value), "E_TOO_LARGE")
+        assert budget.left("bytes") == 3
 
 
 def test_zip_that_is_damaged(archive, tmp_path):

@@ -9,8 +9,7 @@ from made_up_enhanced import enhanced_study
 from pydicom import uid
 
 from cardiacseg.errors import DicomError
-from cardiacseg.io.dicom import frames as dicom_frames
-from cardiacseg.io.dicom import headers, pixels
+from cardiacseg.io.budget import Budget, Limits
 from cardiacseg.io.dicom.grey_values import modality_values, stored_values
 from cardiacseg.io.dicom.read import list_groups, read_dicom
 
@@ -167,7 +166,7 @@ def test_truncated_header(tmp_path, study):
     assert len(listed.groups) >= 1
 
 
-def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, study, monkeypatch):
+def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, study):
     set_all(study, Rows=65535, Columns=65535)
     write(study.datasets, tmp_path / "matrix")
     refused("E_TRUNCATED", tmp_path / "matrix", "of 8589672450 bytes")
@@ -177,20 +176,19 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, study, monkey
     refused("E_TRUNCATED", tmp_path / "frames", "of 5497558136320 bytes")
     whole = classic_study(SMALL)
     write(whole.datasets, tmp_path / "many")
-    monkeypatch.setattr(dicom_frames, "MAX_SIDE", 39)
-    refused("E_TOO_LARGE", tmp_path / "many", "32 rows and 40 columns")
-    monkeypatch.undo()
-    monkeypatch.setattr(pixels, "MAX_SAMPLES", 8 * 3 * 32 * 40 - 1)
-    refused("E_TOO_LARGE", tmp_path / "many", "at most")
+    small = Budget(Limits(side=39), dicom=True)
+    refused("E_TOO_LARGE", tmp_path / "many", "32 rows and 40 columns", budget=small)
+    few = Budget(Limits(pixels=8 * 3 * 32 * 40 - 1), dicom=True)
+    refused("E_TOO_LARGE", tmp_path / "many", "at most 30719 pixels", budget=few)
 
 
-def test_a_deflated_bomb(tmp_path, study, monkeypatch):
+def test_a_deflated_bomb(tmp_path, study):
     set_all(study, ImageComments="0" * 9000)
     for number, dataset in enumerate(study.datasets):
         dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
         pydicom.dcmwrite(tmp_path / f"{number}", dataset)
-    monkeypatch.setattr(headers, "MAX_ENTRY_BYTES", 8000)
-    refused("E_TOO_LARGE", tmp_path, "deflated and has more than 8000 bytes")
+    small = Budget(Limits(part_bytes=8000), dicom=True)
+    refused("E_TOO_LARGE", tmp_path, "deflated and has more than 8000 bytes", budget=small)
 
 
 def test_frames_without_functional_groups(tmp_path):

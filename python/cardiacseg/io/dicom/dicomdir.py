@@ -5,17 +5,18 @@ from pathlib import Path
 import pydicom
 
 from cardiacseg.errors import DicomError
+from cardiacseg.io.budget import Budget
 from cardiacseg.io.dicom.bounded_file import open_bounded
 from cardiacseg.io.dicom.errors import E_DAMAGED, E_MISSING_FILE
 from cardiacseg.io.quiet import PYDICOM, quiet
 
 
-def files_of_dicomdir(path: Path) -> list[Path]:
+def files_of_dicomdir(path: Path, budget: Budget) -> list[Path]:
     """Paths of the files in use that the directory at ``path`` names.
 
     Raises ``DicomError`` where one is not there or would lie outside of the medium.
     """
-    found = {parts: _resolve(path.parent, parts) for parts in _file_identifiers(path)}
+    found = {parts: _resolve(path.parent, parts) for parts in _file_identifiers(path, budget)}
     missing = ["/".join(parts) for parts, file in found.items() if file is None]
     if missing:
         raise DicomError(
@@ -25,9 +26,9 @@ def files_of_dicomdir(path: Path) -> list[Path]:
     return [file for file in found.values() if file is not None]
 
 
-def _file_identifiers(path: Path) -> list[tuple[str, ...]]:
+def _file_identifiers(path: Path, budget: Budget) -> list[tuple[str, ...]]:
     try:
-        with quiet(PYDICOM), open_bounded(path) as file:
+        with quiet(PYDICOM), open_bounded(path, budget) as file:
             records = pydicom.dcmread(file).DirectoryRecordSequence
             used = [record for record in records if record.get("RecordInUseFlag") != 0]
             named = [record.ReferencedFileID for record in used if record.get("ReferencedFileID")]

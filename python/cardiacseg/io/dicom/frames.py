@@ -14,8 +14,6 @@ from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.headers import Header, read_header
 from cardiacseg.io.dicom.values import items, text, whole
 
-MAX_SIDE = 8192
-MAX_FRAMES = 100_000
 _ENHANCED = {EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
 _MR = {MRImageStorage, *_ENHANCED}
 
@@ -82,6 +80,8 @@ def scan(files: list[File]) -> Scan:
         try:
             header = read_header(file, classic.TAGS + enhanced.TAGS, _MR)
         except DicomError as error:
+            if error.code == E_TOO_LARGE:
+                raise
             damaged.append(error)
             continue
         if header is None:
@@ -97,10 +97,13 @@ def scan(files: list[File]) -> Scan:
 def _frames(file: File, header: Header) -> Iterator[Frame]:
     instance = _instance_attributes(file, header)
     if header.sop_class_uid not in _ENHANCED:
+        file.budget.take("frames", 1, file.name)
         yield Frame(number=None, **instance | classic.frame_attributes(header.dataset))
         return
     count = whole(header.dataset, "NumberOfFrames") or 0
     instance["problem"] = instance["problem"] or _count_problem(file.name, header.dataset, count)
+    if instance["problem"] is None:
+        file.budget.take("frames", count, file.name)
     # An instance with a problem is listed by its first frame, and never read.
     frames = enhanced.frame_attributes(header.dataset, count if instance["problem"] is None else 1)
     for number, attributes in enumerate(frames, start=1):
@@ -108,8 +111,8 @@ def _frames(file: File, header: Header) -> Iterator[Frame]:
 
 
 def _count_problem(name: str, dataset: Dataset, count: int) -> DicomError | None:
-    if not 0 < count <= MAX_FRAMES:
-        return DicomError(E_TOO_LARGE, f"{name} has {count} frames; 1 to {MAX_FRAMES} are read")
+    if count < 1:
+        return DicomError(E_DAMAGED, f"expected at least one frame, got {count} in {name}")
     groups = len(items(dataset, "PerFrameFunctionalGroupsSequence"))
     if groups != count:
         return DicomError(E_DAMAGED, f"{name} has {count} frames and functional groups for {groups}")
@@ -131,13 +134,14 @@ def _instance_attributes(file: File, header: Header) -> dict:
         "instance_number": whole(dataset, "InstanceNumber"),
         "rows": rows,
         "columns": columns,
-        "problem": header.problem or _size_problem(file.name, rows, columns),
+        "problem": header.problem or _size_problem(file, rows, columns),
     }
 
 
-def _size_problem(name: str, rows: int, columns: int) -> DicomError | None:
+def _size_problem(file: File, rows: int, columns: int) -> DicomError | None:
+    name, most = file.name, file.budget.limits.side
     if rows < 1 or columns < 1:
         return DicomError(E_DAMAGED, f"{name} has {rows} rows and {columns} columns; wanted at least one of each")
-    if max(rows, columns) > MAX_SIDE:
-        return DicomError(E_TOO_LARGE, f"{name} has {rows} rows and {columns} columns; at most {MAX_SIDE} are read")
+    if max(rows, columns) > most:
+        return file.budget.refusal(f"{name} has {rows} rows and {columns} columns; at most {most} are read")
     return None

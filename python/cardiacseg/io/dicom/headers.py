@@ -18,8 +18,8 @@ from pydicom.uid import (
 )
 
 from cardiacseg.errors import DicomError
-from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE, E_TRUNCATED
-from cardiacseg.io.dicom.files import MARK_BYTES, MAX_ENTRY_BYTES, File, looks_like_dicom
+from cardiacseg.io.dicom.errors import E_DAMAGED, E_TRUNCATED
+from cardiacseg.io.dicom.files import MARK_BYTES, File, looks_like_dicom
 from cardiacseg.io.dicom.values import text, whole
 
 # pydicom's own question whether a syntax is compressed has no answer for private ones.
@@ -104,9 +104,11 @@ def _check_deflated(file: File, stream: BinaryIO) -> str:
         syntax = text(meta, "TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:
             inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-            inflater.decompress(stream.read(), MAX_ENTRY_BYTES)
+            most = file.budget.limits.part_bytes
+            unpacked = inflater.decompress(stream.read(), most)
             if inflater.unconsumed_tail:
-                raise DicomError(E_TOO_LARGE, f"{file.name} is deflated and has more than {MAX_ENTRY_BYTES} bytes")
+                raise file.budget.refusal(f"{file.name} is deflated and has more than {most} bytes")
+            file.budget.take("bytes", len(unpacked), file.name)
         elif stream.read(4) == bytes(4):
             raise DicomError(E_DAMAGED, f"{file.name} holds zeros where its attributes should begin")
         return syntax

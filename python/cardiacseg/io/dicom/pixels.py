@@ -1,5 +1,6 @@
 """Decoding the pixels of the frames that were chosen, and of no others."""
 
+import math
 from collections import defaultdict
 
 import numpy as np
@@ -8,14 +9,13 @@ from pydicom.dataset import Dataset
 from cardiacseg.errors import DicomError
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.decoding import Job, decode
-from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE, N_LOSSY, N_MONOCHROME1, N_PADDING
+from cardiacseg.io.dicom.errors import E_DAMAGED, N_LOSSY, N_MONOCHROME1, N_PADDING
 from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.grey_values import has_padding, is_inverted, is_lossy, modality_values, stored_values
 from cardiacseg.io.dicom.headers import parse_whole
 from cardiacseg.io.dicom.slices import Slices
 
-MAX_SAMPLES = 1 << 29
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
@@ -27,10 +27,7 @@ def read_pixels(slices: Slices) -> tuple[np.ndarray, dict[str, Dataset], tuple[N
     """
     first, phases = slices[0][0], len(slices[0])
     shape = (phases, len(slices), first.rows, first.columns)
-    if np.prod(shape, dtype=np.float64) > MAX_SAMPLES:
-        raise DicomError(
-            E_TOO_LARGE, f"the cine has {shape} phases, slices, rows, columns; at most 2^29 pixels are read"
-        )
+    first.file.budget.take("pixels", math.prod(shape), first.file.name)
     by_file = {file: (parse_whole(file), frames) for file, frames in _by_file(slices).items()}
     decoded = decode([Job(f.name, dataset, _indices(frames)) for f, (dataset, frames) in by_file.items()])
     instances, pictures, noted = {}, {}, set()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiacseg.errors import DicomError
+from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.dicom.beat import timing
 from cardiacseg.io.dicom.body import body
@@ -41,12 +42,12 @@ class Groups:
         return {"groups": listed, "files": self.files, "damaged": list(self.damaged), "problem": self.problem}
 
 
-def list_groups(path: Path | Sequence[Path], *, series: str | None = None) -> Groups:
+def list_groups(path: Path | Sequence[Path], *, series: str | None = None, budget: Budget | None = None) -> Groups:
     """The groups of images in files, which one :func:`read_dicom` takes, and why it does not take each other one.
 
     Pixels are not read. Raises ``DicomError`` where there are no files; damaged ones are listed.
     """
-    with quiet(PYDICOM), find_files(path) as files:
+    with quiet(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
     groups = group_frames(without_copies(found.frames)[0])
     damaged = tuple(map(str, found.damaged))
@@ -64,16 +65,17 @@ def read_dicom(
     series: str | None = None,
     nearest_phase: bool = False,
     latest_retake: bool = False,
+    budget: Budget | None = None,
 ) -> Cine:
     """Read the short-axis cine of a study from a folder, a file, a list of files, a DICOMDIR or a zip.
 
     ``series`` names another group (``g2``) or series (by number or UID, several with commas) than the one that would
     be taken. ``nearest_phase`` fills slices that have other phases than most, ``latest_retake`` keeps the latest take
     of a slice taken more than once; each repair is noted. Slices lie in the order of increasing position along the
-    normal; which end is the base is not decided. Raises ``DicomError`` with one of the codes of
-    :mod:`cardiacseg.io.dicom.errors`.
+    normal; which end is the base is not decided. ``budget`` limits what is spent on reading. Raises ``DicomError``
+    with one of the codes of :mod:`cardiacseg.io.dicom.errors`.
     """
-    with quiet(PYDICOM), find_files(path) as files:
+    with quiet(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
         _check_any(found)
         frames, notes = without_copies(found.frames)

@@ -1,0 +1,72 @@
+"""What one input may cost: bytes, files, frames, pixels and seconds, counted over the whole of it, not for each file.
+
+budget = Budget()                                # a NIfTI file; Budget(dicom=True) raises ``DicomError``
+budget.take("bytes", len(block), path.name)      # before the memory is taken where a header promises it
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from cardiacseg.errors import DicomError, InvalidInputError
+
+E_TOO_LARGE = "E_TOO_LARGE"
+
+Countable = Literal["bytes", "files", "frames", "pixels"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """At most so much is spent on one input.
+
+    ``bytes`` are read from its files or unpacked from them, of which ``part_bytes`` may be of one part that is held in
+    memory to be unpacked: an entry of an archive, a deflated dataset. ``files`` counts those of a folder or an archive,
+    ``frames`` two-dimensional images of which the header is read, ``pixels`` those of the cine that is made;
+    ``side`` is of rows and columns. ``seconds`` are of the reading thread's processor time, so that a slow disk or a
+    busy machine refuses nothing.
+    """
+
+    bytes: int = 8 << 30
+    part_bytes: int = 1 << 29
+    files: int = 100_000
+    frames: int = 100_000
+    pixels: int = 1 << 29
+    side: int = 8192
+    seconds: float = 300.0
+
+
+LIMITS = Limits()
+
+
+class Budget:
+    """What is spent on one input, by one thread.
+
+    Raises ``InvalidInputError`` (for DICOM ``DicomError``) with the code ``E_TOO_LARGE`` once a limit is passed.
+    """
+
+    def __init__(self, limits: Limits = LIMITS, dicom: bool = False):
+        self.limits = limits
+        self._dicom = dicom
+        self._spent = {"bytes": 0, "files": 0, "frames": 0, "pixels": 0}
+        self._start = time.thread_time()
+
+    def take(self, what: Countable, count: int, name: str) -> None:
+        """Spend ``count`` of the limit ``what`` on the file ``name``."""
+        limit = getattr(self.limits, what)
+        if count > limit - self._spent[what]:
+            raise self.refusal(f"expected at most {limit} {what} in one input, got more at {name}")
+        self._spent[what] += count
+        self.check_time(name)
+
+    def left(self, what: Countable) -> int:
+        """How much of the limit ``what`` is not spent."""
+        return getattr(self.limits, what) - self._spent[what]
+
+    def check_time(self, name: str) -> None:
+        """Raise if reading has taken too long by the file ``name``; for loops that spend nothing else."""
+        if time.thread_time() - self._start > self.limits.seconds:
+            raise self.refusal(f"expected at most {self.limits.seconds:g} s of work for one input, got more at {name}")
+
+    def refusal(self, sentence: str) -> InvalidInputError:
+        """The error of a limit that is passed, to be raised."""
+        return DicomError(E_TOO_LARGE, sentence) if self._dicom else InvalidInputError(sentence, code=E_TOO_LARGE)
