@@ -134,21 +134,40 @@ def test_uneven_slices(tmp_path, mm, fits):
         refused("E_NONUNIFORM_SPACING", tmp_path, "median")
 
 
-@pytest.mark.parametrize(("along", "pixel_mm"), [(0, 2.5), (1, 2.75)])
-def test_shifted_slices(tmp_path, along, pixel_mm):
-    write(moved(classic_study(SMALL), 3, along, -0.8 * pixel_mm).datasets, tmp_path / "little")
-    cine = read_dicom(tmp_path / "little")
+@pytest.mark.parametrize("along", [0, 1])
+def test_shifted_slices(tmp_path, along):
+    """Up to 3 mm or one pixel are noted; the true positions are kept."""
+    study = moved(classic_study(SMALL), 3, along, -2.9)
+    cine = read(study.datasets, tmp_path / "little")
     (note,) = cine.notes
     assert note.code == "N_SHIFTED_SLICE"
-    assert note.text.startswith("slice 4 lies 0.80 pixels beside slice 1")
-    np.testing.assert_allclose(
-        cine.dicom.frames[0][3].position,
-        np.array(
-            [float(v) for v in moved(classic_study(SMALL), 3, along, -0.8 * pixel_mm).at(3, 0).ImagePositionPatient]
-        ),
-    )
-    write(moved(classic_study(SMALL), 3, along, 1.2 * pixel_mm).datasets, tmp_path / "much")
-    refused("E_SHIFTED_SLICE", tmp_path / "much", "slice 4 lies 1.20 pixels beside slice 1")
+    assert note.text.startswith("slice 4 lies 2.90 mm beside the others")
+    true = [float(value) for value in study.at(3, 0).ImagePositionPatient]
+    np.testing.assert_allclose(cine.dicom.frames[0][3].position, true)
+    write(moved(classic_study(SMALL), 3, along, 3.2).datasets, tmp_path / "much")
+    refused("E_SHIFTED_SLICE", tmp_path / "much", "slice 4 lies 3.20 mm beside the others", "3.00 mm are allowed")
+
+
+def test_a_shift_of_less_than_a_pixel_of_4_mm(tmp_path):
+    recipe = Recipe(slices=4, size=(32, 40), spacing=(11.5, 4.0, 4.0))
+    (note,) = read(moved(classic_study(recipe), 1, 0, 3.9).datasets, tmp_path).notes
+    assert note.text.startswith("slice 2 lies 3.90 mm beside the others")
+
+
+@pytest.mark.parametrize(("mm", "fits"), [(1.0, True), (1.9, True), (2.2, False)])
+def test_a_stack_that_leans(tmp_path, mm, fits):
+    """Ten slices whose centres drift by the same step from slice to slice, as along the axis of a heart."""
+    study = classic_study(Recipe(slices=10, size=(32, 40)))
+    for s in range(10):
+        moved(study, s, 1, mm * s)
+    write(study.datasets, tmp_path)
+    if not fits:
+        refused("E_SHIFTED_SLICE", tmp_path, "mm beside the others")
+        return
+    cine = read_dicom(tmp_path)
+    np.testing.assert_array_equal(cine.image, study.image)
+    assert [note.code for note in cine.notes] == ["N_SHIFTED_SLICE"]
+    assert f"leans by {np.degrees(np.arctan(mm / 11.5)):.1f} degrees" in cine.notes[0].text
 
 
 def test_the_distance_of_slices_never_comes_from_a_tag(tmp_path):

@@ -69,7 +69,8 @@ ERRORS = {
     E_NONPARALLEL: Meaning("a slice of the stack is tilted against the others", "choose the parallel slices"),
     E_NONUNIFORM_SPACING: Meaning("the slices are not evenly spaced", "send the slice that is missing"),
     E_SHIFTED_SLICE: Meaning(
-        "a slice lies more than one pixel beside the others, within its plane", "resample the images to one grid"
+        "a slice lies more than 3 mm and more than one pixel beside the others, within its plane",
+        "resample the images to one grid",
     ),
     E_MATRIX_MISMATCH: Meaning(
         "a slice of the stack has another matrix or pixel spacing", "resample it, or choose slices with `series`"
@@ -93,7 +94,7 @@ NOTES = {
     N_NEAREST_PHASE: "a slice with other phases was filled from its nearest ones, as `nearest_phase` asked",
     N_LATEST_RETAKE: "of a slice taken more than once the latest complete one was kept, as `latest_retake` asked",
     N_SAME_INSTANCE: "images that came more than once with equal headers were read once",
-    N_SHIFTED_SLICE: "slices lie up to a pixel beside each other within their plane; this was not corrected",
+    N_SHIFTED_SLICE: "slices lie beside each other within their plane, or on a slope; this was not corrected",
     N_SPACING_TAG: "SpacingBetweenSlices differs from the positions, which were used",
     N_ONE_SLICE: "one slice has no distance to others; an attribute stands in for it",
     N_PHASE_ORDER: "the phases were not put in order by time but by another attribute",

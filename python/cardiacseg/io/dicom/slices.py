@@ -1,5 +1,6 @@
 """Slices: by their position along the normal, never by the order of files or the thickness."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ from cardiacseg.io.geometry import Geometry
 COUNTING = "slices count from 1 in the order of their position along the normal"
 _SAME_SLICE_MM = 0.1
 _UNEVEN_SHARE, _UNEVEN_MM = 0.01, 0.5
-_SHIFT_PIXELS, _NOTED_SHIFT_PIXELS = 1.0, 0.05
+_SHIFT_MM, _NOTED_SHIFT_PIXELS, _SLOPE_DEGREES = 3.0, 0.05, 10.0
 _TAG_DIFFERS = 0.05
 
 Slices = list[tuple[Frame, ...]]
@@ -97,13 +98,32 @@ def _stand_in(frame: Frame) -> tuple[float, tuple[Note, ...]]:
 
 
 def _check_shift(slices: Slices, direction: np.ndarray) -> tuple[Note, ...]:
-    """Slices must lie behind each other within a pixel; the network and the measurements take them so."""
+    """Slices must lie behind each other, upright or on a slope; the network and the measurements take them so."""
     row_mm, column_mm = slices[0][0].pixel_spacing
-    scale = direction[:, :2] / (column_mm, row_mm)
-    origin = np.asarray(slices[0][0].position)
-    shifts = [max(float(np.abs((np.asarray(f.position) - origin) @ scale).max()) for f in part) for part in slices]
-    worst = int(np.argmax(shifts))
-    where = f"slice {worst + 1} lies {shifts[worst]:.2f} pixels beside slice 1 within its plane"
-    if shifts[worst] > _SHIFT_PIXELS:
-        raise DicomError(E_SHIFTED_SLICE, f"{where}; at most one pixel is allowed; {COUNTING}")
-    return (Note(N_SHIFTED_SLICE, where),) if shifts[worst] > _NOTED_SHIFT_PIXELS else ()
+    limits = np.maximum(_SHIFT_MM, (column_mm, row_mm))
+    places = [np.array([frame.position for frame in part]) @ direction for part in slices]
+    shifts = _beside_mm(places, np.zeros(2))
+    worst = int((shifts - limits).max(axis=1).argmax())
+    where = f"slice {worst + 1} lies {shifts[worst].max():.2f} mm beside the others within its plane"
+    if (shifts <= limits).all():
+        noted = (shifts > _NOTED_SHIFT_PIXELS * np.array([column_mm, row_mm])).any()
+        return (Note(N_SHIFTED_SLICE, where),) if noted else ()
+    slope = _slope(places)
+    angle = math.degrees(math.atan(np.hypot(*slope)))
+    if angle <= _SLOPE_DEGREES and (_beside_mm(places, slope) <= limits).all():
+        text = f"the slices lie on a slope: the stack leans by {angle:.1f} degrees against its normal"
+        return (Note(N_SHIFTED_SLICE, text),)
+    raise DicomError(E_SHIFTED_SLICE, f"{where}; at most {limits.max():.2f} mm are allowed; {COUNTING}")
+
+
+def _slope(places: list[np.ndarray]) -> np.ndarray:
+    """How many mm a stack leans along columns and rows for each mm along its normal."""
+    steps = np.diff([place[0] for place in places], axis=0)
+    return np.median(steps[:, :2] / steps[:, 2:], axis=0) if len(steps) else np.zeros(2)
+
+
+def _beside_mm(places: list[np.ndarray], slope: np.ndarray) -> np.ndarray:
+    """How far each slice's farthest frame lies beside the stack's axis, along columns and rows, ``[S, 2]``."""
+    flat = [place[:, :2] - place[:, 2:] * slope for place in places]
+    axis = np.median([place[0] for place in flat], axis=0)
+    return np.array([np.abs(place - axis).max(axis=0) for place in flat])
