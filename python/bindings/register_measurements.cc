@@ -72,15 +72,17 @@ CineView view_of(const py::array& image, const Spacing& spacing) {
 
 py::dict measure_labels(const Contiguous<std::uint8_t>& labels, const std::array<double, 3>& spacing,
                         const MeasurementOptions& options, const Contiguous<std::uint8_t>& included,
-                        const std::optional<py::array>& image, const std::vector<double>& frame_times_ms,
-                        std::optional<double> rr_interval_ms, std::optional<double> height_m,
-                        std::optional<double> weight_kg, const std::array<double, 2>& anterior) {
+                        const std::optional<py::array>& image, const std::vector<double>& slice_shares_mm,
+                        const std::vector<double>& frame_times_ms, std::optional<double> rr_interval_ms,
+                        std::optional<double> height_m, std::optional<double> weight_kg,
+                        const std::array<double, 2>& anterior) {
   require_rank(labels, 4, "labels");
   const LabelView view{labels.data(), cine_shape(labels), {spacing[0], spacing[1], spacing[2]}};
   std::optional<CineView> picture;
   if (image) picture = view_of(*image, view.spacing);
   const MeasurementInputs inputs{.image = picture ? &*picture : nullptr,
                                  .included = values_of(included),
+                                 .slice_shares_mm = slice_shares_mm,
                                  .frame_times_ms = frame_times_ms,
                                  .rr_interval_ms = rr_interval_ms,
                                  .height_m = height_m,
@@ -110,8 +112,8 @@ void register_measurements(py::module_& module) {
       .def(py::init(&options_of), py::kw_only(), py::arg("ed_frame"), py::arg("es_frame"), py::arg("rv_own_phases"),
            py::arg("trapezoid"), py::arg("papillary_in_mass"), py::arg("du_bois"));
   module.def("measure", &measure_labels, py::arg("labels"), py::arg("spacing"), py::arg("options"), py::kw_only(),
-             py::arg("included"), py::arg("image"), py::arg("frame_times_ms"), py::arg("rr_interval_ms"),
-             py::arg("height_m"), py::arg("weight_kg"), py::arg("anterior"),
+             py::arg("included"), py::arg("image"), py::arg("slice_shares_mm"), py::arg("frame_times_ms"),
+             py::arg("rr_interval_ms"), py::arg("height_m"), py::arg("weight_kg"), py::arg("anterior"),
              "What cardiacseg.measurements.measure finds, as a dict; an `included` without values counts all slices.");
   module.attr("MYOCARDIAL_DENSITY") = kMyocardialDensity;
 }

@@ -140,6 +140,23 @@ TEST(end_slices_count_half_by_the_trapezoidal_rule) {
   CHECK_NEAR(stack_of(slices).curve[0].lv_ml, 4.2, 1e-12);
 }
 
+// Slices at 0, 10, 30 and 34 mm stand for 10, 15, 12 and 4 mm of the axis; a pixel is 10 mm2.
+TEST(uneven_slices_count_by_their_share_of_the_axis) {
+  const std::vector<Count> slices{{5, 4, 10}, {7, 0, 20}, {0, 8, 12}, {0, 6, 0}};
+  const std::array<double, 4> shares{10, 15, 12, 4};
+  const Measurements m = stack_of(slices, {}, {.slice_shares_mm = shares});
+  CHECK_NEAR(m.curve[0].rv_ml, 0.5 + 1.05, 1e-12);
+  CHECK_NEAR(m.curve[0].myo_ml, 0.4 + 0.96 + 0.24, 1e-12);
+  CHECK_NEAR(m.curve[0].lv_ml, 1.0 + 3.0 + 1.44, 1e-12);
+  CHECK_NEAR(m.lv_mass_g, 1.6 * 1.05, 1e-12);
+  CHECK_NEAR(m.areas_mm2[5], 200, 1e-12);  // areas do not depend on the axis
+  const Measurements ends = stack_of(slices, {.end_slices = EndSlices::trapezoid}, {.slice_shares_mm = shares});
+  CHECK_NEAR(ends.curve[0].lv_ml, 5.44 - (1.0 + 1.44) / 2, 1e-12);
+  CHECK_NEAR(ends.curve[0].myo_ml, 1.6 - (0.4 + 0.24) / 2, 1e-12);
+  const std::array<double, 4> even{10, 10, 10, 10};
+  CHECK(stack_of(slices, {}, {.slice_shares_mm = even}).curve[0].lv_ml == stack_of(slices).curve[0].lv_ml);
+}
+
 TEST(slices_that_do_not_count) {
   const std::vector<Count> slices{{5, 4, 10}, {7, 8, 20}, {2, 4, 12}};
   const std::array<std::uint8_t, 9> included{1, 1, 0, 1, 0, 1, 0, 1, 1};
@@ -192,6 +209,8 @@ TEST(inputs_that_do_not_fit_are_refused) {
   };
   const std::array<std::uint8_t, 6> marks{};
   refused({.included = marks}, "wanted 12 marks");
+  const std::array<double, 3> shares{10, 10, 10};
+  refused({.slice_shares_mm = shares}, "slice shares: wanted 2 values");
   const std::array<double, 3> times{0, 10, 20};
   refused({.frame_times_ms = times}, "wanted 2 values");
   const std::array<double, 2> still{10, 10};
@@ -201,6 +220,8 @@ TEST(inputs_that_do_not_fit_are_refused) {
     refused({.rr_interval_ms = wrong}, "length of a beat");
     refused({.height_m = wrong}, "height");
     refused({.weight_kg = wrong}, "weight");
+    const std::array<double, 2> wrong_share{10, wrong};
+    refused({.slice_shares_mm = wrong_share}, "slice shares: wanted positive, finite millimetres");
   }
   refused({.height_m = 180}, "up to 3 m");
   refused({.anterior = {0, 0}}, "anterior");

@@ -134,6 +134,40 @@ def test_uneven_slices(tmp_path, mm, fits):
         refused("E_NONUNIFORM_SPACING", tmp_path, "median")
 
 
+@pytest.mark.parametrize(
+    ("offsets", "shares"),
+    [
+        ((0, 10, 30, 40), (10, 15, 15, 10)),
+        ((0, 10, 20, 35), (10, 10, 12.5, 15)),
+        ((0, 10, 20.7, 30), (10, 10.35, 10, 9.3)),
+        ((0, 9.6, 20.3, 30.2), (9.6, 10.15, 10.3, 9.9)),
+    ],
+    ids=["one missing", "unequal gap", "0.7 mm off", "jitter"],
+)
+def test_uneven_slices_on_request(tmp_path, offsets, shares):
+    study = classic_study(Recipe(slices=4, size=(32, 40), spacing=(10.0, 2.75, 2.5)))
+    for s, offset in enumerate(offsets):
+        moved(study, s, 2, offset - 10 * s)
+    write(study.datasets, tmp_path)
+    refused("E_NONUNIFORM_SPACING", tmp_path, "the option uneven")
+    cine = read_dicom(tmp_path, uneven=True)
+    np.testing.assert_array_equal(cine.image, study.image)
+    assert cine.spacing == pytest.approx((offsets[-1] / 3, 2.75, 2.5))
+    np.testing.assert_allclose(cine.geometry.slice_offsets_mm, offsets, atol=1e-6)
+    np.testing.assert_allclose(cine.geometry.slice_shares_mm, shares, atol=1e-6)
+    positions = [frame.position for frame in cine.dicom.frames[0]]
+    np.testing.assert_allclose(cine.geometry.slice_positions(), positions, atol=1e-6)
+    (note,) = cine.notes
+    assert note.code == "N_UNEVEN"
+    assert f"the mean distance of slices, {offsets[-1] / 3:.2f} mm" in note.text
+
+
+def test_even_slices_have_no_shares_of_their_own(tmp_path):
+    cine = read(moved(classic_study(SMALL), 2, 2, 0.3).datasets, tmp_path, uneven=True)
+    assert cine.geometry.slice_offsets_mm is cine.geometry.slice_shares_mm is None
+    assert cine.notes == ()
+
+
 @pytest.mark.parametrize("along", [0, 1])
 def test_shifted_slices(tmp_path, along):
     """Up to 3 mm or one pixel are noted; the true positions are kept."""

@@ -9,6 +9,7 @@ pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 
 from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.geometry import Geometry
 from cardiacseg.measurements import CHOICES, MeasurementOptions, measure
 from cardiacseg.metrics import slice_levels
 from cardiacseg.phantom import beating_heart
@@ -123,6 +124,30 @@ def test_areas_and_inclusion(heart):
     np.testing.assert_array_equal(found.myo_ml, whole.myo_ml)
     np.testing.assert_array_equal(found.included, np.broadcast_to(included, (12, 9, 3)))
     assert "left out" in found.conventions["included_slices"] and "every" in whole.conventions["included_slices"]
+
+
+def test_shares_of_the_axis_stand_in_for_a_missing_slice(heart):
+    kept = [0, 1, 2, 3, 5, 6, 7, 8]
+    shares = Geometry((0, 0, 0), np.eye(3), (2.1, 1.8, 81 / 8), (136, 128, 8), tuple(9.0 * s for s in kept))
+    whole, labels = measured(heart), heart.labels[:, kept]
+    found = measure(labels, heart.spacing, slice_shares_mm=shares.slice_shares_mm)
+    assert shares.slice_shares_mm == (9, 9, 9, 13.5, 13.5, 9, 9, 9)
+    for name in ("lv_ml", "rv_ml", "myo_ml"):
+        volumes = getattr(whole, name)
+        np.testing.assert_allclose(getattr(found, name), volumes, rtol=0.03)
+        assert (getattr(measure(labels, heart.spacing), name) < 0.9 * volumes).all()
+    assert found.lv_mass_g == pytest.approx(whole.lv_mass_g, rel=0.02)
+    assert found.lv_ef_percent == pytest.approx(whole.lv_ef_percent, abs=1)
+    assert "own share of the axis" in found.conventions["volume"]
+    even = measured(heart, slice_shares_mm=[9.0] * 9)
+    for name in ("lv_ml", "rv_ml", "myo_ml"):
+        np.testing.assert_array_equal(getattr(even, name), getattr(whole, name))
+
+
+@pytest.mark.parametrize("shares", [[10.0], [10.0, 0.0], [10.0, np.nan], ["a", "b"], 10.0])
+def test_shares_that_do_not_fit_are_refused(shares):
+    with pytest.raises(InvalidInputError, match=r"slice.shares"):
+        measure(cine((100, 10, 300)), SPACING, slice_shares_mm=shares)
 
 
 def test_the_base_is_found_as_the_metrics_do(heart):

@@ -6,19 +6,21 @@ import shutil
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
+from made_up_dicom import Recipe, classic_study, write
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 
 from cardiacseg.cli import main
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti import new_cine, write_image, write_labels
-from cardiacseg.measurements import MeasurementOptions
+from cardiacseg.measurements import MeasurementOptions, measure
 from cardiacseg.phantom import beating_heart
 from cardiacseg.study.analysis import measured
-from cardiacseg.study.options import StudyOptions
+from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 from cardiacseg.study.remeasure import read_earlier_run
-from cardiacseg.study.segment import write_outcome
+from cardiacseg.study.segment import read_study, write_outcome
 from cardiacseg.study.stopwatch import Stopwatch
 
 
@@ -60,6 +62,33 @@ def test_measuring_again_changes_nothing_by_itself(results, tmp_path):
     assert run("measure", results, "-o", tmp_path / "again") == 0
     for name in ("measurements.json", "slices.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (results / name).read_bytes()
+
+
+def test_an_uneven_study(tmp_path):
+    """A slice is missing: all volumes come from shares of the axis, also when measured again without the images."""
+    study = classic_study(Recipe(slices=8, spacing=(10.0, 2.75, 2.5)))
+    kept = [0, 1, 2, 4, 5, 6, 7]
+    write([study.at(s, t) for s in kept for t in range(8)], tmp_path / "study")
+    options = StudyOptions(read=ReadOptions(uneven=True), results=ResultOptions(report=False))
+    cine = read_study(tmp_path / "study", options.read)
+    segmented = measured(cine, study.labels[:, kept], options, "heart")
+    (tmp_path / "results").mkdir()
+    write_outcome(tmp_path / "results", segmented, options, Stopwatch())
+    found = read(tmp_path / "results" / "measurements.json")
+    whole = measure(study.labels, study.recipe.spacing)
+    assert found["lv_edv_ml"] == pytest.approx(whole.lv_edv_ml, rel=0.02)
+    assert found["lv_edv_ml"] != pytest.approx(measure(segmented.labels, study.recipe.spacing).lv_edv_ml, rel=0.08)
+    assert run("measure", tmp_path / "results", "-o", tmp_path / "again") == 0
+    assert read(tmp_path / "again" / "measurements.json") == found
+    assert read(tmp_path / "results" / "quality.json")["flags"][0]["code"] == "N_UNEVEN"
+    labels = nibabel.load(tmp_path / "results" / "labels.nii.gz")
+    assert labels.header.get_zooms()[2] == pytest.approx(70 / 6)
+    segmentation = pydicom.dcmread(tmp_path / "results" / "seg-ed.dcm")
+    measures = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert measures.SliceThickness == 6 and "SpacingBetweenSlices" not in measures
+    groups = segmentation.PerFrameFunctionalGroupsSequence
+    depths = {float(np.dot(g.PlanePositionSequence[0].ImagePositionPatient, cine.geometry.normal)) for g in groups}
+    np.testing.assert_allclose(np.diff(sorted(depths)), [10, 10, 20, 10, 10, 10], atol=1e-3)
 
 
 def test_a_slice_that_is_left_out_leaves_the_volumes(results, tmp_path, phantom):

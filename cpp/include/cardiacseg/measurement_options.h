@@ -41,6 +41,9 @@ struct MeasurementInputs {
   const CineView* image = nullptr;
   /// [frames, slices, 3] (RV, MYO, LV), 0: does not count; empty: all count.
   std::span<const std::uint8_t> included = {};
+  /// [slices], mm of the axis that each slice stands for, where slices are unevenly spaced: half the distance to each
+  /// adjacent slice, at the ends the one distance. Volumes take it in place of the labels' slice spacing; empty: that.
+  std::span<const double> slice_shares_mm = {};
   /// [frames], ascending, after the R wave; empty: unknown.
   std::span<const double> frame_times_ms = {};
   /// Mean length of a beat.

@@ -16,7 +16,8 @@ inline constexpr double kMyocardialDensity = 1.05;
 /// Segments of the left ventricle but for the apex's cap (Cerqueira et al., Circulation 2002, 105:539).
 inline constexpr int kWallSegments = 16;
 
-/// Volumes of one frame in ml: area times the centre-to-centre slice spacing, summed over the slices that count.
+/// Volumes of one frame in ml: area times the centre-to-centre slice spacing, or each slice's own share of the axis,
+/// summed over the slices that count.
 struct FrameVolumes {
   double rv_ml;
   double myo_ml;

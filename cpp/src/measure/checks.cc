@@ -35,6 +35,20 @@ void check_spacing(const Spacing& spacing) {
   }
 }
 
+void check_shares(const LabelView& labels, std::span<const double> shares) {
+  if (shares.empty()) return;
+  if (shares.size() != static_cast<std::size_t>(labels.shape.slices)) {
+    refuse("slice shares: wanted ", labels.shape.slices, " values, one for each slice, got ", shares.size());
+  }
+  for (std::size_t slice = 0; slice < shares.size(); ++slice) {
+    const double voxel_ml = shares[slice] * labels.spacing.row * labels.spacing.column / 1000;
+    if (!(shares[slice] > 0) || !std::isnormal(voxel_ml)) {
+      refuse("slice shares: wanted positive, finite millimetres, got ", shares[slice], " at slice ", slice,
+             " (from 0)");
+    }
+  }
+}
+
 void check_frame(const char* name, const std::optional<std::int64_t>& frame, std::int64_t frames) {
   if (frame && (*frame < 0 || *frame >= frames)) {
     refuse(name, ": wanted a frame from 0 to ", frames - 1, ", got ", *frame);
@@ -87,7 +101,8 @@ void check_labels(const LabelView& labels) {
   check_spacing(labels.spacing);
 }
 
-void check_measurement(const CineShape& shape, const MeasurementOptions& options, const MeasurementInputs& inputs) {
+void check_measurement(const LabelView& labels, const MeasurementOptions& options, const MeasurementInputs& inputs) {
+  const CineShape& shape = labels.shape;
   check_frame("ED", options.ed_frame, shape.frames);
   check_frame("ES", options.es_frame, shape.frames);
   check_image(shape, options, inputs.image);
@@ -96,6 +111,7 @@ void check_measurement(const CineShape& shape, const MeasurementOptions& options
     refuse("included slices: wanted ", marks, " marks, one for each frame, slice and structure, got ",
            inputs.included.size());
   }
+  check_shares(labels, inputs.slice_shares_mm);
   check_times(inputs.frame_times_ms, shape.frames);
   check_quantity("length of a beat", inputs.rr_interval_ms, std::numeric_limits<double>::infinity(), "ms");
   check_quantity("height", inputs.height_m, kTallest, "m");

@@ -7,6 +7,6 @@ namespace cardiacseg {
 
 /// Each throws Error(invalid_input) with one sentence. What labels hold is checked where they are counted.
 void check_labels(const LabelView& labels);
-void check_measurement(const CineShape& shape, const MeasurementOptions& options, const MeasurementInputs& inputs);
+void check_measurement(const LabelView& labels, const MeasurementOptions& options, const MeasurementInputs& inputs);
 
 }  // namespace cardiacseg

@@ -79,13 +79,13 @@ void measure_function(Measurements& result, const MeasurementOptions& options, c
 
 Measurements measure(const LabelView& labels, const MeasurementOptions& options, const MeasurementInputs& inputs) {
   check_labels(labels);
-  check_measurement(labels.shape, options, inputs);
+  check_measurement(labels, options, inputs);
   const Spacing& spacing = labels.spacing;
   const auto slices = static_cast<std::size_t>(labels.shape.slices);
   const std::vector<StructurePixels> pixels = pixels_of(labels, options, inputs);
 
   Measurements result{};
-  result.curve = volume_curve(pixels, inputs.included, labels.shape.frames,
+  result.curve = volume_curve(pixels, inputs.included, slice_weights(inputs.slice_shares_mm, slices, spacing.slice),
                               spacing.slice * spacing.row * spacing.column / 1000, options.end_slices);
   result.areas_mm2 = areas_mm2(pixels, spacing);
   if (inputs.rr_interval_ms) result.heart_rate_per_min = 60000 / *inputs.rr_interval_ms;

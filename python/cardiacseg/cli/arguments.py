@@ -69,6 +69,9 @@ def add_read_options(command: argparse.ArgumentParser, series: bool = True) -> N
         "--nearest-phase", action="store_true", help="fill a phase that a slice lacks with its nearest in the beat"
     )
     group.add_argument("--latest-retake", action="store_true", help="of slices taken twice, use the latest whole one")
+    group.add_argument(
+        "--uneven", action="store_true", help="take unevenly spaced slices; each counts with its own share of the axis"
+    )
 
 
 def add_measurement_options(command: argparse.ArgumentParser, one_person: bool = True) -> None:
@@ -122,7 +125,12 @@ def study_options(options: argparse.Namespace):
     from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 
     return StudyOptions(
-        read=ReadOptions(getattr(options, "series", None), options.nearest_phase, options.latest_retake),
+        read=ReadOptions(
+            series=getattr(options, "series", None),
+            nearest_phase=options.nearest_phase,
+            latest_retake=options.latest_retake,
+            uneven=options.uneven,
+        ),
         measurements=MeasurementOptions(
             ed=options.ed,
             es=options.es,

@@ -25,19 +25,24 @@ Paths = str | Path | Sequence[str | Path]
 
 
 def read_cine(
-    path: Paths, *, series: str | None = None, nearest_phase: bool = False, latest_retake: bool = False
+    path: Paths,
+    *,
+    series: str | None = None,
+    nearest_phase: bool = False,
+    latest_retake: bool = False,
+    uneven: bool = False,
 ) -> Cine:
     """Read a cine from a NIfTI file, or from a DICOM folder, file, list of files, DICOMDIR or zip.
 
     What a file is, its content says, not its name. The options are those of :func:`read_dicom`; for NIfTI a ``series``
-    is refused, as it has none, and repairs are never needed. Raises ``InvalidInputError`` with one sentence, of which
-    ``DicomError`` is one with a stable code.
+    is refused, as it has none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of
+    which ``DicomError`` is one with a stable code.
     """
     if isinstance(path, (str, Path)) and kind_of(path) == "nifti":
         if series is not None:
             raise InvalidInputError(f"{path} is a NIfTI file, which has no series to choose from")
         return read_nifti(path)
-    return read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake)
+    return read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake, uneven=uneven)
 
 
 def read_nifti(path: str | Path) -> Cine:
@@ -48,7 +53,12 @@ def read_nifti(path: str | Path) -> Cine:
 
 
 def read_dicom(
-    path: Paths, *, series: str | None = None, nearest_phase: bool = False, latest_retake: bool = False
+    path: Paths,
+    *,
+    series: str | None = None,
+    nearest_phase: bool = False,
+    latest_retake: bool = False,
+    uneven: bool = False,
 ) -> Cine:
     """As :func:`cardiacseg.io.dicom.read.read_dicom`. Raises ``InvalidInputError`` without the extra ``dicom``."""
     try:
@@ -59,7 +69,7 @@ def read_dicom(
         raise InvalidInputError(
             f'reading DICOM needs {error.name}, which is not installed: pip install "cardiacseg[dicom]"'
         ) from error
-    return read.read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake)
+    return read.read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake, uneven=uneven)
 
 
 def write_labels(path: str | Path, labels: "np.ndarray", cine: Cine) -> None:

@@ -10,18 +10,22 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """A regular grid, in x, y, z order as ITK and DICOM have it, in mm, x to the left, y to the back, z to the head.
+    """A grid, in x, y, z order as ITK and DICOM have it, in mm, x to the left, y to the back, z to the head.
 
     Index (i, j, k) is (column, row, slice) of an array ``[S, H, W]``, voxel (0, 0, 0) has its centre at ``origin``.
     The columns of ``direction`` ``[3, 3]`` are the unit vectors along which i, j and k grow: the first two are those
     of DICOM's Image Orientation (Patient), the third need not be their normal. ``spacing`` is (column, row, slice),
     centre to centre; ``size`` is (columns, rows, slices).
+
+    The grid is regular, unless ``slice_offsets_mm`` says where each slice lies along the third direction, counted from
+    the first one: the slice spacing is then the mean, and the affine is that of the regular grid.
     """
 
     origin: tuple[float, float, float]
     direction: np.ndarray
     spacing: tuple[float, float, float]
     size: tuple[int, int, int]
+    slice_offsets_mm: tuple[float, ...] | None = None
 
     @property
     def array_spacing(self) -> tuple[float, float, float]:
@@ -36,7 +40,20 @@ class Geometry:
     def slice_positions(self) -> np.ndarray:
         """Centre of each slice's first voxel, ``[S, 3]``: DICOM's Image Position (Patient)."""
         step = self.direction[:, 2] * self.spacing[2]
-        return np.asarray(self.origin) + np.arange(self.size[2])[:, None] * step
+        even = self.slice_offsets_mm is None
+        steps = np.arange(self.size[2]) if even else np.divide(self.slice_offsets_mm, self.spacing[2])
+        return np.asarray(self.origin) + steps[:, None] * step
+
+    @property
+    def slice_shares_mm(self) -> tuple[float, ...] | None:
+        """How much of the axis each slice stands for where slices are unevenly spaced; ``None`` where they are not.
+
+        Half the distance to each adjacent slice; at the ends the one distance.
+        """
+        if self.slice_offsets_mm is None:
+            return None
+        steps = np.diff(self.slice_offsets_mm)
+        return tuple(((np.append(steps[0], steps) + np.append(steps, steps[-1])) / 2).tolist())
 
     def affine_lps(self) -> np.ndarray:
         """``[4, 4]``: from (i, j, k, 1) to (x, y, z, 1) in mm, LPS."""

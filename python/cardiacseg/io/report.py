@@ -74,12 +74,16 @@ def input_document(cine) -> dict:
 
 
 def _grid_document(geometry) -> dict:
-    """Columns of ``direction`` are the unit vectors of x, y and z; mm, to the patient's left, back and head."""
+    """Columns of ``direction`` are the unit vectors of x, y and z; mm, to the patient's left, back and head.
+
+    ``slice_offsets_mm`` is where unevenly spaced slices lie along z, from the first on; of even ones it is ``None``.
+    """
     return {
         "origin_mm": list(geometry.origin),
         "direction": geometry.direction.tolist(),
         "spacing_mm": list(geometry.spacing),
         "size": list(geometry.size),
+        "slice_offsets_mm": None if geometry.slice_offsets_mm is None else list(geometry.slice_offsets_mm),
     }
 
 

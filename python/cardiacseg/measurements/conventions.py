@@ -12,6 +12,11 @@ _RV_PHASES = {
     "lv": "the RV is measured in the LV's ED and ES frames",
     "own": "the RV is measured at its own largest and smallest volume",
 }
+_EVEN = "area times centre-to-centre slice spacing, summed over slices"
+_UNEVEN = (
+    "area times the slice's own share of the axis (half the distance to each adjacent slice, at the ends the one "
+    "distance), summed over slices: they are unevenly spaced"
+)
 _END_SLICES = {
     "whole": "the first and the last slice of a structure count whole",
     "trapezoid": "trapezoidal rule: the first and the last slice of a structure count half",
@@ -33,14 +38,16 @@ def _frame_rule(value: str | int, words: dict[str, str]) -> str:
     return words[value] if isinstance(value, str) else f"frame {int(value)} (from 0), as given"
 
 
-def describe(options: MeasurementOptions, rr_source: str | None, has_body: bool, every_slice: bool) -> dict[str, str]:
+def describe(
+    options: MeasurementOptions, rr_source: str | None, *, has_body: bool, every_slice: bool, uneven: bool = False
+) -> dict[str, str]:
     """Each convention by its name.
 
     ``rr_source`` is ``None`` where the beat's length is unknown; ``has_body``: height and weight are known;
-    ``every_slice``: none was left out.
+    ``every_slice``: none was left out; ``uneven``: each slice has its own share of the axis.
     """
     return {
-        "volume": "area times centre-to-centre slice spacing, summed over slices",
+        "volume": _UNEVEN if uneven else _EVEN,
         "papillary_muscles": _PAPILLARY[options.papillary],
         "ed": _frame_rule(options.ed, _ED),
         "es": _frame_rule(options.es, _ES),

@@ -1,5 +1,7 @@
 """Arrays and numbers that a measurement is given, checked."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
@@ -27,6 +29,14 @@ def as_spacing(spacing: tuple[float, float, float] | None) -> tuple[float, float
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"spacing must be three numbers (slice, row, column) in mm, got {spacing!r}") from error
     return slice_mm, row_mm, column_mm
+
+
+def as_shares(shares_mm: Sequence[float] | None) -> tuple[float, ...]:
+    """``shares_mm`` as floats, none where slices are even. Raises ``InvalidInputError`` for what are no numbers."""
+    try:
+        return () if shares_mm is None else tuple(float(share) for share in shares_mm)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"slice_shares_mm: expected a number for each slice, got {shares_mm!r}") from error
 
 
 def as_included(included: np.ndarray | None, frames: int, slices: int) -> np.ndarray:

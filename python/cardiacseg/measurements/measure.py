@@ -8,7 +8,7 @@ from cardiacseg import _core
 from cardiacseg.acquisition import UNKNOWN_BODY, UNKNOWN_TIMING, Body, Timing
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.measurements.conventions import describe
-from cardiacseg.measurements.inputs import as_image, as_included, as_labels, as_spacing
+from cardiacseg.measurements.inputs import as_image, as_included, as_labels, as_shares, as_spacing
 from cardiacseg.measurements.options import DEFAULT, MeasurementOptions
 from cardiacseg.measurements.results import Measurements, Rates, Wall
 
@@ -84,6 +84,7 @@ def measure(
     timing: Timing = UNKNOWN_TIMING,
     body: Body = UNKNOWN_BODY,
     anterior: tuple[float, float] = (-1.0, 0.0),
+    slice_shares_mm: Sequence[float] | None = None,
 ) -> Measurements:
     """Measure integer labels ``[T, S, H, W]`` or ``[S, H, W]``; ``spacing`` is (slice, row, column) in mm.
 
@@ -91,7 +92,9 @@ def measure(
     myocardium's volume at ED times 1.05 g/ml. ``included`` bool ``[S, 3]`` or ``[T, S, 3]`` (RV, MYO, LV) says which
     slices count for a structure; without it all do. ``image``, of the labels' shape, is for papillary muscles in the
     mass alone. ``anterior`` is where the heart's anterior wall faces in the plane, (along rows, along columns):
-    :meth:`cardiacseg.io.geometry.Geometry.anterior`; upwards where it is not given.
+    :meth:`cardiacseg.io.geometry.Geometry.anterior`; upwards where it is not given. ``slice_shares_mm`` of S values is
+    how much of the axis each slice stands for where they are unevenly spaced
+    (:attr:`cardiacseg.io.geometry.Geometry.slice_shares_mm`); volumes take it in place of the slice spacing.
 
     Raises ``InvalidInputError`` for an empty array, a label above 3, a spacing that is not positive, and options or
     other arguments that do not fit the labels.
@@ -105,6 +108,7 @@ def measure(
         _core_options(options),
         included=counting,
         image=as_image(image) if options.papillary == "mass" else None,
+        slice_shares_mm=as_shares(slice_shares_mm),
         frame_times_ms=timing.frame_times_ms or (),
         rr_interval_ms=timing.rr_interval_ms,
         height_m=body.height_m,
@@ -120,5 +124,11 @@ def measure(
         rv_rates=found["rv_rates"] and Rates(**found["rv_rates"]),
         wall=found["wall"] and Wall(**found["wall"]),
         included=counting,
-        conventions=describe(options, rr_source, found["bsa_m2"] is not None, bool(counting.all())),
+        conventions=describe(
+            options,
+            rr_source,
+            has_body=found["bsa_m2"] is not None,
+            every_slice=bool(counting.all()),
+            uneven=slice_shares_mm is not None,
+        ),
     )

@@ -29,7 +29,7 @@ def wide_spacing(evidence: Evidence, check: Check) -> Found:
     """Distance from one slice's centre to the next above the threshold."""
     if evidence.slices < 2:
         return NotChecked("there is one slice")
-    between = evidence.cine.spacing[0]
+    between = float(evidence.steps_mm.max())
     if between <= check.threshold:
         return []
     text = f"Slices are {between:.1f} mm apart, centre to centre; wanted at most {check.threshold:g} mm."

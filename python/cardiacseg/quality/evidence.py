@@ -31,6 +31,18 @@ class Evidence:
         """S."""
         return self.labels.shape[1]
 
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """How much of the axis each slice stands for, in mean distances of slices, ``[S]``: 1 where they are even."""
+        shares_mm = self.cine.geometry.slice_shares_mm
+        return np.ones(self.slices) if shares_mm is None else np.array(shares_mm) / self.cine.spacing[0]
+
+    @cached_property
+    def steps_mm(self) -> np.ndarray:
+        """Distance from each slice's centre to the next one's, ``[S - 1]``."""
+        offsets = self.cine.geometry.slice_offsets_mm
+        return np.full(self.slices - 1, self.cine.spacing[0]) if offsets is None else np.diff(offsets)
+
     def areas(self, structure: str) -> np.ndarray:
         """Area of a structure in each slice in mm2, float64 ``[T, S]``."""
         return np.asarray(self.measurements.areas_mm2)[..., list(STRUCTURES).index(structure)]

@@ -77,13 +77,12 @@ def mass_to_volume(evidence: Evidence, check: Check) -> Found:
 
 
 def lv_length(evidence: Evidence, check: Check) -> Found:
-    """Slices with LV at ED times their distance: a wrong slice spacing, or slices that are missing."""
-    found = evidence.measurements
-    slices = int(evidence.present("lv")[found.ed_frame].sum())
-    if slices == 0:
+    """Slices with LV at ED times their share of the axis: a wrong slice spacing, or slices that are missing."""
+    present = evidence.present("lv")[evidence.measurements.ed_frame]
+    if not present.any():
         return NotChecked("the LV is not labelled at ED")
-    value = slices * evidence.cine.spacing[0]
-    what = f"The LV is {value:.0f} mm long at ED ({slices} slices of {evidence.cine.spacing[0]:.1f} mm)"
+    slices, value = int(present.sum()), evidence.cine.spacing[0] * float(evidence.shares[present].sum())
+    what = f"The LV is {value:.0f} mm long at ED ({slices} slices of {value / slices:.1f} mm)"
     return _range_flag(check, value, what, "mm")
 
 

@@ -40,6 +40,7 @@ def measured(
         timing=cine.timing,
         body=cine.body,
         anterior=cine.geometry.anterior(),
+        slice_shares_mm=cine.geometry.slice_shares_mm,
     )
     segmented = SegmentedCine(cine, labels, result, measurements, title=title)
     return dataclasses.replace(segmented, flags=find_flags(segmented))

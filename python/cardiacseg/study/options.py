@@ -11,12 +11,14 @@ class ReadOptions:
     """How a DICOM study is read; for NIfTI files nothing of it applies.
 
     ``series`` takes one group of images by its number in ``--list``, its Series Number or Series Instance UID.
-    ``nearest_phase`` and ``latest_retake`` allow the two repairs that are safe; each is noted.
+    ``nearest_phase`` and ``latest_retake`` allow the two repairs that are safe; each is noted. ``uneven`` takes slices
+    that are unevenly spaced, and measures each with its own share of the axis.
     """
 
     series: str | None = None
     nearest_phase: bool = False
     latest_retake: bool = False
+    uneven: bool = False
 
 
 @dataclass(frozen=True)

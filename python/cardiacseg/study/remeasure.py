@@ -52,6 +52,7 @@ def read_earlier_run(folder: Path) -> EarlierRun:
             np.array(grid["direction"], dtype=np.float64),
             tuple(grid["spacing_mm"]),
             tuple(grid["size"]),
+            (offsets := grid.get("slice_offsets_mm")) and tuple(offsets),
         )
         times = acquisition["frame_times_ms"]
         timing = Timing(times and tuple(times), acquisition["rr_interval_ms"], acquisition["rr_source"])
@@ -74,6 +75,7 @@ def remeasure(folder: Path, run: EarlierRun, options: StudyOptions, slices: Path
         timing=timing_of(run.timing, options),
         body=body_of(run.body, options.body),
         anterior=run.geometry.anterior(),
+        slice_shares_mm=run.geometry.slice_shares_mm,
     )
     write_json(folder / "measurements.json", measurements_document(measurements, spacing))
     write_slice_list(folder / "slices.csv", measurements)

@@ -25,9 +25,7 @@ class Outcome:
 
 def read_study(source: Path, options: ReadOptions) -> Cine:
     """A cine from a NIfTI file, or from a DICOM folder, file, zip or DICOMDIR. Errors are those of ``read_cine``."""
-    return read_cine(
-        source, series=options.series, nearest_phase=options.nearest_phase, latest_retake=options.latest_retake
-    )
+    return read_cine(source, **vars(options))
 
 
 def title_of(cine: Cine) -> str:

@@ -31,6 +31,7 @@ N_SAME_INSTANCE = "N_SAME_INSTANCE"
 N_SHIFTED_SLICE = "N_SHIFTED_SLICE"
 N_SPACING_TAG = "N_SPACING_TAG"
 N_ONE_SLICE = "N_ONE_SLICE"
+N_UNEVEN = "N_UNEVEN"
 N_PHASE_ORDER = "N_PHASE_ORDER"
 N_TIMES_UNKNOWN = "N_TIMES_UNKNOWN"
 N_RR_DIFFERS = "N_RR_DIFFERS"
@@ -67,7 +68,9 @@ ERRORS = {
         "a slice was taken twice or its images came twice", "choose with `series`, or allow `latest_retake`"
     ),
     E_NONPARALLEL: Meaning("a slice of the stack is tilted against the others", "choose the parallel slices"),
-    E_NONUNIFORM_SPACING: Meaning("the slices are not evenly spaced", "send the slice that is missing"),
+    E_NONUNIFORM_SPACING: Meaning(
+        "the slices are not evenly spaced", "send the slice that is missing, or allow `uneven`"
+    ),
     E_SHIFTED_SLICE: Meaning(
         "a slice lies more than 3 mm and more than one pixel beside the others, within its plane",
         "resample the images to one grid",
@@ -97,6 +100,7 @@ NOTES = {
     N_SHIFTED_SLICE: "slices lie beside each other within their plane, or on a slope; this was not corrected",
     N_SPACING_TAG: "SpacingBetweenSlices differs from the positions, which were used",
     N_ONE_SLICE: "one slice has no distance to others; an attribute stands in for it",
+    N_UNEVEN: "slices are unevenly spaced; each was measured with its own share of the axis, as `uneven` asked",
     N_PHASE_ORDER: "the phases were not put in order by time but by another attribute",
     N_TIMES_UNKNOWN: "the times of the phases are not known",
     N_RR_DIFFERS: "the length of a beat differs between slices by more than a fifth",

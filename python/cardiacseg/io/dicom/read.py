@@ -65,15 +65,17 @@ def read_dicom(
     series: str | None = None,
     nearest_phase: bool = False,
     latest_retake: bool = False,
+    uneven: bool = False,
     budget: Budget | None = None,
 ) -> Cine:
     """Read the short-axis cine of a study from a folder, a file, a list of files, a DICOMDIR or a zip.
 
     ``series`` names another group (``g2``) or series (by number or UID, several with commas) than the one that would
     be taken. ``nearest_phase`` fills slices that have other phases than most, ``latest_retake`` keeps the latest take
-    of a slice taken more than once; each repair is noted. Slices lie in the order of increasing position along the
-    normal; which end is the base is not decided. ``budget`` limits what is spent on reading. Raises ``DicomError``
-    with one of the codes of :mod:`cardiacseg.io.dicom.errors`.
+    of a slice taken more than once; each repair is noted. ``uneven`` takes slices that are unevenly spaced, and notes
+    it: ``Cine.geometry`` then says where each lies, and how much of the axis it stands for. Slices lie in the order of
+    increasing position along the normal; which end is the base is not decided. ``budget`` limits what is spent on
+    reading. Raises ``DicomError`` with one of the codes of :mod:`cardiacseg.io.dicom.errors`.
     """
     with quiet(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
@@ -91,7 +93,7 @@ def read_dicom(
             **arranged.words(),
         }
         return _cine(
-            Path(path) if isinstance(path, (str, Path)) else Path(path[0]).parent, arranged, notes, arrangement
+            Path(path) if isinstance(path, (str, Path)) else Path(path[0]).parent, arranged, notes, arrangement, uneven
         )
 
 
@@ -129,9 +131,11 @@ def _arrange(chosen: Group, nearest_phase: bool, latest_retake: bool) -> _Arrang
     return _Arranged(filled, rules, take_notes + order_notes(rules) + phase_notes)
 
 
-def _cine(path: Path, arranged: _Arranged, notes: tuple[Note, ...], arrangement: dict[str, object]) -> Cine:
+def _cine(
+    path: Path, arranged: _Arranged, notes: tuple[Note, ...], arrangement: dict[str, object], uneven: bool
+) -> Cine:
     slices = arranged.slices
-    geometry, geometry_notes = stack_geometry(slices)
+    geometry, geometry_notes = stack_geometry(slices, uneven)
     times, time_notes = timing(slices)
     image, instances, pixel_notes = read_pixels(slices)
     person, body_notes = body(instances[slices[0][0].sop_instance_uid])

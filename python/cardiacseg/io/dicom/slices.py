@@ -14,6 +14,7 @@ from cardiacseg.io.dicom.errors import (
     N_ONE_SLICE,
     N_SHIFTED_SLICE,
     N_SPACING_TAG,
+    N_UNEVEN,
 )
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.orientation import directions
@@ -47,43 +48,63 @@ def depths_mm(frames: Sequence[Frame], cosines: tuple[float, ...]) -> np.ndarray
     return np.array([frame.position for frame in frames]).reshape(-1, 3) @ directions(cosines)[:, 2]
 
 
-def stack_geometry(slices: Slices) -> tuple[Geometry, tuple[Note, ...]]:
+def stack_geometry(slices: Slices, uneven: bool = False) -> tuple[Geometry, tuple[Note, ...]]:
     """The grid of a stack.
 
     The third direction is the normal, the distance of slices comes from their positions, the origin is that of the
-    first slice. Raises ``DicomError`` for uneven slices and for slices beside each other.
+    first slice. Raises ``DicomError`` for slices beside each other, and for unevenly spaced ones unless ``uneven``
+    allows them: the grid then has the offset of each slice, and their mean distance.
     """
     first = slices[0][0]
     direction = directions(first.orientation)
     notes = _check_shift(slices, direction)
-    between, spacing_notes = _between_slices_mm(slices)
+    between, offsets, spacing_notes = _distances_mm(slices, uneven)
     row_mm, column_mm = first.pixel_spacing
     size = (first.columns, first.rows, len(slices))
-    geometry = Geometry(tuple(first.position), direction, (column_mm, row_mm, between), size)
+    geometry = Geometry(tuple(first.position), direction, (column_mm, row_mm, between), size, offsets)
     return geometry, notes + spacing_notes
 
 
-def _between_slices_mm(slices: Slices) -> tuple[float, tuple[Note, ...]]:
+def _distances_mm(slices: Slices, uneven: bool) -> tuple[float, tuple[float, ...] | None, tuple[Note, ...]]:
+    """Mean distance of slices, the offset of each slice from the first where they are unevenly spaced, and notes."""
     first = slices[0][0]
     if len(slices) == 1:
-        return _stand_in(first)
+        step, notes = _stand_in(first)
+        return step, None, notes
     depths = depths_mm([part[0] for part in slices], first.orientation)
     steps = np.diff(depths)
-    median = float(np.median(steps))
-    worst = int(np.argmax(np.abs(steps - median)))
-    if abs(steps[worst] - median) > max(_UNEVEN_SHARE * median, _UNEVEN_MM):
-        raise DicomError(
-            E_NONUNIFORM_SPACING,
-            f"slices {worst + 1} and {worst + 2} of {len(slices)} are {steps[worst]:.2f} mm apart, the median is "
-            f"{median:.2f} mm; {COUNTING}",
-        )
     # The mean of even steps: the last slice then lies where its file says.
     between = float((depths[-1] - depths[0]) / len(steps))
+    odd = _uneven_words(steps)
+    if odd is None:
+        return between, None, _tag_notes(first, between)
+    if not uneven:
+        remedy = "the option uneven measures each slice with its own share of the axis"
+        raise DicomError(E_NONUNIFORM_SPACING, f"{odd}; {COUNTING}; {remedy}")
+    text = (
+        f"{odd}; each slice was measured with its own share of the axis: half the distance to each adjacent slice, at "
+        f"the ends the one distance; label maps in NIfTI have the mean distance of slices, {between:.2f} mm"
+    )
+    offsets = tuple((depths - depths[0]).tolist())
+    return between, offsets, (Note(N_UNEVEN, text), *_tag_notes(first, float(np.median(steps))))
+
+
+def _uneven_words(steps: np.ndarray) -> str | None:
+    """Which of the distances of slices differs most from the median; ``None`` where all are even."""
+    median = float(np.median(steps))
+    worst = int(np.argmax(np.abs(steps - median)))
+    if abs(steps[worst] - median) <= max(_UNEVEN_SHARE * median, _UNEVEN_MM):
+        return None
+    pair = f"slices {worst + 1} and {worst + 2} of {len(steps) + 1}"
+    return f"{pair} are {steps[worst]:.2f} mm apart, the median is {median:.2f} mm"
+
+
+def _tag_notes(first: Frame, between: float) -> tuple[Note, ...]:
     tag = first.spacing_between_slices_mm
     if tag is None or abs(tag - between) <= _TAG_DIFFERS * between:
-        return between, ()
+        return ()
     text = f"SpacingBetweenSlices says {tag:.2f} mm, the positions {between:.2f} mm; the positions were used"
-    return between, (Note(N_SPACING_TAG, text),)
+    return (Note(N_SPACING_TAG, text),)
 
 
 def _stand_in(frame: Frame) -> tuple[float, tuple[Note, ...]]:

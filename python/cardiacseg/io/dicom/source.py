@@ -31,8 +31,8 @@ class DicomSource:
     ``frames[t][s]`` made slice s of phase t. ``instances`` holds, by SOP instance UID, each of them without its pixels;
     they contain patient data. ``orientation`` is Image Orientation (Patient); ``slice_thickness_mm`` is not the
     distance between slices. ``arrangement`` says in JSON-ready words by which attributes slices and phases were put in
-    order, which group was taken and why; it contains no patient data. ``unusable_for_results`` is one sentence that says
-    why DICOM results cannot name these instances as their sources, and "" where they can.
+    order, which group was taken and why; it contains no patient data. ``unusable_for_results`` is one sentence that
+    says why DICOM results cannot name these instances as their sources, and "" where they can.
     """
 
     frames: tuple[tuple[SourceFrame, ...], ...]

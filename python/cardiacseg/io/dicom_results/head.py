@@ -104,7 +104,9 @@ def as_classic_image(head: Dataset, cine: Cine) -> Dataset:
     image.ImagePositionPatient = _decimals(cine.dicom.frames[0][0].position)
     image.PixelSpacing = _decimals((row_mm, column_mm))
     image.SliceThickness = _decimals([cine.dicom.slice_thickness_mm or slice_mm])[0]
-    image.SpacingBetweenSlices = _decimals([slice_mm])[0]
+    image.pop("SpacingBetweenSlices", None)
+    if cine.geometry.slice_offsets_mm is None:  # uneven slices have no one distance; each frame has its position
+        image.SpacingBetweenSlices = _decimals([slice_mm])[0]
     return image
 
 

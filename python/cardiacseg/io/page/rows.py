@@ -94,9 +94,10 @@ def acquisition_facts(segmented: SegmentedCine) -> list[tuple[str, str]]:
     cine, m = segmented.cine, segmented.measurements
     frames, slices, height, width = cine.image.shape
     between, row, column = cine.spacing
+    uneven = " on average; unevenly spaced" if cine.geometry.slice_offsets_mm else ""
     facts = [
         ("Slices", str(slices)),
-        ("Slice spacing, centre to centre", f"{between:.1f} mm"),
+        ("Slice spacing, centre to centre", f"{between:.1f} mm{uneven}"),
         ("Pixel size, row x column", f"{row:.2f} x {column:.2f} mm"),
         ("Matrix, rows x columns", f"{height} x {width}"),
         ("Phases", str(frames)),
