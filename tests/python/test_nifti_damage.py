@@ -26,6 +26,7 @@ def patched(**fields):
     places = {
         "dim": (40, "8h"),
         "datatype": (70, "h"),
+        "intent": (68, "h"),
         "vox_offset": (108, "f"),
         "slope": (112, "2f"),
         "qform": (252, "h"),
@@ -43,7 +44,7 @@ DAMAGE = {
     "a size of zero": patched(dim=(3, 4, 0, 3, 1, 1, 1, 1)),
     "more voxels than bytes": patched(dim=(3, 400, 500, 300, 1, 1, 1, 1)),
     "absurd sizes": patched(dim=(4, 32767, 32767, 32767, 32767, 1, 1, 1)),
-    "five axes": patched(dim=(5, 4, 5, 3, 1, 1, 1, 1)),
+    "five axes": patched(dim=(5, 2, 2, 3, 1, 5, 1, 1), intent=1007),
     "an unknown type": patched(datatype=77),
     "voxels behind the end": patched(vox_offset=1e9),
     "voxels nowhere": patched(vox_offset=np.nan),

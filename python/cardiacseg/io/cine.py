@@ -10,9 +10,8 @@ from cardiacseg.acquisition import UNKNOWN_BODY, UNKNOWN_TIMING, Body, Timing
 from cardiacseg.io.geometry import Geometry
 
 if TYPE_CHECKING:
-    import nibabel
-
     from cardiacseg.io.dicom.source import DicomSource
+    from cardiacseg.io.nifti import NiftiSource
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Cine:
     """A short-axis cine, the grid it lies on, and where it came from.
 
     ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm. ``path`` is what was read. At most one
-    of ``nifti`` and ``dicom`` is set: the file's image, whose grid :func:`cardiacseg.io.nifti.write_labels` keeps, or
-    the instances, which DICOM results name as their sources.
+    of ``nifti`` and ``dicom`` is set: what :func:`cardiacseg.io.nifti.write_labels` keeps of the file's grid, or the
+    instances, which DICOM results name as their sources.
     """
 
     path: Path
@@ -39,5 +38,5 @@ class Cine:
     timing: Timing = UNKNOWN_TIMING
     body: Body = UNKNOWN_BODY
     notes: tuple[Note, ...] = ()
-    nifti: "nibabel.Nifti1Image | None" = field(default=None, repr=False)
+    nifti: "NiftiSource | None" = field(default=None, repr=False)
     dicom: "DicomSource | None" = field(default=None, repr=False)

@@ -17,17 +17,17 @@ def read_labels(path: str | Path, geometry: Geometry, frames: int) -> np.ndarray
     Programs in which people correct labels may store the axes in another order or direction; the affine tells. Raises
     ``InvalidInputError`` where the file is no label map of 0 to 3, or its voxels are not those of the grid.
     """
-    from cardiacseg.io.nifti_affine import affine_of
-    from cardiacseg.io.nifti_file import open_nifti, read_voxels
+    from cardiacseg.io.nifti_affine import place
+    from cardiacseg.io.nifti_file import open_nifti
+    from cardiacseg.io.nifti_voxels import read_voxels
 
-    source = open_nifti(path)
-    shape = (*source.shape, 1) if len(source.shape) == 3 else source.shape
-    order, flips = _order_and_flips(Path(path), affine_of(path, source)[0], geometry)
-    if len(shape) != 4 or tuple(shape[axis] for axis in order) != geometry.size or shape[3] != frames:
+    file = open_nifti(path)
+    order, flips = _order_and_flips(Path(path), place(file).affine, geometry)
+    if tuple(file.shape[axis] for axis in order) != geometry.size or file.shape[3] != frames:
         raise InvalidInputError(
-            f"{path}: wanted labels of {geometry.size} voxels (x, y, z) and {frames} frames, got axes of {source.shape}"
+            f"{path}: wanted labels of {geometry.size} voxels (x, y, z) and {frames} frames, got axes of {file.axes}"
         )
-    values = read_voxels(path, source).reshape(shape).transpose(3, order[2], order[1], order[0])
+    values = read_voxels(file).transpose(3, order[2], order[1], order[0])
     values = np.flip(values, [3 - axis for axis in range(3) if flips[axis]])
     labels = values.astype(np.uint8)
     if not np.array_equal(labels, values) or labels.max(initial=0) > 3:

@@ -5,6 +5,7 @@ Arrays are ``[T, S, row, column]`` in the scanner's own picture of the plane, ho
 """
 
 import gzip
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,60 +13,71 @@ import numpy as np
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.atomic import write_bytes
-from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.cine import Cine
 from cardiacseg.io.geometry import Geometry
-from cardiacseg.io.nifti_affine import affine_of
-from cardiacseg.io.nifti_file import open_nifti, read_voxels
+from cardiacseg.io.nifti_affine import place
+from cardiacseg.io.nifti_file import open_nifti
 from cardiacseg.io.nifti_time import even_timing, timing_of
-from cardiacseg.io.orientation import Orientation, picture_orientation
+from cardiacseg.io.nifti_voxels import fill, read_voxels
+from cardiacseg.io.not_grey import notes_on_values
+from cardiacseg.io.orientation import Orientation
 
 if TYPE_CHECKING:
     import nibabel
 
 
-def read_nifti(path: str | Path) -> Cine:
+@dataclass(frozen=True, eq=False)
+class NiftiSource:
+    """What of a file is kept to write labels of its cine: its header, its axes' lengths, and how its picture lies."""
+
+    header: "nibabel.Nifti1Header"
+    axes: tuple[int, ...]
+    orientation: Orientation
+
+
+def read_nifti(
+    path: str | Path,
+    *,
+    spacing: tuple[float, float, float] | None = None,
+    held: bytes | None = None,
+    name: str | None = None,
+) -> Cine:
     """Read a 3-D file as one frame or a 4-D file as a cine.
 
-    ``image`` is in the file's type, or float32 where the file scales its values. Raises ``InvalidInputError`` with one
-    sentence that names the file if it is missing, damaged, not NIfTI, or not a short-axis image of real numbers.
+    ``image`` is in the file's type, or float32 if the file scales its values. ``spacing`` (slice, row, column), in mm,
+    goes before the file's. ``held`` and ``name`` are as in :func:`cardiacseg.io.nifti_file.open_nifti`. Raises
+    ``InvalidInputError`` with one sentence that names the file if it is missing, damaged, not NIfTI, or not a
+    short-axis image of grey values.
     """
-    path = Path(path)
-    source = open_nifti(path)
-    orientation, geometry, notes = _grid(path, source)
-    return _cine(path, orientation.to_array(read_voxels(path, source)), geometry, source, notes)
+    file = open_nifti(path, held, name)
+    placed = place(file, spacing)
+    image = np.empty((file.shape[3], *placed.geometry.size[::-1]), file.dtype)
+    fill(placed.orientation.to_file(image), file)
+    timing, time_notes = timing_of(file)
+    value_notes = notes_on_values(file, image, timing)
+    return Cine(
+        Path(path),
+        image,
+        placed.geometry.array_spacing,
+        placed.geometry,
+        timing=timing,
+        notes=(*file.notes, *placed.notes, *time_notes, *value_notes),
+        nifti=NiftiSource(file.header, file.axes, placed.orientation),
+    )
 
 
 def read_beside(path: str | Path, cine: Cine) -> np.ndarray:
     """Values ``[T, S, H, W]`` of a file that has the axes of ``cine``'s, voxel by voxel, whatever its affine says.
 
     Data sets' label maps often lack their image's orientation. Raises ``InvalidInputError`` as :func:`read_nifti`, and
-    where the axes' lengths differ.
+    if the axes' lengths differ.
     """
-    path = Path(path)
-    source = open_nifti(path)
-    if _four(source.shape) != _four(cine.nifti.shape):
-        raise InvalidInputError(f"{path}: wanted the axes of {cine.path.name}, {cine.nifti.shape}, got {source.shape}")
-    return _grid(cine.path, cine.nifti)[0].to_array(read_voxels(path, source))
-
-
-def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape if len(shape) == 4 else (*shape, 1)
-
-
-def _grid(path: Path, source: "nibabel.Nifti1Image") -> tuple[Orientation, Geometry, list[Note]]:
-    affine, notes = affine_of(path, source)
-    try:
-        orientation = picture_orientation(affine)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from error
-    size = tuple(int(source.shape[axis]) for axis in orientation.axes)
-    return orientation, Geometry.from_affine_ras(orientation.affine(affine, source.shape), size), notes
-
-
-def _cine(path: Path, image: np.ndarray, geometry: Geometry, source: "nibabel.Nifti1Image", notes: list[Note]) -> Cine:
-    timing, time_notes = timing_of(source)
-    found = (*notes, *time_notes)
-    return Cine(path, image, geometry.array_spacing, geometry, timing=timing, notes=found, nifti=source)
+    file = open_nifti(path)
+    if file.shape != cine.nifti.orientation.to_file(cine.image).shape:
+        raise InvalidInputError(
+            f"{path}: expected the axes of {cine.path.name}, {cine.nifti.axes}, got axes of {file.axes}"
+        )
+    return cine.nifti.orientation.to_array(read_voxels(file))
 
 
 def new_cine(image: np.ndarray, spacing: tuple[float, float, float], frame_interval_ms: float) -> Cine:
@@ -91,8 +103,8 @@ def _on_grid(array: np.ndarray, geometry: Geometry, interval_ms: float, start_ms
 
 
 def write_image(path: str | Path, cine: Cine) -> None:
-    """Write a cine as ``.nii`` or ``.nii.gz``, atomically: as its file has it, or on its grid if it came from DICOM."""
-    _write(Path(path), cine.nifti or _on_grid(cine.image, cine.geometry, *_interval_and_start_ms(cine)))
+    """Write a cine as ``.nii`` or ``.nii.gz``, atomically: on its file's grid, or on its own if it came from DICOM."""
+    _write(Path(path), _as_file(cine.image, cine))
 
 
 def write_labels(path: str | Path, labels: np.ndarray, cine: Cine) -> None:
@@ -107,10 +119,7 @@ def write_labels(path: str | Path, labels: np.ndarray, cine: Cine) -> None:
     if array.size != cine.image.size or array.shape[-3:] != cine.image.shape[1:] or array.ndim not in (3, 4):
         raise InvalidInputError(f"{path}: labels of shape {array.shape} do not fit an image of {cine.image.shape}")
     array = array.astype(np.uint8).reshape(cine.image.shape)
-    if cine.nifti is None:
-        image = _on_grid(array, cine.geometry, *_interval_and_start_ms(cine))
-    else:
-        image = _like_file(array, cine.path, cine.nifti)
+    image = _as_file(array, cine)
     image.header.set_intent("label", name="cardiacseg")
     _write(Path(path), image)
 
@@ -123,16 +132,26 @@ def _interval_and_start_ms(cine: Cine) -> tuple[float, float]:
     return (times[-1] - times[0]) / (len(times) - 1), times[0]
 
 
-def _like_file(array: np.ndarray, path: Path, source: "nibabel.Nifti1Image") -> "nibabel.Nifti1Image":
+def _as_file(array: np.ndarray, cine: Cine) -> "nibabel.Nifti1Image":
+    if cine.nifti is None:
+        return _on_grid(array, cine.geometry, *_interval_and_start_ms(cine))
+    return _like_file(array, cine.nifti)
+
+
+def _like_file(array: np.ndarray, source: NiftiSource) -> "nibabel.Nifti1Image":
+    from nibabel import Nifti1Image, Nifti2Header, Nifti2Image
+
     header = source.header.copy()
     header.extensions.clear()
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
+    header.set_data_offset(0)
     header["cal_min"], header["cal_max"] = 0, 0
     for text in ("aux_file", "descrip", *({"db_name", "data_type"} & set(header.keys()))):
         header[text] = b""
-    voxels = _grid(path, source)[0].to_file(array).reshape(source.shape)
-    return type(source)(voxels, source.affine, header)
+    voxels = source.orientation.to_file(array).reshape(source.axes)
+    kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
+    return kind(voxels, header.get_best_affine(), header)
 
 
 def _write(path: Path, image: "nibabel.Nifti1Image") -> None:

@@ -2,134 +2,186 @@
 
 import io
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.cine import Note
+from cardiacseg.io.nifti_bytes import Content, content_of, is_voxels_name, one_line, other_of_pair, read_unless_ended
 from cardiacseg.io.quiet import NIBABEL, quiet
 
 if TYPE_CHECKING:
     import nibabel
 
-# Of voxels in one file: twice a cine of 50 frames of 20 slices of 512 x 512 pixels of 64 bits.
+# Of one file's values in memory: twice a cine of 50 frames of 20 slices of 512 x 512 pixels of 64 bits.
 LARGEST_BYTES = 4 << 30
 # No picture of more than so many bytes is compressed by such a factor.
 _SUSPECT_BYTES, _SUSPECT_FACTOR = 256 << 20, 500
-_BLOCK = 1 << 20
 _LARGEST_HEAD = 4 << 20  # of header and extensions
-_COMPRESSED = {".gz", ".bz2", ".zst"}
+_SECOND = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # 540, the size of a NIfTI-2 header
 # Matrix, symmetric matrix, displacement vector, vector, quaternion; RGB and RGBA vectors.
 _VECTOR_INTENTS = {1004, 1005, 1006, 1007, 1010, 2003, 2004}
+_AXES = "wanted (x, y, z) or (x, y, z, t)"
 
 
-def open_nifti(path: str | Path) -> "nibabel.Nifti1Image":
-    """The file's header, checked; its voxels are read by :func:`read_voxels`.
+@dataclass(frozen=True, eq=False)
+class NiftiFile:
+    """A file whose header was checked. ``name`` is what messages call it.
 
-    Raises ``InvalidInputError`` with one sentence that names the file if it is missing, not NIfTI, damaged, of more
-    than :data:`LARGEST_BYTES`, or not an image (x, y, z) or (x, y, z, t) of real numbers.
+    ``axes`` are the axes' lengths as the file has them, ``shape`` those of (x, y, z, t). ``affine`` is the one that
+    nibabel picks, in the file's unit; ``sizes`` are the pixel sizes as stored, before nibabel mends them, that of x
+    being ``sizes[1]``. ``voxels`` are where the voxels are, from byte ``offset`` on.
+    """
+
+    name: str
+    header: "nibabel.Nifti1Header"
+    axes: tuple[int, ...]
+    shape: tuple[int, int, int, int]
+    affine: np.ndarray
+    sizes: np.ndarray
+    voxels: Content
+    offset: int
+    notes: tuple[Note, ...]
+
+    @property
+    def scaling(self) -> tuple[float, float] | None:
+        """Slope and intercept of the values; ``None`` if they are as stored."""
+        slope, inter = self.header.get_slope_inter()
+        slope, inter = 1.0 if slope is None else slope, inter or 0.0
+        return None if (slope, inter) == (1, 0) else (slope, inter)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the values: the file's, native, or float32 if the file scales them."""
+        return np.dtype(np.float32) if self.scaling else self.header.get_data_dtype().newbyteorder("=")
+
+
+def open_nifti(path: str | Path, held: bytes | None = None, name: str | None = None) -> NiftiFile:
+    """The file's header, checked; its voxels are read by :mod:`cardiacseg.io.nifti_voxels`.
+
+    ``held`` are the file's bytes if they are in memory, out of an archive at ``path``; ``name`` is then what messages
+    call them. Of a pair ``.hdr`` and ``.img`` either may be named. Raises ``InvalidInputError`` with one sentence that
+    names the file if it is missing, not NIfTI, damaged, of more than :data:`LARGEST_BYTES`, or not an image (x, y, z)
+    or (x, y, z, t) of real numbers.
     """
     path = Path(path)
-    source = _load(path)
-    _check_kind(path, source)
-    _check_size(path, source)
-    return source
-
-
-def _load(path: Path) -> "nibabel.Nifti1Image":
-    import nibabel
-
-    if path.is_dir():
-        raise InvalidInputError(f"{path} is a folder; wanted a NIfTI file (.nii or .nii.gz)")
-    if not path.is_file():
-        raise InvalidInputError(f"{path} does not exist; wanted a NIfTI file (.nii or .nii.gz)")
+    shown = name or str(path)
     try:
         with quiet(NIBABEL):  # nibabel prints what is odd about a header before it refuses or mends it
-            _check_head(path)
-            source = nibabel.load(path)
-    except Exception as error:  # what nibabel raises on a damaged header is of many types
-        raise InvalidInputError(f"{path} is not a readable NIfTI file ({_one_line(error)})") from error
-    if not isinstance(source, nibabel.Nifti1Image):
-        raise InvalidInputError(f"{path} is {type(source).__name__}; wanted a NIfTI file (.nii or .nii.gz)")
-    return source
+            file = _load(path, held, shown)
+            _check_kind(file)
+            _check_size(file)
+            return file
+    except InvalidInputError:
+        raise
+    except Exception as error:  # what nibabel and the compressions' libraries raise on damaged bytes is of many types
+        raise InvalidInputError(f"{shown} is not a readable NIfTI file ({one_line(error)})") from error
 
 
-def _check_head(path: Path) -> None:
-    """Parse header and extensions once out of the file's first bytes: nibabel would read on as far as they say."""
+def _load(path: Path, held: bytes | None, name: str) -> NiftiFile:
+    content, other = content_of(path, held, name), None if held is not None else other_of_pair(path)
+    head = _head(content)
+    if is_voxels_name(name) and not _is_header(head):
+        if other is None:
+            raise InvalidInputError(f"{name} holds voxels without a header; wanted the file .hdr of the pair beside it")
+        voxels, content = content, content_of(other)
+        head = _head(content)
+    else:
+        voxels = content if other is None or is_voxels_name(name) else content_of(other)
+    if not _is_header(head):
+        raise InvalidInputError(f"{name} is not a readable NIfTI file (no NIfTI header at its begin)")
+    return _parsed(name, head, content, voxels)
+
+
+def _head(content: Content) -> bytes:
+    head = bytearray()
+    with content.open() as file:
+        while len(head) < _LARGEST_HEAD and (part := read_unless_ended(file, 1 << 16)):
+            head += part
+    return bytes(head)
+
+
+def _is_header(head: bytes) -> bool:
+    return head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c", *_SECOND) or head[344:348] in (b"n+1\0", b"ni1\0")
+
+
+def _parsed(name: str, head: bytes, content: Content, voxels: Content) -> NiftiFile:
+    """Parse header and extensions out of the first bytes: nibabel would read on in the file as far as they say."""
     from nibabel import Nifti1Header, Nifti2Header
-    from nibabel.openers import Opener
 
-    with Opener(path) as file:
-        head = file.read(_LARGEST_HEAD)
-    second = head[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # 540, the size of a NIfTI-2 header
-    (Nifti2Header if second else Nifti1Header).from_fileobj(io.BytesIO(head))
+    kind = Nifti2Header if head[:4] in _SECOND else Nifti1Header
+    if kind is Nifti1Header and head[344:348] == bytes(4):
+        raise InvalidInputError(f"{name} is an Analyze file, which does not say how it lies in the patient; {_AXES}")
+    header = kind.from_fileobj(io.BytesIO(head))
+    if voxels is content and header["magic"] == kind.pair_magic and len(head) <= kind.single_vox_offset:
+        raise InvalidInputError(f"{name} is the header of a pair; wanted the file .img of the pair beside it")
+    axes = tuple(map(int, header.get_data_shape()))
+    shape, notes = _four(name, axes)
+    offset = header.get_data_offset()
+    if voxels is content and offset == 0:
+        offset = kind.single_vox_offset
+        text = (
+            f"The file does not say where its voxels begin; they were read from right behind the header, byte {offset}."
+        )
+        notes = [*notes, Note("nifti_no_offset", text)]
+    stored = kind(head[: kind.template_dtype.itemsize], check=False)
+    sizes = stored["pixdim"].astype(np.float64)
+    return NiftiFile(name, header, axes, shape, header.get_best_affine(), sizes, voxels, offset, tuple(notes))
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _four(name: str, axes: tuple[int, ...]) -> tuple[tuple[int, int, int, int], list[Note]]:
+    """Lengths of (x, y, z, t): of the axes beyond the third at most one may be longer than 1."""
+    if len(axes) < 3:
+        raise InvalidInputError(f"{name} has {len(axes)} axes of lengths {axes}; {_AXES}")
+    if min(axes) < 1:
+        raise InvalidInputError(f"{name} is empty: its axes have lengths {axes}")
+    longer = [index for index, length in enumerate(axes) if index > 2 and length > 1]
+    if len(longer) > 1:
+        raise InvalidInputError(f"{name} has {len(axes)} axes of lengths {axes}; {_AXES}")
+    frames = axes[longer[0]] if longer else 1
+    notes = []
+    if longer and longer[0] > 3:
+        if frames <= 4:
+            raise InvalidInputError(f"{name} has {frames} values for each voxel on axis {longer[0] + 1}; {_AXES}")
+        text = f"The file's axes have lengths {axes}; axis {longer[0] + 1} was taken as frames."
+        notes.append(Note("nifti_frames_axis", text))
+    return (*axes[:3], frames), notes
 
 
-def _check_kind(path: Path, source: "nibabel.Nifti1Image") -> None:
-    shape, dtype = source.shape, source.get_data_dtype()
-    intent = int(source.header["intent_code"])
+def _check_kind(file: NiftiFile) -> None:
+    dtype, intent = file.header.get_data_dtype(), int(file.header["intent_code"])
     try:
-        source.header.get_xyzt_units()
+        file.header.get_xyzt_units()
     except KeyError as error:
-        raise InvalidInputError(f"{path} has a damaged header: unit code {error} has no meaning") from error
-    if len(shape) not in (3, 4):
-        raise InvalidInputError(f"{path} has {len(shape)} axes of lengths {shape}; wanted (x, y, z) or (x, y, z, t)")
-    if min(shape) < 1:
-        raise InvalidInputError(f"{path} is empty: its axes have lengths {shape}")
+        raise InvalidInputError(f"{file.name} has a damaged header: unit code {error} has no meaning") from error
     if intent in _VECTOR_INTENTS:
-        raise InvalidInputError(f"{path} holds vectors (intent code {intent}); wanted one number for each pixel")
+        raise InvalidInputError(f"{file.name} holds vectors (intent code {intent}); wanted one number for each pixel")
     if dtype.kind not in "uif":
         kind = "colours" if dtype.fields else f"numbers of type {dtype}"
-        raise InvalidInputError(f"{path} holds {kind}; wanted real grey values")
+        raise InvalidInputError(f"{file.name} holds {kind}; wanted real grey values")
 
 
-def _bytes_of_voxels(source: "nibabel.Nifti1Image") -> int:
-    return math.prod(map(int, source.shape)) * source.get_data_dtype().itemsize
+def _bytes_of_voxels(file: NiftiFile) -> int:
+    return math.prod(file.shape) * file.header.get_data_dtype().itemsize
 
 
-def _check_size(path: Path, source: "nibabel.Nifti1Image") -> None:
-    promised, length = _bytes_of_voxels(source), path.stat().st_size
-    if promised > LARGEST_BYTES:
-        raise InvalidInputError(f"{path} promises {promised} bytes of voxels; wanted at most {LARGEST_BYTES}")
-    if path.suffix.lower() in _COMPRESSED:
+def _check_size(file: NiftiFile) -> None:
+    promised, length, name = _bytes_of_voxels(file), file.voxels.length, file.name
+    values = math.prod(file.shape) * file.dtype.itemsize
+    if max(promised, values) > LARGEST_BYTES:
+        raise InvalidInputError(
+            f"E_TOO_LARGE: {name} promises {promised} bytes of voxels, {values} as values; "
+            f"wanted at most {LARGEST_BYTES}"
+        )
+    if not 0 <= file.offset <= _LARGEST_HEAD:
+        raise InvalidInputError(f"{name} has voxels from byte {file.offset} on; wanted them right behind the header")
+    if file.voxels.compressed:
         if promised > max(_SUSPECT_BYTES, _SUSPECT_FACTOR * length):
             raise InvalidInputError(
-                f"{path} promises {promised} bytes of voxels in {length} bytes; no image is so small"
+                f"{name} promises {promised} bytes of voxels in {length} bytes; no image is so small"
             )
-    elif length < source.dataobj.offset + promised:
-        raise InvalidInputError(f"{path}: the image data are cut short; {promised} bytes of voxels do not fit in it")
-
-
-def read_voxels(path: str | Path, source: "nibabel.Nifti1Image") -> np.ndarray:
-    """Values (x, y, z) or (x, y, z, t) in the file's type, native, or float32 where the file scales its values.
-
-    Never holds more than the file really has, whatever its header promises. Raises ``InvalidInputError`` where the
-    data are damaged or cut short.
-    """
-    from nibabel.volumeutils import apply_read_scaling
-
-    try:
-        stored = np.frombuffer(_content(source), source.get_data_dtype()).reshape(source.shape, order="F")
-        values = apply_read_scaling(stored, source.dataobj.slope, source.dataobj.inter)
-    except Exception as error:  # zlib, bz2 and gzip each have their own
-        raise InvalidInputError(f"{path}: the image data are damaged or cut short ({_one_line(error)})") from error
-    scaled = values.dtype.kind == "f" and stored.dtype.kind != "f"
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.float32 if scaled else values.dtype.newbyteorder("="), copy=False)
-
-
-def _content(source: "nibabel.Nifti1Image") -> bytearray:
-    """The voxels' bytes, read block by block: memory is taken as they come, not as the header says."""
-    wanted, content = _bytes_of_voxels(source), bytearray()
-    with source.file_map["image"].get_prepare_fileobj("rb") as file:
-        file.seek(source.dataobj.offset)
-        while len(content) < wanted and (block := file.read(min(_BLOCK, wanted - len(content)))):
-            content += block
-    if len(content) < wanted:
-        raise EOFError(f"found {len(content)} of {wanted} bytes")
-    return content
+    elif length < file.offset + promised:
+        raise InvalidInputError(f"{name}: the image data are cut short; {promised} bytes of voxels do not fit in it")

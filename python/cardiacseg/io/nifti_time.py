@@ -1,13 +1,10 @@
 """When a NIfTI file's frames were taken."""
 
 import math
-from typing import TYPE_CHECKING
 
 from cardiacseg.acquisition import UNKNOWN_TIMING, Timing
 from cardiacseg.io.cine import Note
-
-if TYPE_CHECKING:
-    import nibabel
+from cardiacseg.io.nifti_file import NiftiFile
 
 _MS_PER_UNIT = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 # ms between frames of a cine, and ms of a beat: 20 to 250 a minute.
@@ -15,17 +12,17 @@ _INTERVAL, _BEAT = (5.0, 500.0), (240.0, 3000.0)
 _SOURCE = "frame interval times number of frames: right where the cine covers one whole beat"
 
 
-def timing_of(source: "nibabel.Nifti1Image") -> tuple[Timing, list[Note]]:
+def timing_of(file: NiftiFile) -> tuple[Timing, list[Note]]:
     """Times of a 4-D file's frames, from pixdim[4], toffset and their unit, and notes; unknown for one frame.
 
     Without a unit an interval is taken in the only one, of s, ms and us, in which it is a cine's: 5 to 500 ms. An
     interval that is no cine's leaves the times unknown.
     """
-    frames = source.shape[3] if len(source.shape) == 4 else 1
+    frames = file.shape[3]
     if frames == 1:
         return UNKNOWN_TIMING, []
-    unit = source.header.get_xyzt_units()[1]
-    step = abs(float(source.header["pixdim"][4]))
+    unit = file.header.get_xyzt_units()[1]
+    step = abs(float(file.header["pixdim"][4]))
     fitting = [name for name, factor in _MS_PER_UNIT.items() if _within(step * factor, _INTERVAL)]
     notes = []
     if unit == "unknown" and fitting:
@@ -37,7 +34,7 @@ def timing_of(source: "nibabel.Nifti1Image") -> tuple[Timing, list[Note]]:
         text = f"The file's frame interval, {step:g} ({unit}), is not one of a cine; the frames' times are unknown."
         return UNKNOWN_TIMING, [Note("nifti_frame_interval", text)]
     interval = step * _MS_PER_UNIT[unit]
-    start, start_notes = _start_ms(source, _MS_PER_UNIT[unit], interval * frames)
+    start, start_notes = _start_ms(file, _MS_PER_UNIT[unit], interval * frames)
     timing, beat_notes = even_timing(interval, frames, start)
     return timing, notes + start_notes + beat_notes
 
@@ -56,8 +53,8 @@ def _within(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] * (1 - 1e-6) <= value <= limits[1] * (1 + 1e-6)
 
 
-def _start_ms(source: "nibabel.Nifti1Image", factor: float, beat: float) -> tuple[float, list[Note]]:
-    start = float(source.header["toffset"]) * factor
+def _start_ms(file: NiftiFile, factor: float, beat: float) -> tuple[float, list[Note]]:
+    start = float(file.header["toffset"]) * factor
     if math.isfinite(start) and 0 <= start < beat:
         return start, []
     text = "The file's time of the first frame lies outside of the beat; 0 was taken."

@@ -50,17 +50,18 @@ class Orientation:
         return tuple(3 - index for index, flip in enumerate(self.flips) if flip)
 
 
-def picture_orientation(affine_ras: np.ndarray) -> Orientation:
+def picture_orientation(affine_ras: np.ndarray, slices: int | None = None) -> Orientation:
     """Columns, rows and slices as in the scanner's own picture of that plane.
 
     The picture is never mirrored: of the eight ways to turn it those are candidates whose normal (columns across rows,
     as the right hand has it) points to the patient's right, back and head, as base lies to apex. Of them the one is
-    taken that is nearest to the transverse, coronal or sagittal picture. Slices are in the order of that normal.
+    taken that is nearest to the transverse, coronal or sagittal picture. Slices are in the order of that normal, along
+    the file's axis ``slices`` or, without it, along the one whose voxels are longest.
     Raises ``InvalidInputError``, without a file's name, where no axis can be that of a short-axis stack's slices.
     """
     steps = np.linalg.norm(affine_ras[:3, :3], axis=0)
     directions = (np.diag([-1.0, -1.0, 1.0]) @ affine_ras[:3, :3] / steps).T
-    slices = _slice_axis(steps)
+    slices = slice_axis(steps) if slices is None else slices
     first, second = (axis for axis in range(3) if axis != slices)
     ways = product(((first, second), (second, first)), (1, -1), (1, -1))
     (columns, rows), column_sign, row_sign = max(ways, key=lambda way: _likeness(directions, *way))
@@ -76,7 +77,8 @@ def _likeness(directions: np.ndarray, axes: tuple[int, int], column_sign: int, r
     return bool(unmirrored), round(float(columns @ _COLUMNS + rows @ _ROWS), 5)
 
 
-def _slice_axis(steps: np.ndarray) -> int:
+def slice_axis(steps: np.ndarray) -> int:
+    """The axis across the slices, by the voxels' sides; raises as :func:`picture_orientation`."""
     shortest, middle, longest = np.sort(steps)
     if middle > 2 * shortest and middle > longest / 2:
         sizes = ", ".join(f"{step:g}" for step in steps)

@@ -1,0 +1,120 @@
+"""Where a NIfTI file's bytes are: on disk or in memory, plain or compressed, in one file or in a pair of two."""
+
+import bz2
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from cardiacseg.errors import InvalidInputError
+
+_GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
+_WANTED = "wanted a NIfTI file (.nii or .nii.gz)"
+# What was compressed does not become smaller than half by being compressed again.
+_TWICE_FACTOR, _TWICE_MORE = 2, 1 << 16
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file's bytes. ``name`` is what messages call it; ``held`` are the bytes, or ``None`` if they are on disk.
+
+    Whether the bytes are compressed, they say themselves, not the name.
+    """
+
+    name: str
+    path: Path
+    held: bytes | None = None
+
+    @property
+    def length(self) -> int:
+        """Bytes as they are stored."""
+        return self.path.stat().st_size if self.held is None else len(self.held)
+
+    @property
+    def compressed(self) -> bool:
+        with self._stored() as file:
+            return _is_compressed(file.read(4))
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """The bytes without their compression, from the first on."""
+        with ExitStack() as stack:
+            file = stack.enter_context(self._stored())
+            start = file.read(4)
+            file.seek(0)
+            yield stack.enter_context(_unpacked(file, start)) if _is_compressed(start) else file
+
+    def _stored(self) -> BinaryIO:
+        return open(self.path, "rb") if self.held is None else io.BytesIO(self.held)
+
+
+def _is_compressed(start: bytes) -> bool:
+    return start.startswith((_GZIP, _BZIP2, _ZSTD))
+
+
+def _unpacked(file: BinaryIO, start: bytes) -> BinaryIO:
+    if start.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=file)
+    if start.startswith(_BZIP2):
+        return bz2.BZ2File(file)
+    from nibabel.openers import Opener
+
+    return Opener.compress_ext_map[".zst"][0](file, mode="rb")
+
+
+def content_of(path: Path, held: bytes | None = None, name: str | None = None) -> Content:
+    """The file at ``path``, or the bytes ``held`` out of it. What was compressed twice is unpacked once.
+
+    Raises ``InvalidInputError`` if there is no file, and what the compression's library raises on damaged bytes.
+    """
+    content = Content(name or str(path), path, held)
+    if held is None and not path.is_file():
+        raise InvalidInputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; {_WANTED}")
+    if not content.compressed:
+        return content
+    with content.open() as file:
+        start = file.read(4)
+        if not _is_compressed(start):
+            return content
+        most = _TWICE_FACTOR * content.length + _TWICE_MORE
+        inside = start + file.read(most)
+    once = Content(content.name, path, inside)
+    with once.open() as file:
+        if len(inside) > most or _is_compressed(file.read(4)):
+            raise InvalidInputError(f"{content.name} is compressed more than twice; {_WANTED}")
+    return once
+
+
+def is_voxels_name(name: str) -> bool:
+    """Whether a file is called as the second of a pair is."""
+    return name.lower().endswith((".img", ".img.gz"))
+
+
+def other_of_pair(path: Path) -> Path | None:
+    """The ``.img`` beside a ``.hdr``, or the ``.hdr`` beside an ``.img``, each also compressed; ``None`` without it."""
+    for ours, other in ((".hdr", ".img"), (".img", ".hdr")):
+        for ending in (ours, f"{ours}.gz"):
+            if path.name.lower().endswith(ending):
+                stem = path.name[: -len(ending)]
+                endings = sorted((other, f"{other}.gz"), key=lambda one: one.endswith(".gz") != ending.endswith(".gz"))
+                names = [stem + way for one in endings for way in (one, one.upper())]
+                return next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
+    return None
+
+
+def read_unless_ended(stream: BinaryIO, most: int) -> bytes:
+    """Some bytes; none at the end of a compressed stream, also if a program appended something else to it."""
+    try:
+        return stream.read1(most)
+    except Exception as error:
+        if "Not a gzipped file" in str(error):
+            return b""
+        raise
+
+
+def one_line(error: Exception) -> str:
+    """What a library complains about."""
+    return " ".join(str(error).split()) or type(error).__name__

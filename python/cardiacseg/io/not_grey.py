@@ -1,0 +1,90 @@
+"""What NIfTI files store as images although it is none of grey values: label maps and colours."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cardiacseg.acquisition import Timing
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.cine import Note
+from cardiacseg.io.nifti_file import NiftiFile, open_nifti
+from cardiacseg.io.nifti_voxels import values_in_parts
+
+# The largest number of a label; images have larger values, or broken ones.
+_LARGEST_LABEL = 10
+_LABEL_INTENT = 1002
+# Of the pixels that are not black, how many are grey in a colour image of a grey one. Noise makes frames differ.
+_GREY_PART = 0.5
+
+
+def looks_like_labels(values: np.ndarray) -> bool:
+    """Whether values are whole numbers from 0 to at most 10, both 0 and another one among them.
+
+    Constant images and masks of other numbers (0 and 255) are not taken for labels.
+    """
+    return _are_small(values) and bool((values == 0).any()) and bool((values != 0).any())
+
+
+def _are_small(values: np.ndarray) -> bool:
+    with np.errstate(invalid="ignore"):
+        if not values.size or not (values.min() >= 0 and values.max() <= _LARGEST_LABEL):
+            return False
+        return values.dtype.kind in "ui" or bool((values == np.trunc(values)).all())
+
+
+def is_label_map(path: str | Path, held: bytes | None = None) -> bool:
+    """Whether the NIfTI file at ``path``, or with the bytes ``held``, holds labels: by its intent, or by its values.
+
+    It is read as far as it may be one, which for images is a part of a frame. A file that cannot be read is none.
+    """
+    try:
+        file = open_nifti(path, held)
+        return _has_label_intent(file) or _parts_are_labels(file)
+    except InvalidInputError:
+        return False
+
+
+def _has_label_intent(file: NiftiFile) -> bool:
+    return int(file.header["intent_code"]) == _LABEL_INTENT
+
+
+def _parts_are_labels(file: NiftiFile) -> bool:
+    zero = other = False
+    for _, values in values_in_parts(file):
+        if not _are_small(values):
+            return False
+        zero, other = zero or bool((values == 0).any()), other or bool((values != 0).any())
+    return zero and other
+
+
+def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[Note]:
+    """Raises ``InvalidInputError`` if ``image`` ``[T, S, H, W]`` of ``file`` is a label map or a colour picture.
+
+    Three or four frames without times may be colours: they are if they are all the same, if the fourth is constant, or
+    if they are of bytes and most of what is not black is grey. Else a note says that they were taken as frames.
+    """
+    if _has_label_intent(file) or _image_is_labels(image):
+        raise InvalidInputError(f"{file.name} holds labels, not an image: whole numbers from 0 to {image.max():g}")
+    if len(image) not in (3, 4) or timing.frame_times_ms is not None:
+        return []
+    if _are_colours(image):
+        raise InvalidInputError(
+            f"{file.name} holds a colour picture, whose {len(image)} colours are its last axis; wanted grey values of "
+            "frames"
+        )
+    text = f"The file's {len(image)} frames have no times; they were not taken for the colours of one picture."
+    return [Note("nifti_no_colours", text)] if image.dtype == np.uint8 else []
+
+
+def _image_is_labels(image: np.ndarray) -> bool:
+    return all(_are_small(frame) for frame in image) and looks_like_labels(image)
+
+
+def _are_colours(image: np.ndarray) -> bool:
+    if image.min() == image.max():
+        return False
+    same = (image[0] == image[1]) & (image[1] == image[2])
+    if same.all() or (len(image) == 4 and image[3].min() == image[3].max()):
+        return True
+    bright = image[:3].any(axis=0)
+    return image.dtype == np.uint8 and bool(same[bright].mean() > _GREY_PART)

@@ -1,0 +1,247 @@
+"""One file or two, in memory or on disk, compressed or not, whatever the name; and what is no image of grey values."""
+
+import bz2
+import gzip
+import struct
+
+import nibabel
+import numpy as np
+import pytest
+
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.nifti import read_nifti, write_labels
+from cardiacseg.io.not_grey import is_label_map, looks_like_labels
+
+AFFINE = np.diag([-1.5, -1.25, 8.0, 1.0])
+VOXELS = np.random.default_rng(1).integers(0, 999, (6, 5, 4, 7), dtype=np.int16)
+
+
+def image_of(voxels=VOXELS, kind=nibabel.Nifti1Image, interval=100.0, affine=AFFINE):
+    image = kind(voxels, affine)
+    image.set_sform(affine, 1)
+    image.header.set_xyzt_units("mm", "msec")
+    image.header["pixdim"][4] = interval
+    return image
+
+
+PLAIN = image_of().to_bytes()
+
+
+def codes(cine):
+    return [note.code for note in cine.notes]
+
+
+def labels_come_back(cine, folder, voxels=VOXELS):
+    """Labels of the cine, which are its values modulo 4, on the file's own axes."""
+    write_labels(folder / "labels.nii.gz", (cine.image % 4).astype(np.uint8), cine)
+    written = nibabel.load(folder / "labels.nii.gz")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), voxels % 4)
+    np.testing.assert_array_equal(written.affine, AFFINE)
+    return True
+
+
+NAMES = {
+    "gzip.nii": gzip.compress(PLAIN),
+    "plain.nii.gz": PLAIN,
+    "gzip": gzip.compress(PLAIN),
+    "copy.nii(1).gz": gzip.compress(PLAIN),
+    "twice.nii.gz": gzip.compress(gzip.compress(PLAIN)),
+    "bzip2.nii": bz2.compress(PLAIN),
+    "appended.nii.gz": gzip.compress(PLAIN) + b"something else",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_content_goes_before_the_name(tmp_path, name):
+    (tmp_path / name).write_bytes(NAMES[name])
+    cine = read_nifti(tmp_path / name)
+    np.testing.assert_array_equal(cine.image, VOXELS.T)
+    assert codes(cine) == []
+    assert labels_come_back(cine, tmp_path)
+    held = read_nifti(tmp_path / "archive.zip", held=NAMES[name], name=f"archive.zip: {name}")
+    np.testing.assert_array_equal(held.image, VOXELS.T)
+
+
+def test_bytes_that_are_damaged_are_named_as_the_caller_does(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"^archive\.zip: a\.nii"):
+        read_nifti(tmp_path / "archive.zip", held=PLAIN[:900], name="archive.zip: a.nii")
+
+
+@pytest.mark.parametrize("layers", [3, 4])
+def test_what_is_compressed_again_and_again_is_refused(tmp_path, layers):
+    content = PLAIN
+    for _ in range(layers):
+        content = gzip.compress(content)
+    (tmp_path / "many.nii.gz").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="more than twice"):
+        read_nifti(tmp_path / "many.nii.gz")
+
+
+def test_a_bomb_in_a_second_compression_is_not_unpacked(tmp_path):
+    inside = gzip.compress(PLAIN[:100]) + bytes(64 << 20)
+    (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(inside))
+    with pytest.raises(InvalidInputError, match="more than twice"):
+        read_nifti(tmp_path / "bomb.nii.gz")
+
+
+def test_a_wrong_checksum_is_found(tmp_path):
+    content = bytearray(gzip.compress(PLAIN))
+    content[-8] ^= 1
+    (tmp_path / "in.nii.gz").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="CRC check failed"):
+        read_nifti(tmp_path / "in.nii.gz")
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+@pytest.mark.parametrize("endings", [(".hdr", ".img"), (".hdr.gz", ".img.gz")])
+def test_pairs_by_either_name(tmp_path, kind, endings):
+    image_of(kind=kind).to_filename(tmp_path / f"in{endings[1]}")
+    for ending in endings:
+        cine = read_nifti(tmp_path / f"in{ending}")
+        np.testing.assert_array_equal(cine.image, VOXELS.T)
+        assert labels_come_back(cine, tmp_path)
+
+
+@pytest.mark.parametrize(("kept", "missing"), [(".hdr", ".img"), (".img", ".hdr")])
+def test_half_a_pair_names_the_other(tmp_path, kept, missing):
+    image_of(kind=nibabel.Nifti1Pair).to_filename(tmp_path / "in.img")
+    (tmp_path / f"in{missing}").unlink()
+    with pytest.raises(InvalidInputError, match=rf"in\{kept} .*wanted the file \{missing} of the pair"):
+        read_nifti(tmp_path / f"in{kept}")
+
+
+def test_analyze_is_refused(tmp_path):
+    (tmp_path / "in.nii").write_bytes(PLAIN[:344] + bytes(4) + PLAIN[348:])
+    with pytest.raises(InvalidInputError, match="is an Analyze file"):
+        read_nifti(tmp_path / "in.nii")
+
+
+@pytest.mark.parametrize(
+    ("shape", "notes"),
+    [((6, 5, 4, 7, 1), []), ((6, 5, 4, 1, 7), ["nifti_frames_axis"]), ((6, 5, 4, 1, 1, 7), ["nifti_frames_axis"])],
+)
+def test_axes_of_one_are_no_axes(tmp_path, shape, notes):
+    image_of(VOXELS.reshape(shape)).to_filename(tmp_path / "in.nii")
+    cine = read_nifti(tmp_path / "in.nii")
+    np.testing.assert_array_equal(cine.image, VOXELS.T)
+    assert codes(cine) == notes
+    assert cine.timing.frame_times_ms[1] == 100
+    assert labels_come_back(cine, tmp_path, VOXELS.reshape(shape))
+
+
+def test_the_values_of_a_vector_are_no_frames(tmp_path):
+    image_of(VOXELS[..., :3].reshape(6, 5, 4, 1, 3)).to_filename(tmp_path / "in.nii")
+    with pytest.raises(InvalidInputError, match="3 values for each voxel on axis 5"):
+        read_nifti(tmp_path / "in.nii")
+
+
+def patched(place, form, *values):
+    content = bytearray(PLAIN)
+    struct.pack_into("<" + form, content, place, *values)
+    return bytes(content)
+
+
+def test_a_header_that_hides_frames_is_refused(tmp_path):
+    for name, content in (("a.nii", patched(40, "h", 3)), ("a.nii.gz", gzip.compress(patched(40, "h", 3)))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InvalidInputError, match="counts 3 axes in its header, but has 7 times as many"):
+            read_nifti(tmp_path / name)
+    whole = 352 + VOXELS[..., 0].nbytes
+    (tmp_path / "a.nii").write_bytes(patched(40, "h", 3)[:whole])  # a length that was left behind, without voxels
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii").image, VOXELS.T[:1])
+
+
+def test_without_an_offset_voxels_begin_behind_the_header(tmp_path):
+    (tmp_path / "in.nii").write_bytes(patched(108, "f", 0.0))
+    cine = read_nifti(tmp_path / "in.nii")
+    np.testing.assert_array_equal(cine.image, VOXELS.T)
+    assert codes(cine) == ["nifti_no_offset"]
+
+
+def test_large_scaled_values_keep_their_digits(tmp_path):
+    image = image_of((1 << 28) + VOXELS.astype(np.int32))
+    image.header.set_slope_inter(0.5, -(1 << 27))
+    image.header.set_data_dtype(np.int32)
+    content = bytearray(image.to_bytes())
+    content[352:] = ((1 << 28) + VOXELS.astype(np.int32)).tobytes(order="F")
+    struct.pack_into("<2f", content, 112, 0.5, -(1 << 27))
+    (tmp_path / "in.nii").write_bytes(content)
+    cine = read_nifti(tmp_path / "in.nii")
+    assert cine.image.dtype == np.float32
+    np.testing.assert_array_equal(cine.image, VOXELS.T / 2)
+
+
+@pytest.mark.parametrize("shape", [(3000, 700, 2, 2), (300, 100, 40, 3), (3, 2, 2, 5000), (1 << 21, 2, 1, 1)])
+def test_files_of_several_parts(tmp_path, shape):
+    """Of planes, rows, frames or a row larger than what is read at a time, along another axis than the array's."""
+    voxels = np.random.default_rng(0).integers(0, 200, shape, dtype=np.uint8)
+    image_of(voxels, nibabel.Nifti2Image, affine=np.diag([8.0, 1.4, 1.4, 1])).to_filename(tmp_path / "in.nii")
+    cine = read_nifti(tmp_path / "in.nii")
+    file = cine.nifti.orientation.to_file(cine.image)
+    np.testing.assert_array_equal(file, voxels)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 1, 2, 3], True),
+        ([0.0, 3.0], True),
+        ([0, 1], True),
+        ([0, 0], False),
+        ([2, 2], False),
+        ([0, 255], False),
+        ([0, 1, 2, 11], False),
+        ([-1, 0, 1], False),
+        ([0, 0.5, 1], False),
+        ([0, np.nan, 1], False),
+    ],
+)
+def test_what_looks_like_labels(values, expected):
+    assert looks_like_labels(np.array(values)) is expected
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_label_maps_are_no_images(tmp_path, dtype):
+    image_of((VOXELS % 4).astype(dtype)).to_filename(tmp_path / "labels.nii.gz")
+    image_of(VOXELS.astype(dtype)).to_filename(tmp_path / "image.nii.gz")
+    assert is_label_map(tmp_path / "labels.nii.gz")
+    assert not is_label_map(tmp_path / "image.nii.gz")
+    assert not is_label_map(tmp_path / "missing.nii.gz")
+    with pytest.raises(InvalidInputError, match=r"labels\.nii\.gz holds labels, not an image"):
+        read_nifti(tmp_path / "labels.nii.gz")
+
+
+def test_the_intent_says_labels(tmp_path):
+    image = image_of(VOXELS)
+    image.header.set_intent("label")
+    image.to_filename(tmp_path / "in.nii")
+    assert is_label_map(tmp_path / "in.nii")
+    with pytest.raises(InvalidInputError, match="holds labels"):
+        read_nifti(tmp_path / "in.nii")
+
+
+GREY = np.random.default_rng(0).integers(0, 200, (20, 20, 4, 1), dtype=np.uint8)
+
+
+def coloured(alpha=False):
+    """A grey picture with a red line in it, as RGB or RGBA."""
+    voxels = np.repeat(GREY, 4 if alpha else 3, axis=3)
+    voxels[5], voxels[5, ..., 0] = 0, 255
+    voxels[..., 3:] = 255
+    return voxels
+
+
+@pytest.mark.parametrize("voxels", [np.repeat(GREY, 3, axis=3), coloured(), coloured(alpha=True)])
+def test_colours_on_the_last_axis_are_no_frames(tmp_path, voxels):
+    image_of(voxels, interval=1.0).to_filename(tmp_path / "in.nii")
+    with pytest.raises(InvalidInputError, match=r"in\.nii holds a colour picture"):
+        read_nifti(tmp_path / "in.nii")
+
+
+def test_three_frames_are_a_cine(tmp_path):
+    noise = np.random.default_rng(2).integers(-2, 3, (20, 20, 4, 3))
+    frames = (GREY.astype(int) // 2 + 20 + noise).astype(np.uint8)
+    image_of(frames, interval=1.0).to_filename(tmp_path / "in.nii")
+    assert codes(read_nifti(tmp_path / "in.nii")) == ["nifti_frame_interval", "nifti_no_colours"]
+    image_of(np.repeat(GREY, 3, axis=3), interval=300.0).to_filename(tmp_path / "timed.nii")
+    assert codes(read_nifti(tmp_path / "timed.nii")) == []
