@@ -36,7 +36,7 @@ def source_of(study: MadeUpStudy) -> DicomSource:
 
 
 def _frame(made, position) -> SourceFrame:
-    uids = (made.SOPClassUID, made.SOPInstanceUID, made.SeriesInstanceUID)
+    uids = (made.SOPClassUID, made.SOPInstanceUID, made.get("SeriesInstanceUID", ""))
     return SourceFrame(*uids, None, tuple(position), float(made.TriggerTime))
 
 

@@ -1,6 +1,7 @@
 """UIDs that stay, and whose data is copied into DICOM results."""
 
 import logging
+import warnings
 from dataclasses import replace
 from io import BytesIO
 
@@ -10,8 +11,10 @@ from dicom_items import code_of, errors_of_dciodvfy
 from made_up_dicom import SECRETS, classic_study
 from segmented_dicom import EVERYTHING, TINY, bytes_of, result_of, segmented
 
-from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
+from cardiacseg.errors import DicomError, InvalidInputError
+from cardiacseg.io.dicom_results import DicomResultOptions, result_notes, write_dicom_results
+from cardiacseg.study.options import ResultOptions
+from cardiacseg.study.outputs import with_result_notes, write_results
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
@@ -107,10 +110,81 @@ def test_studies_that_lack_something_still_get_valid_results(tmp_path, change):
     assert str(pydicom.dcmread(tmp_path / "sr.dcm").PatientName) == str(study.datasets[0].get("PatientName", ""))
 
 
-@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "FrameOfReferenceUID"])
-def test_a_source_without_identity_is_refused_before_anything_is_written(tmp_path, keyword):
-    study = classic_study(TINY)
-    study.datasets[0].pop(keyword)
-    with pytest.raises(InvalidInputError, match=keyword):
-        write_dicom_results(tmp_path, segmented(study))
+def each(study, change):
+    for made in study.datasets:
+        change(made)
+    return segmented(study)
+
+
+def test_without_a_study_uid_nothing_is_written_and_the_reason_is_known_before(tmp_path):
+    made = each(classic_study(TINY), drop("StudyInstanceUID"))
+    with pytest.raises(DicomError, match="E_NO_DICOM_RESULTS: DICOM results need StudyInstanceUID"):
+        write_dicom_results(tmp_path, made)
     assert not list(tmp_path.iterdir())
+    (note,) = result_notes(made.cine)
+    assert note.code == "N_NO_DICOM_RESULTS" and "StudyInstanceUID" in note.text
+
+
+def test_a_frame_of_reference_and_a_series_are_made_of_the_sources_alone(tmp_path):
+    study = classic_study(TINY)
+    made = each(study, drop("FrameOfReferenceUID", "SeriesInstanceUID"))
+    assert [note.code for note in result_notes(made.cine)] == ["N_RESULT_HEADER"] * 2
+    found = {}
+    for folder, labels in (("a", made.labels), ("b", made.labels[:, :, ::-1].copy())):
+        for name in bytes_of(tmp_path / folder, replace(made, labels=labels), DicomResultOptions(rtstruct=True)):
+            assert not errors_of_dciodvfy(tmp_path / folder / name), name
+        seg = pydicom.dcmread(tmp_path / folder / "seg-ed.dcm")
+        found[folder] = seg.FrameOfReferenceUID, [item.SeriesInstanceUID for item in seg.ReferencedSeriesSequence]
+    assert found["a"] == found["b"]
+    frame_of_reference, (series,) = found["a"]
+    assert frame_of_reference.startswith("2.25.") and series.startswith("2.25.") and series != frame_of_reference
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [("M" * 70, "M" * 64), (["SIEMENS", "GE"], "SIEMENS GE"), ("line\nbreak", "linebreak"), ("Philips", "Philips")],
+    ids=["long", "two", "control", "usual"],
+)
+def test_makers_that_dicom_does_not_allow_are_shortened(tmp_path, value, written):
+    study = classic_study(TINY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = each(
+            study, lambda one: one.__setitem__("Manufacturer", pydicom.DataElement("Manufacturer", "LO", value))
+        )
+    notes = [] if value == written else ["N_RESULT_HEADER"]
+    assert [note.code for note in result_notes(made.cine)] == notes
+    for name in bytes_of(tmp_path, made):
+        (scanner, *_) = pydicom.dcmread(tmp_path / name).ContributingEquipmentSequence
+        assert scanner.Manufacturer == written
+
+
+def test_what_the_libraries_raise_is_typed_and_quotes_nothing(tmp_path):
+    study = classic_study(TINY)
+    made = segmented(study)
+    frames = made.cine.dicom.frames
+    far = replace(frames[0][0], position=(SECRETS[0],) * 3)
+    made = replace(
+        made, cine=replace(made.cine, dicom=replace(made.cine.dicom, frames=((far, *frames[0][1:]), *frames[1:])))
+    )
+    with pytest.raises(DicomError, match="E_NO_DICOM_RESULTS") as caught:
+        write_dicom_results(tmp_path, made)
+    assert SECRETS[0] not in str(caught.value) and not list(tmp_path.iterdir())
+    assert [note.code for note in result_notes(made.cine)] == ["N_NO_DICOM_RESULTS"]
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_all_other_results_are_there_with_a_note(tmp_path, missing):
+    study = classic_study(TINY)
+    made = each(study, drop("StudyInstanceUID")) if missing else segmented(study)
+    options = ResultOptions(report=False, dicom=missing)
+    for known in (made.cine, with_result_notes(made.cine, options)):  # found out while writing, and before
+        noted, names = write_results(tmp_path, replace(made, cine=known), options)
+        assert names == ["labels.nii.gz", "measurements.json", "quality.json", "slices.csv", "preview.png"]
+        assert [note.code for note in noted.cine.notes] == missing * ["N_NO_DICOM_RESULTS"]
+        assert ("N_NO_DICOM_RESULTS" in (tmp_path / "quality.json").read_text()) == missing
+
+
+def test_label_maps_without_dicom_are_a_contradiction():
+    with pytest.raises(InvalidInputError, match="switched off"):
+        ResultOptions(dicom=False, labelmap=True)

@@ -113,6 +113,7 @@ def add_result_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--phases", choices=("ed-es", "all"), default="ed-es", help="phases with a DICOM segmentation (ed-es)"
     )
+    group.add_argument("--no-dicom", dest="dicom", action="store_false", help="write no DICOM results")
     group.add_argument("--labelmap", action="store_true", help="also write DICOM label map segmentations")
     group.add_argument("--rtstruct", action="store_true", help="also write DICOM RT structure sets")
     group.add_argument("--series-number", type=at_least(1), default=9000, help="of the first DICOM series (9000)")
@@ -140,7 +141,12 @@ def study_options(options: argparse.Namespace):
             bsa_formula=options.bsa,
         ),
         results=ResultOptions(
-            options.report, options.phases, options.labelmap, options.rtstruct, options.series_number
+            options.report,
+            options.phases,
+            options.labelmap,
+            options.rtstruct,
+            options.series_number,
+            dicom=options.dicom,
         ),
         body=Body(getattr(options, "height", None), getattr(options, "weight", None)),
         heart_rate_per_min=getattr(options, "heart_rate", None),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cardiacseg.acquisition import UNKNOWN_BODY, Body
+from cardiacseg.errors import InvalidInputError
 from cardiacseg.measurements import MeasurementOptions
 
 
@@ -25,8 +26,9 @@ class ReadOptions:
 class ResultOptions:
     """Which files are written. ``phases`` is of the DICOM segmentations: ``"ed-es"`` or ``"all"``.
 
-    ``report`` are the page and the PDF; ``labelmap`` and ``rtstruct`` further DICOM objects. ``series_number`` is that
-    of the first DICOM series that is written.
+    ``report`` are the page and the PDF; ``dicom`` are all DICOM results, of which ``labelmap`` and ``rtstruct`` ask for
+    more. ``series_number`` is that of the first DICOM series that is written. Raises ``InvalidInputError`` for DICOM
+    objects without DICOM results.
     """
 
     report: bool = True
@@ -34,6 +36,11 @@ class ResultOptions:
     labelmap: bool = False
     rtstruct: bool = False
     series_number: int = 9000
+    dicom: bool = True
+
+    def __post_init__(self):
+        if not self.dicom and (self.labelmap or self.rtstruct):
+            raise InvalidInputError("label maps and RT structure sets are DICOM results, which were switched off")
 
 
 _READ, _MEASUREMENTS, _RESULTS = ReadOptions(), MeasurementOptions(), ResultOptions()

@@ -15,6 +15,7 @@ from cardiacseg.io.slice_list import read_slice_list, write_slice_list
 from cardiacseg.measurements import Measurements, measure
 from cardiacseg.study.analysis import body_of, measured, timing_of
 from cardiacseg.study.options import StudyOptions
+from cardiacseg.study.outputs import with_result_notes
 from cardiacseg.study.segment import Outcome, read_study, title_of, write_outcome
 from cardiacseg.study.stopwatch import Stopwatch
 
@@ -88,5 +89,6 @@ def rewrite(folder: Path, run: EarlierRun, source: Path, options: StudyOptions, 
     with watch.time("read"):
         cine = read_study(source, options.read)
         labels = read_labels(run.folder / "labels.nii.gz", cine.geometry, len(cine.image))
+    cine = with_result_notes(cine, options.results)
     segmented = measured(cine, labels, options, title_of(cine), included=run.included(slices))
     return write_outcome(folder, segmented, options, watch)

@@ -10,7 +10,7 @@ from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.segmenter import CardiacSegmenter, Progress
 from cardiacseg.study.analysis import analyse
 from cardiacseg.study.options import ReadOptions, StudyOptions
-from cardiacseg.study.outputs import write_results
+from cardiacseg.study.outputs import with_result_notes, write_results
 from cardiacseg.study.stopwatch import Stopwatch
 
 
@@ -42,6 +42,7 @@ def segment_into(
     progress: Progress | None = None,
 ) -> Outcome:
     """Segment ``cine`` and write all results into ``folder``, which is the caller's to make and to move."""
+    cine = with_result_notes(cine, options.results)
     with watch.time("segment"):
         segmented = analyse(cine, segmenter, options, title_of(cine), progress)
     return write_outcome(folder, segmented, options, watch)
@@ -50,7 +51,7 @@ def segment_into(
 def write_outcome(folder: Path, segmented: SegmentedCine, options: StudyOptions, watch: Stopwatch) -> Outcome:
     """Write all results of what was segmented and measured, ``report.json`` last."""
     with watch.time("write"):
-        files = write_results(folder, segmented, options.results)
+        segmented, files = write_results(folder, segmented, options.results)
     files.append("report.json")
     document = report_document(segmented, input_document(segmented.cine), files, watch.seconds)
     write_json(folder / "report.json", document)

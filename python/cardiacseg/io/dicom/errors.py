@@ -22,6 +22,7 @@ E_DAMAGED = "E_DAMAGED"
 E_TRANSFER_SYNTAX = "E_TRANSFER_SYNTAX"
 E_MISSING_FILE = "E_MISSING_FILE"
 E_ARCHIVE = "E_ARCHIVE"
+E_NO_DICOM_RESULTS = "E_NO_DICOM_RESULTS"
 
 N_OTHER_CANDIDATE = "N_OTHER_CANDIDATE"
 N_UNUSUAL_ORIENTATION = "N_UNUSUAL_ORIENTATION"
@@ -39,6 +40,9 @@ N_MONOCHROME1 = "N_MONOCHROME1"
 N_PADDING = "N_PADDING"
 N_LOSSY = "N_LOSSY"
 N_BODY = "N_BODY"
+N_NO_DICOM_RESULTS = "N_NO_DICOM_RESULTS"
+N_RESULT_HEADER = "N_RESULT_HEADER"
+N_INCOMPLETE = "N_INCOMPLETE"
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,9 @@ ERRORS = {
     E_TOO_LARGE: Meaning("a size is beyond what is read", "send a smaller study, or one that is not damaged"),
     E_MISSING_FILE: Meaning("the path, or a file that a DICOMDIR names, is not there", "give the whole medium"),
     E_ARCHIVE: Meaning("a zip cannot be read: damaged, encrypted, or packed in an unknown way", "pack it again"),
+    E_NO_DICOM_RESULTS: Meaning(
+        "DICOM results cannot be made from the headers of the sources", "use the other results, or restore the headers"
+    ),
 }
 
 NOTES = {
@@ -108,4 +115,7 @@ NOTES = {
     N_PADDING: "padding was set to the smallest grey value",
     N_LOSSY: "images went through lossy compression",
     N_BODY: "a body height or weight that cannot be was not used",
+    N_NO_DICOM_RESULTS: "DICOM results could not be written; all other results are there",
+    N_RESULT_HEADER: "DICOM results hold a UID or a text that was made or shortened, as the sources' cannot be used",
+    N_INCOMPLETE: "the study is known to be incomplete, so that the measured heart may not be the whole one",
 }

@@ -1,15 +1,19 @@
 """What all DICOM results of one cine have in common."""
 
 import logging
+from collections.abc import Iterator
 from functools import cached_property
 
 from pydicom import Dataset
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.errors import N_RESULT_HEADER
 from cardiacseg.io.dicom.source import DicomSource
-from cardiacseg.io.dicom_results.head import as_classic_image, moment_of, source_head
+from cardiacseg.io.dicom_results.head import as_classic_image, complete, moment_of, source_head
 from cardiacseg.io.dicom_results.identity import Identity
 from cardiacseg.io.dicom_results.options import Phase
+from cardiacseg.io.dicom_results.sources import with_series
 from cardiacseg.io.dicom_results.structures import MYO, Structure
 from cardiacseg.segmented_cine import SegmentedCine
 
@@ -19,15 +23,25 @@ if logging.getLogger("highdicom").level == logging.NOTSET:
 
 
 class Common:
-    """One cine's sources, identity, head and date. Raises ``InvalidInputError`` for what no result can be made of."""
+    """One cine's sources, identity, head and date; ``notes`` say what of the head was made or shortened.
+
+    Raises ``InvalidInputError`` for what no result can be made of.
+    """
 
     def __init__(self, segmented: SegmentedCine):
         _require_dicom(segmented)
         self.segmented = segmented
-        self.source: DicomSource = segmented.cine.dicom
+        self.source: DicomSource = with_series(segmented.cine.dicom)
         self.identity = Identity(segmented)
         self.head = source_head(segmented.cine)
+        self.head.SeriesInstanceUID = self.source.frames[0][0].series_instance_uid
         self.date, self.time = moment_of(segmented.cine)
+        self.notes = tuple(Note(N_RESULT_HEADER, sentence) for sentence in self._made())
+
+    def _made(self) -> Iterator[str]:
+        yield from complete(self.head, self.segmented.cine)
+        if self.source is not self.segmented.cine.dicom:
+            yield "sources have no SeriesInstanceUID; DICOM results name them with one that was made from their UIDs"
 
     @cached_property
     def classic(self) -> Dataset:

@@ -1,13 +1,17 @@
 """What results repeat of their sources: the patient, the study, the frame of reference, and the date."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.valuerep import DA, TM, format_number_as_ds
 
-from cardiacseg.errors import InvalidInputError
+from cardiacseg.errors import DicomError
 from cardiacseg.io.cine import Cine
+from cardiacseg.io.dicom.errors import E_NO_DICOM_RESULTS
+from cardiacseg.io.dicom_results.identity import made_uid
+from cardiacseg.io.dicom_results.sources import instance_uids
 
 # Attributes of type 2 that every result has, empty where the source has none.
 _TYPE_2 = (
@@ -22,6 +26,7 @@ _MOMENTS = (
     ("StudyDate", "StudyTime"),
 )
 _BULK = (0x5200, 0x7FE0)
+_LONG_STRING = 64  # the most characters of the value representation LO
 UNKNOWN_MOMENT = ("19000101", "000000")  # of a study from which all dates were taken
 
 
@@ -29,18 +34,40 @@ def source_head(cine: Cine) -> Dataset:
     """The first source's attributes without private ones, at any depth, and with every attribute of type 2.
 
     Highdicom copies the patient's and the study's modules from it, and nothing else. Texts become UTF-8. What cannot be
-    read is left out, what is no date, time or sex in DICOM's sense is left empty. Raises ``InvalidInputError`` where
-    the study or the frame of reference has no UID.
+    read is left out, what is no date, time or sex in DICOM's sense is left empty. Raises ``DicomError`` if the study
+    has no UID: then no other instance could be found to belong to the results.
     """
     head = _readable(cine.dicom.instances[cine.dicom.frames[0][0].sop_instance_uid])
     head.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID"):
-        if not head.get(keyword):
-            raise InvalidInputError(f"DICOM results need {keyword}, which the first source instance does not have")
+    if not head.get("StudyInstanceUID"):
+        raise DicomError(
+            E_NO_DICOM_RESULTS, "DICOM results need StudyInstanceUID, which the first source instance does not have"
+        )
     for keyword in _TYPE_2:
         if head.get(keyword) is None or not _is_valid(keyword, head[keyword].value):
             setattr(head, keyword, "")
     return head
+
+
+def complete(head: Dataset, cine: Cine) -> Iterator[str]:
+    """Give ``head`` what results must have and the sources lack, and a sentence for each such attribute."""
+    if not head.get("FrameOfReferenceUID"):
+        head.FrameOfReferenceUID = made_uid("frame of reference", instance_uids(cine.dicom))
+        yield (
+            "the sources have no FrameOfReferenceUID; DICOM results have one that was made from the UIDs of the "
+            "sources, and a viewer may not show them over the images"
+        )
+    for keyword in ("Manufacturer", "ManufacturerModelName"):
+        value = head.get(keyword) or ""
+        if (words := _long_string(value)) != value:
+            setattr(head, keyword, words)
+            yield f"{keyword} is not one text of up to {_LONG_STRING} characters; DICOM results hold it shortened"
+
+
+def _long_string(value: object) -> str:
+    """The value, or the values of a multi-valued attribute, as one text of the value representation LO."""
+    words = value if isinstance(value, str) else " ".join(map(str, value))
+    return "".join(c for c in words if c.isprintable() and c != "\\")[:_LONG_STRING].strip()
 
 
 def _readable(instance: Dataset) -> Dataset:

@@ -39,12 +39,12 @@ class Identity:
 
     def uid(self, *parts: object) -> str:
         """The UID of what ``parts``, which JSON can hold, tell apart from all else that is made of the same."""
-        return _uid(self._seed, *parts)
+        return made_uid(self._seed, *parts)
 
     @property
     def device_uid(self) -> str:
         """Of the model and version, whatever was segmented."""
-        return _uid("device", self.model_digest, self.version)
+        return made_uid("device", self.model_digest, self.version)
 
     @property
     def serial_number(self) -> str:
@@ -89,6 +89,7 @@ class Identity:
         return [acquisition, processing, library]
 
 
-def _uid(*parts: object) -> str:
+def made_uid(*parts: object) -> str:
+    """``2.25`` with a UUID from the SHA-256 of ``parts``, which JSON can hold: the same parts give the same UID."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"

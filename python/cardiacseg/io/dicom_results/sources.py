@@ -1,12 +1,31 @@
 """Which source instances and frames a result was made of, in the sequences that DICOM has for it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from highdicom.sr import CodedConcept, SourceImageForSegmentation
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from cardiacseg.io.dicom.source import DicomSource, SourceFrame
+from cardiacseg.io.dicom_results.identity import made_uid
+
+
+def instance_uids(source: DicomSource) -> list[str]:
+    """SOP instance UIDs of all sources, each once, in an order that depends on nothing else."""
+    return sorted({frame.sop_instance_uid for phase in source.frames for frame in phase})
+
+
+def with_series(source: DicomSource) -> DicomSource:
+    """The source, in which frames without a Series Instance UID share one that was made from the sources' UIDs."""
+    if all(frame.series_instance_uid for phase in source.frames for frame in phase):
+        return source
+    made = made_uid("series", instance_uids(source))
+    frames = tuple(
+        tuple(replace(frame, series_instance_uid=frame.series_instance_uid or made) for frame in phase)
+        for phase in source.frames
+    )
+    return replace(source, frames=frames)
 
 
 def frames_by_instance(frames: Iterable[SourceFrame]) -> dict[str, list[SourceFrame]]:

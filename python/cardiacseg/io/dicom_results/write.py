@@ -1,14 +1,20 @@
 """All DICOM results of one cine, made first and then written."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset, dcmwrite
 
+from cardiacseg.errors import DicomError, Error
 from cardiacseg.io.atomic import write_bytes
+from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.dicom.errors import E_NO_DICOM_RESULTS
 from cardiacseg.io.dicom_results.common import Common
-from cardiacseg.io.dicom_results.options import DicomResultOptions, chosen_phases, result_names
+from cardiacseg.io.dicom_results.options import DicomResultOptions, Phase, chosen_phases, result_names
 from cardiacseg.io.dicom_results.report import make_report
 from cardiacseg.io.dicom_results.rtstruct import make_rtstruct
 from cardiacseg.io.dicom_results.segmentation import make_segmentation
@@ -19,10 +25,33 @@ from cardiacseg.segmented_cine import SegmentedCine
 def write_all(folder: Path, segmented: SegmentedCine, options: DicomResultOptions) -> list[str]:
     """Make and write the files of :func:`result_names`, in their order."""
     names = result_names(segmented.measurements, options)
-    with quiet(PYDICOM):
-        for name, result in zip(names, _results(Common(segmented), options), strict=True):
-            write_bytes(folder / name, encoded(result))
+    with quiet(PYDICOM), _typed_errors():
+        contents = [encoded(result) for result in _results(Common(segmented), options)]
+    for name, content in zip(names, contents, strict=True):
+        write_bytes(folder / name, content)
     return names
+
+
+def check_headers(cine: Cine) -> tuple[Note, ...]:
+    """Make the SEG of the first phase without labels; says what was made or shortened. Raises what writing raises."""
+    first = replace(cine, image=cine.image[:1], dicom=replace(cine.dicom, frames=cine.dicom.frames[:1]))
+    empty = np.zeros(first.image.shape, np.uint8)
+    with quiet(PYDICOM), _typed_errors():
+        common = Common(SegmentedCine(first, empty, None, None))
+        encoded(make_segmentation(common, Phase(0, "phase-01", ()), "BINARY", 1))
+    return common.notes
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    """What pydicom and highdicom raise for headers that they cannot take, as ours; their texts may hold values."""
+    try:
+        yield
+    except (Error, MemoryError):
+        raise
+    except Exception as error:
+        sentence = f"the headers of the sources make no valid DICOM results ({type(error).__name__})"
+        raise DicomError(E_NO_DICOM_RESULTS, sentence) from error
 
 
 def _results(common: Common, options: DicomResultOptions) -> Iterator[Dataset]:
