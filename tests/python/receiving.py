@@ -23,19 +23,22 @@ class Threshold:
 
     def __init__(self):
         self.studies = []
+        self.notes = []
         self.called = threading.Semaphore(0)
         self.may_end = threading.Event()
         self.may_end.set()
         self.error = None
 
-    def __call__(self, study, output):
+    def __call__(self, study, output, notes):
         files = sorted(study.iterdir())
+        self.notes.append([(note.code, note.text) for note in notes])
         self.studies.append([pydicom.dcmread(path) for path in files])
         self.called.release()
         assert self.may_end.wait(WAIT_S)
         if self.error:
             raise self.error
-        return [self._result(dataset, output / f"seg-{place}.dcm") for place, dataset in enumerate(self.studies[-1])]
+        studies = enumerate(self.studies[-1])
+        return [self._result(dataset, output / f"seg-{place}.dcm") for place, dataset in studies], notes
 
     def _result(self, dataset, path):
         result = pydicom.Dataset()

@@ -6,12 +6,14 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from dicom_items import code_of, items, measured, of_type
+from dicom_items import code_of, errors_of_dciodvfy, items, measured, of_type
 from made_up_dicom import Recipe, classic_study
 from segmented_dicom import DIGEST, FLAGS, SMALL, TINY, segmented
 
+from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom_results import write_dicom_results
 from cardiacseg.measurements import MeasurementOptions, Rates, Wall
+from cardiacseg.quality import find_flags
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,19 @@ def test_the_report_points_to_the_segments(cine, written):
     evidence = {sop for _, _, sop, _ in report.get_evidence()}
     sources = {frame.sop_instance_uid for phase in cine.cine.dicom.frames for frame in phase}
     assert evidence == sources | {s.SOPInstanceUID for s in segs.values()}
+
+
+def test_a_study_that_is_incomplete_is_marked(tmp_path):
+    made = segmented(classic_study(TINY))
+    note = Note("N_INCOMPLETE", "the sender broke off")
+    marked = replace(made, cine=replace(made.cine, notes=(note,)))
+    write_dicom_results(tmp_path, replace(marked, flags=find_flags(marked)))
+    report = pydicom.dcmread(tmp_path / "sr.dcm")
+    assert report.CompletionFlag == "PARTIAL" and not errors_of_dciodvfy(tmp_path / "sr.dcm")
+    (said,) = [item for item in of_type(report, "TEXT", "quality-flag") if "INCOMPLETE" in item.TextValue]
+    assert said.TextValue == "N_INCOMPLETE: the sender broke off"
+    write_dicom_results(tmp_path, made)
+    assert pydicom.dcmread(tmp_path / "sr.dcm").CompletionFlag == "COMPLETE"
 
 
 def test_slices_that_do_not_count_are_named(tmp_path):

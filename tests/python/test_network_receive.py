@@ -8,11 +8,12 @@ import tempfile
 import threading
 from pathlib import Path
 
+import pydicom
 import pytest
 from dicom_nodes import Archive, archive_node, captured_log, storescu
-from made_up_dicom import SECRETS
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
+from made_up_dicom import SECRETS, write
+from pynetdicom import AE, AllStoragePresentationContexts
+from pynetdicom.sop_class import Comprehensive3DSRStorage, Verification
 from receiving import WAIT_S, Threshold, made_up, receiving, result_uid, segment_left, uids
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
@@ -53,6 +54,98 @@ def test_one_study_over_several_associations_and_several_over_one(tmp_path):
         frozenset(uids(first.datasets)),
         frozenset(uids(second.datasets)),
     }
+
+
+def abort_after(folder, node, files):
+    """A sender that breaks off when it has sent the first files of a folder."""
+    entity = AE("SCANNER")
+    datasets = [pydicom.dcmread(path) for path in sorted(folder.iterdir())[:files]]
+    entity.add_requested_context(datasets[0].SOPClassUID, datasets[0].file_meta.TransferSyntaxUID)
+    association = entity.associate(node.host, node.port, ae_title=node.title)
+    assert [association.send_c_store(dataset).Status for dataset in datasets] == [0] * files
+    association.abort()
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_came_before_an_abort_is_marked_and_not_sent_on(tmp_path, allowed):
+    segment, archive = Threshold(), Archive()
+    with (
+        captured_log() as log,
+        archive_node(archive) as peer,
+        receiving(segment, tmp_path, peer=peer, send_incomplete=allowed) as node,
+    ):
+        abort_after(made_up(tmp_path)[1], node, 3)
+        assert segment.called.acquire(timeout=WAIT_S)
+    ((note,),) = segment.notes
+    assert note[0] == "N_INCOMPLETE" and "broke off" in note[1]
+    assert len(archive.stored) == (3 if allowed else 0)
+    (kept,) = (tmp_path / "results").iterdir()
+    assert kept.name.endswith("-incomplete") and len(list(kept.iterdir())) == 3
+    text = "\n".join(log.lines)
+    assert note[1] in text and ("nothing is sent: the study is incomplete" in text) != allowed
+
+
+def test_the_rest_in_another_association_makes_it_complete(tmp_path):
+    segment, archive = Threshold(), Archive()
+    with archive_node(archive) as peer, receiving(segment, tmp_path, peer=peer, idle_s=2) as node:
+        folder = made_up(tmp_path)[1]
+        abort_after(folder, node, 3)
+        send(sorted(folder.iterdir())[3:], node)
+        assert segment.called.acquire(timeout=WAIT_S)
+    assert segment.notes == [[]] and len(archive.stored) == 4
+
+
+def test_an_image_that_cannot_be_taken_marks_the_study(tmp_path):
+    segment = Threshold()
+    _, folder = made_up(tmp_path)
+    lost = pydicom.dcmread(folder / "IM0002")
+    del lost.StudyInstanceUID
+    lost.save_as(folder / "IM0002")
+    with receiving(segment, tmp_path) as node:
+        with pytest.raises(NetworkError, match=r"took 3 of 4 files, and did not take IM0002 \(status 0xA900\)"):
+            send(folder, node)
+        assert segment.called.acquire(timeout=WAIT_S)
+    (((code, text),),) = segment.notes
+    assert code == "N_INCOMPLETE" and "could not be taken" in text
+
+
+# what makes and segments the images here says so; the receiver does not
+@pytest.mark.filterwarnings("ignore:(The value length|Invalid value for VR UI):UserWarning")
+@pytest.mark.parametrize("uid", ["1.1.16.7.06253.2332294", "anon-12", "1." + "2" * 70])
+def test_uids_that_anonymizers_write_are_taken(tmp_path, uid):
+    segment = Threshold()
+    made, folder = made_up(tmp_path)
+    with pydicom.config.disable_value_validation():
+        for number, one in enumerate(made.datasets):
+            one.StudyInstanceUID = uid
+            one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = f"1.2.03.{number}"
+        write(made.datasets, folder)
+        with receiving(segment, tmp_path) as node:
+            assert send(folder, node).sent == 4
+            assert segment.called.acquire(timeout=WAIT_S)
+    assert len(segment.studies) == 1 and len(segment.studies[0]) == 4 and segment.notes == [[]]
+
+
+def test_a_peer_that_takes_reports_alone_gets_the_report(tmp_path):
+    segment, archive = Threshold(), Archive()
+
+    def with_report(study, output, notes):
+        files, notes = segment(study, output, notes)
+        report = pydicom.dcmread(files[-1])
+        report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = Comprehensive3DSRStorage
+        report.save_as(files[-1])
+        return files, notes
+
+    only = [context for context in AllStoragePresentationContexts if "SR" in context.abstract_syntax.name]
+    with (
+        captured_log() as log,
+        archive_node(archive, contexts=only) as peer,
+        receiving(with_report, tmp_path, peer=peer) as node,
+    ):
+        send(made_up(tmp_path)[1], node)
+        assert segment.called.acquire(timeout=WAIT_S)
+    assert len(archive.stored) == 1
+    assert re.search(r"study 1: failed after .*took 1 of 4 files, and did not take seg-0.dcm", "\n".join(log.lines))
 
 
 def test_echo_titles_and_what_is_no_storage(tmp_path):

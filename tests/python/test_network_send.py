@@ -119,16 +119,23 @@ def test_more_contexts_than_one_association_holds(study):
     assert (report.sent, report.associations, archive.associations) == (70, 2, 2)
 
 
-@pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC001, 0x0122])
-def test_a_failure_names_file_and_status(study, status):
+def test_a_peer_without_room_gets_no_more(study):
     _, folder = study
-    archive = Archive(lambda number: status if number == 2 else 0)
-    with (
-        archive_node(archive) as peer,
-        pytest.raises(NetworkError, match=rf"IM0002: status 0x{status:04X}, after 2 of 6"),
-    ):
+    archive = Archive(lambda number: 0xA700 if number == 2 else 0)
+    refused = pytest.raises(NetworkError, match="IM0002: status 0xA700, after 2 of 6")
+    with archive_node(archive) as peer, refused:
         send(folder, peer)
     assert archive.arrived == 3
+
+
+@pytest.mark.parametrize("status", [0xA900, 0xC001, 0x0122])
+def test_a_file_that_is_not_taken_keeps_no_other_from_the_peer(study, status):
+    _, folder = study
+    archive = Archive(lambda number: status if number == 2 else 0)
+    words = rf"took 5 of 6 files, and did not take IM0002 \(status 0x{status:04X}\)$"
+    with archive_node(archive) as peer, pytest.raises(NetworkError, match=words):
+        send(folder, peer)
+    assert archive.arrived == 6 and len(archive.stored) == 5
 
 
 def test_a_warning_counts_as_stored(study):
@@ -187,13 +194,16 @@ def test_a_node_that_stores_nothing_of_the_kind(study):
 
 def test_one_kind_of_several_is_refused(study):
     _, folder = study
-    dataset = pydicom.dcmread(folder / "IM0005")
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = LabelMapSegmentationStorage
-    dataset.save_as(folder / "IM0005")
+    for name in ("IM0000", "IM0004"):  # in front of others that are taken, as SEGs are in front of the report
+        dataset = pydicom.dcmread(folder / name)
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = LabelMapSegmentationStorage
+        dataset.save_as(folder / name)
     only = [context for context in AllStoragePresentationContexts if context.abstract_syntax == MRImageStorage]
-    words = r"IM0005 .*after 5 of 6 files: its SOP class or transfer syntax is refused"
-    with archive_node(Archive(), contexts=only) as peer, pytest.raises(NetworkError, match=words):
+    why = r"\(its SOP class or transfer syntax is refused\)"
+    archive, words = Archive(), rf"took 4 of 6 files, and did not take IM0000 {why}, IM0004 {why}$"
+    with archive_node(archive, contexts=only) as peer, pytest.raises(NetworkError, match=words):
         send(folder, peer)
+    assert len(archive.stored) == 4 and archive.associations == 1
 
 
 def test_the_association_ends_in_the_middle(study):

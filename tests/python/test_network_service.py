@@ -17,10 +17,10 @@ from pathlib import Path
 from cardiacseg.network.receive import Receiver, ReceiverOptions
 from cardiacseg.network.service import serve
 
-def segment(study, output):
+def segment(study, output, notes):
     print("segmenting", flush=True)
     time.sleep(float(sys.argv[2]))
-    return [shutil.copy(path, output / path.name) and output / path.name for path in study.iterdir()]
+    return [shutil.copy(path, output / path.name) and output / path.name for path in study.iterdir()], notes
 
 class Told(Receiver):
     def start(self):

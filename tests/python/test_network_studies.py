@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cardiacseg.network.spool import Spool, write_private
-from cardiacseg.network.studies import NOT_WRITTEN, TOO_LARGE, TOO_MANY, Limits, OpenStudies
+from cardiacseg.network.studies import NOT_WRITTEN, TOO_LARGE, TOO_MANY, Arrival, Limits, OpenStudies
 
 IDLE_S = 5.0
 
@@ -40,13 +40,17 @@ def studies(spool, clock):
     return OpenStudies(spool, limits, IDLE_S, clock)
 
 
+def arrival(study, instance, content=b"", series="S", announced=0):
+    return Arrival(study, series, instance, content, announced)
+
+
 def content_of(study):
     return {uid: path.read_bytes() for uid, (path, _) in study.instances.items()}
 
 
 def test_finished_after_release_and_silence(studies, clock):
     assert studies.seconds_until_finished() is None
-    assert studies.add("A", "1", b"one", "first") == ""
+    assert studies.add(arrival("A", "1", b"one"), "first") == ""
     clock.now += 100
     assert studies.take_finished() is None  # the association is open
     assert studies.seconds_until_finished() is None
@@ -61,10 +65,10 @@ def test_finished_after_release_and_silence(studies, clock):
 
 
 def test_another_association_starts_the_wait_again(studies, clock):
-    studies.add("A", "1", b"one", "first")
+    studies.add(arrival("A", "1", b"one"), "first")
     studies.end("first")
     clock.now += IDLE_S - 1
-    studies.add("A", "2", b"two", "second")
+    studies.add(arrival("A", "2", b"two"), "second")
     clock.now += IDLE_S + 1
     assert studies.take_finished() is None
     studies.end("second")
@@ -72,11 +76,61 @@ def test_another_association_starts_the_wait_again(studies, clock):
     assert content_of(studies.take_finished()) == {"1": b"one", "2": b"two"}
 
 
+def finished(studies, clock):
+    clock.now += IDLE_S
+    return studies.take_finished()
+
+
+def test_an_association_that_broke_marks_its_studies(studies, clock):
+    studies.add(arrival("A", "1"), "first")
+    studies.add(arrival("B", "1"), "second")
+    studies.end("first", "it broke")
+    studies.end("first")  # what is heard first counts
+    studies.end("second")
+    clock.now += IDLE_S
+    assert {studies.take_finished().missing() for _ in "AB"} == {"it broke", ""}
+
+
+def test_what_comes_in_a_later_association_makes_the_study_complete_again(studies, clock):
+    studies.add(arrival("A", "1"), "first")
+    studies.add(arrival("A", "2"), "beside")
+    studies.end("first", "it broke")
+    studies.add(arrival("A", "3"), "later")
+    studies.end("later")
+    assert finished(studies, clock) is None  # one is still open
+    studies.end("beside")
+    assert finished(studies, clock).missing() == ""
+
+
+def test_what_came_beside_or_broke_again_does_not(studies, clock):
+    studies.add(arrival("A", "1"), "first")
+    studies.add(arrival("A", "2"), "beside")
+    studies.end("first", "it broke")
+    studies.end("beside")
+    assert finished(studies, clock).missing() == "it broke"
+    studies.add(arrival("A", "1"), "first")
+    studies.end("first", "it broke")
+    studies.add(arrival("A", "2"), "later")
+    studies.end("later", "it broke again")
+    assert finished(studies, clock).missing() == "it broke again"
+
+
+def test_fewer_images_than_a_series_announces(studies, clock):
+    for instance, series, announced in (("1", "S", 3), ("2", "S", 0), ("2", "S", 3), ("3", "T", 1)):
+        studies.add(arrival("A", instance, b"", series, announced), "first")
+    studies.end("first")
+    assert finished(studies, clock).missing().startswith("2 of 3 images came")
+    for instance in "12":
+        studies.add(arrival("A", instance, b"", "S", 2), "first")
+    studies.end("first")
+    assert finished(studies, clock).missing() == ""
+
+
 def test_studies_of_one_association_are_kept_apart(studies, clock):
-    studies.add("A", "1", b"one", "first")
+    studies.add(arrival("A", "1", b"one"), "first")
     clock.now += 1
-    studies.add("B", "2", b"two", "first")
-    studies.add("B", "3", b"three", "first")
+    studies.add(arrival("B", "2", b"two"), "first")
+    studies.add(arrival("B", "3", b"three"), "first")
     studies.end("first")
     clock.now += IDLE_S
     first, second = studies.take_finished(), studies.take_finished()
@@ -86,7 +140,7 @@ def test_studies_of_one_association_are_kept_apart(studies, clock):
 
 def test_an_instance_that_comes_again_replaces_the_first(studies, clock):
     for content in (b"123456789", b"987654321"):  # both together would be too large
-        assert studies.add("A", "1", content, "first") == ""
+        assert studies.add(arrival("A", "1", content), "first") == ""
     studies.end("first")
     clock.now += IDLE_S
     study = studies.take_finished()
@@ -95,50 +149,50 @@ def test_an_instance_that_comes_again_replaces_the_first(studies, clock):
 
 
 def test_a_study_that_is_too_large_is_refused_as_a_whole(studies, clock, spool):
-    studies.add("A", "1", b"12345678", "first")
-    assert studies.add("A", "2", b"345", "first") == TOO_LARGE
+    studies.add(arrival("A", "1", b"12345678"), "first")
+    assert studies.add(arrival("A", "2", b"345"), "first") == TOO_LARGE
     assert not list(spool.path.iterdir())
-    assert studies.add("A", "3", b"", "first") == TOO_LARGE  # nothing of it is taken as if it were all
+    assert studies.add(arrival("A", "3", b""), "first") == TOO_LARGE  # nothing of it is taken as if it were all
     for number in range(4):
-        refusal = studies.add("B", str(number), b"", "first")
+        refusal = studies.add(arrival("B", str(number), b""), "first")
     assert refusal == TOO_LARGE
     studies.end("first")
     clock.now += IDLE_S
     assert studies.take_finished() is None
-    assert studies.add("A", "1", b"1", "second") == ""  # it may be sent again
+    assert studies.add(arrival("A", "1", b"1"), "second") == ""  # it may be sent again
 
 
 def test_too_many_studies(studies, clock):
     for study in "AB":
-        studies.add(study, "1", b"1", "first")
-    assert studies.add("C", "1", b"1", "second") == TOO_MANY
+        studies.add(arrival(study, "1", b"1"), "first")
+    assert studies.add(arrival("C", "1", b"1"), "second") == TOO_MANY
     studies.end("first")
     clock.now += IDLE_S
     taken = studies.take_finished()
-    assert studies.add("D", "1", b"1", "third") == TOO_MANY  # the one in work counts
+    assert studies.add(arrival("D", "1", b"1"), "third") == TOO_MANY  # the one in work counts
     studies.done(taken)
-    assert studies.add("C", "2", b"1", "second") == TOO_MANY  # its first part was refused
-    assert studies.add("D", "2", b"1", "third") == TOO_MANY
-    assert studies.add("E", "1", b"1", "third") == ""
+    assert studies.add(arrival("C", "2", b"1"), "second") == TOO_MANY  # its first part was refused
+    assert studies.add(arrival("D", "2", b"1"), "third") == TOO_MANY
+    assert studies.add(arrival("E", "1", b"1"), "third") == ""
     assert studies.unfinished() == 2
     assert not taken.folder.exists()
 
 
 def test_few_refused_studies_are_remembered(studies):
     for study in "AB":
-        studies.add(study, "1", b"", "first")
+        studies.add(arrival(study, "1", b""), "first")
     for number in range(3000):
-        assert studies.add(f"1.{number}", "1", b"", "first") == TOO_MANY
+        assert studies.add(arrival(f"1.{number}", "1", b""), "first") == TOO_MANY
     assert len(studies._studies) <= 1002
 
 
 def test_a_full_disk_refuses_the_study(studies, spool):
-    studies.add("A", "1", b"1", "first")
+    studies.add(arrival("A", "1", b"1"), "first")
     for folder in spool.path.iterdir():
         for path in folder.iterdir():
             path.unlink()
         folder.rmdir()
-    assert studies.add("A", "2", b"2", "first") == NOT_WRITTEN
+    assert studies.add(arrival("A", "2", b"2"), "first") == NOT_WRITTEN
 
 
 def test_private(spool):

@@ -3,12 +3,14 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pydicom
 import pytest
 from made_up_dicom import Recipe, classic_study, write
+from segmented_dicom import TINY, segmented
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 
@@ -20,7 +22,7 @@ from cardiacseg.phantom import beating_heart
 from cardiacseg.study.analysis import measured
 from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 from cardiacseg.study.remeasure import read_earlier_run
-from cardiacseg.study.segment import read_study, write_outcome
+from cardiacseg.study.segment import missing_images, read_study, write_outcome
 from cardiacseg.study.stopwatch import Stopwatch
 
 
@@ -169,3 +171,22 @@ def test_what_the_caller_says_goes_before_what_the_file_says(phantom, cine):
     assert segmented.measurements.rr_source == "given"
     assert segmented.measurements.ed_frame == 0
     assert segmented.measurements.indexed["lv_edv_ml_m2"] > 0
+
+
+def test_a_slice_with_fewer_images_than_frames_is_said_to_be_incomplete(tmp_path):
+    study = classic_study(Recipe(frames=9, slices=3, size=(32, 32)))
+    write([made for made in study.datasets if made.SOPInstanceUID != study.at(1, 4).SOPInstanceUID], tmp_path)
+    notes = read_study(tmp_path, ReadOptions(nearest_phase=True)).notes
+    assert [note.text for note in notes if note.code == "N_INCOMPLETE"] == [
+        "images may be missing: slice 2 has 8 for 9 frames"
+    ]
+
+
+def test_a_gap_that_a_slice_fits_in_is_said_to_be_incomplete():
+    made = segmented(classic_study(TINY)).cine
+    assert not list(missing_images(made))
+    first, second, third = made.dicom.frames[0]
+    third = replace(third, position=tuple(2 * np.array(third.position) - second.position))
+    apart = replace(made.dicom, frames=((first, second, third), *made.dicom.frames[1:]))
+    (note,) = missing_images(replace(made, dicom=apart))
+    assert note.code == "N_INCOMPLETE" and "slices 2 and 3 are" in note.text

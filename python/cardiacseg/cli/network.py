@@ -25,11 +25,14 @@ def send(options: argparse.Namespace) -> None:
 
 def receive(options: argparse.Namespace) -> None:
     """Listen for DICOM studies, segment each one that has arrived, and send the results to a peer."""
+    from cardiacseg.errors import InvalidInputError
     from cardiacseg.network.peer import Peer
     from cardiacseg.network.receive import Receiver, ReceiverOptions
     from cardiacseg.network.service import serve
     from cardiacseg.study.many import StudySegmenter
 
+    if options.to and not options.dicom:
+        raise InvalidInputError("--no-dicom leaves nothing to send: leave it or --to out")
     wanted = ReceiverOptions(
         title=options.title,
         host=options.host,
@@ -38,6 +41,7 @@ def receive(options: argparse.Namespace) -> None:
         results=options.output,
         calling_titles=options.callers,
         idle_s=options.idle,
+        send_incomplete=options.send_incomplete,
     )
     segment = StudySegmenter(load_segmenter(options), study_options(options))
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO)

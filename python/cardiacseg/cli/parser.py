@@ -128,6 +128,9 @@ def _receive(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from", dest="callers", metavar="TITLE", nargs="+", default=(), help="take studies from these alone"
     )
+    command.add_argument(
+        "--send-incomplete", action="store_true", help="also send results of studies that are known to be incomplete"
+    )
     command.add_argument("--idle", type=at_least(1), default=5, help="seconds without images that end a study (5)")
     add_read_options(command, series=False)
     add_measurement_options(command, one_person=False)

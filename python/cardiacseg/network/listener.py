@@ -1,6 +1,7 @@
 """The service class provider under :class:`~cardiacseg.network.receive.Receiver`: associations, C-STORE and C-ECHO."""
 
 import io
+import re
 import ssl
 import threading
 from collections.abc import Callable, Collection, Hashable
@@ -8,16 +9,19 @@ from collections.abc import Callable, Collection, Hashable
 import pydicom
 from pydicom import uid
 from pynetdicom import AE, AllStoragePresentationContexts, StoragePresentationContexts, evt
+from pynetdicom.pdu import A_RELEASE_RQ
 from pynetdicom.sop_class import Verification
 
 from cardiacseg.errors import NetworkError
 from cardiacseg.network.instances import uid_text
 from cardiacseg.network.quiet import silence_libraries
+from cardiacseg.network.studies import Arrival
 
 OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1
 _PDU_BYTES = 131072
 _LONGEST_PDU = 1 << 20  # an association request with all contexts is smaller
 _NETWORK_TIMEOUT_S = 60.0
+_TAGS = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
 # What the reader decodes; not Deflated, whose length is known only after it has been unpacked into memory.
 _SYNTAXES = [
     *(uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.RLELossless),
@@ -26,13 +30,21 @@ _SYNTAXES = [
     *(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 ]
 
-# (study, instance, the file's bytes, association) -> code of a refusal or nothing
-Keep = Callable[[str, str, bytes, Hashable], str]
+# Anonymizers write leading zeros, letters and more than 64 characters; files with such UIDs can be read, too.
+_STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
+BROKEN = "the sender broke off the association, or the connection was lost"
+NOT_UNDERSTOOD = "an image of the same association could not be taken"
+
+# (what came, association) -> code of a refusal or nothing
+Keep = Callable[[Arrival, Hashable], str]
+# (association, why what it brought may not be all, or nothing)
+Ended = Callable[[Hashable, str], None]
 
 
 class Listener:
     """Listens at once; gives each instance to ``keep`` and each association that ended to ``ended``, in its thread.
 
+    ``ended`` may hear of one association more than once; what it hears first counts.
     A connection that sends more than ``message_bytes`` without completing a message is ended. ``port`` is the one that
     was taken, where 0 was asked for. Raises ``NetworkError`` where it cannot be taken.
     """
@@ -42,7 +54,7 @@ class Listener:
         title: str,
         address: tuple[str, int],
         keep: Keep,
-        ended: Callable[[Hashable], None],
+        ended: Ended,
         *,
         calling_titles: Collection[str] = (),
         message_bytes: int,
@@ -51,6 +63,8 @@ class Listener:
         silence_libraries()
         self._keep, self._ended, self._message_bytes = keep, ended, message_bytes
         self._pending: dict[Hashable, int] = {}
+        self._released: set[Hashable] = set()
+        self._not_understood: set[Hashable] = set()
         self._lock = threading.Lock()
         self._entity = _entity(title, calling_titles)
         try:
@@ -68,6 +82,7 @@ class Listener:
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_CONN_OPEN, self._on_open),
             (evt.EVT_DATA_RECV, self._on_data),
+            (evt.EVT_PDU_RECV, self._on_pdu),
             *((event, self._on_end) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
         ]
 
@@ -75,14 +90,14 @@ class Listener:
         with self._lock:
             self._pending[event.assoc] = 0
         try:
-            content = event.encoded_dataset()
-            head = pydicom.dcmread(io.BytesIO(content), specific_tags=["StudyInstanceUID"], stop_before_pixels=True)
-            study, instance = uid_text(head, "StudyInstanceUID"), str(event.request.AffectedSOPInstanceUID)
+            arrival = _arrival(event)
         except Exception:  # damaged data make pydicom raise nearly anything
-            return CANNOT_UNDERSTAND
-        if not uid.UID(study).is_valid:
-            return NO_STUDY
-        return OUT_OF_RESOURCES if self._keep(study, instance, content, event.assoc) else 0
+            arrival = None
+        if arrival is None or not _STUDY_UID.fullmatch(arrival.study_uid):
+            with self._lock:
+                self._not_understood.add(event.assoc)
+            return CANNOT_UNDERSTAND if arrival is None else NO_STUDY
+        return OUT_OF_RESOURCES if self._keep(arrival, event.assoc) else 0
 
     def _on_open(self, event: evt.Event) -> None:
         # pynetdicom would read as much as a PDU's header promises, up to 4 GiB, into memory.
@@ -102,10 +117,34 @@ class Listener:
         if pending > self._message_bytes + _LONGEST_PDU:
             event.assoc.abort()
 
+    def _on_pdu(self, event: evt.Event) -> None:
+        # pynetdicom's own event of a release may come after that of the connection's end.
+        if isinstance(event.pdu, A_RELEASE_RQ):
+            with self._lock:
+                self._released.add(event.assoc)
+
     def _on_end(self, event: evt.Event) -> None:
+        association = event.assoc
         with self._lock:
-            self._pending.pop(event.assoc, None)
-        self._ended(event.assoc)
+            fault = "" if association in self._released else BROKEN
+            fault = fault or (NOT_UNDERSTOOD if association in self._not_understood else "")
+            self._pending.pop(association, None)
+            self._released.discard(association)
+            self._not_understood.discard(association)
+        self._ended(association, fault)
+
+
+def _arrival(event: evt.Event) -> Arrival:
+    content = event.encoded_dataset()
+    head = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS, stop_before_pixels=True)
+    announced = uid_text(head, "NumberOfSeriesRelatedInstances")
+    return Arrival(
+        uid_text(head, "StudyInstanceUID"),
+        uid_text(head, "SeriesInstanceUID"),
+        str(event.request.AffectedSOPInstanceUID),
+        content,
+        int(announced) if re.fullmatch("[0-9]{1,9}", announced) else 0,
+    )
 
 
 def _entity(title: str, calling_titles: Collection[str]) -> AE:

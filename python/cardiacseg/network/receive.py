@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
+from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.errors import N_INCOMPLETE
 from cardiacseg.network.listener import Listener
 from cardiacseg.network.peer import Peer, check_title
 from cardiacseg.network.send import send
 from cardiacseg.network.spool import Spool
-from cardiacseg.network.studies import DEFAULT_LIMITS, Limits, OpenStudies, Study
+from cardiacseg.network.studies import DEFAULT_LIMITS, Arrival, Limits, OpenStudies, Study
 
 LOGGER = logging.getLogger("cardiacseg.network")
 
-# (folder of the study's files, empty folder for the results) -> the DICOM files to send
-Segment = Callable[[Path, Path], Sequence[Path]]
+# (folder of the study's files, empty folder for the results, what is known of the study before it is read)
+# -> (the DICOM files to send, all notes of the cine)
+Segment = Callable[[Path, Path, Sequence[Note]], tuple[Sequence[Path], Sequence[Note]]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class ReceiverOptions:
     ``peer`` gets the results; ``results`` is a folder that keeps them, each study in its own; one of them must be set.
     ``idle_s`` is how long nothing must come before a study counts as finished. An empty ``calling_titles`` lets
     everyone in. ``spool`` is where the private folder is made, by default the system's temporary folder. ``tls`` is a
-    server-side context; ``peer_tls`` the client-side one for ``peer``.
+    server-side context; ``peer_tls`` the client-side one for ``peer``. Results of a study that is known to be
+    incomplete are sent only with ``send_incomplete``.
     """
 
     title: str = "CARDIACSEG"
@@ -44,6 +48,7 @@ class ReceiverOptions:
     spool: Path | None = None
     tls: ssl.SSLContext | None = None
     peer_tls: ssl.SSLContext | None = None
+    send_incomplete: bool = False
 
     def __post_init__(self):
         check_title(self.title)
@@ -111,17 +116,17 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _keep(self, study_uid: str, instance_uid: str, content: bytes, association: Hashable) -> str:
+    def _keep(self, arrival: Arrival, association: Hashable) -> str:
         with self._changed:
-            refusal = self._studies.add(study_uid, instance_uid, content, association)
+            refusal = self._studies.add(arrival, association)
             self._changed.notify_all()
         if refusal:
             LOGGER.warning("refused an instance: %s", refusal)
         return refusal
 
-    def _ended(self, association: Hashable) -> None:
+    def _ended(self, association: Hashable, fault: str) -> None:
         with self._changed:
-            self._studies.end(association)
+            self._studies.end(association, fault)
             self._changed.notify_all()
 
     def _work(self) -> None:
@@ -155,20 +160,34 @@ class Receiver:
         ) as partial:
             output = Path(partial) / "results"
             output.mkdir(mode=0o700)
-            files = [path.relative_to(output) for path in self._segment(study.folder, output)]
+            files, notes = self._segment(study.folder, output, _notes_before(study))
+            files = [path.relative_to(output) for path in files]
+            incomplete = [note.text for note in notes if note.code == N_INCOMPLETE]
+            for reason in incomplete:
+                LOGGER.warning("study %d: %s", study.number, reason)
             if parent is not None:
-                output = _keep_folder(output, parent, study.number)
+                output = _keep_folder(output, parent, study.number, incomplete=bool(incomplete))
             if self._options.peer is not None:
-                self._send([output / name for name in files])
+                self._send(study, [output / name for name in files], incomplete=bool(incomplete))
 
-    def _send(self, files: list[Path]) -> None:
+    def _send(self, study: Study, files: list[Path], incomplete: bool) -> None:
+        if not files or (incomplete and not self._options.send_incomplete):
+            reason = "the study is incomplete" if files else "there are no DICOM results"
+            LOGGER.warning("study %d: nothing is sent: %s", study.number, reason)
+            return
         report = send(files, self._options.peer, calling=self._options.title, tls=self._options.peer_tls)
         for _, status in report.warnings:
             LOGGER.warning("the peer took a result with status 0x%04X", status)
 
 
-def _keep_folder(output: Path, parent: Path, number: int) -> Path:
-    kept = parent / f"study-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{number:04}"
+def _notes_before(study: Study) -> tuple[Note, ...]:
+    missing = study.missing()
+    return (Note(N_INCOMPLETE, f"the study may not have come as a whole: {missing}"),) if missing else ()
+
+
+def _keep_folder(output: Path, parent: Path, number: int, incomplete: bool) -> Path:
+    name = f"study-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{number:04}"
+    kept = parent / (f"{name}-incomplete" if incomplete else name)
     os.replace(output, kept)
     return kept
 

@@ -23,6 +23,7 @@ from cardiacseg.network.quiet import silence_libraries
 LOGGER = logging.getLogger("cardiacseg.network")
 _MOST_CONTEXTS = 128  # in one association, by PS3.8
 _PDU_BYTES = 131072
+_NAMED = 5  # files that a sentence names
 
 
 @dataclass(frozen=True)
@@ -51,24 +52,28 @@ def send(
     """Store a folder's DICOM files, or the files named, on ``peer``, in the order of their names and without retries.
 
     ``calling`` is our own AE title. ``timeout`` in seconds holds for the connection and for each answer. With ``tls``
-    the connection is encrypted. Files go as they are; where the peer takes no explicit VR, uncompressed ones are
-    rewritten in implicit VR. Raises ``InvalidInputError`` before anything is sent for what is not DICOM, and
-    ``NetworkError`` at the first file that the peer does not take, or where it refuses or ends the association.
+    the connection is encrypted. Files go as they are; if the peer takes no explicit VR, uncompressed ones are
+    rewritten in implicit VR. A file that the peer does not take keeps no other from it. Raises ``InvalidInputError``
+    before anything is sent for what is not DICOM; ``NetworkError`` after all that the peer takes was sent, with the
+    files that it did not take, and at once if it has no room or refuses or ends the association.
     """
     check_title(calling)
     silence_libraries()
     instances, others = find_instances(source)
-    begin, parts, warnings, sent = time.perf_counter(), split_by_contexts(instances), [], 0
+    begin, parts, warnings, refused, sent = time.perf_counter(), split_by_contexts(instances), [], [], []
     for part in parts:
         with _associate(part, peer, calling, timeout, tls) as association:
             for instance in part:
-                status = _store(association, instance, peer, f"after {sent} of {len(instances)} files")
+                status, refusal = _store(association, instance, peer, f"after {len(sent)} of {len(instances)} files")
                 warnings += [(instance.name, status)] if status else []
-                sent += 1
-    report = SendReport(
-        sent, sum(one.bytes for one in instances), time.perf_counter() - begin, len(parts), others, tuple(warnings)
-    )
+                refused += [f"{instance.name} ({refusal})"] if refusal else []
+                sent += [] if refusal else [instance.bytes]
+    report = SendReport(len(sent), sum(sent), time.perf_counter() - begin, len(parts), others, tuple(warnings))
     LOGGER.info("sent %d files, %.1f MB, in %.1f s", report.sent, report.bytes / 1e6, report.seconds)
+    if refused:
+        more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
+        names = f"{', '.join(refused[:_NAMED])}{more}"
+        raise NetworkError(f"{peer} took {report.sent} of {len(instances)} files, and did not take {names}")
     return report
 
 
@@ -131,20 +136,21 @@ def _why_not(association: Association) -> str:
     return "cannot be reached, or does not answer as a DICOM node"
 
 
-def _store(association: Association, instance: Instance, peer: Peer, progress: str) -> int:
-    """The status, which is zero or a warning."""
+def _store(association: Association, instance: Instance, peer: Peer, progress: str) -> tuple[int, str]:
+    """The status, which is zero or a warning, and why the peer did not take the file, if so."""
     try:
         with quiet(PYDICOM):
             status = association.send_c_store(pydicom.dcmread(instance.path)).get("Status")
     except RuntimeError:
         status = None
     except Exception as error:  # no context was accepted for it, or the file changed or cannot be encoded
-        raise NetworkError(f"{instance.name} cannot be stored on {peer}, {progress}: {_reason(error)}") from None
+        return 0, _reason(error)
     if status is None:
         raise NetworkError(f"{peer} ended the association, or did not answer in time, at {instance.name}, {progress}")
-    if status != 0 and not 0xB000 <= status <= 0xBFFF:
+    if 0xA700 <= status <= 0xA7FF:  # out of resources: the next file would fare no better
         raise NetworkError(f"{peer} did not store {instance.name}: status 0x{status:04X}, {progress}")
-    return status
+    warning = 0xB000 <= status <= 0xBFFF
+    return (status, "") if warning or status == 0 else (0, f"status 0x{status:04X}")
 
 
 def _reason(error: Exception) -> str:

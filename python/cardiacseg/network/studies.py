@@ -24,17 +24,47 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+@dataclass(frozen=True)
+class Arrival:
+    """An instance that came: its UIDs, the file's bytes, and how many its series has by its header (0: not said)."""
+
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    content: bytes
+    announced: int = 0
+
+
 @dataclass(eq=False)
 class Study:
-    """The instances of one study so far, by SOP Instance UID, and the associations that may bring more."""
+    """The instances of one study so far, by SOP Instance UID, and the associations that may bring more.
+
+    ``fault`` says why the instances may not be all of the study: an association that brought some of them ended badly,
+    and no later one has brought some and been released. ``associations`` have the number of bad ends before they came.
+    """
 
     number: int
     folder: Path | None
     instances: dict[str, tuple[Path, int]] = field(default_factory=dict)
-    associations: set[Hashable] = field(default_factory=set)
+    series: dict[str, set[str]] = field(default_factory=dict)
+    announced: dict[str, int] = field(default_factory=dict)
+    associations: dict[Hashable, int] = field(default_factory=dict)
     bytes: int = 0
     refused: str = ""
+    fault: str = ""
+    faults: int = 0
     last_time: float = 0.0
+
+    def missing(self) -> str:
+        """Why images of the study are known to be missing, or nothing."""
+        if self.fault:
+            return self.fault
+        short = [(len(self.series[uid]), count) for uid, count in self.announced.items()]
+        short = [(came, count) for came, count in short if came < count]
+        if not short:
+            return ""
+        came, count = map(sum, zip(*short, strict=True))
+        return f"{came} of {count} images came, which NumberOfSeriesRelatedInstances announces"
 
 
 class OpenStudies:
@@ -50,26 +80,31 @@ class OpenStudies:
         self._in_work = 0
         self._count = 0
 
-    def add(self, study_uid: str, instance_uid: str, content: bytes, association: Hashable) -> str:
+    def add(self, arrival: Arrival, association: Hashable) -> str:
         """Keep one file; an instance that comes again replaces the first. Gives the code of a refusal, or nothing."""
-        study = self._studies.get(study_uid) or self._open(study_uid)
-        study.associations.add(association)
+        study = self._studies.get(arrival.study_uid) or self._open(arrival.study_uid)
+        study.associations.setdefault(association, study.faults)
         study.last_time = self._clock()
-        if not study.refused and self._too_large(study, instance_uid, len(content)):
+        if not study.refused and self._too_large(study, arrival.instance_uid, len(arrival.content)):
             self._refuse(study, TOO_LARGE)
         if not study.refused:
             try:
-                self._keep(study, instance_uid, content)
+                self._keep(study, arrival)
             except OSError:  # the disk is full, most likely
                 self._refuse(study, NOT_WRITTEN)
         return study.refused
 
-    def end(self, association: Hashable) -> None:
-        """The association is over, however it ended."""
+    def end(self, association: Hashable, fault: str = "") -> None:
+        """The association is over; ``fault`` says why it may not have brought all that it should."""
         for study in self._studies.values():
-            if association in study.associations:
-                study.associations.remove(association)
-                study.last_time = self._clock()
+            if association not in study.associations:
+                continue
+            faults_before = study.associations.pop(association)
+            study.last_time = self._clock()
+            if fault:
+                study.fault, study.faults = fault, study.faults + 1
+            elif faults_before == study.faults:  # it came after all that ended badly: the study was sent again
+                study.fault = ""
 
     def take_finished(self) -> Study | None:
         """The study that has been finished for longest, or ``None``; :meth:`done` must follow."""
@@ -122,10 +157,15 @@ class OpenStudies:
 
     def _refuse(self, study: Study, code: str) -> None:
         shutil.rmtree(study.folder, ignore_errors=True)
-        study.refused, study.folder, study.instances, study.bytes = code, None, {}, 0
+        study.refused, study.folder, study.bytes = code, None, 0
+        study.instances, study.series, study.announced = {}, {}, {}
 
-    def _keep(self, study: Study, instance_uid: str, content: bytes) -> None:
-        path, replaced = study.instances.get(instance_uid, (study.folder / f"{len(study.instances) + 1:06}.dcm", 0))
-        write_private(path, content)
-        study.instances[instance_uid] = path, len(content)
-        study.bytes += len(content) - replaced
+    def _keep(self, study: Study, arrival: Arrival) -> None:
+        new = study.folder / f"{len(study.instances) + 1:06}.dcm"
+        path, replaced = study.instances.get(arrival.instance_uid, (new, 0))
+        write_private(path, arrival.content)
+        study.instances[arrival.instance_uid] = path, len(arrival.content)
+        study.series.setdefault(arrival.series_uid, set()).add(arrival.instance_uid)
+        known = study.announced.get(arrival.series_uid, 0)
+        study.announced[arrival.series_uid] = max(known, arrival.announced)
+        study.bytes += len(arrival.content) - replaced

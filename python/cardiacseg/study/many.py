@@ -1,11 +1,12 @@
 """One segmenter for one study after another: what a batch and a listener are given."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cardiacseg import _core
+from cardiacseg.io.cine import Note
 from cardiacseg.segmenter import CardiacSegmenter, bundle_digest
 from cardiacseg.study.batch_table import summary_of
 from cardiacseg.study.cases import Case
@@ -15,21 +16,27 @@ from cardiacseg.study.stopwatch import Stopwatch
 
 
 class StudySegmenter:
-    """Called with a study's files and an empty folder, writes all results there and gives paths of the DICOM ones."""
+    """Called with a study's files and an empty folder, writes all results there.
+
+    Gives the paths of the DICOM results and all notes of the cine, which ``notes`` become part of.
+    """
 
     def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions):
         self._segmenter = segmenter
         self._options = options
 
-    def __call__(self, source: Path, folder: Path) -> list[Path]:
+    def __call__(self, source: Path, folder: Path, notes: Sequence[Note] = ()) -> tuple[list[Path], tuple[Note, ...]]:
         """Errors are those of reading and of the segmenter."""
-        return [folder / name for name in self.outcome(source, folder).files if name.endswith(".dcm")]
+        found = self.outcome(source, folder, notes)
+        files = [folder / name for name in found.files if name.endswith(".dcm")]
+        return files, found.segmented.cine.notes
 
-    def outcome(self, source: Path, folder: Path) -> Outcome:
+    def outcome(self, source: Path, folder: Path, notes: Sequence[Note] = ()) -> Outcome:
         """What was found, after all results were written."""
         watch = Stopwatch()
         with watch.time("read"):
             cine = read_study(source, self._options.read)
+        cine = dataclasses.replace(cine, notes=(*notes, *cine.notes))
         return segment_into(folder, cine, self._segmenter, self._options, watch)
 
 

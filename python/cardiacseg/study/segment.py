@@ -1,10 +1,14 @@
 """A study's files to a folder of results."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from cardiacseg.io import read_cine
-from cardiacseg.io.cine import Cine
+from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.dicom.errors import N_INCOMPLETE
 from cardiacseg.io.report import input_document, report_document, write_json
 from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.segmenter import CardiacSegmenter, Progress
@@ -12,6 +16,8 @@ from cardiacseg.study.analysis import analyse
 from cardiacseg.study.options import ReadOptions, StudyOptions
 from cardiacseg.study.outputs import with_result_notes, write_results
 from cardiacseg.study.stopwatch import Stopwatch
+
+_GAP = 1.6  # distance of adjacent slices, in that of most, from which on another slice fits between
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +31,26 @@ class Outcome:
 
 def read_study(source: Path, options: ReadOptions) -> Cine:
     """A cine from a NIfTI file, or from a DICOM folder, file, zip or DICOMDIR. Errors are those of ``read_cine``."""
-    return read_cine(source, **vars(options))
+    cine = read_cine(source, **vars(options))
+    return replace(cine, notes=(*cine.notes, *missing_images(cine)))
+
+
+def missing_images(cine: Cine) -> Iterator[Note]:
+    """Notes for a gap that another slice fits in, and for slices that have fewer images than the cine has frames."""
+    if cine.dicom is None:
+        return
+    along_row, along_column = np.reshape(cine.dicom.orientation, (2, 3))
+    depths = np.array([frame.position for frame in cine.dicom.frames[0]]) @ np.cross(along_row, along_column)
+    steps = np.abs(np.diff(depths))
+    usual = np.sort(steps)[(len(steps) - 1) // 2] if len(steps) else 0.0
+    for s in np.flatnonzero(steps >= _GAP * usual) if len(steps) > 1 else ():
+        words = f"slices {s + 1} and {s + 2} are {steps[s]:.1f} mm apart, others {usual:.1f} mm"
+        yield Note(N_INCOMPLETE, f"images may be missing: {words}")
+    nameless = cine.dicom.unusable_for_results  # then images cannot be told apart by their UIDs
+    for s, frames in enumerate(zip(*cine.dicom.frames, strict=True)) if not nameless else ():
+        images = len({(frame.sop_instance_uid, frame.frame_number) for frame in frames})
+        if images < len(frames):
+            yield Note(N_INCOMPLETE, f"images may be missing: slice {s + 1} has {images} for {len(frames)} frames")
 
 
 def title_of(cine: Cine) -> str:

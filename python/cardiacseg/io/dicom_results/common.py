@@ -8,7 +8,7 @@ from pydicom import Dataset
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import Note
-from cardiacseg.io.dicom.errors import N_RESULT_HEADER
+from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_RESULT_HEADER
 from cardiacseg.io.dicom.source import DicomSource
 from cardiacseg.io.dicom_results.head import as_classic_image, complete, moment_of, source_head
 from cardiacseg.io.dicom_results.identity import Identity
@@ -47,6 +47,11 @@ class Common:
     def classic(self) -> Dataset:
         """The head on the cine's grid: :func:`~cardiacseg.io.dicom_results.head.as_classic_image`."""
         return as_classic_image(self.head, self.segmented.cine)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether images of the study are known to be missing."""
+        return any(note.code == N_INCOMPLETE for note in self.segmented.cine.notes)
 
     @property
     def dates(self) -> dict[str, str]:

@@ -37,7 +37,7 @@ def make_report(common: Common, segmentations: dict[Phase, Segmentation], series
         series_number=series_number,
         sop_instance_uid=common.identity.uid("SR", series_number, named, content[0].to_json()),
         instance_number=1,
-        is_complete=True,
+        is_complete=not common.incomplete,
         is_final=False,
         is_verified=False,
         performed_procedure_codes=[codes.CARDIAC_MRI],
