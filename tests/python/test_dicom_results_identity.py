@@ -125,6 +125,18 @@ def test_without_a_study_uid_nothing_is_written_and_the_reason_is_known_before(t
     assert note.code == "N_NO_DICOM_RESULTS" and "StudyInstanceUID" in note.text
 
 
+def test_sources_that_cannot_be_named_have_no_dicom_results(tmp_path):
+    made = segmented(classic_study(TINY))
+    nameless = replace(
+        made.cine, dicom=replace(made.cine.dicom, unusable_for_results="2 images share a SOPInstanceUID")
+    )
+    with pytest.raises(DicomError, match="2 images share"):
+        write_dicom_results(tmp_path, replace(made, cine=nameless))
+    assert [(note.code, note.text) for note in result_notes(nameless)] == [
+        ("N_NO_DICOM_RESULTS", "no DICOM results: 2 images share a SOPInstanceUID")
+    ]
+
+
 def test_a_frame_of_reference_and_a_series_are_made_of_the_sources_alone(tmp_path):
     study = classic_study(TINY)
     made = each(study, drop("FrameOfReferenceUID", "SeriesInstanceUID"))

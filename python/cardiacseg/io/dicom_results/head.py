@@ -34,9 +34,11 @@ def source_head(cine: Cine) -> Dataset:
     """The first source's attributes without private ones, at any depth, and with every attribute of type 2.
 
     Highdicom copies the patient's and the study's modules from it, and nothing else. Texts become UTF-8. What cannot be
-    read is left out, what is no date, time or sex in DICOM's sense is left empty. Raises ``DicomError`` if the study
-    has no UID: then no other instance could be found to belong to the results.
+    read is left out, what is no date, time or sex in DICOM's sense is left empty. Raises ``DicomError`` if the
+    study has no UID, as the results could not be found to belong to it, or if the sources cannot be named.
     """
+    if cine.dicom.unusable_for_results:
+        raise DicomError(E_NO_DICOM_RESULTS, cine.dicom.unusable_for_results)
     head = _readable(cine.dicom.instances[cine.dicom.frames[0][0].sop_instance_uid])
     head.SpecificCharacterSet = "ISO_IR 192"
     if not head.get("StudyInstanceUID"):
