@@ -11,6 +11,7 @@ from made_up_dicom import SECRETS, Recipe, classic_study, decoys, write
 from made_up_enhanced import enhanced_study
 
 from cardiacseg.io.dicom.read import list_groups, read_dicom
+from cardiacseg.io.dicom.values import items
 
 REAL = Path(__file__).parents[3] / "shared/dicom/cine_study"
 RESCALED = Recipe(rescale=(2.5, -7.0))
@@ -161,3 +162,9 @@ def test_instances_keep_what_results_copy(tmp_path):
         assert instance.FrameOfReferenceUID
         assert instance.file_meta.TransferSyntaxUID
         assert "PixelData" not in instance
+
+
+def test_groups_of_many_frames_are_not_copied_for_each_frame():
+    instance = enhanced_study(Recipe(series_per_slice=False)).datasets[0]
+    assert items(instance, "PerFrameFunctionalGroupsSequence") is instance.PerFrameFunctionalGroupsSequence
+    assert list(items(instance, "NoSuchSequence")) == list(items(instance, "PatientName")) == []

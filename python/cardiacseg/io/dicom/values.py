@@ -1,8 +1,10 @@
 """Attributes of a dataset as plain values, ``None`` where they are absent, empty or malformed."""
 
 import math
+from collections.abc import Sequence
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
 
 
 def value(dataset: Dataset, name: str) -> object:
@@ -50,10 +52,10 @@ def words(dataset: Dataset, name: str) -> tuple[str, ...]:
     return tuple(word.strip().upper() for word in text(dataset, name).split("\\"))
 
 
-def items(dataset: Dataset, name: str) -> list[Dataset]:
-    """Items of a sequence."""
+def items(dataset: Dataset, name: str) -> Sequence[Dataset]:
+    """Items of a sequence, not copied: there may be one for each of many thousand frames."""
     found = value(dataset, name)
-    return list(found) if _is_list(found) and all(isinstance(part, Dataset) for part in found) else []
+    return found if isinstance(found, DicomSequence) else []
 
 
 def first_item(dataset: Dataset, name: str) -> Dataset | None:
