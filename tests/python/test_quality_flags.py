@@ -127,6 +127,9 @@ def test_spoiled_labels_raise_the_flag_at_the_place(change, code, frame, index):
         ({"lv_mass_g": 136.0, "lv_mass_es_g": 100.0}, "lv_mass_difference", 30),
         ({"lv_sv_ml": 100.0, "rv_sv_ml": 48.0}, "stroke_volume_difference", 70),
         ({"lv_sv_ml": 10.0, "rv_sv_ml": -10.0}, "stroke_volume_difference", 70),
+        ({"lv_sv_ml": 133.0, "rv_sv_ml": 76.0}, "stroke_volumes_apart", 30),
+        ({"labels": edited(lambda labels: cleared(labels[0, :2], 1))}, "lv_beyond_rv", 12),
+        ({"labels": edited(lambda labels: cleared(labels[0, :2], 1))[:, ::-1]}, "lv_beyond_rv", 12),
         ({"lv_mass_g": 10.0, "lv_mass_es_g": 10.0}, "lv_mass_to_volume", 0.35),
         ({"labels": LABELS[:14], "image": IMAGE[:14], "timing": Timing(TIMES[:14], RR)}, "few_phases", 15),
         ({"labels": LABELS[:, :5], "image": IMAGE[:, :5]}, "few_slices", 6),
@@ -145,6 +148,26 @@ def test_differences_are_relative_to_the_mean():
     assert flags(lv_mass_g=140.0, lv_mass_es_g=100.0)["lv_mass_difference"].value == pytest.approx(100 * 40 / 120)
     assert "lv_mass_difference" not in flags(lv_mass_g=115.0, lv_mass_es_g=86.0)
     assert flags(lv_sv_ml=90.0, rv_sv_ml=30.0)["stroke_volume_difference"].value == pytest.approx(100)
+
+
+def test_stroke_volumes_that_differ_by_less_are_passed():
+    codes = {"stroke_volumes_apart", "stroke_volume_difference"}
+    for left, right, raised in ((100, 75, set()), (60, 40, set()), (100, 68, {"stroke_volumes_apart"})):
+        assert set(flags(lv_sv_ml=float(left), rv_sv_ml=float(right))) & codes == raised
+    assert set(flags(lv_sv_ml=100.0, rv_sv_ml=40.0)) & codes == {"stroke_volume_difference"}
+
+
+def test_lv_beyond_the_rv_counts_by_volume_and_only_slices_that_count():
+    labels = edited(lambda labels: cleared(labels[0, :2], 1))
+    flag = flags(labels=labels)["lv_beyond_rv"]
+    areas = (labels[0] == 3).sum(axis=(1, 2))
+    assert flag.value == pytest.approx(100 * areas[:2].sum() / areas.sum())
+    assert (flag.frame, flag.slice) == (0, 0)
+    assert f"(slice 1, 2), by {areas[:2].sum() * 8 * 1.5 * 1.25 / 1000:.0f} ml" in flag.text
+    included = np.ones((PHASES, SLICES, 3), bool)
+    included[:, :2] = False
+    assert "lv_beyond_rv" not in flags(labels=labels, included=included)
+    assert states(labels=np.where(LABELS == 1, 0, LABELS))["lv_beyond_rv"]["state"] == "not checked"
 
 
 def test_regions_and_outlines_on_literals():
@@ -251,6 +274,24 @@ def test_notes_of_the_reader_are_flags():
     assert [(flag.code, flag.text) for flag in found] == [
         ("N_RETAKE", "Slice 3 was taken twice; the later one counts.")
     ]
+
+
+@pytest.mark.parametrize(
+    ("codes", "check"),
+    [
+        (("N_LEFT_OUT",), "heart_incomplete"),
+        (("N_LEFT_OUT", "N_INCOMPLETE"), "heart_incomplete"),
+        (("N_NOT_A_CINE",), "not_a_cine"),
+    ],
+)
+def test_notes_that_the_whole_heart_or_beat_may_not_be_there(codes, check):
+    notes = (Note("N_LOSSY", "Lossy."), *(Note(code, "Two slices were left out.") for code in codes))
+    case = segmented(notes=notes)
+    found = find_flags(case)
+    assert [flag.code for flag in found] == [*codes, "N_LOSSY", check]
+    assert found[-1].value == len(codes) and " and ".join(codes) in found[-1].text
+    raised = [entry["code"] for entry in quality_document(case)["checks"] if entry["state"] == "raised"]
+    assert raised == [check]
 
 
 def test_nothing_is_changed():

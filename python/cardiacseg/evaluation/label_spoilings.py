@@ -128,13 +128,13 @@ def stray_ventricle(case: Case, random: np.random.Generator, radius_mm: float) -
     return replace(case, labels=labels)
 
 
-def short_ventricle(case: Case, random: np.random.Generator) -> Case:
-    """At ED, no RV from the middle third of the heart on towards the apex."""
+def short_ventricle(case: Case, random: np.random.Generator, levels: tuple[str, ...]) -> Case:
+    """At ED, no RV in these thirds of the heart."""
     labels, frame = case.labels.copy(), _ed(case)
-    levels = slice_levels(labels[frame])
-    for level in ("mid", "apex"):
-        plane = labels[frame, levels[level]]
-        labels[frame, levels[level]] = np.where(plane == RV, 0, plane)
+    slices = slice_levels(labels[frame])
+    for level in levels:
+        plane = labels[frame, slices[level]]
+        labels[frame, slices[level]] = np.where(plane == RV, 0, plane)
     return replace(case, labels=labels)
 
 
@@ -226,7 +226,8 @@ OF_ANY_CINE = {
     "a gap of 30 degrees in the wall": Spoiling(partial(broken_wall, degrees=30), ("lv_not_surrounded",)),
     "holes in the wall": Spoiling(holed_wall, ("heart_holes",)),
     "a stray piece of RV": Spoiling(partial(stray_ventricle, radius_mm=5), ("rv_fragments",)),
-    "no RV from the middle on": Spoiling(short_ventricle, ("rv_missing",)),
+    "no RV from the middle on": Spoiling(partial(short_ventricle, levels=("mid", "apex")), ("rv_missing",)),
+    "no RV in the basal third": Spoiling(partial(short_ventricle, levels=("base",)), ("lv_beyond_rv",)),
     "apex cut off": Spoiling(partial(without_level, level="apex"), ("apex_cut_off",)),
     "base cut off": Spoiling(partial(without_level, level="base"), ("base_cut_off",)),
     "heart at the image's edge": Spoiling(cropped, ("heart_at_border",)),

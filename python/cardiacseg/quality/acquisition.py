@@ -4,9 +4,31 @@ import numpy as np
 
 from cardiacseg.quality.check import Check, Found, NotChecked
 from cardiacseg.quality.evidence import Evidence
+from cardiacseg.quality.flag import Flag
 from cardiacseg.quality.places import counted_places
 
 NO_HEART = NotChecked("no slice has a label")
+# Notes of the reader by which what was measured may be a part of the heart, or no cine.
+PART_OF_THE_HEART = frozenset({"N_LEFT_OUT", "N_INCOMPLETE"})
+NO_CINE = frozenset({"N_NOT_A_CINE"})
+
+
+def noted_incomplete(evidence: Evidence, check: Check) -> Found:
+    """Notes of the reader that slices were left out or that the study is known to be incomplete."""
+    text = "Volumes, mass and ejection fraction may be those of a part of the heart: see the note {codes}."
+    return _noted(evidence, check, PART_OF_THE_HEART, text)
+
+
+def noted_not_a_cine(evidence: Evidence, check: Check) -> Found:
+    """Notes of the reader that the images may not be phases of a beat."""
+    text = "The images may not be phases of a beat, and then no volume is that of ED or ES: see the note {codes}."
+    return _noted(evidence, check, NO_CINE, text)
+
+
+def _noted(evidence: Evidence, check: Check, codes: frozenset[str], sentence: str) -> list[Flag]:
+    found = [note.code for note in evidence.cine.notes if note.code in codes]
+    said = " and ".join(dict.fromkeys(found))
+    return [check.flag(sentence.format(codes=said), len(found))] if found else []
 
 
 def few_slices(evidence: Evidence, check: Check) -> Found:

@@ -25,6 +25,8 @@ def _each(structures: dict[str, float], code: str, what: str, unit: str, source:
 
 
 ACQUISITION = (
+    Check("heart_incomplete", "notes that slices are not measured", 0, "notes", _ANY, acquisition.noted_incomplete),
+    Check("not_a_cine", "notes that this may be no cine", 0, "notes", _ANY, acquisition.noted_not_a_cine),
     Check("few_slices", "fewer slices than this", 6, "slices", _SCMR, acquisition.few_slices),
     Check("few_phases", "fewer phases than this", 15, "phases", _SCMR, acquisition.few_phases),
     Check(
@@ -50,11 +52,21 @@ PLAUSIBILITY = (
     Check(
         "stroke_volume_difference",
         "LV's and RV's stroke volume apart",
-        70,
+        plausibility.UNLIKELY_PERCENT,
         "%",
         _ACDC,
         plausibility.stroke_volume_difference,
     ),
+    Check(
+        "stroke_volumes_apart",
+        f"LV's and RV's stroke volume apart by this and more than {plausibility.NOTABLE_ML} ml, and up to "
+        f"{plausibility.UNLIKELY_PERCENT} %",
+        30,
+        "%",
+        "what readers look at, beyond what two readers differ by",
+        plausibility.stroke_volumes_apart,
+    ),
+    Check("lv_beyond_rv", "LV beyond the RV at the base at ED", 12, "% of EDV", _ACDC, plausibility.lv_beyond_rv, "lv"),
     *_each({"lv": (5, 85), "rv": (5, 85)}, "ef_range", "EF outside", "%", _HEART, plausibility.ejection_fraction),
     *_each(
         {"lv": (30, 500), "rv": (30, 500)}, "edv_range", "EDV outside", "ml", _HEART, plausibility.end_diastolic_volume

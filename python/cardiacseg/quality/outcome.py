@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from cardiacseg.io.report import RESEARCH_USE
+from cardiacseg.quality import acquisition
 from cardiacseg.quality.check import Check, Found, NotChecked
 from cardiacseg.quality.checks import CHECKS
 from cardiacseg.quality.evidence import Evidence
@@ -29,7 +30,10 @@ def run_checks(segmented: "SegmentedCine") -> tuple[Outcome, ...]:
 
 
 def find_flags(segmented: "SegmentedCine") -> tuple[Flag, ...]:
-    """The reader's notes, then the flags of the checks in their order; ``segmented.flags`` is not read."""
+    """The reader's notes, then the flags of the checks in their order; ``segmented.flags`` is not read.
+
+    Of the notes, those come first by which what was measured may be a part of the heart, or no cine.
+    """
     return _flags(segmented, run_checks(segmented))
 
 
@@ -48,7 +52,9 @@ def quality_document(segmented: "SegmentedCine") -> dict:
 
 
 def _flags(segmented: "SegmentedCine", outcomes: tuple[Outcome, ...]) -> tuple[Flag, ...]:
-    notes = [Flag(note.code, note.text) for note in segmented.cine.notes]
+    serious = acquisition.PART_OF_THE_HEART | acquisition.NO_CINE
+    ordered = sorted(segmented.cine.notes, key=lambda note: note.code not in serious)
+    notes = [Flag(note.code, note.text) for note in ordered]
     found = [flag for outcome in outcomes if not isinstance(outcome.found, NotChecked) for flag in outcome.found]
     return (*notes, *found)
 
