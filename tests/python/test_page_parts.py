@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from segmented_discs import DIGEST, SPACING, discs, segmented
 
+from cardiacseg.io.cine import Note
 from cardiacseg.io.page import write_page, write_pdf
 from cardiacseg.io.page.contours import compact, outline, polylines
 from cardiacseg.io.page.images import Box, as_bytes, field_sheets, grey_window, heart_box, heart_sheets
 from cardiacseg.io.page.markup import element, to_html
 from cardiacseg.io.page.rows import number, spoken_place
 from cardiacseg.io.page.segments import SEGMENTS, Scale
+from cardiacseg.quality import find_flags
 from cardiacseg.quality.flag import Flag
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
@@ -213,6 +215,22 @@ def test_pdf_is_one_page_that_says_the_same(tmp_path):
     line = next(line for line in text.splitlines() if "End-diastolic volume" in line).split()
     assert line[2:6] == [f"{m.lv_edv_ml:.0f}", f"{m.rv_edv_ml:.0f}", "ml", f"{m.indexed['lv_edv_ml_m2']:.0f}"]
     assert "The RV is missing between slices that have it." in text
+
+
+@needs_poppler
+def test_notes_of_the_reader_and_a_long_title_are_in_page_and_pdf(tmp_path):
+    notes = tuple(Note(code, f"{code} is said here.") for code in ("N_LOSSY", "N_UNEVEN", "N_INCOMPLETE", "N_LEFT_OUT"))
+    title = "Case 4711, examined on 2024-01-02, referred by the outpatient clinic, second reading of March"
+    case = segmented(*discs(), notes=notes, title=title, flags=())
+    case = dataclasses.replace(case, flags=find_flags(case))
+    write_page(tmp_path / "a.html", case)
+    write_pdf(tmp_path / "a.pdf", case)
+    page, text = (tmp_path / "a.html").read_text(), pdf_text(tmp_path / "a.pdf")
+    for note in notes:
+        assert note.text in page and note.text in text
+    assert "may be those of a part of the heart: see N_INCOMPLETE and N_LEFT_OUT." in page
+    assert text.index("N_LEFT_OUT") < text.index("N_LOSSY")
+    assert title in page and title in text
 
 
 CROWD = tuple(Flag(f"flag_{index}", "A long sentence about something odd. " * 6, slice=index) for index in range(30))

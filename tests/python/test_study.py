@@ -137,6 +137,18 @@ def test_with_the_images_everything_is_written_again(results, cine, tmp_path):
     assert read(tmp_path / "again" / "report.json")["model"] is None
 
 
+def test_a_title_heads_page_and_pdf_on_request_alone(results, cine, tmp_path, capsys):
+    title = "Case 12 & <b>, 2024-01-02"
+    assert run("measure", results, "-o", tmp_path / "again", "--input", cine, "--title", title) == 0
+    page, before = ((folder / "report.html").read_text() for folder in (tmp_path / "again", results))
+    assert "<h1>Case 12 &amp; &lt;b&gt;, 2024-01-02</h1>" in page and "<title>Case 12 &amp; &lt;b&gt;" in page
+    assert "Case 12" not in before
+    for name in ("report.json", "measurements.json", "quality.json"):
+        assert "Case 12" not in (tmp_path / "again" / name).read_text()
+    assert run("measure", results, "-o", tmp_path / "other", "--title", title) == 2
+    assert "give the input" in capsys.readouterr().err
+
+
 def test_papillary_muscles_cannot_be_told_without_the_images(results, tmp_path, capsys):
     assert run("measure", results, "-o", tmp_path / "again", "--papillary", "mass") == 2
     assert "give the input" in capsys.readouterr().err

@@ -106,9 +106,16 @@ def add_measurement_options(command: argparse.ArgumentParser, one_person: bool =
         group.add_argument("--heart-rate", type=_within(15, 300), metavar="BPM", help="beats per minute")
 
 
-def add_result_options(command: argparse.ArgumentParser) -> None:
+def add_result_options(command: argparse.ArgumentParser, one_case: bool = True) -> None:
     """Which files are written."""
     group = command.add_argument_group("results")
+    if one_case:
+        group.add_argument(
+            "--title",
+            dest="heading",
+            metavar="TEXT",
+            help="head page, PDF and preview with this text, such as the case's name and the study's date",
+        )
     group.add_argument("--no-report", dest="report", action="store_false", help="write no HTML page and no PDF")
     group.add_argument(
         "--phases", choices=("ed-es", "all"), default="ed-es", help="phases with a DICOM segmentation (ed-es)"
@@ -141,12 +148,13 @@ def study_options(options: argparse.Namespace):
             bsa_formula=options.bsa,
         ),
         results=ResultOptions(
-            options.report,
-            options.phases,
-            options.labelmap,
-            options.rtstruct,
-            options.series_number,
+            report=options.report,
+            phases=options.phases,
+            labelmap=options.labelmap,
+            rtstruct=options.rtstruct,
+            series_number=options.series_number,
             dicom=options.dicom,
+            title=getattr(options, "heading", None),
         ),
         body=Body(getattr(options, "height", None), getattr(options, "weight", None)),
         heart_rate_per_min=getattr(options, "heart_rate", None),

@@ -107,7 +107,7 @@ def _batch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--again", action="store_true", help="segment cases again whose results are there already")
     add_read_options(command, series=False)
     add_measurement_options(command, one_person=False)
-    add_result_options(command)
+    add_result_options(command, one_case=False)
     command.add_argument("--quiet", action="store_true", help="show no progress")
     add_model_options(command)
 
@@ -134,7 +134,7 @@ def _receive(command: argparse.ArgumentParser) -> None:
     command.add_argument("--idle", type=at_least(1), default=5, help="seconds without images that end a study (5)")
     add_read_options(command, series=False)
     add_measurement_options(command, one_person=False)
-    add_result_options(command)
+    add_result_options(command, one_case=False)
     add_model_options(command)
 
 

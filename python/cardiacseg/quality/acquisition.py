@@ -15,13 +15,13 @@ NO_CINE = frozenset({"N_NOT_A_CINE"})
 
 def noted_incomplete(evidence: Evidence, check: Check) -> Found:
     """Notes of the reader that slices were left out or that the study is known to be incomplete."""
-    text = "Volumes, mass and ejection fraction may be those of a part of the heart: see the note {codes}."
+    text = "Volumes, mass and ejection fraction may be those of a part of the heart: see {codes}."
     return _noted(evidence, check, PART_OF_THE_HEART, text)
 
 
 def noted_not_a_cine(evidence: Evidence, check: Check) -> Found:
     """Notes of the reader that the images may not be phases of a beat."""
-    text = "The images may not be phases of a beat, and then no volume is that of ED or ES: see the note {codes}."
+    text = "The images may not be phases of a beat, and then no volume is that of ED or ES: see {codes}."
     return _noted(evidence, check, NO_CINE, text)
 
 

@@ -28,7 +28,8 @@ class ResultOptions:
 
     ``report`` are the page and the PDF; ``dicom`` are all DICOM results, of which ``labelmap`` and ``rtstruct`` ask for
     more. ``series_number`` is that of the first DICOM series that is written. Raises ``InvalidInputError`` for DICOM
-    objects without DICOM results.
+    objects without DICOM results. ``title`` heads page, PDF and preview, as it is given: whoever gives it decides
+    whether it names a patient.
     """
 
     report: bool = True
@@ -37,6 +38,7 @@ class ResultOptions:
     rtstruct: bool = False
     series_number: int = 9000
     dicom: bool = True
+    title: str | None = None
 
     def __post_init__(self):
         if not self.dicom and (self.labelmap or self.rtstruct):

@@ -65,6 +65,8 @@ def read_earlier_run(folder: Path) -> EarlierRun:
 
 def remeasure(folder: Path, run: EarlierRun, options: StudyOptions, slices: Path | None) -> Measurements:
     """Measure the labels of ``run`` again and write ``MEASURED`` into ``folder``."""
+    if options.results.title is not None:
+        raise InvalidInputError("page, PDF and preview are written with the images alone: give the input, too")
     if options.measurements.papillary == "mass":
         raise InvalidInputError("papillary muscles can be told from blood in the images alone: give the input, too")
     spacing = run.geometry.array_spacing
@@ -90,5 +92,5 @@ def rewrite(folder: Path, run: EarlierRun, source: Path, options: StudyOptions, 
         cine = read_study(source, options.read)
         labels = read_labels(run.folder / "labels.nii.gz", cine.geometry, len(cine.image))
     cine = with_result_notes(cine, options.results)
-    segmented = measured(cine, labels, options, title_of(cine), included=run.included(slices))
+    segmented = measured(cine, labels, options, title_of(cine, options), included=run.included(slices))
     return write_outcome(folder, segmented, options, watch)

@@ -53,8 +53,13 @@ def missing_images(cine: Cine) -> Iterator[Note]:
             yield Note(N_INCOMPLETE, f"images may be missing: slice {s + 1} has {images} for {len(frames)} frames")
 
 
-def title_of(cine: Cine) -> str:
-    """What pictures call a cine: a NIfTI file's name. DICOM folders are often named after a patient."""
+def title_of(cine: Cine, options: StudyOptions) -> str:
+    """What pictures call a cine: what was asked for, else a NIfTI file's name.
+
+    DICOM folders are often named after a patient, and so are not named.
+    """
+    if options.results.title is not None:
+        return options.results.title
     return cine.path.name if cine.dicom is None else "Short-axis cine"
 
 
@@ -69,7 +74,7 @@ def segment_into(
     """Segment ``cine`` and write all results into ``folder``, which is the caller's to make and to move."""
     cine = with_result_notes(cine, options.results)
     with watch.time("segment"):
-        segmented = analyse(cine, segmenter, options, title_of(cine), progress)
+        segmented = analyse(cine, segmenter, options, title_of(cine, options), progress)
     return write_outcome(folder, segmented, options, watch)
 
 

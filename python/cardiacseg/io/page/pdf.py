@@ -29,6 +29,7 @@ _TILE = (_INNER - 0.25) / 6
 _TEXT_LINE = 0.13
 _MOST_FLAG_LINES = 8
 _LETTERS = 134  # in a line of small text
+_TITLE_LETTERS_13_PT, _TITLE_LETTERS = 62, 100  # a longer title is set smaller
 
 
 def write_pdf(path: str | Path, segmented: SegmentedCine) -> None:
@@ -69,8 +70,9 @@ def _heading(figure, x: float, y: float, text: str) -> None:
 def _draw_head(figure, segmented: SegmentedCine) -> float:
     """Title, model and use; gives the height that is left."""
     top = _HEIGHT - 0.45
-    title = textwrap.shorten(segmented.title or "Short-axis cine", 62, placeholder=" …")
-    _write(figure, _MARGIN, top, title, fontsize=13, weight="bold")
+    title = textwrap.shorten(segmented.title or "Short-axis cine", _TITLE_LETTERS, placeholder=" …")
+    size = 13 * min(1, _TITLE_LETTERS_13_PT / max(len(title), 1))
+    _write(figure, _MARGIN, top, title, fontsize=size, weight="bold")
     _write(figure, _MARGIN, top - 0.26, f"{counts_phrase(segmented)}; {model_phrase(segmented)}", color=FAINT)
     use = {"ha": "right", "weight": "bold", "color": "#9a5b00"}
     _write(figure, _WIDTH - _MARGIN, top - 0.26, "Research use only. Not a medical device.", **use)
