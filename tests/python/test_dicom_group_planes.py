@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from dicom_reading import other_stack, read, refused
 from made_up_dicom import Recipe, classic_study, decimal, write
+from made_up_enhanced import enhanced_study, item
 
+from cardiacseg.io.budget import Budget, Limits
 from cardiacseg.io.dicom.orientation import plane_in_words
+from cardiacseg.io.dicom.read import list_groups
 
 SMALL = Recipe(slices=4, size=(32, 40))
 
@@ -107,3 +110,16 @@ def test_absurd_geometry(tmp_path, name, value):
 )
 def test_planes_in_words(cosines, words):
     assert plane_in_words(cosines) == words
+
+
+def test_groups_are_limited(tmp_path):
+    """Each pair of planes is compared no more than once, and a file whose every frame has its own is refused."""
+    (dataset,) = enhanced_study(Recipe(slices=3, size=(32, 40), series_per_slice=False)).datasets
+    for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        angle = 0.01 * number
+        cosines = [np.cos(angle), np.sin(angle), 0, 0, 0, 1]
+        frame.PlaneOrientationSequence = item(ImageOrientationPatient=decimal(cosines))
+    write([dataset], tmp_path)
+    assert len(list_groups(tmp_path).groups) == 24
+    few = Budget(Limits(groups=23), dicom=True)
+    refused("E_TOO_LARGE", tmp_path, r"at most 23 groups of images, got more at IM0000 \(24\)", budget=few)

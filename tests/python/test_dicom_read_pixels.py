@@ -177,9 +177,9 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path, study):
     whole = classic_study(SMALL)
     write(whole.datasets, tmp_path / "many")
     small = Budget(Limits(side=39), dicom=True)
-    refused("E_TOO_LARGE", tmp_path / "many", "32 rows and 40 columns", budget=small)
+    refused("E_TOO_LARGE", tmp_path / "many", r"at most 39 rows or columns.* IM0000 \(40\)", budget=small)
     few = Budget(Limits(pixels=8 * 3 * 32 * 40 - 1), dicom=True)
-    refused("E_TOO_LARGE", tmp_path / "many", "at most 30719 pixels", budget=few)
+    refused("E_TOO_LARGE", tmp_path / "many", "at most 30719 pixels in one cine", budget=few)
 
 
 def test_a_deflated_bomb(tmp_path, study):
@@ -188,7 +188,7 @@ def test_a_deflated_bomb(tmp_path, study):
         dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
         pydicom.dcmwrite(tmp_path / f"{number}", dataset)
     small = Budget(Limits(part_bytes=8000), dicom=True)
-    refused("E_TOO_LARGE", tmp_path, "deflated and has more than 8000 bytes", budget=small)
+    refused("E_TOO_LARGE", tmp_path, "at most 8000 bytes in .* a deflated dataset", budget=small)
 
 
 def test_frames_without_functional_groups(tmp_path):

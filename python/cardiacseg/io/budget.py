@@ -6,13 +6,14 @@ budget.take("bytes", len(block), path.name)      # before the memory is taken wh
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from cardiacseg.errors import DicomError, InvalidInputError
 
 E_TOO_LARGE = "E_TOO_LARGE"
 
-Countable = Literal["bytes", "files", "frames", "pixels"]
+Spent = Literal["bytes", "files", "frames"]
+Size = Literal["part_bytes", "groups", "pixels", "side"]
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,16 @@ class Limits:
 
     ``bytes`` are read from its files or unpacked from them, of which ``part_bytes`` may be of one part that is held in
     memory to be unpacked: an entry of an archive, a deflated dataset. ``files`` counts those of a folder or an archive,
-    ``frames`` two-dimensional images of which the header is read, ``pixels`` those of the cine that is made;
-    ``side`` is of rows and columns. ``seconds`` are of the reading thread's processor time, so that a slow disk or a
-    busy machine refuses nothing.
+    ``frames`` two-dimensional images of which the header is read, ``groups`` those that the frames fall into, and
+    ``pixels`` those of the cine that is made; ``side`` is of rows and columns. ``seconds`` are of the reading thread's
+    processor time, so that a slow disk or a busy machine refuses nothing.
     """
 
     bytes: int = 8 << 30
     part_bytes: int = 1 << 29
     files: int = 100_000
-    frames: int = 100_000
+    frames: int = 50_000
+    groups: int = 1_000
     pixels: int = 1 << 29
     side: int = 8192
     seconds: float = 300.0
@@ -47,26 +49,39 @@ class Budget:
     def __init__(self, limits: Limits = LIMITS, dicom: bool = False):
         self.limits = limits
         self._dicom = dicom
-        self._spent = {"bytes": 0, "files": 0, "frames": 0, "pixels": 0}
+        self._spent = dict.fromkeys(get_args(Spent), 0)
         self._start = time.thread_time()
 
-    def take(self, what: Countable, count: int, name: str) -> None:
+    def take(self, what: Spent, count: int, name: str) -> None:
         """Spend ``count`` of the limit ``what`` on the file ``name``."""
-        limit = getattr(self.limits, what)
-        if count > limit - self._spent[what]:
-            raise self.refusal(f"expected at most {limit} {what} in one input, got more at {name}")
+        if count > self.left(what):
+            raise self._refusal(f"{getattr(self.limits, what)} {what} in one input", name)
         self._spent[what] += count
         self.check_time(name)
 
-    def left(self, what: Countable) -> int:
+    def left(self, what: Spent) -> int:
         """How much of the limit ``what`` is not spent."""
         return getattr(self.limits, what) - self._spent[what]
+
+    def check(self, what: Size, size: int, name: str) -> None:
+        """Compare a size of the file ``name``, which is not added to others, with its limit."""
+        limit = getattr(self.limits, what)
+        if size > limit:
+            raise self._refusal(f"{limit} {_WORDS[what]}", f"{name} ({size})")
 
     def check_time(self, name: str) -> None:
         """Raise if reading has taken too long by the file ``name``; for loops that spend nothing else."""
         if time.thread_time() - self._start > self.limits.seconds:
-            raise self.refusal(f"expected at most {self.limits.seconds:g} s of work for one input, got more at {name}")
+            raise self._refusal(f"{self.limits.seconds:g} s of work for one input", name)
 
-    def refusal(self, sentence: str) -> InvalidInputError:
-        """The error of a limit that is passed, to be raised."""
+    def _refusal(self, limit: str, where: str) -> InvalidInputError:
+        sentence = f"expected at most {limit}, got more at {where}"
         return DicomError(E_TOO_LARGE, sentence) if self._dicom else InvalidInputError(sentence, code=E_TOO_LARGE)
+
+
+_WORDS = {
+    "part_bytes": "bytes in an entry of an archive or a deflated dataset",
+    "groups": "groups of images",
+    "pixels": "pixels in one cine",
+    "side": "rows or columns",
+}

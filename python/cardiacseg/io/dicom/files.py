@@ -119,8 +119,7 @@ def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget)
             beginning = entry.read(MARK_BYTES)
             if not looks_like_dicom(beginning):
                 return io.BytesIO(beginning)
-            if info.file_size > budget.limits.part_bytes:
-                raise budget.refusal(f"{info.filename} has more than {budget.limits.part_bytes} bytes")
+            budget.check("part_bytes", info.file_size, info.filename)
             budget.take("bytes", info.file_size, info.filename)
             return io.BytesIO(beginning + entry.read())
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:

@@ -139,9 +139,10 @@ def _instance_attributes(file: File, header: Header) -> dict:
 
 
 def _size_problem(file: File, rows: int, columns: int) -> DicomError | None:
-    name, most = file.name, file.budget.limits.side
     if rows < 1 or columns < 1:
-        return DicomError(E_DAMAGED, f"{name} has {rows} rows and {columns} columns; wanted at least one of each")
-    if max(rows, columns) > most:
-        return file.budget.refusal(f"{name} has {rows} rows and {columns} columns; at most {most} are read")
+        return DicomError(E_DAMAGED, f"{file.name} has {rows} rows and {columns} columns; wanted at least one of each")
+    try:
+        file.budget.check("side", max(rows, columns), file.name)
+    except DicomError as error:
+        return error
     return None

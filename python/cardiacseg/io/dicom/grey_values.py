@@ -5,7 +5,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 
 from cardiacseg.io.dicom.headers import NATIVE
-from cardiacseg.io.dicom.values import first_item, items, number, text, whole
+from cardiacseg.io.dicom.values import first_item, item_at, items, number, text, whole
 
 
 def stored_values(dataset: Dataset, decoded: np.ndarray) -> np.ndarray:
@@ -81,8 +81,8 @@ def _rescale(dataset: Dataset, frame_number: int | None) -> tuple[float, float]:
     """Slope and intercept of a frame: its own, or those of all frames, or of the instance."""
     places = [dataset]
     if frame_number is not None:
-        groups = items(dataset, "PerFrameFunctionalGroupsSequence")[frame_number - 1 : frame_number]
-        groups += items(dataset, "SharedFunctionalGroupsSequence")
+        own = item_at(dataset, "PerFrameFunctionalGroupsSequence", frame_number - 1)
+        groups = [group for group in (own, first_item(dataset, "SharedFunctionalGroupsSequence")) if group is not None]
         places = [part for group in groups if (part := first_item(group, "PixelValueTransformationSequence"))] + places
     slope, intercept = number(places[0], "RescaleSlope"), number(places[0], "RescaleIntercept")
     return 1.0 if slope is None else slope, 0.0 if intercept is None else intercept

@@ -12,7 +12,7 @@ from cardiacseg.io.dicom.orientation import plane_in_words
 from cardiacseg.io.dicom.slices import Slices, bin_slices, depths_mm
 
 LEAST_SLICES, LEAST_PHASES = 3, 8
-_COSINE_TOLERANCE, _SPACING_TOLERANCE_MM = 1e-3, 1e-3
+_TOLERANCE = 1e-3  # of direction cosines, and of pixel spacings in mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +98,9 @@ def group_frames(frames: Sequence[Frame], by_protocol: bool = True) -> list[Grou
     parts = _cluster(frames)
     if by_protocol:
         parts = [kept for part in parts for kept in _split_protocols(part)]
+    if parts:
+        first = frames[0].file
+        first.budget.check("groups", len(parts), first.name)
     parts.sort(key=lambda part: min(frame.order() for frame in part))
     return [Group(number, tuple(part), _slices(part)) for number, part in enumerate(parts, start=1)]
 
@@ -108,27 +111,31 @@ def _slices(frames: Sequence[Frame]) -> Slices:
 
 def _cluster(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Equal in what must be equal, and within a tolerance of the first frame in what is rounded."""
-    clusters: dict[tuple, list[list[Frame]]] = defaultdict(list)
+    kinds: dict[tuple, list[Frame]] = defaultdict(list)
     for frame in frames:
-        same = clusters[
+        kinds[
             (frame.study_uid, frame.frame_of_reference_uid, frame.rows, frame.columns, frame.kind, frame.has_geometry)
-        ]
-        near = next((cluster for cluster in same if _is_near(cluster[0], frame)), None)
-        if near is None:
-            same.append([frame])
-        else:
-            near.append(frame)
-    return [cluster for same in clusters.values() for cluster in same]
+        ].append(frame)
+    return [cluster for same in kinds.values() for cluster in _near_each_other(same)]
 
 
-def _is_near(first: Frame, other: Frame) -> bool:
-    if not first.has_geometry:
-        return True
-    cosines = zip(first.orientation, other.orientation, strict=True)
-    spacings = zip(first.pixel_spacing, other.pixel_spacing, strict=True)
-    return all(abs(a - b) <= _COSINE_TOLERANCE for a, b in cosines) and all(
-        abs(a - b) <= _SPACING_TOLERANCE_MM for a, b in spacings
-    )
+def _near_each_other(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Clusters of frames in planes that differ by less than a tolerance; each plane is looked for once."""
+    if not frames[0].has_geometry:
+        return [list(frames)]
+    clusters: dict[int, list[Frame]] = {}
+    firsts = np.empty((0, 8))
+    known: dict[tuple, int] = {}
+    for frame in frames:
+        plane = (*frame.orientation, *frame.pixel_spacing)
+        if plane not in known:
+            near = np.flatnonzero((np.abs(firsts - plane) <= _TOLERANCE).all(axis=1))
+            known[plane] = int(near[0]) if len(near) else len(firsts)
+            if not len(near):
+                frame.file.budget.check("groups", len(firsts) + 1, frame.file.name)
+                firsts = np.vstack([firsts, plane])
+        clusters.setdefault(known[plane], []).append(frame)
+    return list(clusters.values())
 
 
 def _split_protocols(frames: list[Frame]) -> list[list[Frame]]:

@@ -104,10 +104,8 @@ def _check_deflated(file: File, stream: BinaryIO) -> str:
         syntax = text(meta, "TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:
             inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-            most = file.budget.limits.part_bytes
-            unpacked = inflater.decompress(stream.read(), most)
-            if inflater.unconsumed_tail:
-                raise file.budget.refusal(f"{file.name} is deflated and has more than {most} bytes")
+            unpacked = inflater.decompress(stream.read(), file.budget.limits.part_bytes + 1)
+            file.budget.check("part_bytes", len(unpacked), file.name)
             file.budget.take("bytes", len(unpacked), file.name)
         elif stream.read(4) == bytes(4):
             raise DicomError(E_DAMAGED, f"{file.name} holds zeros where its attributes should begin")

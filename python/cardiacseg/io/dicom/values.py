@@ -60,8 +60,13 @@ def items(dataset: Dataset, name: str) -> Sequence[Dataset]:
 
 def first_item(dataset: Dataset, name: str) -> Dataset | None:
     """The first item of a sequence."""
+    return item_at(dataset, name, 0)
+
+
+def item_at(dataset: Dataset, name: str, index: int) -> Dataset | None:
+    """One item of a sequence, ``None`` where there are fewer."""
     found = items(dataset, name)
-    return found[0] if found else None
+    return found[index] if index < len(found) else None
 
 
 def _is_list(found: object) -> bool:
