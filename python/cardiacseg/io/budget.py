@@ -12,8 +12,8 @@ from cardiacseg.errors import DicomError, InvalidInputError
 
 E_TOO_LARGE = "E_TOO_LARGE"
 
-Spent = Literal["bytes", "files", "frames"]
-Size = Literal["part_bytes", "groups", "pixels", "side"]
+Spent = Literal["bytes", "files", "frames", "pixels"]
+Size = Literal["part_bytes", "groups", "side"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Budget:
     def take(self, what: Spent, count: int, name: str) -> None:
         """Spend ``count`` of the limit ``what`` on the file ``name``."""
         if count > self.left(what):
-            raise self._refusal(f"{getattr(self.limits, what)} {what} in one input", name)
+            raise self.refusal(f"expected at most {getattr(self.limits, what)} {what} in one input, got more at {name}")
         self._spent[what] += count
         self.check_time(name)
 
@@ -67,21 +67,20 @@ class Budget:
         """Compare a size of the file ``name``, which is not added to others, with its limit."""
         limit = getattr(self.limits, what)
         if size > limit:
-            raise self._refusal(f"{limit} {_WORDS[what]}", f"{name} ({size})")
+            raise self.refusal(f"expected at most {limit} {_WORDS[what]}, got {size} at {name}")
 
     def check_time(self, name: str) -> None:
         """Raise if reading has taken too long by the file ``name``; for loops that spend nothing else."""
         if time.thread_time() - self._start > self.limits.seconds:
-            raise self._refusal(f"{self.limits.seconds:g} s of work for one input", name)
+            raise self.refusal(f"expected at most {self.limits.seconds:g} s of work for one input, got more at {name}")
 
-    def _refusal(self, limit: str, where: str) -> InvalidInputError:
-        sentence = f"expected at most {limit}, got more at {where}"
+    def refusal(self, sentence: str) -> InvalidInputError:
+        """The error of a limit that is passed, to be raised."""
         return DicomError(E_TOO_LARGE, sentence) if self._dicom else InvalidInputError(sentence, code=E_TOO_LARGE)
 
 
 _WORDS = {
     "part_bytes": "bytes in an entry of an archive or a deflated dataset",
     "groups": "groups of images",
-    "pixels": "pixels in one cine",
     "side": "rows or columns",
 }

@@ -27,7 +27,7 @@ def read_pixels(slices: Slices) -> tuple[np.ndarray, dict[str, Dataset], tuple[N
     """
     first, phases = slices[0][0], len(slices[0])
     shape = (phases, len(slices), first.rows, first.columns)
-    first.file.budget.check("pixels", math.prod(shape), first.file.name)
+    first.file.budget.take("pixels", math.prod(shape), first.file.name)
     by_file = {file: (parse_whole(file), frames) for file, frames in _by_file(slices).items()}
     decoded = decode([Job(f.name, dataset, _indices(frames)) for f, (dataset, frames) in by_file.items()])
     instances, pictures, noted = {}, {}, set()
