@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io import read_cine
 from cardiacseg.io.nifti import read_nifti, write_labels
 from cardiacseg.io.not_grey import is_label_map, looks_like_labels
 
@@ -73,14 +74,14 @@ def test_what_is_compressed_again_and_again_is_refused(tmp_path, layers):
     for _ in range(layers):
         content = gzip.compress(content)
     (tmp_path / "many.nii.gz").write_bytes(content)
-    with pytest.raises(InvalidInputError, match="more than twice"):
+    with pytest.raises(InvalidInputError, match="compressed twice and large, or more than twice"):
         read_nifti(tmp_path / "many.nii.gz")
 
 
 def test_a_bomb_in_a_second_compression_is_not_unpacked(tmp_path):
     inside = gzip.compress(PLAIN[:100]) + bytes(64 << 20)
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(inside))
-    with pytest.raises(InvalidInputError, match="more than twice"):
+    with pytest.raises(InvalidInputError, match="compressed twice and large, or more than twice"):
         read_nifti(tmp_path / "bomb.nii.gz")
 
 
@@ -97,7 +98,7 @@ def test_a_wrong_checksum_is_found(tmp_path):
 def test_pairs_by_either_name(tmp_path, kind, endings):
     image_of(kind=kind).to_filename(tmp_path / f"in{endings[1]}")
     for ending in endings:
-        cine = read_nifti(tmp_path / f"in{ending}")
+        cine = read_cine(tmp_path / f"in{ending}")
         np.testing.assert_array_equal(cine.image, VOXELS.T)
         assert labels_come_back(cine, tmp_path)
 
@@ -171,7 +172,7 @@ def test_large_scaled_values_keep_their_digits(tmp_path):
     np.testing.assert_array_equal(cine.image, VOXELS.T / 2)
 
 
-@pytest.mark.parametrize("shape", [(3000, 700, 2, 2), (300, 100, 40, 3), (3, 2, 2, 5000), (1 << 21, 2, 1, 1)])
+@pytest.mark.parametrize("shape", [(3000, 700, 2, 2), (300, 100, 40, 3), (3, 2, 2, 5000), (8192, 300, 1, 2)])
 def test_files_of_several_parts(tmp_path, shape):
     """Of planes, rows, frames or a row larger than what is read at a time, along another axis than the array's."""
     voxels = np.random.default_rng(0).integers(0, 200, shape, dtype=np.uint8)

@@ -41,6 +41,28 @@ def test_an_unknown_unit_is_the_only_one_that_fits(tmp_path, interval):
     assert codes(cine) == ["nifti_time_unit"]
 
 
+@pytest.mark.parametrize(("stated", "interval"), [("sec", 32.0), ("usec", 32.0), ("msec", 0.032), ("msec", 32000.0)])
+def test_a_unit_that_cannot_be_right_is_the_only_one_that_makes_a_beat(tmp_path, stated, interval):
+    cine = read_nifti(cine_file(tmp_path / "in.nii", interval, stated))
+    assert cine.timing.frame_times_ms[1] == pytest.approx(32)
+    assert cine.timing.rr_interval_ms == pytest.approx(800)
+    assert codes(cine) == ["nifti_time_unit"]
+
+
+def test_a_unit_that_cannot_be_right_is_unknown_if_no_other_makes_a_beat(tmp_path):
+    cine = read_nifti(cine_file(tmp_path / "in.nii", 300.0, "sec"))  # in ms 25 frames last 7.5 s
+    assert cine.timing == UNKNOWN_TIMING
+    assert codes(cine) == ["nifti_frame_interval"]
+
+
+def test_the_interval_of_frames_on_the_fifth_axis(tmp_path):
+    for place, expected in ((4, 32), (5, 40)):
+        image = nibabel.load(cine_file(tmp_path / "in.nii", 1.0, "msec", shape=(4, 5, 3, 1, FRAMES)))
+        image.header["pixdim"][place] = expected
+        nibabel.save(image, tmp_path / "fifth.nii")
+        assert read_nifti(tmp_path / "fifth.nii").timing.frame_times_ms[1] == expected
+
+
 @pytest.mark.parametrize("unit", ["sec", "msec", "unknown"])
 @pytest.mark.parametrize("interval", [0.0, 1.0, 3000.0, np.nan, np.inf])
 def test_what_is_no_interval_of_a_cine_is_unknown(tmp_path, interval, unit):

@@ -127,6 +127,27 @@ def test_labels_corrected_by_hand_in_another_program(results, tmp_path):
     assert read(tmp_path / "again" / "measurements.json")["lv_ml"] == before["lv_ml"]
 
 
+def test_a_spacing_that_the_file_lacks(phantom, tmp_path, capsys):
+    """Given once, it holds for the labels too, which have the file's own grid of 1 x 1 x 1 mm."""
+    between, row, column = phantom.spacing
+    path = tmp_path / "lost.nii"
+    nibabel.save(nibabel.Nifti1Image(phantom.image.T, np.eye(4)), path)
+    assert run("segment", path, "-o", tmp_path / "none") == 2
+    assert "--spacing SLICE ROW COLUMN" in capsys.readouterr().err
+    options = StudyOptions(read=ReadOptions(spacing=phantom.spacing), results=ResultOptions(report=False))
+    segmented = measured(read_study(path, options.read), phantom.labels, options, "heart")
+    results = tmp_path / "results"
+    results.mkdir()
+    write_outcome(results, segmented, options, Stopwatch())
+    found = read(results / "measurements.json")
+    assert found["lv_ml"] == pytest.approx(measure(phantom.labels, phantom.spacing).lv_ml)
+    assert run("measure", results, "-o", tmp_path / "again") == 0
+    assert read(tmp_path / "again" / "measurements.json") == found
+    words = ("--input", path, "--spacing", between, row, column, "--no-report")
+    assert run("measure", results, "-o", tmp_path / "whole", *words) == 0
+    assert read(tmp_path / "whole" / "measurements.json") == found
+
+
 def test_with_the_images_everything_is_written_again(results, cine, tmp_path):
     words = ("--input", cine, "--papillary", "mass", "--height", 1.7, "--weight", 70, "--heart-rate", 60)
     assert run("measure", results, "-o", tmp_path / "again", *words) == 0

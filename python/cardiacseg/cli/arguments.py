@@ -58,6 +58,17 @@ def add_writing_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
+def add_spacing_option(command: argparse.ArgumentParser) -> None:
+    """What a NIfTI file may not say."""
+    command.add_argument_group("NIfTI input").add_argument(
+        "--spacing",
+        type=_within(0.05, 50),
+        nargs=3,
+        metavar=("SLICE", "ROW", "COLUMN"),
+        help="distance of slices and size of pixels in mm, instead of the file's",
+    )
+
+
 def add_read_options(command: argparse.ArgumentParser, series: bool = True) -> None:
     """How a DICOM study is read."""
     group = command.add_argument_group("DICOM input")
@@ -138,6 +149,7 @@ def study_options(options: argparse.Namespace):
             nearest_phase=options.nearest_phase,
             latest_retake=options.latest_retake,
             uneven=options.uneven,
+            spacing=tuple(getattr(options, "spacing", None) or ()) or None,
         ),
         measurements=MeasurementOptions(
             ed=options.ed,

@@ -9,6 +9,7 @@ from cardiacseg.cli.arguments import (
     add_model_options,
     add_read_options,
     add_result_options,
+    add_spacing_option,
     add_writing_options,
     at_least,
 )
@@ -79,6 +80,7 @@ def _segment(command: argparse.ArgumentParser) -> None:
         "--list", action="store_true", help="only say which groups of images a DICOM study has, and which is taken"
     )
     add_read_options(command)
+    add_spacing_option(command)
     add_measurement_options(command)
     add_result_options(command)
     add_writing_options(command)
@@ -91,6 +93,7 @@ def _measure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--slices", type=Path, metavar="CSV", help="an edited slices.csv: which slices count")
     command.add_argument("--input", type=Path, metavar="INPUT", help="the images again: then all results are written")
     add_read_options(command)
+    add_spacing_option(command)
     add_measurement_options(command)
     add_result_options(command)
     add_writing_options(command)
@@ -106,6 +109,7 @@ def _batch(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder for all results")
     command.add_argument("--again", action="store_true", help="segment cases again whose results are there already")
     add_read_options(command, series=False)
+    add_spacing_option(command)
     add_measurement_options(command, one_person=False)
     add_result_options(command, one_case=False)
     command.add_argument("--quiet", action="store_true", help="show no progress")

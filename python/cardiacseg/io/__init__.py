@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Cine", "Geometry", "Note", "read_cine", "read_dicom", "read_nifti", "write_labels"]
 
 Paths = str | Path | Sequence[str | Path]
+Spacing = tuple[float, float, float]
 
 
 def read_cine(
@@ -31,25 +32,29 @@ def read_cine(
     nearest_phase: bool = False,
     latest_retake: bool = False,
     uneven: bool = False,
+    spacing: Spacing | None = None,
 ) -> Cine:
     """Read a cine from a NIfTI file, or from a DICOM folder, file, list of files, DICOMDIR or zip.
 
-    What a file is, its content says, not its name. The options are those of :func:`read_dicom`; for NIfTI a ``series``
-    is refused, as it has none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of
-    which ``DicomError`` is one with a stable code.
+    What a file is, its content says, not its name. ``spacing`` (slice, row, column), in mm, is for NIfTI files alone,
+    and goes before the file's. The other options are those of :func:`read_dicom`; for NIfTI a ``series`` is refused, as
+    it has none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of which
+    ``DicomError`` is one with a stable code.
     """
     if isinstance(path, (str, Path)) and kind_of(path) == "nifti":
         if series is not None:
             raise InvalidInputError(f"{path} is a NIfTI file, which has no series to choose from")
-        return read_nifti(path)
+        return read_nifti(path, spacing=spacing)
+    if spacing is not None:
+        raise InvalidInputError(f"{path}: a spacing can be given for NIfTI files alone; DICOM images have their own")
     return read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake, uneven=uneven)
 
 
-def read_nifti(path: str | Path) -> Cine:
+def read_nifti(path: str | Path, *, spacing: Spacing | None = None) -> Cine:
     """As :func:`cardiacseg.io.nifti.read_nifti`."""
     from cardiacseg.io import nifti
 
-    return nifti.read_nifti(path)
+    return nifti.read_nifti(path, spacing=spacing)
 
 
 def read_dicom(

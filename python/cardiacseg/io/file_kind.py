@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.nifti_bytes import is_half_of_pair
 
 Kind = Literal["nifti", "dicom", "zip", "folder"]
 
@@ -22,7 +23,7 @@ def kind_of(path: str | Path) -> Kind:
         return "folder"
     if not path.is_file():
         raise InvalidInputError(f"{path} does not exist; wanted a NIfTI file, or a DICOM study: folder, zip or file")
-    kind = _kind_of_start(_start(path), path.name)
+    kind = "nifti" if is_half_of_pair(path) else _kind_of_start(_start(path), path.name)
     if kind is None:
         raise InvalidInputError(f"{path} is neither NIfTI nor DICOM, nor a zip of DICOM files")
     return kind

@@ -11,18 +11,20 @@ from cardiacseg.io.geometry import Geometry
 _TOLERANCE = 0.02
 
 
-def read_labels(path: str | Path, geometry: Geometry, frames: int) -> np.ndarray:
+def read_labels(path: str | Path, geometry: Geometry, frames: int, *, spacing_given: bool = False) -> np.ndarray:
     """Labels of a NIfTI file as uint8 ``[T, S, H, W]`` on the grid of ``geometry``, T being ``frames``.
 
-    Programs in which people correct labels may store the axes in another order or direction; the affine tells. Raises
-    ``InvalidInputError`` where the file is no label map of 0 to 3, or its voxels are not those of the grid.
+    Programs in which people correct labels may store the axes in another order or direction; the affine tells. With
+    ``spacing_given``, which is that of the grid, the file's own spacing is not asked. Raises ``InvalidInputError`` if
+    the file is no label map of 0 to 3, or its voxels are not those of the grid.
     """
     from cardiacseg.io.nifti_affine import place
     from cardiacseg.io.nifti_file import open_nifti
     from cardiacseg.io.nifti_voxels import read_voxels
 
     file = open_nifti(path)
-    order, flips = _order_and_flips(Path(path), place(file).affine, geometry)
+    placed = place(file, geometry.array_spacing if spacing_given else None)
+    order, flips = _order_and_flips(Path(path), placed.affine, geometry)
     if tuple(file.shape[axis] for axis in order) != geometry.size or file.shape[3] != frames:
         raise InvalidInputError(
             f"{path}: wanted labels of {geometry.size} voxels (x, y, z) and {frames} frames, got axes of {file.axes}"

@@ -151,7 +151,7 @@ def _like_file(array: np.ndarray, source: NiftiSource) -> "nibabel.Nifti1Image":
         header[text] = b""
     voxels = source.orientation.to_file(array).reshape(source.axes)
     kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
-    return kind(voxels, header.get_best_affine(), header)
+    return kind(voxels, None, header)  # the forms are the header's
 
 
 def _write(path: Path, image: "nibabel.Nifti1Image") -> None:

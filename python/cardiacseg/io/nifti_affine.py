@@ -14,7 +14,7 @@ from cardiacseg.io.orientation import Orientation, picture_orientation
 
 # Sine of the angle that axes may be from right angles, without and with a note. At 6 degrees volumes change by 0.5 %.
 _NOTED_SHEAR, _LARGEST_SHEAR = math.sin(math.radians(0.5)), math.sin(math.radians(6.05))
-_TURNED_DEGREES = 1.0
+_TURNED_DEGREES = 10.0  # less may be what a qform cannot say of sheared axes
 _FAR_MM = 1e6
 _NO_ORIENTATION = Note(
     "nifti_no_orientation",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.budget import LIMITS
 
 _GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
 _WANTED = "wanted a NIfTI file (.nii or .nii.gz)"
@@ -79,18 +80,23 @@ def content_of(path: Path, held: bytes | None = None, name: str | None = None) -
         start = file.read(4)
         if not _is_compressed(start):
             return content
-        most = _TWICE_FACTOR * content.length + _TWICE_MORE
+        most = min(_TWICE_FACTOR * content.length + _TWICE_MORE, LIMITS.part_bytes)
         inside = start + file.read(most)
     once = Content(content.name, path, inside)
     with once.open() as file:
         if len(inside) > most or _is_compressed(file.read(4)):
-            raise InvalidInputError(f"{content.name} is compressed more than twice; {_WANTED}")
+            raise InvalidInputError(f"{content.name} is compressed twice and large, or more than twice; {_WANTED}")
     return once
 
 
 def is_voxels_name(name: str) -> bool:
     """Whether a file is called as the second of a pair is."""
     return name.lower().endswith((".img", ".img.gz"))
+
+
+def is_half_of_pair(path: Path) -> bool:
+    """Whether both files of a pair are there; the voxels' bytes may begin like anything else's."""
+    return is_voxels_name(path.name) and other_of_pair(path) is not None
 
 
 def other_of_pair(path: Path) -> Path | None:

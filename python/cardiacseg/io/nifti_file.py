@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Note
 from cardiacseg.io.nifti_bytes import Content, content_of, is_voxels_name, one_line, other_of_pair, read_unless_ended
 from cardiacseg.io.quiet import NIBABEL, quiet
@@ -16,14 +17,13 @@ from cardiacseg.io.quiet import NIBABEL, quiet
 if TYPE_CHECKING:
     import nibabel
 
-# Of one file's values in memory: twice a cine of 50 frames of 20 slices of 512 x 512 pixels of 64 bits.
-LARGEST_BYTES = 4 << 30
 # No picture of more than so many bytes is compressed by such a factor.
 _SUSPECT_BYTES, _SUSPECT_FACTOR = 256 << 20, 500
 _LARGEST_HEAD = 4 << 20  # of header and extensions
 _SECOND = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # 540, the size of a NIfTI-2 header
 # Matrix, symmetric matrix, displacement vector, vector, quaternion; RGB and RGBA vectors.
 _VECTOR_INTENTS = {1004, 1005, 1006, 1007, 1010, 2003, 2004}
+_MOST_VALUES = 4  # of one voxel on the fifth axis, by which NIfTI means vectors: colours with their opacity
 _AXES = "wanted (x, y, z) or (x, y, z, t)"
 
 
@@ -31,27 +31,23 @@ _AXES = "wanted (x, y, z) or (x, y, z, t)"
 class NiftiFile:
     """A file whose header was checked. ``name`` is what messages call it.
 
-    ``axes`` are the axes' lengths as the file has them, ``shape`` those of (x, y, z, t). ``affine`` is the one that
-    nibabel picks, in the file's unit; ``sizes`` are the pixel sizes as stored, before nibabel mends them, that of x
-    being ``sizes[1]``. ``voxels`` are where the voxels are, from byte ``offset`` on.
+    ``axes`` are the axes' lengths as the file has them, ``shape`` those of (x, y, z, t), ``frames_axis`` which axis t
+    is. ``affine`` is the one that nibabel picks, in the file's unit; ``sizes`` are the pixel sizes as stored, before
+    nibabel mends them, that of x being ``sizes[1]``. ``voxels`` are where the voxels are, from byte ``offset`` on;
+    ``scaling`` is their slope and intercept, ``None`` if they are as stored.
     """
 
     name: str
     header: "nibabel.Nifti1Header"
     axes: tuple[int, ...]
     shape: tuple[int, int, int, int]
+    frames_axis: int
     affine: np.ndarray
     sizes: np.ndarray
     voxels: Content
     offset: int
+    scaling: tuple[float, float] | None
     notes: tuple[Note, ...]
-
-    @property
-    def scaling(self) -> tuple[float, float] | None:
-        """Slope and intercept of the values; ``None`` if they are as stored."""
-        slope, inter = self.header.get_slope_inter()
-        slope, inter = 1.0 if slope is None else slope, inter or 0.0
-        return None if (slope, inter) == (1, 0) else (slope, inter)
 
     @property
     def dtype(self) -> np.dtype:
@@ -64,8 +60,8 @@ def open_nifti(path: str | Path, held: bytes | None = None, name: str | None = N
 
     ``held`` are the file's bytes if they are in memory, out of an archive at ``path``; ``name`` is then what messages
     call them. Of a pair ``.hdr`` and ``.img`` either may be named. Raises ``InvalidInputError`` with one sentence that
-    names the file if it is missing, not NIfTI, damaged, of more than :data:`LARGEST_BYTES`, or not an image (x, y, z)
-    or (x, y, z, t) of real numbers.
+    names the file if it is missing, not NIfTI, damaged, not an image (x, y, z) or (x, y, z, t) of real numbers, or past
+    a limit of :mod:`cardiacseg.io.budget` (code ``E_TOO_LARGE``).
     """
     path = Path(path)
     shown = name or str(path)
@@ -119,7 +115,8 @@ def _parsed(name: str, head: bytes, content: Content, voxels: Content) -> NiftiF
     if voxels is content and header["magic"] == kind.pair_magic and len(head) <= kind.single_vox_offset:
         raise InvalidInputError(f"{name} is the header of a pair; wanted the file .img of the pair beside it")
     axes = tuple(map(int, header.get_data_shape()))
-    shape, notes = _four(name, axes)
+    frames_axis, notes = _frames_axis(name, axes)
+    shape = (*axes[:3], axes[frames_axis] if frames_axis < len(axes) else 1)
     offset = header.get_data_offset()
     if voxels is content and offset == 0:
         offset = kind.single_vox_offset
@@ -129,11 +126,19 @@ def _parsed(name: str, head: bytes, content: Content, voxels: Content) -> NiftiF
         notes = [*notes, Note("nifti_no_offset", text)]
     stored = kind(head[: kind.template_dtype.itemsize], check=False)
     sizes = stored["pixdim"].astype(np.float64)
-    return NiftiFile(name, header, axes, shape, header.get_best_affine(), sizes, voxels, offset, tuple(notes))
+    affine = header.get_best_affine()
+    return NiftiFile(
+        name, header, axes, shape, frames_axis, affine, sizes, voxels, offset, _scaling(header), tuple(notes)
+    )
 
 
-def _four(name: str, axes: tuple[int, ...]) -> tuple[tuple[int, int, int, int], list[Note]]:
-    """Lengths of (x, y, z, t): of the axes beyond the third at most one may be longer than 1."""
+def _scaling(header: "nibabel.Nifti1Header") -> tuple[float, float] | None:
+    slope, inter = header.get_slope_inter()
+    return None if slope is None or (slope, inter) == (1, 0) else (slope, inter)
+
+
+def _frames_axis(name: str, axes: tuple[int, ...]) -> tuple[int, list[Note]]:
+    """Of the axes beyond the third, at most one of which may be longer than 1, that one; else the fourth."""
     if len(axes) < 3:
         raise InvalidInputError(f"{name} has {len(axes)} axes of lengths {axes}; {_AXES}")
     if min(axes) < 1:
@@ -141,14 +146,13 @@ def _four(name: str, axes: tuple[int, ...]) -> tuple[tuple[int, int, int, int], 
     longer = [index for index, length in enumerate(axes) if index > 2 and length > 1]
     if len(longer) > 1:
         raise InvalidInputError(f"{name} has {len(axes)} axes of lengths {axes}; {_AXES}")
-    frames = axes[longer[0]] if longer else 1
-    notes = []
-    if longer and longer[0] > 3:
-        if frames <= 4:
-            raise InvalidInputError(f"{name} has {frames} values for each voxel on axis {longer[0] + 1}; {_AXES}")
-        text = f"The file's axes have lengths {axes}; axis {longer[0] + 1} was taken as frames."
-        notes.append(Note("nifti_frames_axis", text))
-    return (*axes[:3], frames), notes
+    if not longer or longer[0] == 3:
+        return 3, []
+    index = longer[0]
+    if axes[index] <= _MOST_VALUES:
+        raise InvalidInputError(f"{name} has {axes[index]} values for each voxel on axis {index + 1}; {_AXES}")
+    text = f"The file's axes have lengths {axes}; axis {index + 1} was taken as frames."
+    return index, [Note("nifti_frames_axis", text)]
 
 
 def _check_kind(file: NiftiFile) -> None:
@@ -169,13 +173,11 @@ def _bytes_of_voxels(file: NiftiFile) -> int:
 
 
 def _check_size(file: NiftiFile) -> None:
-    promised, length, name = _bytes_of_voxels(file), file.voxels.length, file.name
-    values = math.prod(file.shape) * file.dtype.itemsize
-    if max(promised, values) > LARGEST_BYTES:
-        raise InvalidInputError(
-            f"E_TOO_LARGE: {name} promises {promised} bytes of voxels, {values} as values; "
-            f"wanted at most {LARGEST_BYTES}"
-        )
+    promised, length, name, budget = _bytes_of_voxels(file), file.voxels.length, file.name, Budget()
+    budget.take("pixels", math.prod(file.shape), name)
+    budget.take("bytes", promised, name)
+    if max(file.shape[:3]) > budget.limits.side:
+        raise budget.refusal(f"expected at most {budget.limits.side} voxels along a side, got {file.shape} at {name}")
     if not 0 <= file.offset <= _LARGEST_HEAD:
         raise InvalidInputError(f"{name} has voxels from byte {file.offset} on; wanted them right behind the header")
     if file.voxels.compressed:

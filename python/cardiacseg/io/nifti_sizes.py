@@ -9,6 +9,8 @@ from cardiacseg.io.orientation import picture_orientation, slice_axis
 
 Spacing = tuple[float, float, float]
 
+SPACING_GIVEN = "nifti_spacing_given"
+
 _MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
 # mm of a voxel's shortest and middle side, and of its longest: so wide that animals fit, so narrow that one unit does.
 _SIDES, _LONGEST = (0.05, 20.0), 50.0
@@ -109,7 +111,7 @@ def sizes_as_given(file: NiftiFile, directions: np.ndarray, spacing: Spacing) ->
         f"The spacing was given: slices {between:g}, rows {row:g}, columns {column:g} mm; by the file's pixel sizes "
         f"{_numbers(stored[[slices, rows, columns]])}."
     )
-    return sizes, slices, [Note("nifti_spacing_given", text)]
+    return sizes, slices, [Note(SPACING_GIVEN, text)]
 
 
 def _checked(name: str, spacing: Spacing) -> np.ndarray:
@@ -117,7 +119,7 @@ def _checked(name: str, spacing: Spacing) -> np.ndarray:
     good = given.shape == (3,) and np.isfinite(given).all() and (given > 0).all() and _fits(given)
     if not good or max(given[1:]) > _NOT_SQUARE * min(given[1:]):
         raise InvalidInputError(
-            f"{name}: wanted a spacing (slice, row, column) in mm with nearly square pixels, got {tuple(spacing)}"
+            f"{name}: expected a spacing (slice, row, column) in mm with nearly square pixels, got {tuple(spacing)}"
         )
     return given
 

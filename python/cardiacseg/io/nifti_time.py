@@ -13,30 +13,46 @@ _SOURCE = "frame interval times number of frames: right where the cine covers on
 
 
 def timing_of(file: NiftiFile) -> tuple[Timing, list[Note]]:
-    """Times of a 4-D file's frames, from pixdim[4], toffset and their unit, and notes; unknown for one frame.
+    """Times of a file's frames, from their axis's step, toffset and their unit, and notes; unknown for one frame.
 
-    Without a unit an interval is taken in the only one, of s, ms and us, in which it is a cine's: 5 to 500 ms. An
-    interval that is no cine's leaves the times unknown.
+    An interval that is no cine's (5 to 500 ms) in the file's unit is taken in the only one, of s, ms and us, in which
+    it is, and all frames make one beat; without a unit the interval alone decides. Else the times are unknown.
     """
     frames = file.shape[3]
     if frames == 1:
         return UNKNOWN_TIMING, []
-    unit = file.header.get_xyzt_units()[1]
-    step = abs(float(file.header["pixdim"][4]))
-    fitting = [name for name, factor in _MS_PER_UNIT.items() if _within(step * factor, _INTERVAL)]
-    notes = []
-    if unit == "unknown" and fitting:
-        unit = fitting[0]
-        notes.append(
-            Note("nifti_time_unit", f"The file gives no unit of time; an interval of {step:g} was read as {unit}.")
-        )
-    if unit not in fitting:
-        text = f"The file's frame interval, {step:g} ({unit}), is not one of a cine; the frames' times are unknown."
+    stated = file.header.get_xyzt_units()[1]
+    step = _step(file)
+    unit = _unit(step, frames, stated)
+    if unit is None:
+        text = f"The file's frame interval, {step:g} ({stated}), is not one of a cine; the frames' times are unknown."
         return UNKNOWN_TIMING, [Note("nifti_frame_interval", text)]
+    notes = []
+    if unit != stated:
+        of_file = "gives no unit of time" if stated == "unknown" else f"gives {stated} as its unit of time"
+        notes.append(Note("nifti_time_unit", f"The file {of_file}; an interval of {step:g} was read as {unit}."))
     interval = step * _MS_PER_UNIT[unit]
     start, start_notes = _start_ms(file, _MS_PER_UNIT[unit], interval * frames)
     timing, beat_notes = even_timing(interval, frames, start)
     return timing, notes + start_notes + beat_notes
+
+
+def _step(file: NiftiFile) -> float:
+    """The pixel size of the frames' axis, or of the fourth, which means time, if only that can be an interval."""
+    steps = [abs(float(file.sizes[index + 1])) for index in (file.frames_axis, 3)]
+    return next((step for step in steps if _fitting(step)), steps[-1])
+
+
+def _fitting(step: float) -> list[str]:
+    return [name for name, factor in _MS_PER_UNIT.items() if _within(step * factor, _INTERVAL)]
+
+
+def _unit(step: float, frames: int, stated: str) -> str | None:
+    fitting = _fitting(step)
+    if stated in fitting or not fitting:
+        return stated if fitting else None
+    whole_beat = _within(step * _MS_PER_UNIT[fitting[0]] * frames, _BEAT)
+    return fitting[0] if stated == "unknown" or (stated in _MS_PER_UNIT and whole_beat) else None
 
 
 def even_timing(interval_ms: float, frames: int, start_ms: float = 0.0) -> tuple[Timing, list[Note]]:

@@ -9,17 +9,19 @@ from cardiacseg.measurements import MeasurementOptions
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a DICOM study is read; for NIfTI files nothing of it applies.
+    """How a study is read: all but ``spacing`` is for DICOM.
 
     ``series`` takes one group of images by its number in ``--list``, its Series Number or Series Instance UID.
     ``nearest_phase`` and ``latest_retake`` allow the two repairs that are safe; each is noted. ``uneven`` takes slices
-    that are unevenly spaced, and measures each with its own share of the axis.
+    that are unevenly spaced, and measures each with its own share of the axis. ``spacing`` (slice, row, column), in mm,
+    is for NIfTI files alone, and goes before the file's.
     """
 
     series: str | None = None
     nearest_phase: bool = False
     latest_retake: bool = False
     uneven: bool = False
+    spacing: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

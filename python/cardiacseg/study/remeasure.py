@@ -10,6 +10,7 @@ from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.label_file import read_labels
+from cardiacseg.io.nifti_sizes import SPACING_GIVEN
 from cardiacseg.io.report import measurements_document, write_json
 from cardiacseg.io.slice_list import read_slice_list, write_slice_list
 from cardiacseg.measurements import Measurements, measure
@@ -32,10 +33,12 @@ class EarlierRun:
     frames: int
     timing: Timing
     body: Body
+    spacing_given: bool
 
     def labels(self) -> np.ndarray:
         """The folder's labels ``[T, S, H, W]``, on the grid of the cine."""
-        return read_labels(self.folder / "labels.nii.gz", self.geometry, self.frames)
+        path = self.folder / "labels.nii.gz"
+        return read_labels(path, self.geometry, self.frames, spacing_given=self.spacing_given)
 
     def included(self, slices: Path | None) -> np.ndarray | None:
         """Which slices count, from an edited list; ``None`` where none was given: all."""
@@ -58,7 +61,8 @@ def read_earlier_run(folder: Path) -> EarlierRun:
         times = acquisition["frame_times_ms"]
         timing = Timing(times and tuple(times), acquisition["rr_interval_ms"], acquisition["rr_source"])
         body = Body(acquisition["height_m"], acquisition["weight_kg"])
-        return EarlierRun(folder, geometry, int(report["frames"]), timing, body)
+        given = any(note["code"] == SPACING_GIVEN for note in report.get("notes", ()))
+        return EarlierRun(folder, geometry, int(report["frames"]), timing, body, given)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(f"{path}: wanted the report of an earlier run, got {error!r}") from error
 
@@ -90,7 +94,9 @@ def rewrite(folder: Path, run: EarlierRun, source: Path, options: StudyOptions, 
     watch = Stopwatch()
     with watch.time("read"):
         cine = read_study(source, options.read)
-        labels = read_labels(run.folder / "labels.nii.gz", cine.geometry, len(cine.image))
+        given = any(note.code == SPACING_GIVEN for note in cine.notes)
+        path = run.folder / "labels.nii.gz"
+        labels = read_labels(path, cine.geometry, len(cine.image), spacing_given=given)
     cine = with_result_notes(cine, options.results)
     segmented = measured(cine, labels, options, title_of(cine, options), included=run.included(slices))
     return write_outcome(folder, segmented, options, watch)
