@@ -14,6 +14,7 @@ from cardiacseg.errors import (
     CancelledError,
     Error,
     InvalidInputError,
+    OutputError,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "InvalidInputError",
     "MeasurementOptions",
     "Measurements",
+    "OutputError",
     "Parity",
     "Report",
     "Result",

@@ -28,6 +28,10 @@ class BackendError(Error, RuntimeError):
     """An unavailable device, or a failure inside the inference library."""
 
 
+class OutputError(Error, OSError):
+    """Results that the system did not let us write: no space left, no permission, a file in a folder's place."""
+
+
 class CancelledError(Error):
     """The caller's progress function asked to stop."""
 

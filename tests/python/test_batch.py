@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -15,7 +19,7 @@ from cardiacseg.phantom import beating_heart
 from cardiacseg.quality.flag import Flag
 from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.study.batch import run_batch
-from cardiacseg.study.batch_table import COLUMNS, summary_of
+from cardiacseg.study.batch_table import COLUMNS, summary_of, write_table
 from cardiacseg.study.cases import Case, find_cases
 from cardiacseg.study.many import CaseSegmenter
 from cardiacseg.study.options import ResultOptions, StudyOptions
@@ -194,12 +198,168 @@ def test_an_interrupted_replacement_is_done_again(tmp_path, cases):
     run_batch(cases, tmp_path / "out", Threshold())
     marker = tmp_path / "out/a/case.json"
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "state": "incomplete", "key": "", "row": {}}))
-    (tmp_path / "out/.a.partial").mkdir()
-    (tmp_path / "out/.a.partial/labels.nii.gz").write_text("half")
+    for folder in ("out", "out/a"):
+        (tmp_path / folder / ".cardiacseg.partial").mkdir()
+        (tmp_path / folder / ".cardiacseg.partial/labels.nii.gz").write_text("half")
     again = Threshold()
     run_batch(cases, tmp_path / "out", again)
     assert again.seen == ["a"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "b", "c", "summary.csv"}
+    assert {path.name for path in (tmp_path / "out/a").iterdir()} == {"labels.nii.gz", "level-500.txt", "case.json"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"files": names} for names in (["../../victim"], ["/victim"], [".."], ["a/b"], [3], "labels.nii.gz", [[]])),
+        *({"sha256": digests} for digests in ({"../../victim": ""}, {"..": ""}, [], "text")),
+    ],
+)
+def test_a_marker_that_leads_out_of_its_folder_is_not_followed(tmp_path, cases, change):
+    run_batch(cases[:1], tmp_path / "out", Threshold(500))
+    (tmp_path / "victim").write_text("mine")
+    marker = tmp_path / "out/a/case.json"
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), **change}))
+    found = run_batch(cases[:1], tmp_path / "out", Threshold(300))
+    assert found.failed == ["a"] and "damaged" in found.rows[0]["error"]
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "row", [{}, {"case": "a"}, {"case": 1, "state": "done"}, {"case": "a", "state": "done", "frames": "many"}, []]
+)
+def test_a_marker_whose_row_is_no_row_is_not_believed(tmp_path, cases, row):
+    run_batch(cases, tmp_path / "out", Threshold())
+    marker = tmp_path / "out/a/case.json"
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "row": row}))
+    again = run_batch(cases, tmp_path / "out", Threshold())
+    assert again.kept == ("b", "c")
+    assert again.failed == (["a"] if row == [] else [])
+
+
+@pytest.mark.parametrize("change", ["emptied", "cut", "link"])
+def test_a_result_that_is_no_more_as_it_was_written_is_made_again(tmp_path, cases, change):
+    run_batch(cases, tmp_path / "out", Threshold())
+    labels = tmp_path / "out/b/labels.nii.gz"
+    whole = labels.read_bytes()
+    if change == "link":
+        labels.rename(tmp_path / "elsewhere")
+        labels.symlink_to(tmp_path / "elsewhere")
+    else:
+        labels.write_bytes(whole[:20] if change == "cut" else b"")
+    again = Threshold()
+    assert run_batch(cases, tmp_path / "out", again).kept == ("a", "c")
+    assert again.seen == ["b"]
+    assert labels.read_bytes() == whole and not labels.is_symlink()
+    if change == "link":
+        assert (tmp_path / "elsewhere").read_bytes() == whole
+
+
+def test_labels_that_a_person_corrected_are_not_lost(tmp_path, cases):
+    run_batch(cases, tmp_path / "out", Threshold())
+    for times in (1, 2):
+        (tmp_path / "out/b/labels.nii.gz").write_text(f"corrected {times}")
+        run_batch(cases, tmp_path / "out", Threshold())
+    kept = {path.name: path.read_text() for path in (tmp_path / "out/b").glob("changed-*")}
+    assert kept == {"changed-1-labels.nii.gz": "corrected 1", "changed-2-labels.nii.gz": "corrected 2"}
+
+
+def test_a_link_in_the_place_of_a_case_is_not_followed(tmp_path, cases):
+    run_batch(cases, tmp_path / "out", Threshold(500))
+    (tmp_path / "out/a").rename(tmp_path / "elsewhere")
+    (tmp_path / "out/a").symlink_to(tmp_path / "elsewhere")
+    before = tree(tmp_path / "elsewhere")
+    assert run_batch(cases, tmp_path / "out", Threshold(300)).failed == ["a"]
+    assert run_batch(cases, tmp_path / "out", Threshold(500)).failed == ["a"]
+    assert tree(tmp_path / "elsewhere") == before
+
+
+def test_one_batch_at_a_time(tmp_path, cases):
+    class Nosy(Threshold):
+        def __call__(self, case, folder):
+            with pytest.raises(InvalidInputError, match="in use by another run"):
+                run_batch(cases, tmp_path / "out", Threshold())
+            return super().__call__(case, folder)
+
+    assert run_batch(cases, tmp_path / "out", Nosy()).failed == []
+    assert run_batch(cases, tmp_path / "out", Threshold()).kept == ("a", "b", "c")
+
+
+def test_no_cell_is_a_formula(tmp_path):
+    rows = [
+        {"case": '=HYPERLINK("x")', "state": "done", "lv_edv_ml": -1.5, "frames": 3},
+        {"case": "@a", "error": "+b\x1b[31m\n"},
+        {"case": "-c", "error": "\ta"},
+        {"case": "d\udcff", "error": "a=b"},
+    ]
+    write_table(tmp_path / "summary.csv", rows)
+    found = [(row["case"], row["lv_edv_ml"], row["error"]) for row in table(tmp_path)]
+    assert found == [
+        ('\'=HYPERLINK("x")', "-1.5", ""),
+        ("'@a", "", "'+b\\x1b[31m\\n"),
+        ("'-c", "", "'\\ta"),
+        ("d\\udcff", "", "a=b"),
+    ]
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+from killed import killed_at_each_change
+from cardiacseg.study.batch import run_batch
+from cardiacseg.study.cases import find_cases
+
+root = Path(sys.argv[1])
+
+
+class Writes:
+    def __init__(self, text, names):
+        self.text, self.names, self.made_with = text, names, {"text": text}
+
+    def __call__(self, case, folder):
+        for name in self.names:
+            (folder / name).write_text(self.text)
+        return {}
+
+
+def old():
+    run_batch(find_cases(root / "in"), root / "out", Writes("old", ["labels.nii.gz", "stale.txt", "report.json"]))
+
+
+def new():
+    found = run_batch(find_cases(root / "in"), root / "out", Writes("new", ["labels.nii.gz", "report.json"]))
+    assert not found.failed, found.rows
+
+
+def check():
+    there = {path.name: path.read_text() for path in (root / "out/a").iterdir() if path.is_file()}
+    marker = json.loads(there["case.json"])
+    others = {there[name] for name in ("labels.nii.gz", "stale.txt") if name in there}
+    if marker["state"] == "complete":
+        assert others == {there["report.json"]} and set(there) > set(marker["files"]), there
+    if "report.json" in there:
+        assert others == {there["report.json"]}, there
+    new()
+    left = {path.name: path.read_text() for path in (root / "out/a").iterdir() if path.name != "case.json"}
+    assert left == {"labels.nii.gz": "new", "report.json": "new"}, left
+    assert {path.name for path in (root / "out").iterdir()} == {"a", "summary.csv"}
+    old()
+
+
+old()
+print(killed_at_each_change(new, check))
+"""
+
+
+def test_a_batch_that_is_killed_leaves_no_sign_beside_results_of_another_run(tmp_path, cases):
+    for case in cases[1:]:
+        case.path.unlink()
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path], cwd=here, env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
 
 
 def test_results_beside_the_cases_are_no_cases(tmp_path, cases):

@@ -255,6 +255,39 @@ def test_bench_measures(tmp_path, tiny_bundle):
     assert found["slices"] == 2
 
 
+def output_to(file, *words, cwd):
+    buffered = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(
+        command(*words), cwd=cwd, env=buffered, stdout=file, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["info"], ["info", "--json"], ["segment", "--help"]])
+def test_a_reader_that_goes_away_gets_no_complaint(words, tmp_path):
+    """As ``cardiacseg ... | head -1`` does it; also where all of the output fits into the buffer."""
+    ends, enter = os.pipe()
+    os.close(ends)
+    done = output_to(enter, *words, cwd=tmp_path)
+    os.close(enter)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_output_that_cannot_be_written(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = output_to(full, "info", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "cardiacseg: cannot write to standard output: No space left on device\n"
+
+
+def test_control_characters_of_names_are_escaped(tmp_path, capsys):
+    from cardiacseg.cli import main
+
+    assert main(["segment", str(tmp_path / "a\x1b[31m\n.nii"), "-o", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "a\\x1b[31m\\n.nii" in said and said.isascii() and said.count("\n") == 1
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_interrupt_leaves_nothing_behind(tmp_path, tiny_bundle):
     running = subprocess.Popen(

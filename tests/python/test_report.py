@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cardiacseg.acquisition import Body, Timing
-from cardiacseg.errors import InvalidInputError
+from cardiacseg.errors import InvalidInputError, OutputError
 from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.output_folder import free_folder, output_folder
@@ -121,7 +125,7 @@ def test_new_files_appear_together(tmp_path):
     with output_folder(target, ["a.txt", "b.txt"], overwrite=False) as folder:
         (folder / "a.txt").write_text("a")
         (folder / "b.txt").write_text("b")
-        assert not target.exists()
+        assert not any(target.glob("*.txt"))
     assert sorted(path.name for path in target.iterdir()) == ["a.txt", "b.txt"]
     assert list(target.parent.iterdir()) == [target]
 
@@ -164,6 +168,129 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "out").write_text("")
     with pytest.raises(InvalidInputError, match="not a folder"), output_folder(tmp_path / "out", ["a"], overwrite=True):
         pytest.fail("the block must not run")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from killed import killed_at_each_change
+from cardiacseg.io.output_folder import output_folder
+
+out = Path(sys.argv[1])
+
+
+def write(text, names):
+    with output_folder(out, ["a.txt", "stale-*.txt", "z.txt", "m-sign.txt"], overwrite=True) as folder:
+        for name in names:
+            (folder / name).write_text(text)
+
+
+def old():
+    write("old", ["a.txt", "stale-1.txt", "stale-2.txt", "z.txt", "m-sign.txt"])
+
+
+def new():
+    write("new", ["a.txt", "z.txt", "m-sign.txt"])
+
+
+def check():
+    there = {path.name: path.read_text() for path in out.iterdir() if path.is_file()}
+    if "m-sign.txt" in there:
+        assert len(set(there.values()) - {""}) == 1, there
+        assert len(there) - (".cardiacseg.lock" in there) == {"old": 5, "new": 3}[there["m-sign.txt"]], there
+    old()
+    assert len(list(out.iterdir())) == 5
+
+
+old()
+print(killed_at_each_change(new, check))
+"""
+
+
+def test_a_run_that_is_killed_leaves_no_sign_beside_results_of_another_run(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path / "out"],
+        cwd=Path(__file__).parent,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 8
+
+
+def test_two_runs_into_one_folder(tmp_path):
+    target = tmp_path / "new"
+    with output_folder(target, ["a.txt"], overwrite=False) as folder:
+        with (
+            pytest.raises(InvalidInputError, match="in use by another run"),
+            output_folder(target, ["a.txt"], overwrite=True),
+        ):
+            pytest.fail("the block must not run")
+        (folder / "a.txt").write_text("first")
+    assert [path.name for path in target.iterdir()] == ["a.txt"]
+    assert (target / "a.txt").read_text() == "first"
+
+
+def test_links_are_not_followed_out_of_the_folder(tmp_path):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim/a.txt").write_text("mine")
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "a.txt").symlink_to(tmp_path / "victim/a.txt")
+    (target / "b.txt").symlink_to(tmp_path / "victim")
+    (target / ".cardiacseg.partial").symlink_to(tmp_path / "victim")
+    with output_folder(target, ["a.txt", "b.txt"], overwrite=True) as folder:
+        (folder / "a.txt").write_text("new")
+    assert {path.name: path.read_text() for path in target.iterdir()} == {"a.txt": "new"}
+    assert {path.name: path.read_text() for path in (tmp_path / "victim").iterdir()} == {"a.txt": "mine"}
+    (target / ".cardiacseg.lock").symlink_to(tmp_path / "victim/lock")
+    with pytest.raises(OutputError, match="cannot write"), output_folder(target, ["a.txt"], overwrite=True):
+        pytest.fail("the block must not run")
+    assert not (tmp_path / "victim/lock").exists()
+
+
+def test_a_folder_in_a_results_place_changes_nothing(tmp_path):
+    for name in ("a.txt", "sign.txt"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "b.txt").mkdir()
+
+    def write():
+        with output_folder(tmp_path, ["a.txt", "b.txt", "sign.txt"], overwrite=True) as folder:
+            for name in ("a.txt", "b.txt", "sign.txt"):
+                (folder / name).write_text("new")
+
+    with pytest.raises(InvalidInputError, match=r"b\.txt is a folder"):
+        write()
+    assert (tmp_path / "a.txt").read_text() == (tmp_path / "sign.txt").read_text() == "old"
+
+
+def test_errors_of_the_system_name_the_path_and_what_was_done(tmp_path):
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path / "file/out", tmp_path / "file/out/deeper"):
+        with (
+            pytest.raises(OutputError, match=rf"^cannot make the folder {target}: Not a directory$"),
+            output_folder(target, ["a"], overwrite=False),
+        ):
+            pytest.fail("the block must not run")
+    with pytest.raises(OutputError, match=rf"^cannot write {tmp_path}/gone/a.json: No such file or directory$"):
+        write_json(tmp_path / "gone/a.json", {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
+    import resource
+
+    write_json(tmp_path / "a.json", {"a": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=rf"^cannot write {tmp_path}/a.json: File too large$"):
+            write_json(tmp_path / "a.json", {"a": "b" * 2000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: json.loads(path.read_text()) for path in tmp_path.iterdir()} == {"a.json": {"a": 1}}
 
 
 def test_free_folder_counts_up(tmp_path):

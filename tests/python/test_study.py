@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import sys
 from dataclasses import replace
 
 import nibabel
@@ -171,6 +173,15 @@ def test_a_title_heads_page_and_pdf_on_request_alone(results, cine, tmp_path, ca
     assert "give the input" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a file's name may be any bytes")
+def test_a_name_that_is_no_text(results, cine, tmp_path, capsys):
+    name = os.fsdecode(b"\xff\x07.nii.gz")
+    (tmp_path / name).write_bytes(cine.read_bytes())
+    assert run("measure", results, "-o", tmp_path / os.fsdecode(b"\xfe"), "--input", tmp_path / name) == 0
+    assert read(tmp_path / os.fsdecode(b"\xfe") / "report.json")["input"]["file"] == "\\udcff\\x07.nii.gz"
+    assert capsys.readouterr().out.isascii()
+
+
 def test_papillary_muscles_cannot_be_told_without_the_images(results, tmp_path, capsys):
     assert run("measure", results, "-o", tmp_path / "again", "--papillary", "mass") == 2
     assert "give the input" in capsys.readouterr().err
@@ -183,8 +194,47 @@ def test_no_results_to_measure(results, content):
         shutil.rmtree(results)
     else:
         (results / "report.json").write_text(content)
-    with pytest.raises(InvalidInputError, match="wanted the report of an earlier run"):
+    with pytest.raises(InvalidInputError, match="the report of an earlier run"):
         read_earlier_run(results)
+
+
+def places(document, path=()):
+    """Where every value of a JSON document stands."""
+    items = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in items:
+        yield (*path, key)
+        if isinstance(value, (dict, list)):
+            yield from places(value, (*path, key))
+
+
+def put(document, place, value):
+    """A copy with another value at a place."""
+    copy = inner = json.loads(json.dumps(document))
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return copy
+
+
+def test_a_report_that_was_edited_never_ends_in_a_traceback(results, tmp_path, capsys):
+    """At each place that is read a value that does not belong there: a sentence that names the place, or it fits."""
+    whole = read(results / "report.json")
+    read_there = [place for place in places(whole) if place[0] in {"grid", "acquisition", "frames", "notes"}]
+    assert len(read_there) > 30
+    for value in ("word", -1, 1e300, float("nan"), 10**400, True, None, [[]], {}):
+        for place in read_there:
+            (results / "report.json").write_text(json.dumps(put(whole, place, value)))
+            code, said = run("measure", results, "-o", tmp_path / "again", "--overwrite"), capsys.readouterr().err
+            assert code in (0, 2), said
+            if value == "word" and place != ("acquisition", "rr_source"):
+                assert code == 2 and ".".join(map(str, place)) in said and "'word'" in said, said
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100000, b'{"frames": ' + b"9" * 5000 + b"}", b'"a"'])
+def test_a_report_that_is_no_json(results, tmp_path, capsys, content):
+    (results / "report.json").write_bytes(content)
+    assert run("measure", results, "-o", tmp_path / "again") == 2
+    assert "report.json" in capsys.readouterr().err
 
 
 def test_labels_of_another_cine_are_refused(results, phantom, tmp_path, capsys):

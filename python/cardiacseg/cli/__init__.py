@@ -1,9 +1,12 @@
 """The command line: one function for each command. Research use only."""
 
+import os
 import sys
 from collections.abc import Sequence
 
 from cardiacseg.cli.parser import build_parser
+from cardiacseg.cli.terminal import complain
+from cardiacseg.errors import Error
 
 _DICOM_PACKAGES = {"pydicom", "pynetdicom", "highdicom"}
 
@@ -18,23 +21,49 @@ def _exit_code(error: Exception) -> int:
     return 5 if isinstance(error, NetworkError) else 2
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    from cardiacseg.errors import Error
+def _sentence(error: Error | OSError) -> str:
+    if isinstance(error, Error) or error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return options.command(options) or 0
     except KeyboardInterrupt:
-        print("cardiacseg: interrupted", file=sys.stderr)
+        complain("interrupted")
         return 130
+    except BrokenPipeError:
+        raise
     except (Error, OSError) as error:
-        print(f"cardiacseg: {error}", file=sys.stderr)
+        complain(_sentence(error))
         return _exit_code(error)
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         if package in _DICOM_PACKAGES:
-            print(f'cardiacseg: DICOM needs {package}: pip install "cardiacseg[dicom]"', file=sys.stderr)
+            complain(f'DICOM needs {package}: pip install "cardiacseg[dicom]"')
             return 2
-        print(f"cardiacseg: {error}", file=sys.stderr)
+        complain(str(error))
         return 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone, as head does
+        _discard_output()
+        return 141  # as a shell has it of a program that SIGPIPE ended
+    except OSError as error:
+        _discard_output()
+        complain(f"cannot write to standard output: {error.strerror}")
+        return 2
+
+
+def _discard_output() -> None:
+    """What is still to be written to standard output goes nowhere, so that the interpreter's end has no complaint."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

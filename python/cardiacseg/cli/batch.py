@@ -3,7 +3,7 @@
 import argparse
 
 from cardiacseg.cli.arguments import load_segmenter, study_options
-from cardiacseg.cli.terminal import print_json, progress_bar
+from cardiacseg.cli.terminal import print_json, progress_bar, show
 
 
 def batch(options: argparse.Namespace) -> int:
@@ -20,5 +20,5 @@ def batch(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found.to_dict())
     else:
-        print("\n".join(found.lines()))
+        show(found.lines())
     return 6 if found.failed else 0

@@ -30,6 +30,7 @@ exit codes:
   5    a problem with a DICOM peer (it cannot be reached, refuses, or answers with a failure)
   6    a batch that ended, but in which cases failed
   130  interrupted
+  141  whoever read standard output has gone before its end ("| head")
 
 Results go to standard output, progress and errors to standard error.
 Research use only. Not a medical device; not for diagnosis or treatment.

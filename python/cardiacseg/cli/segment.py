@@ -3,7 +3,7 @@
 import argparse
 
 from cardiacseg.cli.arguments import load_segmenter, study_options
-from cardiacseg.cli.terminal import flags_document, group_lines, print_json, print_results, progress_bar, summary
+from cardiacseg.cli.terminal import flags_document, group_lines, print_json, print_results, progress_bar, show, summary
 
 
 def segment(options: argparse.Namespace) -> None:
@@ -40,4 +40,4 @@ def _list(options: argparse.Namespace) -> None:
     if options.json:
         print_json(found)
         return
-    print("\n".join(group_lines(found)))
+    show(group_lines(found))

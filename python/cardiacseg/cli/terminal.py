@@ -2,13 +2,25 @@
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+from cardiacseg.io.printable import printable
 
 
 def say(line: str) -> None:
     """One line on standard error."""
     print(line, file=sys.stderr)
+
+
+def complain(sentence: str) -> None:
+    """What went wrong, on standard error."""
+    say(f"cardiacseg: {printable(sentence)}")
+
+
+def show(lines: Iterable[str]) -> None:
+    """Lines on standard output. Names of files in them may hold anything: control characters are escaped."""
+    print("\n".join(map(printable, lines)))
 
 
 def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], bool]:
@@ -83,11 +95,9 @@ def flags_document(segmented) -> list[dict]:
 def print_results(folder: Path, names: Sequence[str], document: dict, lines: list[str], as_json: bool) -> None:
     """Where the results are, and what they say."""
     if as_json:
-        print_json({"output": str(folder), "files": list(names), **document})
+        print_json({"output": printable(str(folder)), "files": list(names), **document})
         return
-    print("\n".join(lines))
-    print(f"written to {folder}:")
-    print("\n".join(f"  {name}" for name in names))
+    show([*lines, f"written to {folder}:", *(f"  {name}" for name in names)])
 
 
 def print_json(document: dict) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cardiacseg.evaluation.cases import CaseScore, case_row
 from cardiacseg.evaluation.paper import NOTE, ROWS, PaperRow
 from cardiacseg.evaluation.summary import json_ready
+from cardiacseg.io.printable import csv_cell
 from cardiacseg.metrics import LEVELS, STRUCTURES
 
 COLUMNS = (*STRUCTURES, "mean")
@@ -96,7 +97,7 @@ def quality_table(validation: dict[str, dict | None]) -> str:
 
 def cases_csv(cases: Iterable[CaseScore]) -> bytes:
     """UTF-8 CSV with a head and one row for each stack; what does not exist is empty."""
-    rows = [json_ready(case_row(case)) for case in cases]
+    rows = [{name: csv_cell(value) for name, value in json_ready(case_row(case)).items()} for case in cases]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()

@@ -6,7 +6,6 @@ whose ``labels`` say which number is which structure. A folder with ``labelsTr``
 How an image is turned and what is refused is as in :mod:`cardiacseg.io.nifti`; labels are turned as their image.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.checked_json import read_json
 from cardiacseg.io.nifti import read_beside, read_nifti
 from cardiacseg.io.structure_names import label_mapping
 
@@ -140,7 +140,4 @@ def read_split(root: Path, part: str, splits: Path | None = None) -> list[str] |
 def _read_json(path: Path):
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidInputError(f"{path} is not readable JSON ({error})") from error
+    return read_json(path)

@@ -1,42 +1,152 @@
-"""An output folder that receives all of its results at once, or none."""
+"""An output folder that receives all of its results at once, or none, from one run at a time.
 
+While a run works, the folder holds two hidden entries: a lock, which the system releases also where the run is killed,
+and a folder of what is not finished, which the next run removes.
+"""
+
+import errno
+import fcntl
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.atomic import saying, sync
+
+_LOCK, _PARTIAL = ".cardiacseg.lock", ".cardiacseg.partial"
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @contextmanager
 def output_folder(target: Path, patterns: Sequence[str], overwrite: bool) -> Iterator[Path]:
-    """A temporary folder beside ``target``, whose files are moved into ``target`` when the block succeeds.
+    """A folder for results, which are moved into ``target`` when the block succeeds.
 
-    ``patterns`` (``seg-*.dcm``) name all files that such results may have: with ``overwrite`` those of an earlier run
-    that this one did not make are removed, so that no stale result stays beside new ones. Other files in ``target``
-    stay as they are. Raises ``InvalidInputError`` at once, before any work, if ``target`` is a file or has results
-    without ``overwrite``, and ``OSError`` if the folder cannot be written.
+    ``patterns`` (``seg-*.dcm``) name all files that such results may have; the last one, the sign that all others are
+    there, is moved last. With ``overwrite`` the sign of an earlier run is removed first, and with it go the files that
+    this run did not make, so that no stale result stays beside new ones. Other files in ``target`` stay as they are.
+    Raises ``InvalidInputError`` at once, before any work, if ``target`` is a file, is in use by another run or has
+    results without ``overwrite``, and ``OutputError`` if it cannot be written.
     """
     refuse_results(target, patterns, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    with locked(target), partial_folder(target) as made:
+        refuse_results(target, patterns, overwrite)  # of a run that ended meanwhile
+        yield made
+        move_results(made, target, present(target, patterns), patterns[-1:])
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """``folder``, made where it is missing, for this run alone; one that was made and stayed empty is removed.
+
+    Raises ``InvalidInputError`` if another run has it.
+    """
+    new = not folder.exists()
+    with saying("make the folder", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    descriptor = _lock(folder)
     try:
-        yield temporary
-        target.mkdir(exist_ok=True)
-        made = sorted(path.name for path in temporary.iterdir())
-        for name in made:
-            os.replace(temporary / name, target / name)
-        for name in set(present(target, patterns)) - set(made):
-            (target / name).unlink()
+        yield
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (folder / _LOCK).unlink(missing_ok=True)
+        os.close(descriptor)
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _lock(folder: Path) -> int:
+    path = folder / _LOCK
+    while True:
+        with saying("write", path):
+            folder.mkdir(exist_ok=True)  # the run that had it may have removed it at this moment
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(descriptor)
+                text = f"{folder} is in use by another run; wait for its end, or choose another folder"
+                raise InvalidInputError(text) from error
+        if _is_there(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_there(descriptor: int, path: Path) -> bool:
+    """Whether ``path`` is still the open file, which the run that had the lock removes at its end."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except OSError:
+        return False
+
+
+@contextmanager
+def partial_folder(target: Path) -> Iterator[Path]:
+    """An empty folder inside ``target``, which must be locked; what a run that was killed left there is removed."""
+    partial = target / _PARTIAL
+    with saying("write", partial):
+        _remove(partial)
+        partial.mkdir()
+    try:
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a run that was killed left in ``folder``; nothing if a run is at work there."""
+    if any(os.path.lexists(folder / name) for name in (_LOCK, _PARTIAL)):
+        with suppress(InvalidInputError), locked(folder), partial_folder(folder):
+            pass
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a run at work, or one that was killed, has an entry of that name in its folder."""
+    return name in (_LOCK, _PARTIAL)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def move_results(
+    made: Path, target: Path, stale: Iterable[str], signs: Sequence[str], interim: Path | None = None
+) -> None:
+    """Move all files of ``made`` into ``target`` and remove the other ``stale`` ones there.
+
+    ``signs`` say that all files are there: those of an earlier run go first, and new ones come last, in their order.
+    ``interim`` takes the place of the last sign meanwhile. Wherever this is killed, no sign stands beside files of
+    another run. Raises ``InvalidInputError``, before anything is changed, where a folder stands in a file's place.
+    """
+    names = sorted(path.name for path in made.iterdir() if path != interim)
+    for name in {*names, *stale}:
+        if (target / name).is_dir() and not (target / name).is_symlink():
+            raise InvalidInputError(f"{target / name} is a folder; expected a file of results, or nothing")
+    with saying("write the results into", target):
+        for name in names:
+            sync(made / name)
+        if interim is not None:
+            os.replace(interim, target / signs[-1])
+        for name in signs if interim is None else signs[:-1]:
+            (target / name).unlink(missing_ok=True)
+        sync(target)
+        for name in set(stale) - {*names, *signs}:
+            (target / name).unlink(missing_ok=True)
+        for name in (*(name for name in names if name not in signs), *(name for name in signs if name in names)):
+            if name in signs:
+                sync(target)
+            os.replace(made / name, target / name)
+        sync(target)
 
 
 def refuse_results(target: Path, patterns: Sequence[str], overwrite: bool) -> None:
     """Raise ``InvalidInputError`` if ``target`` is a file, or holds results and ``overwrite`` does not allow that."""
-    if target.exists() and not target.is_dir():
+    if (target.exists() or target.is_symlink()) and not target.is_dir():
         raise InvalidInputError(f"{target} is not a folder; wanted a folder for the results")
     found = present(target, patterns)
     if found and not overwrite:

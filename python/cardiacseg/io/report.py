@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from cardiacseg.io.atomic import write_bytes
+from cardiacseg.io.printable import printable
 
+# Written last: the sign that all other results are there.
+REPORT = "report.json"
 RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or treatment."
 
 
@@ -67,7 +70,7 @@ def input_document(cine) -> dict:
         "spacing_slice_row_column_mm": list(cine.spacing),
     }
     if cine.dicom is None:
-        return {"format": "nifti", "file": cine.path.name, "sha256": sha256_of(cine.path), **facts}
+        return {"format": "nifti", "file": printable(cine.path.name), "sha256": sha256_of(cine.path), **facts}
     digest = hashlib.sha256(np.ascontiguousarray(cine.image)).hexdigest()
     instances = {"instances": len(cine.dicom.instances), "pixels_sha256": digest}
     return {"format": "dicom", **instances, **facts, "arrangement": dict(cine.dicom.arrangement)}

@@ -1,7 +1,6 @@
 """Many cases, one after another: resumable, past cases that fail, with a table of all of them."""
 
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cardiacseg.errors import CancelledError, DicomError, Error, InvalidInputError
+from cardiacseg.io.atomic import saying, sync
+from cardiacseg.io.output_folder import locked, partial_folder, sweep
 from cardiacseg.study.batch_table import write_table
-from cardiacseg.study.case_folder import finished_row, key_of, move_results, refuse_foreign
+from cardiacseg.study.case_folder import finish, finished_row, key_of, refuse_foreign
 from cardiacseg.study.cases import Case
 
-TABLE = "summary.csv"
+TABLE, LEFT_OUT = "summary.csv", "left out"
 
 
 class SegmentCase(Protocol):
@@ -41,7 +42,15 @@ class BatchSummary:
     @property
     def failed(self) -> list[str]:
         """Names of the cases that failed."""
-        return [row["case"] for row in self.rows if row["state"] == "failed"]
+        return [row["case"] for row in self._in("failed")]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Names of what was found and is no case to segment, such as label maps beside the images."""
+        return [row["case"] for row in self._in(LEFT_OUT)]
+
+    def _in(self, state: str) -> list[Mapping[str, Any]]:
+        return [row for row in self.rows if row["state"] == state]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -49,10 +58,11 @@ class BatchSummary:
 
     def lines(self) -> list[str]:
         """What a person wants to read at the end."""
-        done = len(self.rows) - len(self.failed)
-        head = f"{done} of {len(self.rows)} cases done ({len(self.kept)} before), {len(self.failed)} failed"
-        failures = [f"  {row['case']}: {row['error']}" for row in self.rows if row["state"] == "failed"]
-        return [head, *failures, f"table: {self.table}"]
+        total = len(self.rows) - len(self.left_out)
+        head = f"{total - len(self.failed)} of {total} cases done ({len(self.kept)} before), {len(self.failed)} failed"
+        head += f", {len(self.left_out)} left out" if self.left_out else ""
+        reasons = [f"  {row['case']}: {row['error']}" for row in (*self._in("failed"), *self._in(LEFT_OUT))]
+        return [head, *reasons, f"table: {self.table}"]
 
 
 def run_batch(
@@ -66,25 +76,37 @@ def run_batch(
     """Segment ``cases``, each into ``output/NAME``, and write ``output/summary.csv``, also after each case.
 
     A case's results are written whole or not at all. With ``resume`` a case is kept as it is whose results are all
-    there and were made from the same files with the same ``made_with``. A case that fails becomes a row with the
-    error; the others go on. ``progress`` is called with cases done and in total, first with 0; if it returns False,
-    the batch stops with :class:`CancelledError`. That and ``KeyboardInterrupt`` leave what is done, and its table.
-    Cases inside of ``output`` are left out. Raises ``InvalidInputError`` before any work if ``output`` is a file.
+    there as they were written and were made from the same files with the same ``made_with``. A case that fails becomes
+    a row with the error, and one that is left out a row with the reason; the others go on. ``progress`` is called with
+    cases done and in total, first with 0; if it returns False, the batch stops with :class:`CancelledError`. That and
+    ``KeyboardInterrupt`` leave what is done, and its table. Cases inside of ``output`` are no cases. Raises
+    ``InvalidInputError`` before any work if ``output`` is a file or in use by another run, and ``OutputError`` where
+    the table cannot be written.
     """
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise InvalidInputError(f"{output} is not a folder; wanted a folder for the results")
-    output.mkdir(parents=True, exist_ok=True)
     cases = [case for case in cases if output.resolve() not in (case.path.resolve(), *case.path.resolve().parents)]
     rows, kept = [], []
-    for done, case in enumerate(cases):
-        _report(progress, done, len(cases))
-        row, was_there = _run_case(case, output / case.name, segment_one, resume)
-        rows.append(row)
-        kept += [case.name] if was_there else []
-        write_table(output / TABLE, rows)
-    _report(progress, len(cases), len(cases))
+    with locked(output), partial_folder(output) as scratch:
+        for folder in output.iterdir():
+            if folder.is_dir() and not folder.is_symlink():
+                sweep(folder)
+        for done, case in enumerate(cases):
+            _report(progress, done, len(cases))
+            row, was_there = _run_case(case, output / case.name, segment_one, resume)
+            rows.append(row)
+            kept += [case.name] if was_there else []
+            _put_table(scratch / TABLE, output / TABLE, rows)
+        _report(progress, len(cases), len(cases))
     return BatchSummary(tuple(rows), tuple(kept), output / TABLE)
+
+
+def _put_table(scratch: Path, table: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    write_table(scratch, rows)
+    with saying("write", table):
+        os.replace(scratch, table)
+        sync(table.parent)
 
 
 def _report(progress: Callable[[int, int], bool | None] | None, done: int, total: int) -> None:
@@ -95,32 +117,31 @@ def _report(progress: Callable[[int, int], bool | None] | None, done: int, total
 def _run_case(case: Case, folder: Path, segment_one: SegmentCase, resume: bool) -> tuple[dict[str, Any], bool]:
     """The case's row, and whether its results were there already."""
     started = time.perf_counter()
+    if case.left_out:
+        return {"case": case.name, "state": LEFT_OUT, "error": case.left_out}, False
     try:
         key = key_of(case, segment_one.made_with)
         row = finished_row(folder, key) if resume else None
         if row is not None:
             return row, True
-        refuse_foreign(folder)
         return _segment_into(case, folder, segment_one, key, started), False
     except CancelledError:
         raise
     except Exception as error:  # one bad case must not stop the others
         seconds = round(time.perf_counter() - started, 3)
-        text = _sentence(error).replace(f"{case.path.parent}{os.sep}", "")  # tables travel, folders do not
+        text = _sentence(error)
+        for parent in (case.path.parent, folder.parent):  # tables travel, folders do not
+            text = text.replace(f"{parent}{os.sep}", "")
         return {"case": case.name, "state": "failed", "seconds": seconds, "error": text}, False
 
 
 def _segment_into(case: Case, folder: Path, segment_one: SegmentCase, key: str, started: float) -> dict[str, Any]:
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    partial.mkdir()
-    try:
-        found = dict(segment_one(case, partial))
+    refuse_foreign(folder)
+    with locked(folder), partial_folder(folder) as made:
+        found = dict(segment_one(case, made))
         row = {"case": case.name, "state": "done", "seconds": round(time.perf_counter() - started, 3), **found}
-        move_results(partial, folder, key, row)
+        finish(made, folder, key, row)
         return row
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _sentence(error: Exception) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.report import sha256_of, write_json
+from cardiacseg.io.checked_json import Record, read_record
+from cardiacseg.io.output_folder import is_hidden, move_results
+from cardiacseg.io.report import REPORT, sha256_of, write_json
+from cardiacseg.study.batch_table import check_row
 from cardiacseg.study.cases import Case
 
 # Written last: where it is there and says "complete", so are all files that it names.
@@ -31,43 +34,83 @@ def _files_of(path: Path) -> Iterable[tuple[str, Path]]:
 
 
 def finished_row(folder: Path, key: str) -> dict[str, Any] | None:
-    """The case's row of the table, if all of its results are in ``folder`` and were made with ``key``."""
-    marker = _read_marker(folder)
-    if marker is None or marker.get("state") != "complete" or marker.get("key") != key:
+    """The case's row of the table, if all of its results are in ``folder`` as they were made with ``key``."""
+    if folder.is_symlink() or not os.path.lexists(folder / MARKER):
         return None
-    return marker["row"] if all((folder / name).exists() for name in marker["files"]) else None
+    try:
+        marker = _read_marker(folder)
+        row = check_row(marker.record("row"))
+    except InvalidInputError:
+        return None
+    if marker.values.get("state") != "complete" or marker.values.get("key") != key:
+        return None
+    digests = marker.values.get("sha256", {})
+    return row if all(_is_as_written(folder / name, digests.get(name)) for name in _names(marker)) else None
 
 
 def refuse_foreign(folder: Path) -> None:
     """Raise ``InvalidInputError`` if ``folder`` is there and holds something that is not a batch's."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and _read_marker(folder) is None)):
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InvalidInputError(f"{folder.name} in the output folder is not a folder; move it away")
+    if not folder.exists() or all(is_hidden(path.name) for path in folder.iterdir()):
+        return
+    if not os.path.lexists(folder / MARKER):
         raise InvalidInputError(f"{folder.name} in the output folder was not written by a batch; move it away")
+    try:
+        _read_marker(folder)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{folder.name} in the output folder is damaged; move it away ({error})") from error
 
 
-def move_results(made: Path, folder: Path, key: str, row: Mapping[str, Any]) -> None:
+def finish(made: Path, folder: Path, key: str, row: Mapping[str, Any]) -> None:
     """Move all files of ``made`` into ``folder``, in place of those of an earlier run, and mark it complete.
 
-    Files that no batch wrote stay. Where this is interrupted, the marker says that the folder is not complete.
+    Files that no batch wrote stay, and of those that one wrote, the ones that were changed since stay under another
+    name. Where this is interrupted, the marker says that the folder is not complete.
     """
     names = sorted(path.name for path in made.iterdir())
-    document = {"state": "complete", "key": key, "files": names, "row": dict(row)}
-    if not folder.exists():
-        write_json(made / MARKER, document)
-        os.replace(made, folder)
-        return
-    stale = set((_read_marker(folder) or {}).get("files", ()))
-    write_json(folder / MARKER, {"state": "incomplete", "key": "", "files": sorted(stale | set(names)), "row": {}})
-    for name in names:
-        os.replace(made / name, folder / name)
-    for name in stale - set(names):
-        (folder / name).unlink(missing_ok=True)
-    write_json(folder / MARKER, document)
+    digests = {name: sha256_of(made / name) for name in names}
+    stale = set()
+    if os.path.lexists(folder / MARKER):
+        marker = _read_marker(folder)
+        stale = _names(marker)
+        _keep_changed(folder, marker)
+    interim = made / f"interim-{MARKER}"
+    write_json(interim, {"state": "incomplete", "key": "", "files": sorted(stale | set(names)), "row": {}})
+    document = {"state": "complete", "key": key, "files": names, "sha256": digests, "row": dict(row)}
+    write_json(made / MARKER, document)
+    move_results(made, folder, stale, [*({REPORT} & {*names, *stale}), MARKER], interim)
 
 
-def _read_marker(folder: Path) -> dict[str, Any] | None:
-    try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    known = isinstance(marker, dict) and isinstance(marker.get("files"), list) and isinstance(marker.get("row"), dict)
-    return marker if known else None
+def _keep_changed(folder: Path, marker: Record) -> None:
+    """Give another name to files that a person has changed since, such as corrected labels."""
+    for name, digest in marker.values.get("sha256", {}).items():
+        path = folder / name
+        if path.is_file() and path.stat().st_size and not _is_as_written(path, digest):
+            number = 1
+            while os.path.lexists(kept := folder / f"changed-{number}-{name}"):
+                number += 1
+            os.rename(path, kept)
+
+
+def _is_as_written(path: Path, digest: object) -> bool:
+    return path.is_file() and not path.is_symlink() and sha256_of(path) == digest
+
+
+def _names(marker: Record) -> set[str]:
+    return set(marker.values["files"])
+
+
+def _read_marker(folder: Path) -> Record:
+    """Raises ``InvalidInputError`` for what is no marker; names in it that lead out of the folder are refused."""
+    path = folder / MARKER
+    if path.is_symlink():
+        raise InvalidInputError(f"{path.name} is a link")
+    marker = read_record(path)
+    files = marker.list_of("files", None)
+    digests = marker.record("sha256").values if "sha256" in marker.values else {}
+    for name in [*map(files.text, files.values), *digests]:
+        if name in ("", ".", "..", MARKER) or is_hidden(name) or not {"/", "\\", "\0"}.isdisjoint(name):
+            raise InvalidInputError(f"{path.name}: expected plain file names under files, got {name!a}")
+    marker.record("row")
+    return marker

@@ -26,6 +26,7 @@ class Case:
     name: str
     path: Path
     kind: Literal["nifti", "dicom"]
+    left_out: str = ""
 
 
 def find_cases(root: str | Path) -> list[Case]:

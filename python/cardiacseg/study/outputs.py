@@ -15,13 +15,13 @@ from cardiacseg.io.dicom_results import (
 from cardiacseg.io.nifti import write_labels
 from cardiacseg.io.page import write_page, write_pdf
 from cardiacseg.io.preview import write_preview
-from cardiacseg.io.report import measurements_document, write_json
+from cardiacseg.io.report import REPORT, measurements_document, write_json
 from cardiacseg.io.slice_list import write_slice_list
 from cardiacseg.quality import find_flags, quality_document
 from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.study.options import ResultOptions
 
-# Every name that results may have; report.json is written last, as the sign that all others are there.
+# Every name that results may have; the last is the sign that all others are there.
 RESULTS = (
     "labels.nii.gz",
     "measurements.json",
@@ -34,7 +34,7 @@ RESULTS = (
     "labelmap-*.dcm",
     "sr.dcm",
     "rtstruct.dcm",
-    "report.json",
+    REPORT,
 )
 
 

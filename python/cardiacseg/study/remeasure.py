@@ -1,6 +1,5 @@
 """Measuring again, after a person has corrected labels or chosen which slices count, without segmenting again."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import numpy as np
 
 from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.checked_json import Record, read_record
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.label_file import read_labels
 from cardiacseg.io.nifti_sizes import SPACING_GIVEN
-from cardiacseg.io.report import measurements_document, write_json
+from cardiacseg.io.report import REPORT, measurements_document, write_json
 from cardiacseg.io.slice_list import read_slice_list, write_slice_list
 from cardiacseg.measurements import Measurements, measure
 from cardiacseg.study.analysis import body_of, measured, timing_of
@@ -21,7 +21,9 @@ from cardiacseg.study.segment import Outcome, read_study, title_of, write_outcom
 from cardiacseg.study.stopwatch import Stopwatch
 
 # What is written where the images are not given.
-MEASURED = ("measurements.json", "slices.csv")
+MEASURED = ("slices.csv", "measurements.json")
+# Of a direction's determinant and lengths: more is a damaged file's.
+_FLAT = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,24 +49,53 @@ class EarlierRun:
 
 def read_earlier_run(folder: Path) -> EarlierRun:
     """Raises ``InvalidInputError`` where ``folder`` holds no results of ``cardiacseg segment``."""
-    path = folder / "report.json"
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        grid, acquisition = report["grid"], report["acquisition"]
-        geometry = Geometry(
-            tuple(grid["origin_mm"]),
-            np.array(grid["direction"], dtype=np.float64),
-            tuple(grid["spacing_mm"]),
-            tuple(grid["size"]),
-            (offsets := grid.get("slice_offsets_mm")) and tuple(offsets),
-        )
-        times = acquisition["frame_times_ms"]
-        timing = Timing(times and tuple(times), acquisition["rr_interval_ms"], acquisition["rr_source"])
-        body = Body(acquisition["height_m"], acquisition["weight_kg"])
-        given = any(note["code"] == SPACING_GIVEN for note in report.get("notes", ()))
-        return EarlierRun(folder, geometry, int(report["frames"]), timing, body, given)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInputError(f"{path}: wanted the report of an earlier run, got {error!r}") from error
+        report = read_record(folder / REPORT)
+        frames = report.whole("frames", 1, 1_000_000)
+        timing, body = _acquisition(report.record("acquisition"), frames)
+        given = SPACING_GIVEN in _note_codes(report)
+        return EarlierRun(folder, _grid(report.record("grid")), frames, timing, body, given)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"expected the report of an earlier run: {error}") from error
+
+
+def _note_codes(report: Record) -> set[str]:
+    notes = report.list_of("notes", None)
+    return {notes.record(index).text("code") for index in notes.values}
+
+
+def _grid(grid: Record) -> Geometry:
+    rows = grid.list_of("direction", 3)
+    direction = np.array([rows.list_of(str(row), 3).numbers(-1.001, 1.001) for row in range(3)])
+    if abs(np.linalg.det(direction)) < _FLAT or np.abs(np.linalg.norm(direction, axis=0) - 1).max() > _FLAT:
+        raise InvalidInputError(f"{grid.where}: expected three unit vectors, not in one plane, under grid.direction")
+    size = grid.list_of("size", 3).wholes(1, 1_000_000)
+    return Geometry(
+        grid.list_of("origin_mm", 3).numbers(-1e9, 1e9),
+        direction,
+        grid.list_of("spacing_mm", 3).numbers(1e-6, 1e6),
+        size,
+        _offsets(grid, size[2]),
+    )
+
+
+def _offsets(grid: Record, slices: int) -> tuple[float, ...] | None:
+    listed = grid.list_of("slice_offsets_mm", slices, optional=True)
+    offsets = None if listed is None else listed.numbers(-1e9, 1e9)
+    if offsets is not None and (slices < 2 or min(np.diff(offsets)) <= 0):
+        raise InvalidInputError(f"{grid.where}: expected two or more ascending numbers under grid.slice_offsets_mm")
+    return offsets
+
+
+def _acquisition(acquisition: Record, frames: int) -> tuple[Timing, Body]:
+    times = acquisition.list_of("frame_times_ms", frames, optional=True)
+    timing = Timing(
+        None if times is None else times.numbers(-1e9, 1e9),
+        acquisition.number("rr_interval_ms", 1e-3, 1e9, optional=True),
+        acquisition.text("rr_source", optional=True),
+    )
+    height = acquisition.number("height_m", 0.01, 10, optional=True)
+    return timing, Body(height, acquisition.number("weight_kg", 0.01, 10_000, optional=True))
 
 
 def remeasure(folder: Path, run: EarlierRun, options: StudyOptions, slices: Path | None) -> Measurements:

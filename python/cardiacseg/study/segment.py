@@ -9,7 +9,8 @@ import numpy as np
 from cardiacseg.io import read_cine
 from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.dicom.errors import N_INCOMPLETE
-from cardiacseg.io.report import input_document, report_document, write_json
+from cardiacseg.io.printable import printable
+from cardiacseg.io.report import REPORT, input_document, report_document, write_json
 from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.segmenter import CardiacSegmenter, Progress
 from cardiacseg.study.analysis import analyse
@@ -59,8 +60,8 @@ def title_of(cine: Cine, options: StudyOptions) -> str:
     DICOM folders are often named after a patient, and so are not named.
     """
     if options.results.title is not None:
-        return options.results.title
-    return cine.path.name if cine.dicom is None else "Short-axis cine"
+        return printable(options.results.title)
+    return printable(cine.path.name) if cine.dicom is None else "Short-axis cine"
 
 
 def segment_into(
@@ -82,7 +83,7 @@ def write_outcome(folder: Path, segmented: SegmentedCine, options: StudyOptions,
     """Write all results of what was segmented and measured, ``report.json`` last."""
     with watch.time("write"):
         segmented, files = write_results(folder, segmented, options.results)
-    files.append("report.json")
+    files.append(REPORT)
     document = report_document(segmented, input_document(segmented.cine), files, watch.seconds)
-    write_json(folder / "report.json", document)
+    write_json(folder / REPORT, document)
     return Outcome(segmented, files, watch.seconds)
