@@ -1,8 +1,11 @@
 """The library call that reads any cine: what a file is, its content says."""
 
 import gzip
+import logging
 import subprocess
 import sys
+import threading
+import warnings
 import zipfile
 
 import nibabel
@@ -12,6 +15,7 @@ import pytest
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io import Cine, read_cine, write_labels
 from cardiacseg.io.file_kind import kind_of
+from cardiacseg.io.quiet import PYDICOM, quiet
 
 IMAGE = np.arange(60, dtype=np.int16).reshape(4, 5, 3)
 
@@ -99,3 +103,29 @@ def test_without_pydicom_the_extra_is_named(tmp_path):
         [sys.executable, "-c", program, tmp_path / "IM0001"], capture_output=True, text=True, timeout=60
     )
     assert 'pip install "cardiacseg[dicom]"' in run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("first_out", [0, 1])
+def test_two_threads_are_quiet_until_the_last_one_leaves(first_out, caplog):
+    logger, leave = logging.getLogger(PYDICOM), [threading.Event(), threading.Event()]
+    inside, filters = threading.Barrier(3), list(warnings.filters)
+
+    def read(number):
+        with quiet(PYDICOM):
+            inside.wait(30)
+            leave[number].wait(30)
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    inside.wait(30)
+    for number in (first_out, 1 - first_out):
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.warn("a patient's value", stacklevel=1)
+            logger.error("a patient's value")
+        assert (seen, caplog.records) == ([], [])
+        leave[number].set()
+        threads[number].join(30)
+    assert list(warnings.filters) == filters and not logger.disabled
+    logger.error("nothing of a patient")
+    assert len(caplog.records) == 1
