@@ -10,8 +10,10 @@ from pydicom import uid
 
 from cardiacseg.errors import DicomError
 from cardiacseg.io.budget import Budget, Limits
-from cardiacseg.io.dicom.grey_values import modality_values, stored_values
+from cardiacseg.io.dicom.grey_values import modality_values, without_padding
+from cardiacseg.io.dicom.pixel_header import pixel_header
 from cardiacseg.io.dicom.read import list_groups, read_dicom
+from cardiacseg.io.dicom.stored_bits import Field, StoredBits
 
 SMALL = Recipe(slices=3, size=(32, 40))
 
@@ -49,7 +51,7 @@ def test_rescaled_by_each_frame(tmp_path, make):
     np.testing.assert_array_equal(image, wanted.astype(np.float32))
 
 
-@pytest.mark.parametrize(("slope", "intercept"), [("0", "0"), ("1e300", "0"), ("1", "1e300")])
+@pytest.mark.parametrize(("slope", "intercept"), [("0", "7"), ("1e300", "0"), ("1", "1e300")])
 def test_rescaled_to_nothing(tmp_path, study, slope, intercept):
     study.datasets[3].RescaleSlope, study.datasets[3].RescaleIntercept = slope, intercept
     write(study.datasets, tmp_path)
@@ -85,35 +87,180 @@ def test_padding_becomes_dark(tmp_path, study):
     assert [note.code for note in cine.notes] == ["N_PADDING"]
 
 
-def grey(pixels_, **values):
+def described(**values):
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelRepresentation, dataset.PhotometricInterpretation = 0, "MONOCHROME2"
+    dataset.PixelRepresentation, dataset.PhotometricInterpretation, dataset.SamplesPerPixel = 0, "MONOCHROME2", 1
     for name, value in values.items():
         setattr(dataset, name, value)
-    kind = np.int16 if dataset.PixelRepresentation else np.uint16
-    return stored_values(dataset, np.array(pixels_, dtype=np.uint16).view(kind)).tolist()
+    return dataset
 
 
-def test_unused_bits_may_hold_anything():
-    assert grey([0xF123, 0x0FFF, 0x8000]) == [0x123, 0xFFF, 0]
-    assert grey([0xF123, 0x0FFF, 0x07FF], PixelRepresentation=1) == [0x123, -1, 0x7FF]
-    assert grey([0x123F, 0xFFF0], HighBit=15) == [0x123, 0xFFF]
-    assert grey([0x123F, 0xFFF0], HighBit=15, PixelRepresentation=1) == [0x123, -1]
-    for values in ({"BitsStored": 0}, {"BitsStored": 17}, {"HighBit": 3}, {"HighBit": 16}):
-        with pytest.raises(ValueError, match="bits"):
-            grey([1], **values)
+def words_of(pixels_, dataset):
+    return np.array(pixels_, dtype=np.uint16).view(np.int16 if dataset.PixelRepresentation else np.uint16)
+
+
+def stored(pixels_, **values):
+    """Pixels of 16-bit words, and the codes of notes."""
+    dataset = described(**values)
+    words = words_of(pixels_, dataset)
+    bits = StoredBits(Field.of(pixel_header(dataset)[0], dataset), [words])
+    return bits.values(words).tolist(), [note.text for note in bits.notes()]
+
+
+@pytest.mark.parametrize(
+    ("words", "header", "pixels_"),
+    [
+        ([0x0123, 0x0FFF], {}, [0x123, 0xFFF]),
+        ([0x0FFF, 0x07FF], {"PixelRepresentation": 1}, [-1, 0x7FF]),
+        ([0xFFFF, 0x07FF], {"PixelRepresentation": 1}, [-1, 0x7FF]),
+        ([0x1230, 0xFFF0], {"HighBit": 15}, [0x123, 0xFFF]),
+        ([0x1230, 0xFFF0], {"HighBit": 15, "PixelRepresentation": 1}, [0x123, -1]),
+        ([0xF123, 0x8123], {"BitsStored": 16, "HighBit": 15}, [0xF123, 0x8123]),
+    ],
+)
+def test_bits_as_the_header_says(words, header, pixels_):
+    assert stored(words, **header) == (pixels_, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "header", "pixels_", "bits"),
+    [
+        ([0x1123, 0x0FFF, 0x0007], {}, [0x1123, 0xFFF, 7], 13),
+        ([0x1123, 0x2FFF, 0xF800], {"PixelRepresentation": 1}, [0x1123, 0x2FFF, -0x800], 15),
+        ([0x0123, 0x0777], {"HighBit": 15}, [0x123, 0x777], 11),
+        ([0x0123, 0x0777], {"BitsStored": 10, "HighBit": 9}, [0x123, 0x777], 11),
+        ([0x7123, 0x0777], {"BitsStored": 8, "HighBit": 11}, [0x7123, 0x777], 15),
+    ],
+)
+def test_bits_that_contradict_the_header(words, header, pixels_, bits):
+    read_, notes = stored(words, **header)
+    assert read_ == pixels_
+    assert len(notes) == 1 and notes[0].endswith(f"leave out bits that hold data; pixels were read with {bits} bits")
+
+
+def test_a_lone_bit_far_above_the_pixels_is_cut():
+    assert stored([0x8123, 0x0777]) == ([0x123, 0x777], [stored([0x8123])[1][0]])
+    assert stored([0x8123])[1][0].endswith("were cut")
+
+
+def test_declared_overlays_are_cut(tmp_path, study):
+    for dataset in study.datasets:
+        words = np.frombuffer(dataset.PixelData, "<u2").copy()
+        words[10:20] |= 0x1000
+        dataset.PixelData = words.tobytes()
+    for dataset in study.datasets:
+        dataset.add_new(0x60000010, "US", 32)
+        dataset.add_new(0x60000100, "US", 16)
+        dataset.add_new(0x60000102, "US", 12)
+    cine = read(study.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, study.stored)
+    assert cine.notes == ()
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_bright_blood_does_not_wrap_to_dark(tmp_path, study, syntax, inverted):
+    """Values beyond BitsStored in one slice: all slices keep one scale, also when they are inverted."""
+    study.stored[:, 1] *= 4
+    for index, dataset in enumerate(study.datasets):
+        s, t = divmod(index, 8)
+        dataset.PixelData = study.stored[t, s].tobytes()
+        if syntax.is_compressed:
+            dataset.compress(syntax, generate_instance_uid=False)
+        if inverted:
+            dataset.PhotometricInterpretation = "MONOCHROME1"
+    cine = read(study.datasets, tmp_path)
+    bits = int(study.stored.max()).bit_length()
+    assert bits > 12
+    np.testing.assert_array_equal(cine.image, (1 << bits) - 1 - study.stored if inverted else study.stored)
+    assert [note.code for note in cine.notes] == ["N_BITS_STORED", "N_MONOCHROME1"][: 1 + inverted]
+
+
+@pytest.mark.parametrize(
+    ("edit", "name"),
+    [
+        ({"SamplesPerPixel": None}, "SamplesPerPixel"),
+        ({"PhotometricInterpretation": None}, "PhotometricInterpretation"),
+        ({"PhotometricInterpretation": "YBR_FULL"}, "PhotometricInterpretation"),
+        ({"BitsStored": None, "HighBit": None}, "BitsStored"),
+        ({"BitsStored": 17}, "BitsStored"),
+        ({"HighBit": 3}, "HighBit"),
+        ({"BitsAllocated": None}, "BitsAllocated"),
+        ({"PixelRepresentation": None}, "PixelRepresentation"),
+        ({"RescaleSlope": "0", "RescaleIntercept": "0"}, "RescaleSlope"),
+    ],
+)
+def test_what_is_absent_or_impossible_gets_its_obvious_value(tmp_path, study, edit, name):
+    for dataset in study.datasets:
+        for attribute, value in edit.items():
+            if value is None:
+                delattr(dataset, attribute)
+            else:
+                setattr(dataset, attribute, value)
+    cine = read(study.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, study.stored)
+    assert {note.code for note in cine.notes} == {"N_PIXEL_ATTRIBUTE"}
+    assert any(name in note.text for note in cine.notes)
+
+
+@pytest.mark.parametrize(("element", "kind"), [("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")])
+def test_float_pixels(tmp_path, study, element, kind):
+    for index, dataset in enumerate(study.datasets):
+        s, t = divmod(index, 8)
+        del dataset.PixelData, dataset.PixelRepresentation, dataset.BitsStored, dataset.HighBit
+        dataset.BitsAllocated = 8 * np.dtype(kind).itemsize
+        setattr(dataset, element, (study.stored[t, s] / 3).astype(kind).tobytes())
+    cine = read(study.datasets, tmp_path)
+    assert cine.image.dtype == np.float32 and cine.notes == ()
+    np.testing.assert_array_equal(cine.image, (study.stored / 3).astype(np.float32))
+    setattr(study.datasets[3], element, np.full(study.stored[0, 0].shape, np.nan, kind).tobytes())
+    write(study.datasets, tmp_path)
+    refused("E_DAMAGED", tmp_path, "IM0003")
+
+
+def with_palette(study, *tables):
+    for dataset in study.datasets:
+        dataset.PhotometricInterpretation = "PALETTE COLOR"
+        for channel, table in zip(("Red", "Green", "Blue"), tables, strict=True):
+            setattr(dataset, f"{channel}PaletteColorLookupTableDescriptor", [len(table), 0, 16])
+            setattr(dataset, f"{channel}PaletteColorLookupTableData", table.astype("<u2").tobytes())
+
+
+def test_a_grey_palette_is_applied(tmp_path, study):
+    table = np.arange(4096)[::-1] * 16
+    with_palette(study, table, table, table)
+    cine = read(study.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, (4095 - study.stored.astype(int)) * 16)
+    assert [note.code for note in cine.notes] == ["N_PALETTE"]
+
+
+def test_a_palette_of_colours_is_no_magnitude_image(tmp_path, study):
+    table = np.arange(4096) * 16
+    with_palette(study, table, table, table[::-1])
+    write(study.datasets, tmp_path)
+    refused("E_NO_SAX", tmp_path)
+
+
+def padded(pixels_, **values):
+    dataset = described(**values)
+    return without_padding(dataset, words_of(pixels_, dataset)).tolist()
 
 
 def test_padding_in_all_its_ways():
-    assert grey([0, 5, 9], PixelPaddingValue=0) == [0, 5, 9]
-    assert grey([100, 5, 9], PixelPaddingValue=100) == [5, 5, 9]
-    assert grey([100, 5, 9, 102], PixelPaddingValue=100, PixelPaddingRangeLimit=102) == [5, 5, 9, 5]
-    assert grey([7, 7], PixelPaddingValue=7) == [7, 7]
-    both = {"PixelRepresentation": 1, "BitsStored": 16, "HighBit": 15}
-    assert grey([0x8000, 5, 9], PixelPaddingValue=0x8000, **both) == [5, 5, 9]
+    assert padded([0, 5, 9], PixelPaddingValue=0) == [0, 5, 9]
+    assert padded([100, 5, 9], PixelPaddingValue=100) == [5, 5, 9]
+    assert padded([100, 5, 9, 102], PixelPaddingValue=100, PixelPaddingRangeLimit=102) == [5, 5, 9, 5]
+    assert padded([7, 7], PixelPaddingValue=7) == [7, 7]
+    assert padded([0x8000, 5, 9], PixelPaddingValue=0x8000, PixelRepresentation=1) == [5, 5, 9]
+    assert padded([0, 5, 9], PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1") == [9, 5, 9]
+
+
+def test_padding_that_no_pixel_has_is_not_noted(tmp_path, study):
+    set_all(study, PixelPaddingValue=63536)
+    assert read(study.datasets, tmp_path).notes == ()
 
 
 def test_modality_table():

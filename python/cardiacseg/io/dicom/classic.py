@@ -4,6 +4,7 @@ from pydicom.dataset import Dataset
 
 from cardiacseg.io.dicom.image_kind import image_kind
 from cardiacseg.io.dicom.orientation import is_orientation
+from cardiacseg.io.dicom.pixel_header import PALETTE_TAGS, has_grey_palette, is_palette
 from cardiacseg.io.dicom.values import number, numbers, text, whole, words
 
 TAGS = [
@@ -24,6 +25,8 @@ TAGS = [
     "Rows",
     "Columns",
     "SamplesPerPixel",
+    "PhotometricInterpretation",
+    *PALETTE_TAGS,
     "LossyImageCompression",
     "BitsAllocated",
     "NumberOfFrames",
@@ -45,7 +48,8 @@ TAGS = [
 def frame_attributes(dataset: Dataset) -> dict:
     """Attributes of the frame, in the words of :class:`cardiacseg.io.dicom.frames.Frame`."""
     one_frame = (whole(dataset, "NumberOfFrames") or 1) == 1
-    usable = one_frame and (whole(dataset, "SamplesPerPixel") or 1) == 1
+    is_grey = (whole(dataset, "SamplesPerPixel") or 1) == 1 and (not is_palette(dataset) or has_grey_palette(dataset))
+    usable = one_frame and is_grey
     lossy = text(dataset, "LossyImageCompression") == "01"
     kind = image_kind(words(dataset, "ImageType"), words(dataset, "ComplexImageComponent"), lossy)
     orientation = numbers(dataset, "ImageOrientationPatient", 6)

@@ -5,63 +5,65 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import UID, RLELossless
 
 from cardiacseg.errors import DicomError
 from cardiacseg.io.dicom.errors import E_DAMAGED, E_TRANSFER_SYNTAX
 from cardiacseg.io.dicom.headers import NATIVE
+from cardiacseg.io.dicom.pixel_header import PIXELS
 
 # pydicom decodes these itself, in Python; the others are decoded in a process of their own.
-_IN_PYTHON = {*NATIVE, RLELossless}
+IN_PYTHON = {*NATIVE, RLELossless}
 _CHILD = Path(__file__).with_name("decoder_child.py")
 _SECONDS, _SECONDS_A_FRAME = 20.0, 0.2
-_PIXEL_ATTRIBUTES = [
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "NumberOfFrames",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-    "PixelData",
-]
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Frames of one instance, by their indices from 0; ``name`` is the file's."""
+    """Frames of one instance, by their indices from 0; ``name`` is the file's, ``header`` of ``pixel_header``."""
 
     name: str
-    dataset: Dataset
+    header: Dataset
     indices: list[int]
 
     @property
     def syntax(self) -> UID:
-        return UID(self.dataset.file_meta.TransferSyntaxUID)
+        return self.header.file_meta.TransferSyntaxUID
+
+    @property
+    def holds_words(self) -> bool:
+        """Whether frames come as they are stored, of uncompressed ones also with the bits that are not used."""
+        return self.syntax in IN_PYTHON and "PixelData" in self.header
+
+    def forget_pixels(self) -> None:
+        for name in PIXELS:
+            self.header.pop(name, None)
 
 
-def decode(jobs: Sequence[Job]) -> list[list[np.ndarray]]:
-    """For each job its frames ``[H, W]``, as stored (of uncompressed ones also the unused bits).
+def decode(jobs: Iterable[Job]) -> list[list[np.ndarray]]:
+    """For each job its frames ``[H, W]``, as stored; the pixels are taken out of the job's header.
 
     Raises ``DicomError`` where there is no decoder, or where it cannot make sense of the data.
     """
-    for job in jobs:
+    done, far = [], {}
+    for number, job in enumerate(jobs):
         _check_decoder(job)
-    far = [job for job in jobs if job.syntax not in _IN_PYTHON]
-    decoded = dict(zip(far, _decode_in_child(far), strict=True)) if far else {}
-    return [decoded[job] if job in decoded else _decode_here(job) for job in jobs]
+        if job.syntax in IN_PYTHON:
+            done.append(_decode_here(job))
+        else:
+            far[number] = job
+            done.append([])
+    if far:
+        for number, frames in zip(far, _decode_in_child(list(far.values())), strict=True):
+            done[number] = frames
+    return done
 
 
 def _check_decoder(job: Job) -> None:
@@ -75,10 +77,10 @@ def _check_decoder(job: Job) -> None:
 
 
 def _decode_here(job: Job) -> list[np.ndarray]:
-    # pydicom would clear unused bits above the stored ones, but not below them.
-    options = {"correct_unused_bits": False} if job.syntax in NATIVE else {}
     try:
-        return list(iter_pixels(job.dataset, indices=job.indices, **options))
+        frames = list(iter_pixels(job.header, indices=job.indices, correct_unused_bits=False))
+        job.forget_pixels()
+        return frames
     # Damaged data make pydicom raise almost anything.
     except Exception as error:
         raise _damaged(job, type(error).__name__) from error
@@ -90,23 +92,17 @@ def _damaged(job: Job, why: str) -> DicomError:
 
 def _decode_in_child(jobs: list[Job]) -> list[list[np.ndarray]]:
     """One process for all jobs; nothing is written to disk."""
-    instances = [_pixels_alone(job) for job in jobs]
+    instances = [_encoded(job) for job in jobs]
     wanted = [{"bytes": len(part), "indices": job.indices} for part, job in zip(instances, jobs, strict=True)]
     answers = io.BytesIO(_ask(json.dumps(wanted).encode() + b"\n" + b"".join(instances), jobs))
     return [[_answer(answers, job) for _ in job.indices] for job in jobs]
 
 
-def _pixels_alone(job: Job) -> bytes:
-    """The instance with nothing in it but its pixels and what describes them."""
-    made = Dataset()
-    for name in _PIXEL_ATTRIBUTES:
-        if name in job.dataset:
-            made[name] = job.dataset[name]
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = job.syntax
+def _encoded(job: Job) -> bytes:
     buffer = io.BytesIO()
     try:
-        made.save_as(buffer)
+        job.header.save_as(buffer)
+        job.forget_pixels()
     except Exception as error:
         raise _damaged(job, type(error).__name__) from error
     return buffer.getvalue()

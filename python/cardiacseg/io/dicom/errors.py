@@ -38,6 +38,9 @@ N_TIMES_UNKNOWN = "N_TIMES_UNKNOWN"
 N_RR_DIFFERS = "N_RR_DIFFERS"
 N_MONOCHROME1 = "N_MONOCHROME1"
 N_PADDING = "N_PADDING"
+N_BITS_STORED = "N_BITS_STORED"
+N_PALETTE = "N_PALETTE"
+N_PIXEL_ATTRIBUTE = "N_PIXEL_ATTRIBUTE"
 N_LOSSY = "N_LOSSY"
 N_BODY = "N_BODY"
 N_NO_DICOM_RESULTS = "N_NO_DICOM_RESULTS"
@@ -113,6 +116,9 @@ NOTES = {
     N_RR_DIFFERS: "the length of a beat differs between slices by more than a fifth",
     N_MONOCHROME1: "grey values were inverted, since small ones are meant to be bright",
     N_PADDING: "padding was set to the smallest grey value",
+    N_BITS_STORED: "BitsStored and HighBit contradict the pixels, which were read with the bits that they use",
+    N_PALETTE: "pixels are indices into a palette of grey values, which were taken",
+    N_PIXEL_ATTRIBUTE: "an attribute of the pixels is absent or cannot be right; the obvious value was taken",
     N_LOSSY: "images went through lossy compression",
     N_BODY: "a body height or weight that cannot be was not used",
     N_NO_DICOM_RESULTS: "DICOM results could not be written; all other results are there",

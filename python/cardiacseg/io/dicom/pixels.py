@@ -2,6 +2,8 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -9,49 +11,65 @@ from pydicom.dataset import Dataset
 from cardiacseg.errors import DicomError
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.decoding import Job, decode
-from cardiacseg.io.dicom.errors import E_DAMAGED, N_LOSSY, N_MONOCHROME1, N_PADDING
+from cardiacseg.io.dicom.errors import E_DAMAGED, N_LOSSY, N_MONOCHROME1, N_PADDING, N_PALETTE, N_PIXEL_ATTRIBUTE
 from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.frames import Frame
-from cardiacseg.io.dicom.grey_values import has_padding, is_inverted, is_lossy, modality_values, stored_values
+from cardiacseg.io.dicom.grey_values import inverted, is_inverted, is_lossy, modality_values, rescale, without_padding
 from cardiacseg.io.dicom.headers import parse_whole
+from cardiacseg.io.dicom.pixel_header import PIXELS, is_palette, pixel_header, through_palette
 from cardiacseg.io.dicom.slices import Slices
+from cardiacseg.io.dicom.stored_bits import Field, StoredBits
 
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_LOSSY = Note(N_LOSSY, "images went through lossy compression, which changed their grey values")
+_MONOCHROME1 = Note(N_MONOCHROME1, "PhotometricInterpretation is MONOCHROME1; grey values were inverted")
+_PADDING = Note(N_PADDING, "pixels with PixelPaddingValue were set to the smallest grey value of their image")
+_PALETTE = Note(N_PALETTE, "PhotometricInterpretation is PALETTE COLOR; the grey values of the palette were taken")
+_NO_SLOPE = Note(N_PIXEL_ATTRIBUTE, "RescaleSlope and RescaleIntercept are 0; no rescaling was taken")
+
+
+@dataclass(eq=False)
+class _Part:
+    """A file of which frames were chosen. ``layout`` is set where pixels come as they are stored, else ``None``."""
+
+    file: File
+    frames: list[Frame]
+    dataset: Dataset
+    header: Dataset
+    layout: Field | None
+    kinds: str
+    decoded: list[np.ndarray] = field(default_factory=list)
 
 
 def read_pixels(slices: Slices) -> tuple[np.ndarray, dict[str, Dataset], tuple[Note, ...]]:
     """Image ``[T, S, H, W]``, instances without pixels by SOP instance UID, and notes.
 
-    The image has the files' integer type where the modality transform is the identity for every frame, else it is
-    float32. Raises ``DicomError`` for what cannot be decoded.
+    The image has the files' type where the modality transform is the identity for every frame, else it is float32.
+    Raises ``DicomError`` for what cannot be decoded.
     """
     first, phases = slices[0][0], len(slices[0])
     shape = (phases, len(slices), first.rows, first.columns)
     first.file.budget.take("pixels", math.prod(shape), first.file.name)
-    by_file = {file: (parse_whole(file), frames) for file, frames in _by_file(slices).items()}
-    decoded = decode([Job(f.name, dataset, _indices(frames)) for f, (dataset, frames) in by_file.items()])
-    instances, pictures, noted = {}, {}, set()
-    for (file, (dataset, frames)), stored in zip(by_file.items(), decoded, strict=True):
-        for frame, picture in zip(frames, stored, strict=True):
-            pictures[frame.sop_instance_uid, frame.number] = _picture(file, dataset, frame, picture)
-        noted |= {code for code, holds in _WORTH_A_NOTE.items() if holds(dataset)}
-        for name in _PIXELS:
-            if name in dataset:
-                delattr(dataset, name)
-        instances[frames[0].sop_instance_uid] = dataset
-    return _assemble(slices, pictures), instances, tuple(Note(code, _TEXTS[code]) for code in sorted(noted))
+    notes: set[Note] = set()
+    parts: list[_Part] = []
+    frames = decode(_jobs(slices, parts, notes))
+    for part, decoded in zip(parts, frames, strict=True):
+        part.decoded = decoded
+    return _image(slices, shape, parts, notes), {p.frames[0].sop_instance_uid: p.dataset for p in parts}, _sorted(notes)
 
 
-def _indices(frames: list[Frame]) -> list[int]:
-    return [(frame.number or 1) - 1 for frame in frames]
-
-
-_WORTH_A_NOTE = {N_MONOCHROME1: is_inverted, N_PADDING: has_padding, N_LOSSY: is_lossy}
-_TEXTS = {
-    N_MONOCHROME1: "PhotometricInterpretation is MONOCHROME1; grey values were inverted",
-    N_PADDING: "pixels with PixelPaddingValue were set to the smallest grey value of their image",
-    N_LOSSY: "images went through lossy compression, which changed their grey values",
-}
+def _jobs(slices: Slices, parts: list[_Part], notes: set[Note]) -> Iterator[Job]:
+    """Parse one file after the other, so that the undecoded pixels of all are never in memory at once."""
+    for file, frames in _by_file(slices).items():
+        dataset = parse_whole(file)
+        header, repaired = pixel_header(dataset)
+        job = Job(file.name, header, [(frame.number or 1) - 1 for frame in frames])
+        layout = Field.of(header, dataset) if job.holds_words else None
+        kinds = "iu" if "PixelData" in header else "f"
+        for name in PIXELS:
+            dataset.pop(name, None)
+        parts.append(_Part(file, frames, dataset, header, layout, kinds))
+        notes |= repaired
+        yield job
 
 
 def _by_file(slices: Slices) -> dict[File, list[Frame]]:
@@ -63,24 +81,68 @@ def _by_file(slices: Slices) -> dict[File, list[Frame]]:
     return {file: sorted(frames, key=Frame.order) for file, frames in wanted.items()}
 
 
-def _picture(file: File, dataset: Dataset, frame: Frame, decoded: np.ndarray) -> np.ndarray:
-    if decoded.shape != (frame.rows, frame.columns) or decoded.dtype.kind not in "iu":
-        wanted = f"{frame.rows} x {frame.columns} integers"
-        raise DicomError(E_DAMAGED, f"{file.name} decodes to {decoded.shape} of {decoded.dtype}; wanted {wanted}")
-    try:
-        return modality_values(dataset, frame.number, stored_values(dataset, decoded))
-    # Attributes of a wrong kind or length make pydicom raise almost anything.
-    except Exception as error:
-        raise DicomError(E_DAMAGED, f"{file.name} has malformed attributes of its grey values") from error
+def _stored_bits(parts: list[_Part]) -> dict[Field, StoredBits]:
+    by_layout: dict[Field, list[np.ndarray]] = defaultdict(list)
+    for part in parts:
+        if part.layout is not None:
+            by_layout[part.layout] += part.decoded
+    return {layout: StoredBits(layout, words) for layout, words in by_layout.items()}
 
 
-def _assemble(slices: Slices, pictures: dict[tuple[str, int | None], np.ndarray]) -> np.ndarray:
-    kinds = {picture.dtype for picture in pictures.values()}
-    image = np.empty(
-        (len(slices[0]), len(slices), slices[0][0].rows, slices[0][0].columns),
-        dtype=kinds.pop() if len(kinds) == 1 else np.float32,
-    )
+def _image(slices: Slices, shape: tuple[int, ...], parts: list[_Part], notes: set[Note]) -> np.ndarray:
+    """Each frame in its places; a file's decoded frames are forgotten as they are put there."""
+    places = defaultdict(list)
     for s, frames in enumerate(slices):
         for t, frame in enumerate(frames):
-            image[t, s] = pictures[frame.sop_instance_uid, frame.number]
+            places[frame.sop_instance_uid, frame.number].append((t, s))
+    bits = _stored_bits(parts)
+    notes.update(*(stored.notes() for stored in bits.values()))
+    image = None
+    for part in parts:
+        for frame, decoded in zip(part.frames, part.decoded, strict=True):
+            values = _picture(part, frame, decoded, bits.get(part.layout), notes)
+            if image is None:
+                image = np.empty(shape, values.dtype)
+            elif values.dtype != image.dtype:
+                image = image.astype(np.float32, copy=False)
+            for place in places[frame.sop_instance_uid, frame.number]:
+                image[place] = values
+        part.decoded = []
     return image
+
+
+def _picture(part: _Part, frame: Frame, decoded: np.ndarray, bits: StoredBits | None, notes: set[Note]) -> np.ndarray:
+    name = part.file.name
+    if decoded.shape != (frame.rows, frame.columns) or decoded.dtype.kind not in part.kinds:
+        wanted = f"{frame.rows} x {frame.columns} grey values"
+        raise DicomError(E_DAMAGED, f"{name} decodes to {decoded.shape} of {decoded.dtype}; expected {wanted}")
+    try:
+        return _grey_values(part, frame.number, decoded, bits, notes)
+    # Attributes of a wrong kind or length make pydicom raise almost anything.
+    except Exception as error:
+        raise DicomError(E_DAMAGED, f"{name} has malformed attributes of its grey values") from error
+
+
+def _grey_values(
+    part: _Part, number: int | None, decoded: np.ndarray, bits: StoredBits | None, notes: set[Note]
+) -> np.ndarray:
+    header, dataset = part.header, part.dataset
+    stored = decoded if bits is None else bits.values(decoded)
+    values = without_padding(dataset, stored)
+    if values is not stored:
+        notes.add(_PADDING)
+    if is_lossy(dataset):
+        notes.add(_LOSSY)
+    if is_palette(header):
+        notes.add(_PALETTE)
+        return through_palette(dataset, values)
+    if is_inverted(header):
+        notes.add(_MONOCHROME1)
+        values = inverted(values, bits or Field.of(header, dataset))
+    if rescale(dataset, number) == (0, 0):
+        notes.add(_NO_SLOPE)
+    return modality_values(dataset, number, values)
+
+
+def _sorted(notes: set[Note]) -> tuple[Note, ...]:
+    return tuple(sorted(notes, key=lambda note: (note.code, note.text)))

@@ -3,20 +3,22 @@
 import math
 from collections.abc import Sequence
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
 
-def value(dataset: Dataset, name: str) -> object:
-    """An attribute's value as pydicom has it."""
+def value(dataset: Dataset, name: str | tuple[int, int]) -> object:
+    """The value, as pydicom has it, of an attribute by its keyword or, without one, by its group and element."""
     try:
-        return dataset.get(name)
+        found = dataset.get(name)
+        return found.value if isinstance(found, DataElement) else found
     # A value is parsed when it is asked for, and a damaged one makes pydicom raise almost anything.
     except Exception:
         return None
 
 
-def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None:
+def numbers(dataset: Dataset, name: str | tuple[int, int], count: int) -> tuple[float, ...] | None:
     """``count`` finite numbers."""
     found = value(dataset, name)
     parts = [found] if isinstance(found, (int, float, str)) else found
@@ -27,13 +29,13 @@ def numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...] | None
     return read if len(read) == count and all(map(math.isfinite, read)) else None
 
 
-def number(dataset: Dataset, name: str) -> float | None:
+def number(dataset: Dataset, name: str | tuple[int, int]) -> float | None:
     """One finite number."""
     read = numbers(dataset, name, 1)
     return None if read is None else read[0]
 
 
-def whole(dataset: Dataset, name: str) -> int | None:
+def whole(dataset: Dataset, name: str | tuple[int, int]) -> int | None:
     """One number without its fraction."""
     read = number(dataset, name)
     return None if read is None else int(read)
