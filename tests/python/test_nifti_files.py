@@ -198,7 +198,8 @@ def test_files_of_several_parts(tmp_path, shape):
     ],
 )
 def test_what_looks_like_labels(values, expected):
-    assert looks_like_labels(np.array(values)) is expected
+    assert looks_like_labels([np.array(values)]) is expected
+    assert looks_like_labels(np.array(values)[:, np.newaxis]) is expected
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])

@@ -1,5 +1,6 @@
 """What NIfTI files store as images although it is none of grey values: label maps and colours."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,23 @@ _LABEL_INTENT = 1002
 _GREY_PART = 0.5
 
 
-def looks_like_labels(values: np.ndarray) -> bool:
-    """Whether values are whole numbers from 0 to at most 10, both 0 and another one among them.
+def looks_like_labels(parts: Iterable[np.ndarray]) -> bool:
+    """Whether the values of an image's parts are whole numbers from 0 to at most 10, both 0 and another one among them.
 
-    Constant images and masks of other numbers (0 and 255) are not taken for labels.
+    Constant images and masks of other numbers (0 and 255) are not taken for labels. No further part is asked for after
+    one that cannot be of labels.
     """
-    return _are_small(values) and bool((values == 0).any()) and bool((values != 0).any())
+    zero = other = False
+    for part in parts:
+        if not _are_small(part):
+            return False
+        zero, other = zero or bool((part == 0).any()), other or bool(part.any())
+    return zero and other
 
 
 def _are_small(values: np.ndarray) -> bool:
     with np.errstate(invalid="ignore"):
-        if not values.size or not (values.min() >= 0 and values.max() <= _LARGEST_LABEL):
+        if not (values.min() >= 0 and values.max() <= _LARGEST_LABEL):
             return False
         return values.dtype.kind in "ui" or bool((values == np.trunc(values)).all())
 
@@ -39,7 +46,7 @@ def is_label_map(path: str | Path, held: bytes | None = None) -> bool:
     """
     try:
         file = open_nifti(path, held)
-        return _has_label_intent(file) or _parts_are_labels(file)
+        return _has_label_intent(file) or looks_like_labels(part for _, part in values_in_parts(file))
     except InvalidInputError:
         return False
 
@@ -48,22 +55,13 @@ def _has_label_intent(file: NiftiFile) -> bool:
     return int(file.header["intent_code"]) == _LABEL_INTENT
 
 
-def _parts_are_labels(file: NiftiFile) -> bool:
-    zero = other = False
-    for _, values in values_in_parts(file):
-        if not _are_small(values):
-            return False
-        zero, other = zero or bool((values == 0).any()), other or bool((values != 0).any())
-    return zero and other
-
-
 def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[Note]:
     """Raises ``InvalidInputError`` if ``image`` ``[T, S, H, W]`` of ``file`` is a label map or a colour picture.
 
     Three or four frames without times may be colours: they are if they are all the same, if the fourth is constant, or
     if they are of bytes and most of what is not black is grey. Else a note says that they were taken as frames.
     """
-    if _has_label_intent(file) or _image_is_labels(image):
+    if _has_label_intent(file) or looks_like_labels(piece for frame in image for piece in frame):
         raise InvalidInputError(f"{file.name} holds labels, not an image: whole numbers from 0 to {image.max():g}")
     if len(image) not in (3, 4) or timing.frame_times_ms is not None:
         return []
@@ -74,10 +72,6 @@ def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[
         )
     text = f"The file's {len(image)} frames have no times; they were not taken for the colours of one picture."
     return [Note("nifti_no_colours", text)] if image.dtype == np.uint8 else []
-
-
-def _image_is_labels(image: np.ndarray) -> bool:
-    return all(_are_small(frame) for frame in image) and looks_like_labels(image)
 
 
 def _are_colours(image: np.ndarray) -> bool:
