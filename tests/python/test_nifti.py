@@ -174,6 +174,22 @@ def test_new_cine_round_trip(tmp_path):
     np.testing.assert_allclose(cine.geometry.affine_lps(), np.diag([1.5, 1.4, 8, 1]), atol=1e-6)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
+def test_voxels_without_a_number_become_the_smallest_value(tmp_path, wrong):
+    data = numbered(7, 6, 5, 4, dtype=np.float64) + 10
+    data[:2] = wrong
+    cine = read_nifti(save(tmp_path / "gaps.nii", data))
+    data[:2] = data[2:].min()
+    np.testing.assert_array_equal(cine.image, data.T)
+    text = "240 of the file's 840 voxels are no finite numbers; they were read as the smallest value."
+    assert {note.code: note.text for note in cine.notes}["nifti_not_finite"] == text
+
+
+def test_a_file_without_a_number_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="no voxel with a finite number"):
+        read_nifti(save(tmp_path / "empty.nii", np.full((7, 6, 5, 4), np.nan)))
+
+
 RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.atomic import write_bytes
-from cardiacseg.io.cine import Cine
+from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.nifti_affine import place
 from cardiacseg.io.nifti_file import open_nifti
@@ -44,7 +44,8 @@ def read_nifti(
 ) -> Cine:
     """Read a 3-D file as one frame or a 4-D file as a cine.
 
-    ``image`` is in the file's type, or float32 if the file scales its values. ``spacing`` (slice, row, column), in mm,
+    ``image`` is in the file's type, or float32 if the file scales its values; voxels without a finite number become the
+    smallest value, with a note. ``spacing`` (slice, row, column), in mm,
     goes before the file's. ``held`` and ``name`` are as in :func:`cardiacseg.io.nifti_file.open_nifti`. Raises
     ``InvalidInputError`` with one sentence that names the file if it is missing, damaged, not NIfTI, or not a
     short-axis image of grey values.
@@ -54,7 +55,7 @@ def read_nifti(
     image = np.empty((file.shape[3], *placed.geometry.size[::-1]), file.dtype)
     fill(placed.orientation.to_file(image), file)
     timing, time_notes = timing_of(file)
-    value_notes = notes_on_values(file, image, timing)
+    value_notes = [*_fill_gaps(file.name, image), *notes_on_values(file, image, timing)]
     return Cine(
         Path(path),
         image,
@@ -64,6 +65,27 @@ def read_nifti(
         notes=(*file.notes, *placed.notes, *time_notes, *value_notes),
         nifti=NiftiSource(file.header, file.axes, placed.orientation),
     )
+
+
+def _fill_gaps(name: str, image: np.ndarray) -> list[Note]:
+    """Put the smallest value where there is no number that float32 holds, as outside of a field of view."""
+    if image.dtype.kind != "f":
+        return []
+    gaps, smallest = 0, np.inf
+    for frame in image:
+        good = _are_numbers(frame)
+        gaps += int(good.size - np.count_nonzero(good))
+        smallest = min(smallest, frame.min(initial=np.inf, where=good))
+    if gaps == image.size:
+        raise InvalidInputError(f"{name} holds no voxel with a finite number")
+    for frame in image if gaps else ():
+        frame[~_are_numbers(frame)] = smallest
+    text = f"{gaps} of the file's {image.size} voxels are no finite numbers; they were read as the smallest value."
+    return [Note("nifti_not_finite", text)] if gaps else []
+
+
+def _are_numbers(frame: np.ndarray) -> np.ndarray:
+    return np.abs(frame) <= np.finfo(np.float32).max
 
 
 def read_beside(path: str | Path, cine: Cine) -> np.ndarray:
