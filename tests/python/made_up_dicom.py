@@ -166,7 +166,7 @@ def classic_frame(recipe: Recipe, common: Dataset, s: int, t: int, pixels: np.nd
     made = instance(common, MRImageStorage, recipe.uid(name, s, t))
     series(made, recipe, 7001 + 1000 * s if recipe.series_per_slice else 7001, "cine_retro")
     made.InstanceNumber = 1 + (t if recipe.series_per_slice else s * recipe.frames + t)
-    made.AcquisitionNumber, made.AcquisitionTime = s + 1, f"10{s:02}{t:02}.25"
+    made.AcquisitionNumber, made.AcquisitionTime = s + 1, f"10{s:02}00.{t:02}"
     made.ImageType = ["ORIGINAL", "PRIMARY", "M", "RETRO"]
     made.ScanningSequence, made.SequenceVariant, made.ScanOptions, made.MRAcquisitionType = "GR", "SK", "CG", "2D"
     made.RepetitionTime, made.EchoTime, made.EchoTrainLength, made.FlipAngle = "34", "1.5", 1, "58"

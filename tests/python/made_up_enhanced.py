@@ -27,7 +27,7 @@ def _frame(recipe: Recipe, s: int, t: int) -> Dataset:
         InStackPositionNumber=s + 1,
         TemporalPositionIndex=t + 1,
         DimensionIndexValues=[1, s + 1, t + 1],
-        FrameAcquisitionDateTime=f"2020010210{s:02}{t:02}.25",
+        FrameAcquisitionDateTime=f"2020010210{s:02}00.{t:02}",
         FrameReferenceDateTime=f"2020010210{s:02}{t:02}.25",
         FrameAcquisitionDuration=34.0,
         FrameAcquisitionNumber=s + 1,

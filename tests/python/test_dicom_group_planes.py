@@ -116,7 +116,7 @@ def test_groups_are_limited(tmp_path):
     """Each pair of planes is compared no more than once, and a file whose every frame has its own is refused."""
     (dataset,) = enhanced_study(Recipe(slices=3, size=(32, 40), series_per_slice=False)).datasets
     for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence):
-        angle = 0.01 * number
+        angle = 0.03 * number
         cosines = [np.cos(angle), np.sin(angle), 0, 0, 0, 1]
         frame.PlaneOrientationSequence = item(ImageOrientationPatient=decimal(cosines))
     write([dataset], tmp_path)

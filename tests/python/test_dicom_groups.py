@@ -53,7 +53,6 @@ def test_listing_says_why(tmp_path):
         (["ORIGINAL", "PRIMARY", "VELOCITY MAP", "P", "PCA"], "R_PHASE"),
         (["ORIGINAL", "PRIMARY", "R"], "R_COMPLEX_PART"),
         (["ORIGINAL", "PRIMARY", "LOCALIZER"], "R_LOCALIZER"),
-        (["ORIGINAL", "SECONDARY", "OTHER"], "R_DERIVED"),
     ],
 )
 def test_image_types_that_are_not_taken(tmp_path, words, code):
@@ -61,7 +60,8 @@ def test_image_types_that_are_not_taken(tmp_path, words, code):
     for dataset in datasets:
         dataset.ImageType = words
     write(datasets, tmp_path)
-    refused("E_NO_SAX", tmp_path, "none of 1 groups")
+    reason = list_groups(tmp_path).groups[0].reason
+    refused("E_NO_SAX", tmp_path, f"g1: {reason}; `cardiacseg segment INPUT --list` shows every group")
     assert codes(tmp_path) == {7001: code}
     assert read_dicom(tmp_path, series="g1").image.shape == (8, 4, 32, 40), "a caller may know better"
 
@@ -135,8 +135,20 @@ def test_rounded_orientations_are_one_group(tmp_path):
 def test_two_studies(tmp_path):
     other = classic_study(Recipe(slices=3, size=(32, 40), seed=2, direction=LONG_AXIS))
     write(classic_study(SMALL).datasets + other.datasets, tmp_path)
-    refused("E_MIXED_STUDY", tmp_path, "several studies")
+    refused("E_MIXED_STUDY", tmp_path, "stacks of several studies")
     assert read_dicom(tmp_path, series="g1").image.shape[1] == 4
+
+
+@pytest.mark.parametrize(("name", "value"), [("PatientID", "another"), ("StudyDate", "20200103")])
+def test_two_studies_of_several_patients_or_days(tmp_path, name, value):
+    study = classic_study(SMALL)
+    for dataset in study.datasets[24:]:
+        for changed in ("StudyInstanceUID", name):
+            del dataset[changed]  # the elements of a study are shared by its images
+        dataset.StudyInstanceUID = "1.2.3"
+        setattr(dataset, name, value)
+    write(study.datasets, tmp_path)
+    refused("E_MIXED_STUDY", tmp_path, "2 studies of several patients or days")
 
 
 def test_more_slices_win_and_it_is_said(tmp_path):
@@ -160,7 +172,16 @@ def test_a_short_axis_wins_over_a_larger_stack_of_long_axes(tmp_path):
 def test_the_only_stack_is_taken_though_it_lies_unusually(tmp_path):
     cine = read(classic_study(Recipe(slices=3, size=(32, 40), direction=np.eye(3))).datasets, tmp_path)
     assert [note.code for note in cine.notes] == ["N_UNUSUAL_ORIENTATION"]
-    assert "axial" in cine.notes[0].text
+    assert cine.notes[0].text.endswith("axial; it was taken because no other group is a stack")
+
+
+def test_the_larger_of_two_stacks_that_lie_unusually(tmp_path):
+    """A note that is false is worse than none: the other group is a stack too."""
+    study = classic_study(Recipe(slices=4, size=(32, 40), direction=np.eye(3)))
+    other = other_stack(study.recipe, slices=3, direction=np.eye(3)[:, [1, 2, 0]])
+    cine = read(study.datasets + other.datasets, tmp_path)
+    assert [note.code for note in cine.notes] == ["N_OTHER_CANDIDATE", "N_UNUSUAL_ORIENTATION"]
+    assert cine.notes[1].text.endswith("no stack lies like a short axis, and it has the most slices")
 
 
 def test_two_that_are_equal(tmp_path):
@@ -198,7 +219,9 @@ def test_choice_by_series(tmp_path):
 def test_no_stack(tmp_path):
     study = classic_study(SMALL)
     write(study.datasets[:16], tmp_path / "two slices")
-    refused("E_NO_SAX", tmp_path / "two slices", "3 parallel slices", "8 phases", "1 groups")
+    refused(
+        "E_NO_SAX", tmp_path / "two slices", "3 parallel slices", "8 phases", "g1: it has 2 of the 3 parallel", "--list"
+    )
     assert read_dicom(tmp_path / "two slices", series="g1").image.shape[:2] == (8, 2)
     short = classic_study(Recipe(frames=7, slices=4, size=(32, 40)))
     write(short.datasets, tmp_path / "seven phases")

@@ -34,7 +34,7 @@ def shuffled(_s, t):
 
 
 def test_trigger_time_is_ranked_within_its_slice(tmp_path, study):
-    set_all(study, InstanceNumber=shuffled, AcquisitionTime=lambda s, t: f"1000{shuffled(s, t):02}")
+    set_all(study, InstanceNumber=shuffled, AcquisitionTime=lambda s, t: f"100000.{shuffled(s, t):02}")
     cine = read(study.datasets, tmp_path)
     np.testing.assert_array_equal(cine.image, study.image)
     assert orders(cine) == ["trigger time"] * 4

@@ -3,46 +3,75 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from cardiacseg.errors import DicomError
 from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.cine_signs import LEAST_PHASES, LEAST_SLICES
 from cardiacseg.io.dicom.errors import (
     E_AMBIGUOUS_SAX,
     E_MIXED_STUDY,
     E_NO_GEOMETRY,
     E_NO_SAX,
+    E_NOT_A_CINE,
+    N_LEFT_OUT,
+    N_NOT_A_CINE,
     N_OTHER_CANDIDATE,
+    N_STUDY_UID,
     N_UNUSUAL_ORIENTATION,
 )
-from cardiacseg.io.dicom.groups import LEAST_PHASES, LEAST_SLICES, Group
-from cardiacseg.io.dicom.image_kind import MAGNITUDE, REASONS
-from cardiacseg.io.dicom.neighbours import check_neighbours, check_scattered
+from cardiacseg.io.dicom.groups import LIST_HINT, Group
+from cardiacseg.io.dicom.image_kind import CINE_KINDS, MAGNITUDE, REASONS
+from cardiacseg.io.dicom.neighbours import check_neighbours, check_scattered, completes, left_out
 from cardiacseg.io.dicom.orientation import SHORT_AXIS_CONE_DEGREES, from_short_axis_degrees
+from cardiacseg.io.dicom.stacks import step_mm
 
 TAKEN = "TAKEN"
+_REASONS_SAID = 6
+_GAP = 1.5  # steps of the stack
 
 
 def choose(groups: Sequence[Group]) -> Group:
     """The short-axis cine among the groups of one study.
 
-    A candidate has at least 3 parallel slices with at least 8 phases each. Of several, those that lie like a short axis
-    come first, and then the one with the most slices. Raises ``DicomError`` where there is none or no single one, and
-    where slices of the stack lie in another group because of their matrix, spacing or tilt.
+    A candidate has at least 3 parallel slices with at least 8 phases each, and shows no sign of another series. Of
+    several, those that lie like a short axis and are not derived from other images come first, and then the one with
+    the most slices. Raises ``DicomError`` where there is none or no single one, and where slices of the stack surely
+    lie in another group because of their matrix, spacing or tilt.
     """
-    if len({frame.study_uid for group in groups for frame in group.frames}) > 1:
-        raise DicomError(E_MIXED_STUDY, f"wanted the images of one study, got {len(groups)} groups of several studies")
+    _check_patient(groups)
     candidates = [group for group in groups if group.is_candidate]
     if not candidates:
         _explain_none(groups)
-    like = [group for group in candidates if is_like_short_axis(group)] or candidates
-    most = max(len(group.cine_slices) for group in like)
-    best = [group for group in like if len(group.cine_slices) == most]
+    best = _best(candidates)
+    _check_study(best, candidates, groups)
+    check_neighbours(best, groups)
+    return best
+
+
+def _best(candidates: Sequence[Group]) -> Group:
+    first = min(map(_preference, candidates))
+    alike = [group for group in candidates if _preference(group) == first]
+    most = max(map(_size, alike))
+    best = [group for group in alike if _size(group) == most]
     if len(best) > 1:
         names = " and ".join(group.name for group in best)
         raise DicomError(
-            E_AMBIGUOUS_SAX, f"wanted one short-axis cine; groups {names} have {most} slices each; choose one"
+            E_AMBIGUOUS_SAX,
+            f"wanted one short-axis cine; groups {names} have {most[0]} slices each; choose one; {LIST_HINT}",
         )
-    check_neighbours(best[0], groups)
-    return best[0]
+    return next((group for group in candidates if completes(best[0], group)), best[0])
+
+
+def _preference(group: Group) -> tuple:
+    """Smaller is better: what was made from other images comes last, then what lies unlike a short axis."""
+    return group.kind == CINE_KINDS[-1], not is_like_short_axis(group), CINE_KINDS.index(group.kind)
+
+
+def _size(group: Group) -> tuple[int, int]:
+    """The number of slices, and of several with as many the one without gaps is the larger."""
+    depths = group.depths_mm
+    return len(group.cine_slices), -int((np.diff(depths) > _GAP * step_mm(depths)).sum())
 
 
 def is_like_short_axis(group: Group) -> bool:
@@ -50,42 +79,79 @@ def is_like_short_axis(group: Group) -> bool:
     return from_short_axis_degrees(group.frames[0].orientation) <= SHORT_AXIS_CONE_DEGREES
 
 
+def _studies(*groups: Group) -> set[str]:
+    return {frame.study_uid for group in groups for frame in group.frames}
+
+
+def _check_patient(groups: Sequence[Group]) -> None:
+    """Several study UIDs are one study only where no attribute of the patient and no date differs."""
+    studies = len(_studies(*groups))
+    people = {frame.person for group in groups for frame in group.frames}
+    if studies > 1 and any(len({value for value in values if value}) > 1 for values in zip(*people, strict=True)):
+        raise DicomError(
+            E_MIXED_STUDY, f"wanted the images of one study, got {studies} studies of several patients or days"
+        )
+
+
+def _check_study(best: Group, candidates: Sequence[Group], groups: Sequence[Group]) -> None:
+    """A second stack with another study UID is of a real second study, unless each series has a UID of its own."""
+    own, studies = _studies(best), _studies(*groups)
+    series = {(frame.study_uid, frame.series_uid) for group in groups for frame in group.frames}
+    is_one_each = len(studies) > 2 and len(series) == len(studies)
+    others = [group.name for group in candidates if not own & _studies(group)]
+    if len(own) == 1 and others and not is_one_each:
+        raise DicomError(
+            E_MIXED_STUDY,
+            f"wanted the images of one study; {best.name} and {others[0]} are stacks of several studies; choose one; "
+            f"{LIST_HINT}",
+        )
+
+
 def _explain_none(groups: Sequence[Group]) -> None:
     broken = [frame.problem for group in groups for frame in group.frames if frame.problem is not None]
     if broken:
         raise broken[0]
     check_scattered(groups)
+    other = next((g for g in groups if g.signs_against and len(g.cine_slices) >= LEAST_SLICES), None)
+    if other is not None:
+        text = f"{other.name} is the only stack and is not certain to be a cine: {other.signs_against}; {LIST_HINT}"
+        raise DicomError(E_NOT_A_CINE, text)
     placeless = [group for group in groups if group.kind == MAGNITUDE and not group.slices]
     if placeless:
         images = sum(len(group.frames) for group in placeless)
         raise DicomError(
             E_NO_GEOMETRY,
             f"wanted ImagePositionPatient, ImageOrientationPatient and PixelSpacing of every image; {images} images "
-            f"lack one that can be used (first: {placeless[0].frames[0].file.name})",
+            f"lack one that can be used (first: {placeless[0].frames[0].file.name}); {LIST_HINT}",
         )
+    reasons = [f"{group.name}: {_reason_against(group, None, False)[1]}" for group in groups[:_REASONS_SAID]]
+    more = [f"{len(groups) - _REASONS_SAID} more"] if len(groups) > _REASONS_SAID else []
     raise DicomError(
         E_NO_SAX,
-        f"wanted a cine of at least {LEAST_SLICES} parallel slices with at least {LEAST_PHASES} phases each; none of "
-        f"{len(groups)} groups of images is one",
+        f"wanted a cine of at least {LEAST_SLICES} parallel slices with at least {LEAST_PHASES} phases each; "
+        f"{'; '.join(reasons + more)}; {LIST_HINT}",
     )
 
 
 def verdicts(groups: Sequence[Group], chosen: Group | None, by_hand: bool = False) -> list[Group]:
     """The groups with ``taken``, ``code`` and ``reason``."""
-    return [_verdict(group, chosen, by_hand) for group in groups]
+    lost = {} if chosen is None else left_out(chosen, groups)
+    return [_verdict(group, chosen, by_hand, lost.get(group.number, "")) for group in groups]
 
 
-def _verdict(group: Group, chosen: Group | None, by_hand: bool) -> Group:
+def _verdict(group: Group, chosen: Group | None, by_hand: bool, lost: str) -> Group:
     if chosen is not None and group.number == chosen.number:
         why = "it was chosen by the caller" if by_hand else "it is the short-axis cine"
         return replace(group, taken=True, code=TAKEN, reason=why)
+    if lost:
+        return replace(group, code="R_LEFT_OUT", reason=f"it continues {chosen.name} and was left out: {lost}")
     code, reason = _reason_against(group, chosen, by_hand)
     return replace(group, code=code, reason=reason)
 
 
 def _reason_against(group: Group, chosen: Group | None, by_hand: bool) -> tuple[str, str]:
-    if group.kind != MAGNITUDE:
-        return "R_" + group.kind.upper().replace(" ", "_"), REASONS[group.kind]
+    if group.kind not in CINE_KINDS or (chosen is not None and group.kind in REASONS and group.kind != chosen.kind):
+        return REASONS[group.kind]
     if not group.slices:
         return "R_NO_GEOMETRY", "its position, orientation or pixel spacing is absent or malformed"
     if not group.cine_slices:
@@ -96,23 +162,45 @@ def _reason_against(group: Group, chosen: Group | None, by_hand: bool) -> tuple[
             "R_FEW_SLICES",
             f"it has {len(group.cine_slices)} of the {LEAST_SLICES} parallel cine slices that make a stack",
         )
+    if group.signs_against:
+        return "R_NOT_A_CINE", f"it is not certain to be a cine: {group.signs_against}"
     if chosen is None:
         return "R_UNDECIDED", "it can be the short-axis cine; none was taken"
     if by_hand:
         return "R_NOT_CHOSEN", f"the caller chose {chosen.name}"
     if not is_like_short_axis(group) and is_like_short_axis(chosen):
         return "R_ORIENTATION", f"its planes lie unlike a short axis, those of {chosen.name} like one"
-    return "R_FEWER_SLICES", f"it has fewer slices than {chosen.name}"
+    return "R_FEWER_SLICES", f"it has no more slices than {chosen.name}"
 
 
-def choice_notes(groups: Sequence[Group], chosen: Group) -> tuple[Note, ...]:
-    """What a person should know about an automatic choice."""
-    others = [group.name for group in groups if group.is_candidate and group.number != chosen.number]
+def notes_on(groups: Sequence[Group], chosen: Group, by_hand: bool) -> tuple[Note, ...]:
+    """What a person should know about the images that were taken, and about those that were not."""
+    lost = [
+        Note(N_LEFT_OUT, f"images of g{number} that continue the stack were left out: {text}")
+        for number, text in left_out(chosen, groups).items()
+    ]
+    if not by_hand:
+        return (*_choice_notes(groups, chosen), *chosen.notes, *lost)
+    sign = chosen.signs_against
+    doubts = [Note(N_NOT_A_CINE, f"{chosen.name} is not certain to be a cine: {sign}")] if sign else []
+    return (*doubts, *chosen.notes, *lost)
+
+
+def _choice_notes(groups: Sequence[Group], chosen: Group) -> tuple[Note, ...]:
+    others = [group for group in groups if group.is_candidate and group.number != chosen.number]
+    rivals = [group.name for group in others if CINE_KINDS.index(group.kind) <= CINE_KINDS.index(chosen.kind)]
     notes = []
-    if others:
-        text = f"{chosen.name} was taken as the short-axis cine; {' and '.join(others)} could have been it too"
+    if rivals:
+        text = f"{chosen.name} was taken as the short-axis cine; {' and '.join(rivals)} could have been it too"
         notes.append(Note(N_OTHER_CANDIDATE, text))
     if not is_like_short_axis(chosen):
-        text = f"the planes of {chosen.name} are {chosen.plane}; it was taken because no other group is a stack"
+        why = "no stack lies like a short axis, and it has the most slices" if others else "no other group is a stack"
+        text = f"the planes of {chosen.name} are {chosen.plane}; it was taken because {why}"
         notes.append(Note(N_UNUSUAL_ORIENTATION, text))
+    studies = len(_studies(*groups))
+    if studies > len(_studies(chosen)) == 1:
+        text = (
+            f"the files have {studies} StudyInstanceUIDs and nothing else tells several studies; {chosen.name} has one"
+        )
+        notes.append(Note(N_STUDY_UID, text))
     return tuple(notes)

@@ -42,6 +42,7 @@ TAGS = [
     "ScanningSequence",
     "SequenceVariant",
     "EchoTime",
+    "InversionTime",
 ]
 
 
@@ -69,6 +70,7 @@ def frame_attributes(dataset: Dataset) -> dict:
         "temporal_position": whole(dataset, "TemporalPositionIdentifier"),
         "rr_interval_ms": number(dataset, "NominalInterval"),
         "heart_rate_per_min": number(dataset, "HeartRate"),
+        "inversion_time_ms": number(dataset, "InversionTime"),
     }
 
 

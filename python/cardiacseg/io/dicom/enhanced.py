@@ -24,6 +24,7 @@ _GROUPS = {
     "heart": "CardiacSynchronizationSequence",
     "type": "MRImageFrameTypeSequence",
     "echo": "MREchoSequence",
+    "modifier": "MRModifierSequence",
 }
 
 
@@ -57,6 +58,7 @@ def _attributes(dataset: Dataset, groups: dict[str, Dataset], temporal: int | No
         "temporal_position": _temporal_position(content, temporal),
         "rr_interval_ms": number(heart, "RRIntervalTimeNominal") or number(dataset, "CardiacRRIntervalSpecified"),
         "heart_rate_per_min": number(dataset, "HeartRate"),
+        "inversion_time_ms": number(groups["modifier"], "InversionTimes"),
     }
 
 

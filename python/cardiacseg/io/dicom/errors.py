@@ -7,6 +7,7 @@ from cardiacseg.io.budget import E_TOO_LARGE
 E_NO_DICOM = "E_NO_DICOM"
 E_MIXED_STUDY = "E_MIXED_STUDY"
 E_NO_SAX = "E_NO_SAX"
+E_NOT_A_CINE = "E_NOT_A_CINE"
 E_AMBIGUOUS_SAX = "E_AMBIGUOUS_SAX"
 E_NO_SERIES = "E_NO_SERIES"
 E_MISSING_PHASE = "E_MISSING_PHASE"
@@ -26,6 +27,14 @@ E_NO_DICOM_RESULTS = "E_NO_DICOM_RESULTS"
 
 N_OTHER_CANDIDATE = "N_OTHER_CANDIDATE"
 N_UNUSUAL_ORIENTATION = "N_UNUSUAL_ORIENTATION"
+N_NOT_A_CINE = "N_NOT_A_CINE"
+N_LEFT_OUT = "N_LEFT_OUT"
+N_PART_OF_SERIES = "N_PART_OF_SERIES"
+N_FRAME_OF_REFERENCE = "N_FRAME_OF_REFERENCE"
+N_STUDY_UID = "N_STUDY_UID"
+N_DERIVED = "N_DERIVED"
+N_TILTED = "N_TILTED"
+N_DRIFT = "N_DRIFT"
 N_NEAREST_PHASE = "N_NEAREST_PHASE"
 N_LATEST_RETAKE = "N_LATEST_RETAKE"
 N_SAME_INSTANCE = "N_SAME_INSTANCE"
@@ -61,6 +70,10 @@ ERRORS = {
     E_MIXED_STUDY: Meaning("the files are of more than one study", "give one study, or choose a group with `series`"),
     E_NO_SAX: Meaning(
         "no group of images is a cine of at least 3 parallel slices with at least 8 phases each",
+        "list the groups, and choose one with `series`",
+    ),
+    E_NOT_A_CINE: Meaning(
+        "the only stack shows signs of another series: perfusion, a map, a TI scout",
         "list the groups, and choose one with `series`",
     ),
     E_AMBIGUOUS_SAX: Meaning("more than one group can be the short-axis cine", "choose one with `series`"),
@@ -104,6 +117,14 @@ ERRORS = {
 NOTES = {
     N_OTHER_CANDIDATE: "another group could have been the short-axis cine and has fewer slices",
     N_UNUSUAL_ORIENTATION: "the planes lie unlike a short axis of most hearts",
+    N_NOT_A_CINE: "the images that `series` chose show signs of another series than a cine",
+    N_LEFT_OUT: "images that continue the stack were not taken; the text says how many slices, where and why",
+    N_PART_OF_SERIES: "the series that `series` names hold other images of the same slices, which were not taken",
+    N_FRAME_OF_REFERENCE: "images with several FrameOfReferenceUIDs were taken as one stack by their positions",
+    N_STUDY_UID: "images with several StudyInstanceUIDs were taken as one study",
+    N_DERIVED: "images that are marked as derived from others were taken",
+    N_TILTED: "the directions of the images differ by up to 1 degree; all slices were taken as parallel",
+    N_DRIFT: "the images of a slice lie some tenths of a mm apart; they were taken as one slice",
     N_NEAREST_PHASE: "a slice with other phases was filled from its nearest ones, as `nearest_phase` asked",
     N_LATEST_RETAKE: "of a slice taken more than once the latest complete one was kept, as `latest_retake` asked",
     N_SAME_INSTANCE: "images that came more than once with equal headers were read once",

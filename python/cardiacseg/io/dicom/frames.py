@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
@@ -16,6 +16,9 @@ from cardiacseg.io.dicom.values import items, text, whole
 
 _ENHANCED = {EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
 _MR = {MRImageStorage, *_ENHANCED}
+_PERSON_TAGS = ["PatientID", "PatientName", "PatientBirthDate", "StudyDate"]
+_DESCRIPTION_TAGS = ["SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName", "ImageType"]
+_TAGS = classic.TAGS + enhanced.TAGS + _PERSON_TAGS + _DESCRIPTION_TAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,9 @@ class Frame:
     ``number`` counts from 1 in a multi-frame instance and is ``None`` in a classic one. ``position`` and
     ``orientation`` are Image Position and Orientation (Patient), ``pixel_spacing`` is (row, column) in mm. ``kind`` is
     one of :mod:`cardiacseg.io.dicom.image_kind`. ``taken_at`` is date and time as text that sorts. ``protocol`` is what
-    tells one way of taking pictures from another. ``problem`` is what is wrong with the file's pixels.
+    tells one way of taking pictures from another. ``person`` is what tells patients and days apart, ``described`` what
+    people and scanners call the sequence, in capitals: neither leaves the program. ``problem`` is what is wrong with
+    the file's pixels.
     """
 
     file: File
@@ -52,6 +57,9 @@ class Frame:
     temporal_position: int | None
     rr_interval_ms: float | None
     heart_rate_per_min: float | None
+    inversion_time_ms: float | None
+    person: tuple[str, ...] = field(repr=False, compare=False)
+    described: str = field(repr=False, compare=False)
     problem: DicomError | None
 
     @property
@@ -78,7 +86,7 @@ def scan(files: list[File]) -> Scan:
     frames, damaged, counts = [], [], Counter(files=len(files))
     for file in files:
         try:
-            header = read_header(file, classic.TAGS + enhanced.TAGS, _MR)
+            header = read_header(file, _TAGS, _MR)
         except DicomError as error:
             if error.code == E_TOO_LARGE:
                 raise
@@ -134,6 +142,8 @@ def _instance_attributes(file: File, header: Header) -> dict:
         "instance_number": whole(dataset, "InstanceNumber"),
         "rows": rows,
         "columns": columns,
+        "person": tuple(text(dataset, name) for name in _PERSON_TAGS),
+        "described": " ".join(text(dataset, name) for name in _DESCRIPTION_TAGS).upper(),
         "problem": header.problem or _size_problem(file, rows, columns),
     }
 

@@ -1,18 +1,24 @@
-"""Frames that belong together: by study, frame of reference, orientation, matrix and pixel spacing, never by series."""
+"""Frames that belong together: by matrix, pixel spacing, orientation and place, never by series."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.cine_signs import LEAST_PHASES, LEAST_SLICES, signs_against
 from cardiacseg.io.dicom.frames import Frame
-from cardiacseg.io.dicom.image_kind import MAGNITUDE
-from cardiacseg.io.dicom.orientation import plane_in_words
-from cardiacseg.io.dicom.slices import Slices, bin_slices, depths_mm
+from cardiacseg.io.dicom.image_kind import CINE_KINDS
+from cardiacseg.io.dicom.nearness import firsts
+from cardiacseg.io.dicom.orientation import plane_in_words, turn_degrees
+from cardiacseg.io.dicom.slices import Slices, depths_mm
+from cardiacseg.io.dicom.stacks import stacks
 
-LEAST_SLICES, LEAST_PHASES = 3, 8
-_TOLERANCE = 1e-3  # of direction cosines, and of pixel spacings in mm
+LIST_HINT = "`cardiacseg segment INPUT --list` shows every group"
+PARALLEL_DEGREES = 1.005  # 1 degree, rounded as files round
+_COSINE_TOLERANCE, _SPACING_TOLERANCE_MM = 0.018, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +26,15 @@ class Group:
     """Images that could be one cine.
 
     ``number`` counts from 1; ``kind`` is one of :mod:`cardiacseg.io.dicom.image_kind`; ``slices`` holds the frames by
-    position, and is empty where they have no geometry. ``taken``, ``code`` and ``reason`` say whether the group was
-    taken as the short-axis cine, and why or why not.
+    position, and is empty where they have no geometry. ``notes`` say what differs between images that were put
+    together. ``taken``, ``code`` and ``reason`` say whether the group was taken as the short-axis cine, and why or why
+    not.
     """
 
     number: int
     frames: tuple[Frame, ...] = field(repr=False)
     slices: Slices = field(repr=False)
+    notes: tuple[Note, ...] = ()
     taken: bool = False
     code: str = ""
     reason: str = ""
@@ -38,7 +46,9 @@ class Group:
 
     @property
     def kind(self) -> str:
-        return self.frames[0].kind
+        """That of its best images."""
+        kinds = {frame.kind for frame in self.frames}
+        return next((kind for kind in CINE_KINDS if kind in kinds), self.frames[0].kind)
 
     @property
     def series_numbers(self) -> list[int]:
@@ -61,7 +71,12 @@ class Group:
     @property
     def is_candidate(self) -> bool:
         """Whether this can be the short-axis cine without anybody saying so."""
-        return self.kind == MAGNITUDE and len(self.cine_slices) >= LEAST_SLICES
+        return self.kind in CINE_KINDS and len(self.cine_slices) >= LEAST_SLICES and not self.signs_against
+
+    @cached_property
+    def signs_against(self) -> str:
+        """Why the images are no cine, or ""."""
+        return signs_against(self.slices)
 
     @property
     def plane(self) -> str:
@@ -95,70 +110,37 @@ def group_frames(frames: Sequence[Frame], by_protocol: bool = True) -> list[Grou
 
     With ``by_protocol``, images taken in different ways in the same planes are told apart.
     """
-    parts = _cluster(frames)
-    if by_protocol:
-        parts = [kept for part in parts for kept in _split_protocols(part)]
+    parts: list[tuple[Slices, tuple[Note, ...], list[Frame]]] = []
+    for cluster in _cluster(frames):
+        if cluster[0].has_geometry:
+            found = stacks(cluster, by_protocol)
+            parts += [(slices, notes, [frame for part in slices for frame in part]) for slices, notes in found]
+        else:
+            parts.append(([], (), cluster))
     if parts:
         first = frames[0].file
         first.budget.check("groups", len(parts), first.name)
-    parts.sort(key=lambda part: min(frame.order() for frame in part))
-    return [Group(number, tuple(part), _slices(part)) for number, part in enumerate(parts, start=1)]
-
-
-def _slices(frames: Sequence[Frame]) -> Slices:
-    return bin_slices(frames, frames[0].orientation) if frames[0].has_geometry else []
+    parts = [(slices, notes, sorted(members, key=Frame.order)) for slices, notes, members in parts]
+    parts.sort(key=lambda part: part[2][0].order())
+    return [Group(number, tuple(part[2]), part[0], part[1]) for number, part in enumerate(parts, start=1)]
 
 
 def _cluster(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Equal in what must be equal, and within a tolerance of the first frame in what is rounded."""
-    kinds: dict[tuple, list[Frame]] = defaultdict(list)
+    """Equal in what must be equal, and within a tolerance of the most frequent ones in what is rounded."""
+    tolerances = [_COSINE_TOLERANCE] * 6 + [_SPACING_TOLERANCE_MM] * 2
+    placed = [frame for frame in frames if frame.has_geometry]
+    plane_of = firsts(Counter(map(_plane, placed)), tolerances, _is_parallel)
+    clusters: dict[tuple, list[Frame]] = defaultdict(list)
     for frame in frames:
-        kinds[
-            (frame.study_uid, frame.frame_of_reference_uid, frame.rows, frame.columns, frame.kind, frame.has_geometry)
-        ].append(frame)
-    return [cluster for same in kinds.values() for cluster in _near_each_other(same)]
-
-
-def _near_each_other(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Clusters of frames in planes that differ by less than a tolerance; each plane is looked for once."""
-    if not frames[0].has_geometry:
-        return [list(frames)]
-    clusters: dict[int, list[Frame]] = {}
-    firsts = np.empty((0, 8))
-    known: dict[tuple, int] = {}
-    for frame in frames:
-        plane = (*frame.orientation, *frame.pixel_spacing)
-        if plane not in known:
-            near = np.flatnonzero((np.abs(firsts - plane) <= _TOLERANCE).all(axis=1))
-            known[plane] = int(near[0]) if len(near) else len(firsts)
-            if not len(near):
-                frame.file.budget.check("groups", len(firsts) + 1, frame.file.name)
-                firsts = np.vstack([firsts, plane])
-        clusters.setdefault(known[plane], []).append(frame)
+        plane = plane_of[_plane(frame)] if frame.has_geometry else None
+        apart = () if frame.has_geometry else (frame.study_uid, frame.frame_of_reference_uid, frame.kind)
+        clusters[frame.rows, frame.columns, plane, apart].append(frame)
     return list(clusters.values())
 
 
-def _split_protocols(frames: list[Frame]) -> list[list[Frame]]:
-    """Apart where a slice has images of several protocols, and what is no cine: late enhancement often shares planes.
-
-    Where no slice has several, a difference means nothing: scanners adapt echo times from breath-hold to breath-hold.
-    """
-    if not frames[0].has_geometry:
-        return [frames]
-    slices = bin_slices(frames, frames[0].orientation)
-    stills = _still_series(slices)
-    moving = {frame.protocol for frame in frames if frame.series_uid not in stills}
-    collide = any(len({(f.series_uid in stills, f.protocol) for f in part}) > 1 for part in slices)
-    parts: dict[tuple, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        is_still = frame.series_uid in stills
-        apart = collide or (is_still and frame.protocol not in moving)
-        parts[(is_still, frame.protocol) if apart else ()].append(frame)
-    return list(parts.values())
+def _plane(frame: Frame) -> tuple[float, ...]:
+    return (*frame.orientation, *frame.pixel_spacing)
 
 
-def _still_series(slices: Slices) -> set[str]:
-    """Series with one image in each slice, where others have several."""
-    counts = [Counter(frame.series_uid for frame in frames) for frames in slices]
-    most = {uid: max(count[uid] for count in counts) for uid in set().union(*counts)}
-    return {uid for uid, phases in most.items() if phases == 1} if max(most.values()) > 1 else set()
+def _is_parallel(first: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return turn_degrees(first[:6], other[:6]) <= PARALLEL_DEGREES

@@ -1,63 +1,192 @@
-"""Slices that belong to a stack and are kept out of its group by another matrix, pixel spacing or tilt."""
+"""Slices that continue a stack and are not of its group: they are refused, or named in a note."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from cardiacseg.errors import DicomError
+from cardiacseg.io.dicom.cine_signs import LEAST_PHASES, LEAST_SLICES
 from cardiacseg.io.dicom.errors import E_AMBIGUOUS_SAX, E_MATRIX_MISMATCH, E_NO_GEOMETRY, E_NONPARALLEL
 from cardiacseg.io.dicom.frames import Frame
-from cardiacseg.io.dicom.groups import LEAST_SLICES, Group
-from cardiacseg.io.dicom.image_kind import MAGNITUDE
-from cardiacseg.io.dicom.orientation import angle_degrees, directions
-from cardiacseg.io.dicom.slices import COUNTING, depths_mm
+from cardiacseg.io.dicom.groups import LIST_HINT, PARALLEL_DEGREES, Group
+from cardiacseg.io.dicom.image_kind import CINE_KINDS, MAGNITUDE, REASONS
+from cardiacseg.io.dicom.orientation import angle_degrees, directions, turn_degrees
+from cardiacseg.io.dicom.slices import COUNTING, SHIFT_MM, Slices
+from cardiacseg.io.dicom.stacks import same_person, step_mm
 
-_FAMILY_DEGREES = 10.0
-_SAME_PLANE_DEGREES = 0.1
+_FAMILY_DEGREES, _NEAR_DEGREES = 10.0, 20.0
+_NEAR_MM, _SAME_PLANE_MM = 60.0, 1.0
+_GAP, _NEXT = 1.5, 2.5  # steps of the stack
+_MOST_TRIED = 32  # so that the time does not grow with the square of the groups
 
 
 def check_neighbours(chosen: Group, groups: Sequence[Group]) -> None:
-    """Raise ``DicomError`` where another group holds slices of the same cine that ``chosen`` lacks.
+    """Raise ``DicomError`` where another group surely holds slices of the same cine that ``chosen`` lacks.
 
-    Images in planes that ``chosen`` has already, or taken in another way, are none of them.
+    Images in planes that ``chosen`` has already, or of another sequence, are none of them.
     """
-    own = chosen.depths_mm
-    half_step = float(np.median(np.diff(own))) / 2
     for group in groups:
         if group.number == chosen.number:
             continue
         if not group.slices:
             _check_placeless(chosen, group)
-        elif _is_family(chosen, group):
-            new = [depth for depth in _depths(group, chosen) if np.abs(own - depth).min() > half_step]
-            if new:
-                _refuse(chosen, group, sorted([*own, *new]).index(new[0]) + 1)
+        elif (code := _refusal(chosen, group)) and (places := _continuing(chosen, group.cine_slices)):
+            raise _refused(code, chosen, group, places[0].after + 1)
 
 
 def check_scattered(groups: Sequence[Group]) -> None:
     """Raise ``DicomError`` where no group is a stack and several together would be one."""
-    cines = [group for group in groups if group.kind == MAGNITUDE and group.cine_slices]
-    for first in cines:
-        family = [group for group in cines if group is first or _is_family(first, group)]
-        if sum(len(group.cine_slices) for group in family) >= LEAST_SLICES:
-            together = sorted(_depths(first, first).tolist() + [d for g in family[1:] for d in _depths(g, first)])
-            _refuse(first, family[1], together.index(_depths(family[1], first)[0]) + 1)
+    cines = [group for group in groups if group.kind in CINE_KINDS and group.cine_slices and not group.signs_against]
+    for first in cines[:_MOST_TRIED]:
+        family = [group for group in cines if group is not first and _refusal(first, group)]
+        if sum(len(group.cine_slices) for group in (first, *family)) >= LEAST_SLICES and family:
+            own, other = (_depths(group.cine_slices, first)[0] for group in (first, family[0]))
+            number = int(np.searchsorted(own, other[0])) + 1
+            raise _refused(_refusal(first, family[0]), first, family[0], number)
 
 
-def _depths(group: Group, along: Group) -> np.ndarray:
-    return depths_mm([frames[0] for frames in group.cine_slices], along.frames[0].orientation)
-
-
-def _tilt(first: Group, other: Group) -> float:
-    normals = [directions(group.frames[0].orientation)[:, 2] for group in (first, other)]
-    return angle_degrees(*normals)
-
-
-def _is_family(first: Group, other: Group) -> bool:
-    a, b = first.frames[0], other.frames[0]
+def _refusal(chosen: Group, group: Group) -> str:
+    """The error's code where all but the planes' geometry says that the images are of the same cine, else ""."""
+    a, b = chosen.frames[0], group.frames[0]
     same_place = (a.study_uid, a.frame_of_reference_uid) == (b.study_uid, b.frame_of_reference_uid)
-    same_way = other.kind == MAGNITUDE and a.protocol == b.protocol and bool(other.cine_slices)
-    return same_place and same_way and _tilt(first, other) <= _FAMILY_DEGREES
+    same_way = group.kind == chosen.kind and _is_same_sequence(chosen, b) and not group.signs_against
+    if not (same_place and same_way and group.cine_slices) or _tilt(a, b) > _FAMILY_DEGREES:
+        return ""
+    if _tilt(a, b) > PARALLEL_DEGREES:
+        return E_NONPARALLEL
+    if _grid(a) != _grid(b):
+        return E_MATRIX_MISMATCH
+    return E_AMBIGUOUS_SAX if _is_turned(a, b) else ""
+
+
+def _refused(code: str, chosen: Group, group: Group, number: int) -> DicomError:
+    where = f"slice {number} of the stack (group {group.name} beside {chosen.name}; {COUNTING})"
+    return DicomError(code, f"{where} does not fit: {difference(chosen, group)}; {LIST_HINT}")
+
+
+def left_out(chosen: Group, groups: Sequence[Group]) -> dict[int, str]:
+    """By the number of a group with slices that continue ``chosen`` and were not taken: how many, where, and why."""
+    if len(chosen.slices) < LEAST_SLICES:
+        return {}
+    taken = {(frame.sop_instance_uid, frame.number) for frame in chosen.frames}
+    found = {}
+    for group in groups:
+        slices = [part for part in group.slices if (part[0].sop_instance_uid, part[0].number) not in taken]
+        if not slices or group.kind == "localizer" or group.signs_against:
+            continue
+        if places := _continuing(chosen, slices):
+            where = " and ".join(place.words(len(chosen.slices)) for place in places)
+            why = "`series` does not name them" if group.number == chosen.number else difference(chosen, group)
+            found[group.number] = f"{where}; {why}"
+    return found
+
+
+def completes(chosen: Group, other: Group) -> bool:
+    """Whether another group has all slices of ``chosen``, at its distances, and such as continue it."""
+    if _tilt(chosen.frames[0], other.frames[0]) > PARALLEL_DEGREES or len(other.cine_slices) <= len(chosen.cine_slices):
+        return False
+    own, more = (_depths(group.cine_slices, chosen)[0] for group in (chosen, other))
+    step, other_step = step_mm(own), step_mm(more)
+    has_all = np.abs(own[:, None] - more).min(axis=1).max() <= step / 4
+    return bool(has_all and other_step > step / 2 and _continuing(chosen, other.cine_slices))
+
+
+def has_slices_of(chosen: Group, other: Group) -> bool:
+    """Whether all slices of another group lie in planes that ``chosen`` has."""
+    if not chosen.slices or not other.slices or _tilt(chosen.frames[0], other.frames[0]) > PARALLEL_DEGREES:
+        return False
+    own, more = (_depths(group.slices, chosen)[0] for group in (chosen, other))
+    return bool(np.abs(own - more[:, None]).min(axis=1).max() <= _SAME_PLANE_MM)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """So many slices behind the first ``after`` ones of the stack."""
+
+    count: int
+    after: int
+
+    def words(self, slices: int) -> str:
+        slices_said = f"{self.count} slice" + "s" * (self.count > 1)
+        if self.after in (0, slices):
+            return f"{slices_said} {'before slice 1' if self.after == 0 else f'after slice {slices}'}"
+        return f"{slices_said} between slices {self.after} and {self.after + 1}"
+
+
+def _continuing(chosen: Group, slices: Slices) -> list[_Place]:
+    """Where slices of another group lie in gaps or at the ends of the stack, near its axis."""
+    phases = max(map(len, chosen.slices))
+    full = [part for part in slices if len(part) >= LEAST_PHASES or 1 < len(part) >= phases / 2]
+    if not full or len(chosen.slices) < 2 or not _is_near(chosen, full):
+        return []
+    near = [part for part in full if _beside_mm(chosen, part[0]) <= _NEAR_MM]
+    pairs = zip(_depths(chosen.slices, chosen), _depths(near, chosen), strict=True)
+    return max((_open_places(own, new) for own, new in pairs), key=lambda places: sum(p.count for p in places))
+
+
+def _is_near(chosen: Group, slices: Slices) -> bool:
+    """Whether the planes may be meant to be parallel: the more they are tilted, the more else must be equal."""
+    first, other = chosen.frames[0], slices[0][0]
+    tilt = _tilt(first, other)
+    if tilt <= PARALLEL_DEGREES:
+        return True
+    is_alike = _grid(first) == _grid(other) and max(map(len, slices)) == max(map(len, chosen.slices))
+    return tilt <= (_NEAR_DEGREES if is_alike else _FAMILY_DEGREES) and _is_same_sequence(chosen, other)
+
+
+def _open_places(own: np.ndarray, new: np.ndarray) -> list[_Place]:
+    step = step_mm(own)
+    counts: dict[int, int] = {}
+    ends = [own[0], own[-1]]
+    for depth in sorted(new, key=lambda depth: max(own[0] - depth, depth - own[-1])):
+        after = int(np.searchsorted(own, depth))
+        if after in (0, len(own)):
+            end = min(after, 1)
+            apart = abs(depth - ends[end])
+            is_open = step / 2 < apart <= _NEXT * step
+            ends[end] = depth if is_open else ends[end]
+        else:
+            is_gap = own[after] - own[after - 1] > _GAP * step
+            is_open = is_gap and np.abs(own - depth).min() > step / 2
+        if is_open:
+            counts[after] = counts.get(after, 0) + 1
+    return [_Place(count, after) for after, count in sorted(counts.items())]
+
+
+def _depths(slices: Slices, along: Group) -> tuple[np.ndarray, np.ndarray]:
+    """Of each slice along the normal of a group: of the corner and of the centre, which differ in tilted images."""
+    normal = directions(along.frames[0].orientation)[:, 2]
+    corners = np.array([part[0].position for part in slices]).reshape(-1, 3) @ normal
+    return np.sort(corners), np.sort([_centre(part[0]) @ normal for part in slices])
+
+
+def _centre(frame: Frame) -> np.ndarray:
+    half = np.array([frame.columns - 1, frame.rows - 1]) / 2 * frame.pixel_spacing[::-1]
+    return frame.position + directions(frame.orientation)[:, :2] @ half
+
+
+def _beside_mm(chosen: Group, frame: Frame) -> float:
+    """How far an image's centre lies beside the stack, within its planes."""
+    nearest = min(chosen.slices, key=lambda part: np.linalg.norm(_centre(part[0]) - _centre(frame)))[0]
+    return float(np.linalg.norm((_centre(nearest) - _centre(frame)) @ directions(nearest.orientation)[:, :2]))
+
+
+def _tilt(first: Frame, other: Frame) -> float:
+    return angle_degrees(*(directions(frame.orientation)[:, 2] for frame in (first, other)))
+
+
+def _is_same_sequence(chosen: Group, frame: Frame) -> bool:
+    """The echo time does not count: it follows the field of view."""
+    return frame.protocol[:-1] in {own.protocol[:-1] for own in chosen.frames}
+
+
+def _is_turned(first: Frame, other: Frame) -> bool:
+    return turn_degrees(first.orientation, other.orientation) > PARALLEL_DEGREES
+
+
+def _grid(frame: Frame) -> tuple:
+    return frame.rows, frame.columns, frame.pixel_spacing
 
 
 def _check_placeless(chosen: Group, group: Group) -> None:
@@ -73,19 +202,25 @@ def _check_placeless(chosen: Group, group: Group) -> None:
         )
 
 
-def _refuse(chosen: Group, group: Group, slice_number: int) -> None:
+def difference(chosen: Group, group: Group) -> str:
+    """Why the images of a group are not of the chosen stack."""
     first, other = chosen.frames[0], group.frames[0]
-    where = f"slice {slice_number} of the stack (group {group.name} beside {chosen.name}; {COUNTING})"
-    tilt = _tilt(chosen, group)
-    if tilt > _SAME_PLANE_DEGREES:
-        raise DicomError(E_NONPARALLEL, f"{where} is tilted by {tilt:.1f} degrees against the others")
-    if (first.rows, first.columns, first.pixel_spacing) == (other.rows, other.columns, other.pixel_spacing):
-        raise DicomError(E_AMBIGUOUS_SAX, f"{where} is turned within its plane or repeats slices in another way")
-    raise DicomError(
-        E_MATRIX_MISMATCH,
-        f"{where} has {other.rows} x {other.columns} pixels of {_mm(other)} mm, the others {first.rows} x "
-        f"{first.columns} of {_mm(first)} mm",
-    )
+    if group.kind not in CINE_KINDS:
+        return REASONS[group.kind][1]
+    if (tilt := _tilt(first, other)) > PARALLEL_DEGREES:
+        return f"it is tilted by {tilt:.1f} degrees against the others"
+    if _grid(first) != _grid(other):
+        return (
+            f"it has {other.rows} x {other.columns} pixels of {_mm(other)} mm, the others {first.rows} x "
+            f"{first.columns} of {_mm(first)} mm"
+        )
+    if _is_turned(first, other):
+        return "it is turned within its plane"
+    if not same_person(first, other):
+        return "it is of another patient or day"
+    if (beside := min(_beside_mm(chosen, part[0]) for part in group.slices)) > SHIFT_MM:
+        return f"it lies {beside:.1f} mm beside the others within its plane"
+    return "it repeats slices of the stack, or does not fit between them"
 
 
 def _mm(frame: Frame) -> str:

@@ -1,6 +1,7 @@
 """Directions of image planes, in the patient's coordinates (LPS)."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ def is_orientation(cosines: tuple[float, ...] | None) -> bool:
     return bool(abs(row @ row - 1) < 0.01 and abs(column @ column - 1) < 0.01 and abs(row @ column) < 0.01)
 
 
+@lru_cache(maxsize=4096)
 def directions(cosines: tuple[float, ...]) -> np.ndarray:
     """``[3, 3]`` with columns along columns' index, rows' index and the normal, orthonormal to the last bit.
 
@@ -26,12 +28,20 @@ def directions(cosines: tuple[float, ...]) -> np.ndarray:
     """
     left, _, right = np.linalg.svd(np.reshape(cosines, (2, 3)).T, full_matrices=False)
     pair = left @ right
-    return np.column_stack([pair, np.cross(pair[:, 0], pair[:, 1])])
+    found = np.column_stack([pair, np.cross(pair[:, 0], pair[:, 1])])
+    found.setflags(write=False)
+    return found
 
 
 def angle_degrees(first: np.ndarray, second: np.ndarray) -> float:
     """Angle between two unit normals, 0 to 90: which side they point to is a matter of convention."""
     return math.degrees(math.acos(min(1.0, abs(float(first @ second)))))
+
+
+def turn_degrees(first: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """By what angle one image is turned against another, about whatever axis."""
+    cosine = (np.trace(directions(first).T @ directions(other)) - 1) / 2
+    return math.degrees(math.acos(min(1.0, max(-1.0, float(cosine)))))
 
 
 def from_short_axis_degrees(cosines: tuple[float, ...]) -> float:

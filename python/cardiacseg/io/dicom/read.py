@@ -9,7 +9,7 @@ from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.dicom.beat import timing
 from cardiacseg.io.dicom.body import body
-from cardiacseg.io.dicom.choose import choice_notes, choose, verdicts
+from cardiacseg.io.dicom.choose import choose, notes_on, verdicts
 from cardiacseg.io.dicom.errors import E_NO_DICOM
 from cardiacseg.io.dicom.files import find_files
 from cardiacseg.io.dicom.frames import Frame, Scan, scan
@@ -83,8 +83,7 @@ def read_dicom(
         frames, notes = without_copies(found.frames)
         groups = group_frames(frames)
         chosen = choose(groups) if series is None else select(groups, series)
-        if series is None:
-            notes += choice_notes(groups, chosen)
+        notes += notes_on(groups, chosen, by_hand=series is not None)
         check_instances(chosen.frames)
         arranged = _arrange(chosen, nearest_phase, latest_retake)
         arrangement = {

@@ -21,26 +21,48 @@ from cardiacseg.io.dicom.orientation import directions
 from cardiacseg.io.geometry import Geometry
 
 COUNTING = "slices count from 1 in the order of their position along the normal"
-_SAME_SLICE_MM = 0.1
+SAME_SLICE_MM = 0.1
+_DRIFT_MM, _CLEARLY, _ONE_SLICE_MM = 0.5, 1.5, 3.0
 _UNEVEN_SHARE, _UNEVEN_MM = 0.01, 0.5
-_SHIFT_MM, _NOTED_SHIFT_PIXELS, _SLOPE_DEGREES = 3.0, 0.05, 10.0
+SHIFT_MM, _NOTED_SHIFT_PIXELS, _SLOPE_DEGREES = 3.0, 0.05, 10.0
 _TAG_DIFFERS = 0.05
 
 Slices = list[tuple[Frame, ...]]
 
 
 def bin_slices(frames: Sequence[Frame], cosines: tuple[float, ...]) -> Slices:
-    """Frames with equal positions along the normal of ``cosines`` together, by increasing position."""
+    """Frames with equal positions along the normal of ``cosines`` together, by increasing position.
+
+    Positions that drift from image to image are one slice where the slices lie clearly farther apart than that.
+    """
     depths = depths_mm(frames, cosines)
     order = np.argsort(depths, kind="stable")
-    slices: list[list[Frame]] = []
+    equal = _equal(depths, order)
+    parts = equal if len(equal) == 1 else _drifting(depths, order, len({*map(len, equal)}) > 1) or equal
+    return [tuple(sorted((frames[index] for index in part), key=Frame.order)) for part in parts]
+
+
+def _equal(depths: np.ndarray, order: np.ndarray) -> list[list[int]]:
+    parts: list[list[int]] = []
     start = -np.inf
     for index in order:
-        if depths[index] - start > _SAME_SLICE_MM:
-            slices.append([])
+        if depths[index] - start > SAME_SLICE_MM:
+            parts.append([])
             start = depths[index]
-        slices[-1].append(frames[index])
-    return [tuple(sorted(part, key=Frame.order)) for part in slices]
+        parts[-1].append(index)
+    return parts
+
+
+def _drifting(depths: np.ndarray, order: np.ndarray, uneven: bool) -> list[np.ndarray] | None:
+    """Slices whose images lie at most some tenths of a mm apart, or ``None`` where they may be slices of their own.
+
+    A single slice is one only where positions have ``uneven`` numbers of images, unlike a stack of thin slices.
+    """
+    parts = np.split(order, np.flatnonzero(np.diff(depths[order]) > _DRIFT_MM) + 1)
+    spans = [float(np.ptp(depths[part])) for part in parts]
+    starts = np.array([depths[part[0]] for part in parts])
+    apart = np.diff(starts).min() if len(parts) > 1 else _ONE_SLICE_MM * uneven
+    return parts if SAME_SLICE_MM < max(spans) < apart / _CLEARLY else None
 
 
 def depths_mm(frames: Sequence[Frame], cosines: tuple[float, ...]) -> np.ndarray:
@@ -121,7 +143,7 @@ def _stand_in(frame: Frame) -> tuple[float, tuple[Note, ...]]:
 def _check_shift(slices: Slices, direction: np.ndarray) -> tuple[Note, ...]:
     """Slices must lie behind each other, upright or on a slope; the network and the measurements take them so."""
     row_mm, column_mm = slices[0][0].pixel_spacing
-    limits = np.maximum(_SHIFT_MM, (column_mm, row_mm))
+    limits = np.maximum(SHIFT_MM, (column_mm, row_mm))
     places = [np.array([frame.position for frame in part]) @ direction for part in slices]
     shifts = _beside_mm(places, np.zeros(2))
     worst = int((shifts - limits).max(axis=1).argmax())

@@ -1,0 +1,82 @@
+"""What tells a cine from other series with many images in a slice: first-pass perfusion, T1 and T2 maps, TI scouts.
+
+Only what a header says counts: a cine that lost its times and descriptions shows no sign against it.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from cardiacseg.io.dicom.beat import beat_of_slice_ms
+from cardiacseg.io.dicom.frames import Frame
+
+LEAST_SLICES, LEAST_PHASES = 3, 8
+_CONSTANT = 0.1  # of the longest trigger time: times of a cine run from a small one to that of the whole beat
+_BEAT_MS, _OF_A_BEAT, _MOST_BEATS = 900.0, 0.5, 2.0
+_INVERSION_TIMES = 3
+# Support only: names are free text, and "perf" may stand in anything.
+_NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
+
+_Slices = Sequence[Sequence[Frame]]
+
+
+def signs_against(slices: _Slices) -> str:
+    """Why the slices are no cine, in words that go after "it is no cine: "; "" where nothing says so."""
+    full = [frames for frames in slices if len(frames) >= LEAST_PHASES]
+    if not full:
+        return ""
+    if _most(len(_inversion_times(frames)) >= _INVERSION_TIMES for frames in full):
+        return "the inversion time changes from image to image"
+    times = [found for frames in full if (found := _trigger_times(frames)) is not None]
+    steps = [step for frames in full if (step := _beats_between(frames)) is not None]
+    is_beat_after_beat = 2 * len(steps) > len(full) and _most(step >= _OF_A_BEAT for step in steps)
+    if not times and is_beat_after_beat:
+        return "the images of a slice were taken in one beat after the other"
+    is_constant = times and all(np.ptp(found) <= _CONSTANT * found.max() for found in times)
+    if is_constant and (is_beat_after_beat or not steps):
+        return "the images of a slice were all taken at the same time after the R wave"
+    if _most(max(_inversion_times(frames), default=0) > 0 and _is_named(frames) for frames in full):
+        return "it has an inversion time, and its name is that of perfusion, a map or late enhancement"
+    return ""
+
+
+def _most(found: object) -> bool:
+    answers = list(found)
+    return 2 * sum(answers) > len(answers)
+
+
+def _inversion_times(frames: Sequence[Frame]) -> set[float]:
+    return {round(frame.inversion_time_ms) for frame in frames if frame.inversion_time_ms is not None}
+
+
+def _trigger_times(frames: Sequence[Frame]) -> np.ndarray | None:
+    """``None`` where they say nothing: absent, all zero, or beyond two beats, which counts something else."""
+    times = [frame.trigger_time_ms for frame in frames]
+    says = None not in times and 0 < max(times) <= _MOST_BEATS * _beat_ms(frames)
+    return np.array(times) if says else None
+
+
+def _beat_ms(frames: Sequence[Frame]) -> float:
+    return beat_of_slice_ms(frames) or _BEAT_MS
+
+
+def _is_named(frames: Sequence[Frame]) -> bool:
+    return any(_NAMES.search(frame.described) for frame in frames)
+
+
+def _beats_between(frames: Sequence[Frame]) -> float | None:
+    """What share of a beat lies between the images, or ``None`` where their times do not tell them apart."""
+    clocks = [_clock_s(frame.taken_at) for frame in frames]
+    if None in clocks or len(set(clocks)) < len(clocks):
+        return None
+    return float(np.median(np.diff(np.sort(clocks)))) * 1000 / _beat_ms(frames)
+
+
+def _clock_s(taken_at: str) -> float | None:
+    """Seconds after midnight of a date and time, or of a time alone."""
+    found = re.match(r"(?:\d{8})?(\d\d)(\d\d)(\d\d(?:\.\d+)?)(?:[+-]\d{4})?$", taken_at)
+    if found is None:
+        return None
+    hours, minutes, seconds = map(float, found.groups())
+    return hours * 3600 + minutes * 60 + seconds

@@ -1,0 +1,272 @@
+"""Which images of one matrix and nearly one orientation make a stack.
+
+Images are first parted by all that may tell one acquisition from another: identifiers of study and space, what they
+show, the sequence, a tilt. Parts whose slices continue each other are then joined again, the largest first: a
+difference that no slice shows twice means nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.cine_signs import LEAST_PHASES, signs_against
+from cardiacseg.io.dicom.errors import N_DERIVED, N_DRIFT, N_FRAME_OF_REFERENCE, N_STUDY_UID, N_TILTED
+from cardiacseg.io.dicom.frames import Frame
+from cardiacseg.io.dicom.image_kind import CINE_KINDS, MAGNITUDE
+from cardiacseg.io.dicom.nearness import firsts
+from cardiacseg.io.dicom.orientation import directions, turn_degrees
+from cardiacseg.io.dicom.slices import SAME_SLICE_MM, SHIFT_MM, Slices, bin_slices, depths_mm
+
+COSINE_TOLERANCE = 1e-3
+_LEVEL_DEGREES = 0.1  # what rounded cosines differ by; it is not noted
+_CROWDED, _EVEN, _FAR = 0.6, 1.2, 2.5  # shares of the distance between slices
+_FIRST_STEP_MM = (2.0, 30.0)
+_MOST_BASES = 16  # so that the time does not grow with the square of the parts
+
+
+class _Key(NamedTuple):
+    """What tells acquisitions apart."""
+
+    study: str
+    space: str
+    kind: str
+    orientation: tuple[float, ...]
+    protocol: tuple[str, ...]
+    manner: str  # "still", "no cine" or ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Images of one acquisition, as their files have them and as slices of one orientation."""
+
+    key: _Key
+    frames: Sequence[Frame]
+    slices: Slices
+
+    def rank(self) -> tuple:
+        """The better a base, the smaller."""
+        kind = CINE_KINDS.index(self.key.kind) if self.key.kind in CINE_KINDS else len(CINE_KINDS)
+        cine_slices = sum(len(frames) >= LEAST_PHASES for frames in self.slices)
+        return kind, -cine_slices, -len(self.slices), min(map(Frame.order, self.frames))
+
+
+def stacks(frames: Sequence[Frame], by_protocol: bool) -> Iterator[tuple[Slices, tuple[Note, ...]]]:
+    """The slices of each stack, all of one orientation, and what differs within it."""
+    rest = sorted(_parts(frames, by_protocol), key=_Part.rank)
+    for _ in range(_MOST_BASES):
+        if not rest:
+            return
+        base, *others = rest
+        slices, taken = _join(base, others)
+        rest = [part for part in others if part not in taken]
+        yield slices, _notes([base, *taken], slices)
+    for part in rest:
+        yield part.slices, _notes([part], part.slices)
+
+
+def _parts(frames: Sequence[Frame], by_protocol: bool) -> list[_Part]:
+    slices = bin_slices(frames, Counter(frame.orientation for frame in frames).most_common(1)[0][0])
+    has_study = _tells(slices, lambda frame: frame.study_uid)
+    has_space = _tells(slices, lambda frame: frame.frame_of_reference_uid)
+    series = _by_series(frames)
+    manners = _manners(series) if by_protocol else {}
+    orientations = _orientations(frames, series)
+    parts: dict[_Key, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        key = _Key(
+            frame.study_uid if has_study else "",
+            frame.frame_of_reference_uid if has_space else "",
+            frame.kind,
+            orientations[frame.series_uid, frame.orientation],
+            frame.protocol if by_protocol else (),
+            manners.get(frame.series_uid, ""),
+        )
+        parts[key].append(frame)
+    return [_Part(key, part, _level(part, key.orientation)[0]) for key, part in parts.items()]
+
+
+def _tells(slices: Slices, identifier: Callable[[Frame], str]) -> bool:
+    """Whether an identifier tells anything: one that each image of a slice has for itself does not."""
+    full = [Counter(map(identifier, frames)) for frames in slices if len(frames) >= LEAST_PHASES]
+    return not full or max(max(count.values()) for count in full) > 1
+
+
+def _by_series(frames: Sequence[Frame]) -> dict[str, Slices]:
+    series: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        series[frame.series_uid].append(frame)
+    return {uid: bin_slices(part, part[0].orientation) for uid, part in series.items()}
+
+
+def _manners(series: dict[str, Slices]) -> dict[str, str]:
+    """Series with one image in each slice, where others have several, and such as show signs of another series."""
+    most = {uid: max(map(len, slices)) for uid, slices in series.items()}
+    stills = {uid: "still" for uid, phases in most.items() if phases == 1 < max(most.values())}
+    return stills | {uid: "no cine" for uid, slices in series.items() if signs_against(slices)}
+
+
+def _orientations(frames: Sequence[Frame], series: dict[str, Slices]) -> dict[tuple, tuple[float, ...]]:
+    """For a series and an orientation the one that stands for it, a single one where it varies within a slice."""
+    counted = Counter(frame.orientation for frame in frames)
+    stands_for = firsts(counted, [COSINE_TOLERANCE] * 6)
+    found = {}
+    for uid, slices in series.items():
+        in_slices = [{stands_for[frame.orientation] for frame in part} for part in slices]
+        varies = max(map(len, in_slices)) > 1
+        usual = max(set().union(*in_slices), key=lambda orientation: (counted[orientation], orientation))
+        found |= {(uid, f.orientation): usual if varies else stands_for[f.orientation] for s in slices for f in s}
+    return found
+
+
+def _level(frames: Sequence[Frame], orientation: tuple[float, ...]) -> list[Slices]:
+    """Slices of one orientation, in one or two ways.
+
+    Tilted images are turned about the centre, or about the corner that positions name: which of the two was fixed when
+    they were tilted, no file says.
+    """
+    turns = {
+        cosines: turn_degrees(cosines, orientation) > _LEVEL_DEGREES for cosines in {f.orientation for f in frames}
+    }
+    if not any(turns.values()):
+        return [bin_slices(frames, orientation)]
+    about_corner = [replace(f, orientation=orientation) if turns[f.orientation] else f for f in frames]
+    about_centre = [
+        replace(level, position=_position(frame, orientation)) if level is not frame else frame
+        for frame, level in zip(frames, about_corner, strict=True)
+    ]
+    levels = [bin_slices(part, orientation) for part in (about_centre, about_corner)]
+    return sorted(levels, key=lambda slices: (len(slices), _drift_mm(slices)))
+
+
+def _position(frame: Frame, orientation: tuple[float, ...]) -> tuple[float, ...]:
+    """Where the image begins that lies level and has the same centre."""
+    half = np.array([frame.columns - 1, frame.rows - 1]) / 2 * frame.pixel_spacing[::-1]
+    moved = (directions(frame.orientation) - directions(orientation))[:, :2] @ half
+    return tuple((frame.position + moved).tolist())
+
+
+def _join(base: _Part, others: Sequence[_Part]) -> tuple[Slices, list[_Part]]:
+    """The base's slices with those that continue them, and the parts they come from, the nearest first."""
+    taken: list[_Part] = []
+    cosines = base.key.orientation
+    slices, own = list(base.slices), _places(base.slices, cosines)
+    apart = {id(part): np.abs(_places(part.slices, cosines)[:, 2] - np.median(own[:, 2])).min() for part in others}
+    for part in sorted(others, key=lambda part: apart[id(part)]):
+        if not _may_join(base, part):
+            continue
+        limit_mm = (
+            None if _is_same_run(base.key, part.key) else np.maximum(SHIFT_MM, part.frames[0].pixel_spacing[::-1])
+        )
+        fitting = [
+            (_together(own, new), level)
+            for level in _level(part.frames, cosines)
+            if _fits(own, new := _places(level, cosines), limit_mm)
+        ]
+        if fitting:
+            own, level = min(fitting, key=lambda found: np.ptp(np.diff(found[0][:, 2])))
+            taken.append(part)
+            slices += level
+    return (sorted(slices, key=lambda part: depths_mm(part[:1], cosines)[0]) if taken else slices), taken
+
+
+def _places(slices: Slices, cosines: tuple[float, ...]) -> np.ndarray:
+    """Of each slice along columns, rows and the normal, in mm, ``[S, 3]``."""
+    return np.array([frames[0].position for frames in slices]) @ directions(cosines)
+
+
+def _together(own: np.ndarray, new: np.ndarray) -> np.ndarray:
+    places = np.concatenate([own, new])
+    return places[np.argsort(places[:, 2])]
+
+
+def _is_same_run(base: _Key, other: _Key) -> bool:
+    """Whether two parts differ in nothing but the sequence, which scanners adapt from breath-hold to breath-hold."""
+    return base._replace(protocol=(), manner="") == other._replace(protocol=(), manner="")
+
+
+def _may_join(base: _Part, part: _Part) -> bool:
+    """Whether nothing but their places can tell that the images do not belong together."""
+    if part.key.manner != base.key.manner:
+        return part.key._replace(manner=base.key.manner) == base.key and "no cine" not in (
+            part.key.manner,
+            base.key.manner,
+        )
+    if _is_same_run(base.key, part.key):
+        return True
+    kinds = (base.key.kind, part.key.kind)
+    if not set(kinds) <= set(CINE_KINDS) or CINE_KINDS.index(kinds[0]) > CINE_KINDS.index(kinds[1]):
+        return False
+    is_cine = all(any(len(frames) >= LEAST_PHASES for frames in one.slices) for one in (base, part))
+    return is_cine and same_person(base.frames[0], part.frames[0]) and not part.key.manner
+
+
+def same_person(first: Frame, other: Frame) -> bool:
+    """Whether no attribute of the patient or the day contradicts; removed ones do not."""
+    return all(a == b or not a or not b for a, b in zip(first.person, other.person, strict=True))
+
+
+def _fits(own: np.ndarray, new: np.ndarray, limit_mm: np.ndarray | None) -> bool:
+    """Whether new slices lie in gaps or at the ends of the stack, or between all of its slices.
+
+    With a limit they must also follow one another, and begin no farther than that beside the stack.
+    """
+    between = np.abs(new[:, None, 2] - own[None, :, 2])
+    row, column = np.unravel_index(between.argmin(), between.shape)
+    steps = np.diff(_together(own, new)[:, 2])
+    step = step_mm(own[:, 2]) if len(own) > 1 else np.clip(steps.min(), *_FIRST_STEP_MM)
+    if between[row, column] < _CROWDED * step and steps.max() >= _EVEN * steps.min():
+        return False
+    if limit_mm is None:
+        return True
+    follows = max(between.min(axis=1).min(), np.diff(new[:, 2]).max(initial=0)) <= _FAR * step
+    beside = np.abs(new[row, :2] - own[column, :2])
+    return bool(follows and (beside <= limit_mm).all())
+
+
+def step_mm(depths: np.ndarray) -> float:
+    """The usual distance between slices, also where half of the slices are missing."""
+    steps = np.diff(depths)
+    return float(np.median(steps[steps <= np.median(steps)]))
+
+
+def _notes(parts: Sequence[_Part], slices: Slices) -> tuple[Note, ...]:
+    """What differs between the images of a stack."""
+    frames = [frame for part in parts for frame in part.frames]
+    notes = []
+    for code, name, found in (
+        (N_FRAME_OF_REFERENCE, "FrameOfReferenceUIDs", {frame.frame_of_reference_uid for frame in frames}),
+        (N_STUDY_UID, "StudyInstanceUIDs", {frame.study_uid for frame in frames}),
+    ):
+        if len(found) > 1:
+            text = f"the images have {len(found)} {name}; they were taken together, as their positions make one stack"
+            notes.append(Note(code, text))
+    derived = sum(any(frame.kind != MAGNITUDE for frame in part) for part in slices)
+    if derived and frames[0].kind in CINE_KINDS:
+        text = f"Image Type marks {derived} of {len(slices)} slices as derived from other images; they were taken"
+        notes.append(Note(N_DERIVED, text))
+    return (*notes, *_tilt_notes(frames, slices), *_drift_notes(slices))
+
+
+def _tilt_notes(frames: Sequence[Frame], slices: Slices) -> tuple[Note, ...]:
+    tilt = max(turn_degrees(cosines, slices[0][0].orientation) for cosines in {frame.orientation for frame in frames})
+    if tilt <= _LEVEL_DEGREES:
+        return ()
+    text = f"the directions of the images differ by up to {tilt:.1f} degrees; all slices were taken as parallel"
+    return (Note(N_TILTED, text),)
+
+
+def _drift_notes(slices: Slices) -> tuple[Note, ...]:
+    drift = _drift_mm(slices)
+    if drift <= SAME_SLICE_MM:
+        return ()
+    text = f"the images of a slice lie up to {drift:.2f} mm apart along the normal; they were taken as one slice"
+    return (Note(N_DRIFT, text),)
+
+
+def _drift_mm(slices: Slices) -> float:
+    """How far apart the images of a slice lie along the normal, at most."""
+    return max(float(np.ptp(depths_mm(frames, slices[0][0].orientation))) for frames in slices)
