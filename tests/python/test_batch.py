@@ -25,11 +25,11 @@ from cardiacseg.study.many import CaseSegmenter
 from cardiacseg.study.options import ResultOptions, StudyOptions
 
 
-def nifti(path, brightness):
-    """A cine of two frames with a bright box of ``brightness`` columns."""
+def nifti(path, brightness, frames=2):
+    """A cine of two frames, or one of them, with a bright box of ``brightness`` columns."""
     voxels = np.zeros((8, 7, 3, 2), np.int16)
     voxels[:brightness, 2:5] = 900
-    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([-1.5, -1.5, 8, 1])), path)
+    nibabel.save(nibabel.Nifti1Image(voxels if frames == 2 else voxels[..., 0], np.diag([-1.5, -1.5, 8, 1])), path)
 
 
 class Threshold:
@@ -41,7 +41,7 @@ class Threshold:
 
     def __call__(self, case, folder):
         self.seen.append(case.name)
-        cine = read_cine(case.path)
+        cine = read_cine(case.source)
         labels = np.where(cine.image > self.made_with["level"], 3, 0).astype(np.uint8)
         write_labels(folder / "labels.nii.gz", labels, cine)
         (folder / f"level-{self.made_with['level']}.txt").write_text("made")
@@ -130,6 +130,42 @@ def test_other_options_replace_results_and_nothing_else(tmp_path, cases):
     anew = Threshold(300)
     run_batch(cases, tmp_path / "out", anew, resume=False)
     assert anew.seen == ["a", "b", "c"]
+
+
+def test_what_is_left_out_is_a_row(tmp_path, cases):
+    nifti(tmp_path / "in/a_gt.nii", 3)
+    nifti(tmp_path / "in/la_4ch.nii", 3)
+    (tmp_path / "in/empty").mkdir()
+    found = run_batch(find_cases(tmp_path / "in"), tmp_path / "out", Threshold())
+    assert found.failed == [] and found.left_out == ["a_gt", "empty", "la_4ch"]
+    rows = {row["case"]: (row["state"], row["lv_edv_ml"], row["error"]) for row in table(tmp_path / "out")}
+    assert rows["a_gt"] == ("left out", "", "it is a label map by its name")
+    assert rows["la_4ch"] == ("left out", "", "it is a long axis by its name")
+    assert rows["empty"] == ("left out", "", "it holds no NIfTI and no DICOM files")
+    assert [rows[name][0] for name in "abc"] == ["done"] * 3
+    assert found.lines()[:2] == [
+        "3 of 3 cases done (0 before), 0 failed, 3 left out",
+        "  a_gt: it is a label map by its name",
+    ]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "b", "c", "summary.csv"}
+
+
+def test_each_file_of_a_case_and_ed_and_es_count_for_a_rerun(tmp_path):
+    folder = tmp_path / "in/patient001"
+    folder.mkdir(parents=True)
+    nifti(folder / "patient001_frame01.nii", 4, frames=1)
+    nifti(folder / "patient001_frame12.nii", 2, frames=1)
+
+    def kept(info):
+        (folder / "Info.cfg").write_text(info)
+        return run_batch(find_cases(tmp_path / "in"), tmp_path / "out", Threshold()).kept
+
+    assert kept("ED: 1\nES: 12\n") == ()
+    assert kept("ED: 1\nES: 12\nGroup: DCM\n") == ("patient001",)
+    assert kept("ED: 12\nES: 1\n") == ()
+    nifti(folder / "patient001_frame12.nii", 3, frames=1)
+    assert kept("ED: 12\nES: 1\n") == ()
+    assert [(row["frames"], row["slices"]) for row in table(tmp_path / "out")] == [("2", "3")]
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path, cases):
@@ -400,6 +436,11 @@ def test_acdc_through_the_whole_pipeline(tmp_path, segmenter, tiny_bundle):
     cine = new_cine(heart.image, heart.spacing, heart.frame_interval_ms)
     write_image(tmp_path / "in/patient001/patient001_4d.nii.gz", cine)
     (tmp_path / "in/patient002/patient002_4d.nii.gz").write_bytes(b"damaged")
+    (tmp_path / "in/patient003").mkdir()
+    for frame, number in ((1, 7), (0, 9)):
+        one = new_cine(heart.image[frame : frame + 1], heart.spacing, heart.frame_interval_ms)
+        write_image(tmp_path / f"in/patient003/patient003_frame{number:02}.nii.gz", one)
+    (tmp_path / "in/patient003/Info.cfg").write_text("ED: 9\nES: 7\n")
 
     def run():
         segment_one = CaseSegmenter(segmenter, StudyOptions(results=ResultOptions(report=False)), tiny_bundle)
@@ -411,4 +452,12 @@ def test_acdc_through_the_whole_pipeline(tmp_path, segmenter, tiny_bundle):
     names = {path.name for path in (tmp_path / "out/patient001").iterdir()}
     assert {"labels.nii.gz", "measurements.json", "report.json", "case.json"} <= names
     assert nibabel.load(tmp_path / "out/patient001/labels.nii.gz").shape == heart.image.T.shape
-    assert run().kept == ("patient001",)
+    assert nibabel.load(tmp_path / "out/patient003/labels.nii.gz").shape == (*heart.image.T.shape[:3], 2)
+    pair = json.loads((tmp_path / "out/patient003/measurements.json").read_text())
+    assert (pair["ed_frame"], pair["es_frame"]) == (1, 0)
+    row = table(tmp_path / "out")[2]
+    assert float(row["lv_edv_ml"]) == pytest.approx(pair["lv_ml"][1], abs=1e-3)
+    report = json.loads((tmp_path / "out/patient003/report.json").read_text())
+    files = [frame["file"] for frame in report["input"]["frames"]]
+    assert files == ["patient003_frame07.nii.gz", "patient003_frame09.nii.gz"]
+    assert run().kept == ("patient001", "patient003")

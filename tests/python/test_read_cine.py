@@ -15,6 +15,7 @@ import pytest
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io import Cine, read_cine, write_labels
 from cardiacseg.io.file_kind import kind_of
+from cardiacseg.io.label_file import read_labels
 from cardiacseg.io.quiet import PYDICOM, quiet
 
 IMAGE = np.arange(60, dtype=np.int16).reshape(4, 5, 3)
@@ -103,6 +104,51 @@ def test_without_pydicom_the_extra_is_named(tmp_path):
         [sys.executable, "-c", program, tmp_path / "IM0001"], capture_output=True, text=True, timeout=60
     )
     assert 'pip install "cardiacseg[dicom]"' in run.stdout, run.stderr
+
+
+def save(path, voxels, affine=(-1.4, -1.5, 8, 1), move=0.0):
+    matrix = np.diag(affine).astype(float)
+    matrix[0, 3] = move
+    nibabel.save(nibabel.Nifti1Image(voxels, matrix), path)
+    return path
+
+
+def test_frames_in_files_of_their_own_are_one_cine(tmp_path):
+    first, second = save(tmp_path / "ed.nii.gz", IMAGE), save(tmp_path / "es.nii.gz", 2 * IMAGE.astype(np.float32))
+    cine = read_cine([first, second])
+    assert cine.image.shape == (2, 3, 5, 4) and cine.files == (first, second)
+    np.testing.assert_array_equal(cine.image[1], 2 * cine.image[0])
+    np.testing.assert_array_equal(cine.image[:1], read_cine(first).image)
+    assert cine.timing.frame_times_ms is None
+    assert [note.code for note in cine.notes] == ["nifti_frames"]
+    labels = np.zeros(cine.image.shape, np.uint8)
+    labels[1, 2, 4, 1] = 3
+    write_labels(tmp_path / "labels.nii.gz", labels, cine)
+    written = nibabel.load(tmp_path / "labels.nii.gz")
+    assert written.shape == (4, 5, 3, 2)
+    np.testing.assert_array_equal(written.affine, nibabel.load(first).affine)
+    np.testing.assert_array_equal(read_labels(tmp_path / "labels.nii.gz", cine.geometry, 2), labels)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "more", "sentence"),
+    [
+        (IMAGE[1:], {}, "another grid"),
+        (IMAGE, {"affine": (-1.4, -1.5, 9, 1)}, "another grid"),
+        (IMAGE, {"move": 1.0}, "another grid"),
+        (np.stack([IMAGE, IMAGE + 1], axis=3), {}, "expected one frame of a cine, got 2"),
+        (IMAGE % 4, {}, "holds labels"),
+    ],
+)
+def test_frames_that_do_not_belong_together_are_refused(tmp_path, voxels, more, sentence):
+    first, second = save(tmp_path / "ed.nii.gz", IMAGE), save(tmp_path / "es.nii.gz", voxels, **more)
+    with pytest.raises(InvalidInputError, match=rf"es\.nii\.gz.*{sentence}"):
+        read_cine([first, second])
+
+
+def test_a_series_of_frames_in_files_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="no series"):
+        read_cine([save(tmp_path / "ed.nii.gz", IMAGE)], series="3")
 
 
 @pytest.mark.parametrize("first_out", [0, 1])

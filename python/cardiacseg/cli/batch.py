@@ -12,7 +12,7 @@ def batch(options: argparse.Namespace) -> int:
     from cardiacseg.study.cases import find_cases
     from cardiacseg.study.many import CaseSegmenter
 
-    cases = find_cases(options.input)
+    cases = find_cases(options.input, without=options.output)
     segment_one = CaseSegmenter(load_segmenter(options), study_options(options), options.model)
     found = run_batch(
         cases, options.output, segment_one, resume=not options.again, progress=progress_bar(options.quiet, "cases")

@@ -36,15 +36,17 @@ def read_cine(
 ) -> Cine:
     """Read a cine from a NIfTI file, or from a DICOM folder, file, list of files, DICOMDIR or zip.
 
-    What a file is, its content says, not its name. ``spacing`` (slice, row, column), in mm, is for NIfTI files alone,
-    and goes before the file's. The other options are those of :func:`read_dicom`; for NIfTI a ``series`` is refused, as
-    it has none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of which
-    ``DicomError`` is one with a stable code.
+    What a file is, its content says, not its name. A list of NIfTI files has one frame in each, as
+    :func:`cardiacseg.io.nifti.read_frames`. ``spacing`` (slice, row, column), in mm, is for NIfTI files alone, and goes
+    before the file's. The other options are those of :func:`read_dicom`; for NIfTI a ``series`` is refused, as it has
+    none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of which ``DicomError`` is
+    one with a stable code.
     """
-    if isinstance(path, (str, Path)) and kind_of(path) == "nifti":
+    first = path if isinstance(path, (str, Path)) else next(filter(_is_nifti, path[:1]), None)
+    if first is not None and kind_of(first) == "nifti":
         if series is not None:
-            raise InvalidInputError(f"{path} is a NIfTI file, which has no series to choose from")
-        return read_nifti(path, spacing=spacing)
+            raise InvalidInputError(f"{first} is a NIfTI file, which has no series to choose from")
+        return read_nifti(path, spacing=spacing) if first is path else _read_frames(path, spacing)
     if spacing is not None:
         raise InvalidInputError(f"{path}: a spacing can be given for NIfTI files alone; DICOM images have their own")
     return read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake, uneven=uneven)
@@ -55,6 +57,19 @@ def read_nifti(path: str | Path, *, spacing: Spacing | None = None) -> Cine:
     from cardiacseg.io import nifti
 
     return nifti.read_nifti(path, spacing=spacing)
+
+
+def _is_nifti(path: str | Path) -> bool:
+    try:
+        return kind_of(path) == "nifti"
+    except InvalidInputError:  # read_dicom says what is wrong
+        return False
+
+
+def _read_frames(paths: Sequence[str | Path], spacing: Spacing | None) -> Cine:
+    from cardiacseg.io import nifti
+
+    return nifti.read_frames(paths, spacing=spacing)
 
 
 def read_dicom(

@@ -28,7 +28,7 @@ class Cine:
 
     ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm. ``path`` is what was read. At most one
     of ``nifti`` and ``dicom`` is set: what :func:`cardiacseg.io.nifti.write_labels` keeps of the file's grid, or the
-    instances, which DICOM results name as their sources.
+    instances, which DICOM results name as their sources. ``files`` are those of the frames, where each has its own.
     """
 
     path: Path
@@ -40,3 +40,4 @@ class Cine:
     notes: tuple[Note, ...] = ()
     nifti: "NiftiSource | None" = field(default=None, repr=False)
     dicom: "DicomSource | None" = field(default=None, repr=False)
+    files: tuple[Path, ...] = ()

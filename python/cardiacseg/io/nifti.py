@@ -4,13 +4,17 @@ Arrays are ``[T, S, row, column]`` in the scanner's own picture of the plane, ho
 :mod:`cardiacseg.io.orientation` says what that is. Labels go back to the file's own axes, voxel by voxel.
 """
 
+import dataclasses
 import gzip
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cardiacseg.acquisition import UNKNOWN_TIMING
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.atomic import write_bytes
 from cardiacseg.io.cine import Cine, Note
@@ -65,6 +69,39 @@ def read_nifti(
         notes=(*file.notes, *placed.notes, *time_notes, *value_notes),
         nifti=NiftiSource(file.header, file.axes, placed.orientation),
     )
+
+
+def read_frames(paths: Sequence[str | Path], *, spacing: tuple[float, float, float] | None = None) -> Cine:
+    """Read one cine of frames that have a file each, in the order given; their times are unknown.
+
+    ``spacing`` is as in :func:`read_nifti`. :func:`write_labels` writes the labels of all frames into one file, on the
+    grid of the first. Raises ``InvalidInputError`` as :func:`read_nifti`, and if a file has several frames or another
+    grid than the first.
+    """
+    cines = [read_nifti(path, spacing=spacing) for path in paths]
+    first = cines[0]
+    for cine in cines:
+        if len(cine.image) != 1:
+            raise InvalidInputError(f"{cine.path}: expected one frame of a cine, got {len(cine.image)}")
+        if not _is_same_grid(cine.geometry, first.geometry):
+            raise InvalidInputError(f"{cine.path} has another grid than {first.path.name}; expected frames of one cine")
+    note = Note("nifti_frames", f"The frames were read from {len(cines)} files; their times are unknown.")
+    return dataclasses.replace(
+        first,
+        image=np.concatenate([cine.image for cine in cines]),
+        timing=UNKNOWN_TIMING,
+        notes=(*dict.fromkeys(note for cine in cines for note in cine.notes), note),
+        nifti=dataclasses.replace(first.nifti, axes=(*first.nifti.axes[:3], len(cines))),
+        files=tuple(cine.path for cine in cines),
+    )
+
+
+def _is_same_grid(one: Geometry, other: Geometry) -> bool:
+    """Whether no voxel lies farther than a tenth of a pixel from its counterpart."""
+    if one.size != other.size:
+        return False
+    corners = np.array([*itertools.product(*((0, length - 1) for length in one.size), [1])]).T
+    return bool(np.abs((one.affine_ras() - other.affine_ras()) @ corners).max() <= 0.1 * min(one.spacing))
 
 
 def _fill_gaps(name: str, image: np.ndarray) -> list[Note]:

@@ -59,18 +59,23 @@ def measurements_document(measurements, spacing: tuple[float, float, float]) -> 
     }
 
 
+def _file_document(path: Path) -> dict[str, str]:
+    return {"file": printable(path.name), "sha256": sha256_of(path)}
+
+
 def input_document(cine) -> dict:
     """``input`` of ``report.json``: what was read, with its digest, shape and spacing.
 
-    Of a NIfTI file the digest is the file's, of a DICOM study that of the cine's pixels; a study's folder is not named,
-    as people name folders after patients.
+    Of a NIfTI file the digest is the file's (``frames`` has each one's if there are several), of a DICOM study that of
+    the cine's pixels; a study's folder is not named, as people name folders after patients.
     """
     facts = {
         "shape_frames_slices_rows_columns": list(cine.image.shape),
         "spacing_slice_row_column_mm": list(cine.spacing),
     }
     if cine.dicom is None:
-        return {"format": "nifti", "file": printable(cine.path.name), "sha256": sha256_of(cine.path), **facts}
+        frames = {"frames": [_file_document(path) for path in cine.files]} if cine.files else {}
+        return {"format": "nifti", **_file_document(cine.path), **frames, **facts}
     digest = hashlib.sha256(np.ascontiguousarray(cine.image)).hexdigest()
     instances = {"instances": len(cine.dicom.instances), "pixels_sha256": digest}
     return {"format": "dicom", **instances, **facts, "arrangement": dict(cine.dicom.arrangement)}

@@ -12,8 +12,8 @@ from cardiacseg.errors import CancelledError, DicomError, Error, InvalidInputErr
 from cardiacseg.io.atomic import saying, sync
 from cardiacseg.io.output_folder import locked, partial_folder, sweep
 from cardiacseg.study.batch_table import write_table
+from cardiacseg.study.case import Case
 from cardiacseg.study.case_folder import finish, finished_row, key_of, refuse_foreign
-from cardiacseg.study.cases import Case
 
 TABLE, LEFT_OUT = "summary.csv", "left out"
 

@@ -12,7 +12,7 @@ from cardiacseg.io.checked_json import Record, read_record
 from cardiacseg.io.output_folder import is_hidden, move_results
 from cardiacseg.io.report import REPORT, sha256_of, write_json
 from cardiacseg.study.batch_table import check_row
-from cardiacseg.study.cases import Case
+from cardiacseg.study.case import Case
 
 # Written last: where it is there and says "complete", so are all files that it names.
 MARKER = "case.json"
@@ -20,17 +20,16 @@ MARKER = "case.json"
 
 def key_of(case: Case, made_with: Mapping[str, Any]) -> str:
     """SHA-256 of names and contents of the case's files and of ``made_with``. Raises ``OSError``."""
-    files = {name: sha256_of(path) for name, path in _files_of(case.path)}
-    document = json.dumps([case.kind, files, dict(made_with)], sort_keys=True)
+    files = {name: sha256_of(path) for name, path in _files_of(case)}
+    document = json.dumps([case.kind, files, case.ed_es, dict(made_with)], sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
 
 
-def _files_of(path: Path) -> Iterable[tuple[str, Path]]:
-    """Regular files at or below ``path``, by their names relative to it."""
-    if not path.is_dir():
-        return [(path.name, path)]
-    below = sorted(file for file in path.rglob("*") if file.is_file())
-    return [(file.relative_to(path).as_posix(), file) for file in below]
+def _files_of(case: Case) -> Iterable[tuple[str, Path]]:
+    """The case's regular files by their names, relative to its folder."""
+    base = case.path if case.path.is_dir() else case.path.parent
+    below = case.files or (sorted(base.rglob("*")) if base == case.path else [case.path])
+    return [(file.relative_to(base).as_posix(), file) for file in below if case.path != base or file.is_file()]
 
 
 def finished_row(folder: Path, key: str) -> dict[str, Any] | None:

@@ -1,158 +1,111 @@
 """Which cases a folder holds: ACDC's or nnU-Net's layout, NIfTI files, or one DICOM study in each folder or zip."""
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import Literal
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.file_kind import kind_of
+from cardiacseg.study.case import Case
+from cardiacseg.study.folder_cases import Without, look_into
+from cardiacseg.study.nifti_cases import is_first_channel, is_nifti, nifti_cases, stem
 
-_NIFTI = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
-_CHANNEL = re.compile(r"_(\d{4})$")
+__all__ = ["Case", "find_cases"]
+
+_IMAGES, _PARTS = ("imagesTr", "imagesTs"), ("training", "testing")
 _ACDC = re.compile(r"patient\d+$")
-# Files of a folder that are looked into before it counts as one without DICOM.
-_LOOKED_INTO = 50
+# What ACDC has beside each cine: its labels, and of a cine with all frames ED and ES once more.
+_ACDC_BESIDE = re.compile(r"_(gt|frame\d+)$")
+_REASONS_SAID = 3
 
 
-@dataclass(frozen=True)
-class Case:
-    """``name`` is unique among the cases and fit for a folder's; ``path`` is a file or, for DICOM, also a folder."""
+def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
+    """Every case under ``root``, in order of name, also what is left out: :attr:`Case.left_out` says why.
 
-    name: str
-    path: Path
-    kind: Literal["nifti", "dicom"]
-    left_out: str = ""
+    - nnU-Net's raw layout: ``imagesTr``, ``imagesTs`` with ``CASE_0000.nii.gz``; of several channels the first.
+    - ACDC's: ``patientNNN/patientNNN_4d.nii.gz``, and if that is missing all ``patientNNN_frameNN.nii.gz`` as one cine;
+      also below ``training`` and ``testing``.
+    - Else each NIfTI file and each zip in ``root``, and each folder in it with what lies there at any depth: one case
+      for each DICOM study, for each cine in NIfTI files (``_ED`` and ``_ES``, or frames, are one), and for each zip. A
+      ``root`` whose folders all belong to one DICOM study is one case. A folder may also have one of these layouts.
 
-
-def find_cases(root: str | Path) -> list[Case]:
-    """Every case under ``root``, in order of name.
-
-    - nnU-Net's raw layout: ``imagesTr``, ``imagesTs`` with ``CASE_0000.nii.gz``, of which the first channel is taken.
-    - ACDC's: ``patientNNN/patientNNN_4d.nii.gz``, and where that is missing each ``patientNNN_frameNN.nii.gz``; also
-      below ``training`` and ``testing``.
-    - Else each NIfTI file and each zip in ``root``, and each folder in it that holds DICOM files, at any depth, or
-      NIfTI files. A ``root`` whose folders all belong to one DICOM study is one case.
-
-    Files of ACDC's labels (``_gt``) and hidden ones are left out. Raises ``InvalidInputError`` if nothing is found.
+    Label maps and long axes are left out; so is a folder that holds no images. Hidden files, the folder ``without``,
+    and what ACDC's and nnU-Net's layouts have beside their images, are no cases. Raises ``InvalidInputError`` if there
+    is no case but such that are left out.
     """
     root = Path(root)
     if not root.is_dir():
         raise InvalidInputError(f"{root} is not a folder; wanted a folder of cases")
-    found = _nnunet(root) or _acdc(root) or _plain(root)
-    if not found:
+    outside = partial(_is_same, without.resolve()) if without else lambda _: False
+    found = _in_layout(root, outside) or _plain(root, outside)
+    if all(case.left_out for case in found):
+        some = "; ".join(f"{case.name}: {case.left_out}" for case in found[:_REASONS_SAID])
         raise InvalidInputError(
             f"{root} holds no cases; wanted nnU-Net's or ACDC's layout, NIfTI files, or a DICOM study in each folder"
+            + (f" (left out: {some})" if some else "")
         )
     return sorted(_with_unique_names(found), key=lambda case: case.name)
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+def _is_same(other: Path, path: Path) -> bool:
+    return path.resolve() == other
 
 
-def _nifti_files(folder: Path) -> list[Path]:
-    files = (path for path in _entries(folder) if _NIFTI.search(path.name) and path.is_file())
-    return [path for path in files if not _stem(path).endswith("_gt")]
+def _entries(folder: Path, without: Without) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not without(path))
 
 
-def _stem(path: Path) -> str:
-    return _NIFTI.sub("", path.name)
+def _in_layout(root: Path, without: Without) -> list[Case]:
+    """The cases of a folder in nnU-Net's or ACDC's layout; none if it has another one."""
+    images = [root / name for name in _IMAGES if (root / name).is_dir()] + [root] * (root.name in _IMAGES)
+    if images:
+        return [case for folder in images for case in _first_channels(folder, without)]
+    bases = [root, *(root / name for name in _PARTS if (root / name).is_dir())]
+    folders = [path for base in bases for path in _entries(base, without) if path.is_dir() and path not in bases]
+    if not any(_ACDC.match(path.name) for path in folders):
+        return []
+    cases = [case for folder in folders for case in look_into(folder, without).cases()]
+    return [case for case in cases if not (case.left_out and _ACDC_BESIDE.search(stem(case.path)))]
 
 
-def _nnunet(root: Path) -> list[Case]:
-    folders = [root / name for name in ("imagesTr", "imagesTs") if (root / name).is_dir()]
-    if root.name in ("imagesTr", "imagesTs"):
-        folders.append(root)
-    return [case for folder in folders for case in _first_channels(_nifti_files(folder))]
+def _first_channels(folder: Path, without: Without) -> list[Case]:
+    files = [path for path in _entries(folder, without) if path.is_file() and is_nifti(path)]
+    return nifti_cases([path for path in files if is_first_channel(path)], stem, by_name=False)
 
 
-def _first_channels(files: Iterable[Path]) -> Iterator[Case]:
-    for path in files:
-        channel = _CHANNEL.search(_stem(path))
-        if channel is None or channel[1] == "0000":
-            yield Case(_CHANNEL.sub("", _stem(path)), path, "nifti")
-
-
-def _acdc(root: Path) -> list[Case]:
-    bases = [root, *(root / name for name in ("training", "testing") if (root / name).is_dir())]
-    patients = [path for base in bases for path in _entries(base) if _ACDC.match(path.name) and path.is_dir()]
-    return [case for patient in patients for case in _of_patient(patient)]
-
-
-def _of_patient(folder: Path) -> list[Case]:
-    files = _nifti_files(folder)
-    whole = [Case(folder.name, path, "nifti") for path in files if _stem(path) == f"{folder.name}_4d"]
-    return whole or [Case(_stem(path), path, "nifti") for path in files if "_frame" in path.name]
-
-
-def _plain(root: Path) -> list[Case]:
-    entries = _entries(root)
-    studies = [path for path in entries if path.is_dir() and _first_dicom(path) is not None]
-    if _are_one_study(studies) or any(_holds_dicom(path) for path in entries if path.is_file()):
-        return [Case(root.resolve().name or "study", root, "dicom")]
-    return [case for path in entries for case in _of_entry(path, path in studies)]
-
-
-def _of_entry(path: Path, is_study: bool) -> list[Case]:
-    if path.is_dir():
-        files = [] if is_study else _nifti_files(path)
-        several = [Case(f"{path.name}_{_stem(file)}", file, "nifti") for file in files]
-        return [Case(path.name, path, "dicom")] if is_study else _named_alone(several, path.name)
-    if _NIFTI.search(path.name):
-        return [] if _stem(path).endswith("_gt") else [Case(_stem(path), path, "nifti")]
-    return [Case(path.stem, path, "dicom")] if path.suffix.lower() == ".zip" else []
-
-
-def _named_alone(cases: list[Case], name: str) -> list[Case]:
-    """A folder's only file is called as the folder."""
-    return [replace(cases[0], name=name)] if len(cases) == 1 else cases
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(place, name) for name in sorted(names))
-
-
-def _first_dicom(folder: Path) -> Path | None:
-    return next((path for path in islice(_files_below(folder), _LOOKED_INTO) if _holds_dicom(path)), None)
-
-
-def _holds_dicom(path: Path) -> bool:
-    try:
-        return kind_of(path) == "dicom"
-    except InvalidInputError:
-        return False
-
-
-def _are_one_study(folders: list[Path]) -> bool:
-    """Whether there are several folders and all hold parts of one study, as scanners' exports have one for a series."""
-    if len(folders) < 2:
-        return False
-    first = _study_of(folders[0])
-    return all(_study_of(folder) == first for folder in folders[1:])
-
-
-def _study_of(folder: Path) -> object:
-    """What tells one study from another; the folder itself where its file cannot be read."""
-    try:
-        from cardiacseg.io.dicom.study_of import study_of
-
-        return study_of(_first_dicom(folder))
-    except Exception:  # a damaged file, which fails as a case of its own
-        return folder
-
-
-def _with_unique_names(cases: list[Case]) -> list[Case]:
-    """Where two cases have one name (``a.nii`` and ``a.nii.gz``) both get the whole name of their file."""
-    taken = Counter(case.name for case in cases)
-    unique = [replace(case, name=case.path.name) if taken[case.name] > 1 else case for case in cases]
-    again = Counter(case.name for case in unique)
+def _plain(root: Path, without: Without) -> list[Case]:
+    entries = _entries(root, without)
+    layouts = {path: cases for path in entries if path.is_dir() and (cases := _in_layout(path, without))}
+    below = [look_into(path, without) for path in entries if path.is_dir() and path not in layouts]
+    loose = look_into(root, without, deep=False)
+    studies = set(loose.studies).union(*(found.studies for found in below))
+    parts = bool(loose.dicom) + sum(bool(found.dicom) for found in below)
+    if (loose.dicom and len(studies) < 2) or (parts > 1 and len(studies) == 1):
+        return look_into(root, without).cases()
     return [
-        replace(case, name=f"{case.path.parent.name}_{case.name}") if again[case.name] > 1 else case for case in unique
+        *loose.cases(),
+        *(case for cases in layouts.values() for case in cases),
+        *(case for found in below for case in found.cases()),
     ]
+
+
+def _with_unique_names(cases: Iterable[Case]) -> list[Case]:
+    """Where cases have one name (``a.nii`` and ``a.nii.gz``) each gets the whole name of its file, its folder's too.
+
+    ``summary.csv`` is the table's.
+    """
+    cases = list(cases)
+    for longer in (lambda case: case.path.name, lambda case: f"{case.path.parent.name}_{case.name}"):
+        taken = Counter(case.name for case in cases)
+        cases = [replace(case, name=longer(case)) if taken[case.name] > 1 else case for case in cases]
+    taken = {"summary.csv"}
+    unique = []
+    for case in cases:
+        names = chain([case.name], (f"{case.name}-{number}" for number in count(2)))
+        name = next(name for name in names if name not in taken)
+        taken.add(name)
+        unique.append(replace(case, name=name))
+    return unique

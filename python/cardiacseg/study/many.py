@@ -9,7 +9,7 @@ from cardiacseg import _core
 from cardiacseg.io.cine import Note
 from cardiacseg.segmenter import CardiacSegmenter, bundle_digest
 from cardiacseg.study.batch_table import summary_of
-from cardiacseg.study.cases import Case
+from cardiacseg.study.case import Case
 from cardiacseg.study.options import StudyOptions
 from cardiacseg.study.segment import Outcome, read_study, segment_into
 from cardiacseg.study.stopwatch import Stopwatch
@@ -31,13 +31,29 @@ class StudySegmenter:
         files = [folder / name for name in found.files if name.endswith(".dcm")]
         return files, found.segmented.cine.notes
 
-    def outcome(self, source: Path, folder: Path, notes: Sequence[Note] = ()) -> Outcome:
-        """What was found, after all results were written."""
-        watch = Stopwatch()
+    def outcome(
+        self,
+        source: Path | Sequence[Path],
+        folder: Path,
+        notes: Sequence[Note] = (),
+        ed_es: tuple[int, int] | None = None,
+    ) -> Outcome:
+        """What was found, after all results were written.
+
+        ``ed_es`` are the frames of ED and ES where the data set says which they are; options go before it.
+        """
+        watch, options = Stopwatch(), _with_ed_es(self._options, ed_es)
         with watch.time("read"):
-            cine = read_study(source, self._options.read)
+            cine = read_study(source, options.read)
         cine = dataclasses.replace(cine, notes=(*notes, *cine.notes))
-        return segment_into(folder, cine, self._segmenter, self._options, watch)
+        return segment_into(folder, cine, self._segmenter, options, watch)
+
+
+def _with_ed_es(options: StudyOptions, ed_es: tuple[int, int] | None) -> StudyOptions:
+    asked = options.measurements
+    if ed_es is None or (asked.ed, asked.es) != ("largest", "smallest"):
+        return options
+    return dataclasses.replace(options, measurements=dataclasses.replace(asked, ed=ed_es[0], es=ed_es[1]))
 
 
 class CaseSegmenter:
@@ -56,4 +72,4 @@ class CaseSegmenter:
 
     def __call__(self, case: Case, folder: Path) -> Mapping[str, Any]:
         """Errors are those of reading and of the segmenter."""
-        return summary_of(self._segment.outcome(case.path, folder).segmented)
+        return summary_of(self._segment.outcome(case.source, folder, ed_es=case.ed_es).segmented)

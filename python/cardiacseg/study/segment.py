@@ -1,6 +1,6 @@
 """A study's files to a folder of results."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,8 +30,8 @@ class Outcome:
     seconds: dict[str, float]
 
 
-def read_study(source: Path, options: ReadOptions) -> Cine:
-    """A cine from a NIfTI file, or from a DICOM folder, file, zip or DICOMDIR. Errors are those of ``read_cine``."""
+def read_study(source: Path | Sequence[Path], options: ReadOptions) -> Cine:
+    """A cine from NIfTI, or from a DICOM folder, file, zip or DICOMDIR. Errors are those of ``read_cine``."""
     cine = read_cine(source, **vars(options))
     return replace(cine, notes=(*cine.notes, *missing_images(cine)))
 

@@ -1,0 +1,140 @@
+"""Which cases a folder or a file holds, whatever its layout: looked for in all files below it, as reading does."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.budget import Budget
+from cardiacseg.io.file_kind import kind_of
+from cardiacseg.study.case import Case
+from cardiacseg.study.nifti_cases import is_nifti, nifti_cases, stem
+
+# Whether a folder is passed over.
+Without = Callable[[Path], bool]
+
+
+@dataclass
+class Found:
+    """Files at or below ``path``, by what they are; ``problem`` says why it could not be looked through.
+
+    With ``deep`` they are all files of one folder among the cases, else those that lie beside such folders.
+    """
+
+    path: Path
+    deep: bool = True
+    nifti: list[Path] = field(default_factory=list)
+    dicom: list[Path] = field(default_factory=list)
+    archives: list[Path] = field(default_factory=list)
+    problem: str = ""
+
+    @cached_property
+    def studies(self) -> dict[str, list[Path]]:
+        """The DICOM files of each study, the oldest first; empty without the libraries for DICOM."""
+        try:
+            from cardiacseg.io.dicom.study_of import files_by_study
+        except ModuleNotFoundError:
+            return {}
+        return files_by_study(self.dicom)
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.path.resolve().name or "study"
+
+    def cases(self) -> list[Case]:
+        """One of each study, of each cine in NIfTI files and of each archive, and what is left out, with the reason."""
+        if self.problem:
+            return [Case(self.name, self.path, "dicom")]  # which fails for the same reason
+        found = nifti_cases(self.nifti, self._name_of)
+        if self.dicom and self.deep:
+            reason = "it lies beside a DICOM study, which is taken"
+            return self._dicom_cases() + [replace(case, left_out=case.left_out or reason) for case in found]
+        found += [Case(self._name_of(path), path, "dicom") for path in self.archives]
+        if not self.deep:
+            return found + self._dicom_cases()
+        if not found:
+            return [Case(self.name, self.path, "dicom", left_out="it holds no NIfTI and no DICOM files")]
+        alone = sum(not case.left_out for case in found) == 1
+        return [replace(case, name=self.name) if alone and not case.left_out else case for case in found]
+
+    def _name_of(self, file: Path) -> str:
+        """The folder's name and all that leads from there to the file."""
+        end = stem(file) if is_nifti(file) else file.stem
+        return "_".join([*([self.name] if self.deep else []), *file.parent.relative_to(self.path).parts, end])
+
+    def _dicom_cases(self) -> list[Case]:
+        """A study each, where the files are of several and reading does not take them for one."""
+        files = () if self.deep else tuple(sorted({path for files in self.studies.values() for path in files}))
+        if not self.deep and not files:
+            return []
+        whole = Case(self.name, self.path, "dicom", files)
+        problem = _problem(whole.source) if len(self.studies) > 1 else ""
+        parts = self._parts() if problem else []
+        readable = sum(not part.left_out for part in parts)
+        is_split = readable > 1 or (readable == 1 and problem.startswith("E_MIXED_STUDY"))
+        return parts if is_split else [whole]
+
+    def _parts(self) -> list[Case]:
+        """A case for each study, named after its own folder, or with a number where studies share one."""
+        places = [Path(os.path.commonpath([file.parent for file in files])) for files in self.studies.values()]
+        apart = len(set(places)) == len(places) and self.path not in places
+        return [
+            Case(
+                "_".join([self.name, *place.relative_to(self.path).parts]) if apart else f"{self.name}-{number}",
+                place,
+                "dicom",
+                tuple(files),
+                left_out=_problem(files),
+            )
+            for number, (place, files) in enumerate(zip(places, self.studies.values(), strict=True), 1)
+        ]
+
+
+def _problem(source: Path | Sequence[Path]) -> str:
+    """Why reading takes no cine out of DICOM files; empty if it does."""
+    from cardiacseg.io.dicom.read import list_groups
+
+    try:
+        return list_groups(source).problem or ""
+    except InvalidInputError as error:
+        return str(error)
+
+
+def look_into(path: Path, without: Without, deep: bool = True) -> Found:
+    """All files in the folder ``path`` but hidden ones, with ``deep`` also in the folders below."""
+    found, budget = Found(path, deep), Budget()
+    try:
+        for file in _files(path, without):
+            if not deep and file.parent != path:
+                break
+            budget.take("files", 1, path.name)
+            _sort_in(file, found)
+    except InvalidInputError as error:
+        found.problem = str(error)
+    return found
+
+
+def _files(path: Path, without: Without) -> Iterator[Path]:
+    """Links to folders are not followed, as they may lead in circles."""
+    for place, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not without(Path(place, name)))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _sort_in(file: Path, found: Found) -> None:
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return
+        kind = "nifti" if is_nifti(file) else kind_of(file)
+    except (InvalidInputError, OSError):
+        return
+    if kind == "nifti" and is_nifti(file):
+        found.nifti.append(file)
+    elif kind == "dicom":
+        found.dicom.append(file)
+    elif kind == "zip" and file.suffix.lower() == ".zip":  # not a document of an office
+        found.archives.append(file)
