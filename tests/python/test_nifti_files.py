@@ -10,6 +10,7 @@ import pytest
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io import read_cine
+from cardiacseg.io.budget import Budget, Limits
 from cardiacseg.io.nifti import read_nifti, write_labels
 from cardiacseg.io.not_grey import is_label_map, looks_like_labels
 
@@ -220,6 +221,18 @@ def test_the_intent_says_labels(tmp_path):
     assert is_label_map(tmp_path / "in.nii")
     with pytest.raises(InvalidInputError, match="holds labels"):
         read_nifti(tmp_path / "in.nii")
+
+
+def test_few_values_are_noted(tmp_path):
+    labels = np.array([0, 200, 500, 600], np.int16)[VOXELS % 4]
+    image_of(labels).to_filename(tmp_path / "in.nii")
+    assert codes(read_nifti(tmp_path / "in.nii")) == ["nifti_few_values"]
+
+
+def test_compressed_bytes_that_unpack_to_nothing_take_of_the_time(tmp_path):
+    members = gzip.compress(b"") * 2_000_000
+    with pytest.raises(InvalidInputError, match=r"E_TOO_LARGE: expected at most 0\.5 s of work"):
+        read_nifti(tmp_path / "in.zip", held=members + gzip.compress(PLAIN), budget=Budget(Limits(seconds=0.5)))
 
 
 GREY = np.random.default_rng(0).integers(0, 200, (20, 20, 4, 1), dtype=np.uint8)

@@ -17,6 +17,7 @@ import numpy as np
 from cardiacseg.acquisition import UNKNOWN_TIMING
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.atomic import write_bytes
+from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.nifti_affine import place
@@ -45,16 +46,16 @@ def read_nifti(
     spacing: tuple[float, float, float] | None = None,
     held: bytes | None = None,
     name: str | None = None,
+    budget: Budget | None = None,
 ) -> Cine:
     """Read a 3-D file as one frame or a 4-D file as a cine.
 
     ``image`` is in the file's type, or float32 if the file scales its values; voxels without a finite number become the
-    smallest value, with a note. ``spacing`` (slice, row, column), in mm,
-    goes before the file's. ``held`` and ``name`` are as in :func:`cardiacseg.io.nifti_file.open_nifti`. Raises
-    ``InvalidInputError`` with one sentence that names the file if it is missing, damaged, not NIfTI, or not a
-    short-axis image of grey values.
+    smallest value, with a note. ``spacing`` (slice, row, column), in mm, goes before the file's. ``held``, ``name`` and
+    ``budget`` are as in :func:`cardiacseg.io.nifti_file.open_nifti`. Raises ``InvalidInputError`` with one sentence
+    that names the file if it is missing, damaged, not NIfTI, or not a short-axis image of grey values.
     """
-    file = open_nifti(path, held, name)
+    file = open_nifti(path, held, name, budget)
     placed = place(file, spacing)
     image = np.empty((file.shape[3], *placed.geometry.size[::-1]), file.dtype)
     fill(placed.orientation.to_file(image), file)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.budget import LIMITS
+from cardiacseg.io.budget import Budget
 
 _GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
 _WANTED = "wanted a NIfTI file (.nii or .nii.gz)"
@@ -22,11 +22,12 @@ _TWICE_FACTOR, _TWICE_MORE = 2, 1 << 16
 class Content:
     """A file's bytes. ``name`` is what messages call it; ``held`` are the bytes, or ``None`` if they are on disk.
 
-    Whether the bytes are compressed, they say themselves, not the name.
+    Whether the bytes are compressed, they say themselves, not the name. Unpacking them takes of the time of ``budget``.
     """
 
     name: str
     path: Path
+    budget: Budget
     held: bytes | None = None
 
     @property
@@ -46,10 +47,27 @@ class Content:
             file = stack.enter_context(self._stored())
             start = file.read(4)
             file.seek(0)
-            yield stack.enter_context(_unpacked(file, start)) if _is_compressed(start) else file
+            if _is_compressed(start):
+                watched = stack.enter_context(io.BufferedReader(_Watched(file, self), 1 << 16))
+                file = stack.enter_context(_unpacked(watched, start))
+            yield file
 
     def _stored(self) -> BinaryIO:
         return open(self.path, "rb") if self.held is None else io.BytesIO(self.held)
+
+
+class _Watched(io.RawIOBase):
+    """A file that looks at the clock: of bytes that unpack to nothing there may be many."""
+
+    def __init__(self, file: BinaryIO, content: Content):
+        self._file, self._content = file, content
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int | None:
+        self._content.budget.check_time(self._content.name)
+        return self._file.readinto(buffer)
 
 
 def _is_compressed(start: bytes) -> bool:
@@ -66,12 +84,12 @@ def _unpacked(file: BinaryIO, start: bytes) -> BinaryIO:
     return Opener.compress_ext_map[".zst"][0](file, mode="rb")
 
 
-def content_of(path: Path, held: bytes | None = None, name: str | None = None) -> Content:
+def content_of(path: Path, budget: Budget, held: bytes | None = None, name: str | None = None) -> Content:
     """The file at ``path``, or the bytes ``held`` out of it. What was compressed twice is unpacked once.
 
     Raises ``InvalidInputError`` if there is no file, and what the compression's library raises on damaged bytes.
     """
-    content = Content(name or str(path), path, held)
+    content = Content(name or str(path), path, budget, held)
     if held is None and not path.is_file():
         raise InvalidInputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; {_WANTED}")
     if not content.compressed:
@@ -80,9 +98,9 @@ def content_of(path: Path, held: bytes | None = None, name: str | None = None) -
         start = file.read(4)
         if not _is_compressed(start):
             return content
-        most = min(_TWICE_FACTOR * content.length + _TWICE_MORE, LIMITS.part_bytes)
+        most = min(_TWICE_FACTOR * content.length + _TWICE_MORE, budget.limits.part_bytes)
         inside = start + file.read(most)
-    once = Content(content.name, path, inside)
+    once = Content(content.name, path, budget, inside)
     with once.open() as file:
         if len(inside) > most or _is_compressed(file.read(4)):
             raise InvalidInputError(f"{content.name} is compressed twice and large, or more than twice; {_WANTED}")

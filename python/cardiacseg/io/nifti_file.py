@@ -55,19 +55,21 @@ class NiftiFile:
         return np.dtype(np.float32) if self.scaling else self.header.get_data_dtype().newbyteorder("=")
 
 
-def open_nifti(path: str | Path, held: bytes | None = None, name: str | None = None) -> NiftiFile:
+def open_nifti(
+    path: str | Path, held: bytes | None = None, name: str | None = None, budget: Budget | None = None
+) -> NiftiFile:
     """The file's header, checked; its voxels are read by :mod:`cardiacseg.io.nifti_voxels`.
 
     ``held`` are the file's bytes if they are in memory, out of an archive at ``path``; ``name`` is then what messages
-    call them. Of a pair ``.hdr`` and ``.img`` either may be named. Raises ``InvalidInputError`` with one sentence that
-    names the file if it is missing, not NIfTI, damaged, not an image (x, y, z) or (x, y, z, t) of real numbers, or past
-    a limit of :mod:`cardiacseg.io.budget` (code ``E_TOO_LARGE``).
+    call them, and ``budget`` what is left of the archive's. Of a pair ``.hdr`` and ``.img`` either may be named. Raises
+    ``InvalidInputError`` with one sentence that names the file if it is missing, not NIfTI, damaged, not an image
+    (x, y, z) or (x, y, z, t) of real numbers, or past a limit of the budget (code ``E_TOO_LARGE``).
     """
     path = Path(path)
     shown = name or str(path)
     try:
         with quiet(NIBABEL):  # nibabel prints what is odd about a header before it refuses or mends it
-            file = _load(path, held, shown)
+            file = _load(path, budget or Budget(), held, shown)
             _check_kind(file)
             _check_size(file)
             return file
@@ -77,16 +79,16 @@ def open_nifti(path: str | Path, held: bytes | None = None, name: str | None = N
         raise InvalidInputError(f"{shown} is not a readable NIfTI file ({one_line(error)})") from error
 
 
-def _load(path: Path, held: bytes | None, name: str) -> NiftiFile:
-    content, other = content_of(path, held, name), None if held is not None else other_of_pair(path)
+def _load(path: Path, budget: Budget, held: bytes | None, name: str) -> NiftiFile:
+    content, other = content_of(path, budget, held, name), None if held is not None else other_of_pair(path)
     head = _head(content)
     if is_voxels_name(name) and not _is_header(head):
         if other is None:
             raise InvalidInputError(f"{name} holds voxels without a header; wanted the file .hdr of the pair beside it")
-        voxels, content = content, content_of(other)
+        voxels, content = content, content_of(other, budget)
         head = _head(content)
     else:
-        voxels = content if other is None or is_voxels_name(name) else content_of(other)
+        voxels = content if other is None or is_voxels_name(name) else content_of(other, budget)
     if not _is_header(head):
         raise InvalidInputError(f"{name} is not a readable NIfTI file (no NIfTI header at its begin)")
     return _parsed(name, head, content, voxels)
@@ -110,7 +112,9 @@ def _parsed(name: str, head: bytes, content: Content, voxels: Content) -> NiftiF
 
     kind = Nifti2Header if head[:4] in _SECOND else Nifti1Header
     if kind is Nifti1Header and head[344:348] == bytes(4):
-        raise InvalidInputError(f"{name} is an Analyze file, which does not say how it lies in the patient; {_AXES}")
+        raise InvalidInputError(
+            f"{name} is an Analyze file, which does not say how its axes lie in the patient; expected NIfTI"
+        )
     header = kind.from_fileobj(io.BytesIO(head))
     if voxels is content and header["magic"] == kind.pair_magic and len(head) <= kind.single_vox_offset:
         raise InvalidInputError(f"{name} is the header of a pair; wanted the file .img of the pair beside it")
@@ -173,11 +177,10 @@ def _bytes_of_voxels(file: NiftiFile) -> int:
 
 
 def _check_size(file: NiftiFile) -> None:
-    promised, length, name, budget = _bytes_of_voxels(file), file.voxels.length, file.name, Budget()
+    promised, length, name, budget = _bytes_of_voxels(file), file.voxels.length, file.name, file.voxels.budget
     budget.take("pixels", math.prod(file.shape), name)
     budget.take("bytes", promised, name)
-    if max(file.shape[:3]) > budget.limits.side:
-        raise budget.refusal(f"expected at most {budget.limits.side} voxels along a side, got {file.shape} at {name}")
+    budget.check("side", max(file.shape[:3]), name)
     if not 0 <= file.offset <= _LARGEST_HEAD:
         raise InvalidInputError(f"{name} has voxels from byte {file.offset} on; wanted them right behind the header")
     if file.voxels.compressed:

@@ -7,7 +7,6 @@ from typing import BinaryIO
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.budget import Budget
 from cardiacseg.io.nifti_bytes import one_line, read_unless_ended
 from cardiacseg.io.nifti_file import NiftiFile
 from cardiacseg.io.quiet import NIBABEL, quiet
@@ -38,12 +37,12 @@ def values_in_parts(file: NiftiFile) -> Iterator[tuple[tuple[slice | int, ...], 
     Raises ``InvalidInputError`` if the data are damaged or cut short, or if behind the last voxel there are frames
     that the header does not count, and after the seconds of :mod:`cardiacseg.io.budget`.
     """
-    dtype, budget = file.header.get_data_dtype(), Budget()
+    dtype = file.header.get_data_dtype()
     try:
         with quiet(NIBABEL), file.voxels.open() as stream:
-            stream.seek(file.offset)
+            stream.read(file.offset)
             for index, shape in _parts(file.shape, dtype.itemsize):
-                budget.check_time(file.name)
+                file.voxels.budget.check_time(file.name)
                 yield index, _scaled(_part(stream, dtype, shape), file)
             more = read_unless_ended(stream, 1)  # at its end, a compressed stream's checksum is compared
     except (InvalidInputError, GeneratorExit):

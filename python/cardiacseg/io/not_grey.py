@@ -14,6 +14,8 @@ from cardiacseg.io.nifti_voxels import values_in_parts
 # The largest number of a label; images have larger values, or broken ones.
 _LARGEST_LABEL = 10
 _LABEL_INTENT = 1002
+# How many different values label maps with other numbers have; masks and constant images have fewer, images more.
+_FEW_VALUES = range(3, 9)
 # Of the pixels that are not black, how many are grey in a colour image of a grey one. Noise makes frames differ.
 _GREY_PART = 0.5
 
@@ -63,15 +65,26 @@ def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[
     """
     if _has_label_intent(file) or looks_like_labels(piece for frame in image for piece in frame):
         raise InvalidInputError(f"{file.name} holds labels, not an image: whole numbers from 0 to {image.max():g}")
+    notes = _few_values_notes(image)
     if len(image) not in (3, 4) or timing.frame_times_ms is not None:
-        return []
+        return notes
     if _are_colours(image):
         raise InvalidInputError(
             f"{file.name} holds a colour picture, whose {len(image)} colours are its last axis; wanted grey values of "
             "frames"
         )
     text = f"The file's {len(image)} frames have no times; they were not taken for the colours of one picture."
-    return [Note("nifti_no_colours", text)] if image.dtype == np.uint8 else []
+    return [*notes, Note("nifti_no_colours", text)] if image.dtype == np.uint8 else notes
+
+
+def _few_values_notes(image: np.ndarray) -> list[Note]:
+    values: set[float] = set()
+    for piece in (piece for frame in image for piece in frame):
+        values.update(np.unique(piece).tolist())
+        if len(values) >= _FEW_VALUES.stop:
+            return []
+    text = f"The file has {len(values)} different values, as label maps have; it was read as an image."
+    return [Note("nifti_few_values", text)] if len(values) in _FEW_VALUES else []
 
 
 def _are_colours(image: np.ndarray) -> bool:
