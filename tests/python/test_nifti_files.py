@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import re
 import struct
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -260,3 +262,11 @@ def test_three_frames_are_a_cine(tmp_path):
     assert codes(read_nifti(tmp_path / "in.nii")) == ["nifti_frame_interval", "nifti_no_colours"]
     image_of(np.repeat(GREY, 3, axis=3), interval=300.0).to_filename(tmp_path / "timed.nii")
     assert codes(read_nifti(tmp_path / "timed.nii")) == []
+
+
+def test_the_docs_have_every_note():
+    root = Path(__file__).parents[2]
+    sources = [path.read_text() for path in (root / "python/cardiacseg/io").glob("*.py")]
+    in_code = {code for text in sources for code in re.findall(r'"(nifti_[a-z_]+)"', text)}
+    in_docs = set(re.findall(r"^\| `(nifti_[a-z_]+)` \|", (root / "docs/nifti.md").read_text(), re.MULTILINE))
+    assert len(in_code) > 10 and in_docs == in_code
