@@ -35,7 +35,7 @@ def written(cine, tmp_path_factory):
 
 def test_names_follow_the_options(cine):
     names = result_names(cine.measurements, EVERYTHING)
-    phases = [f"phase-{t:02}.dcm" for t in range(3)]
+    phases = [f"phase-{t:02}.dcm" for t in (1, 2, 3)]
     assert names == [*(f"seg-{p}" for p in phases), *(f"labelmap-{p}" for p in phases), "sr.dcm", "rtstruct.dcm"]
     own = replace(cine.measurements, ed_frame=0, es_frame=1, rv_ed_frame=0, rv_es_frame=2)
     assert result_names(own, DicomResultOptions()) == ["seg-ed.dcm", "seg-es.dcm", "seg-rv-es.dcm", "sr.dcm"]
@@ -46,8 +46,9 @@ def test_files_are_those_that_were_named_and_alone(cine, tmp_path):
     assert names == result_names(cine.measurements, EVERYTHING)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     numbers = {name: pydicom.dcmread(tmp_path / name).SeriesNumber for name in names}
-    assert numbers["seg-phase-00.dcm"] == 7 and numbers["labelmap-phase-02.dcm"] == 8
-    assert (numbers["sr.dcm"], numbers["rtstruct.dcm"]) == (9, 10)
+    assert (numbers["sr.dcm"], numbers["rtstruct.dcm"]) == (7, 8)
+    assert [numbers[f"seg-phase-{t:02}.dcm"] for t in (1, 2, 3)] == [17, 27, 37]
+    assert [numbers[f"labelmap-phase-{t:02}.dcm"] for t in (1, 2, 3)] == [18, 28, 38]
 
 
 def test_each_segment_names_structure_colour_model_and_convention(written):
@@ -74,12 +75,39 @@ def test_a_seg_says_which_phase_it_is_and_what_made_it(cine, written):
         seg = pydicom.dcmread(written / name)
         time = cine.cine.timing.frame_times_ms[frame]
         assert seg.ContentDescription == f"Phase {frame + 1} of 3, {role}, {time:.0f} ms"
-        assert (seg.InstanceNumber, seg.SeriesNumber, seg.SegmentationType) == (frame + 1, 9000, "BINARY")
+        assert (seg.InstanceNumber, seg.SeriesNumber) == (frame + 1, 9000 + 10 * (frame + 1))
+        assert seg.SeriesDescription == f"cardiacseg {role}, phase {frame + 1} of 3 (research)"
+        assert seg.SegmentationType == "BINARY"
         assert (seg.BurnedInAnnotation, seg.ContentQualification, seg.SegmentsOverlap) == ("NO", "RESEARCH", "NO")
         assert (seg.ManufacturerModelName, seg.DeviceSerialNumber) == ("cardiacseg", DIGEST)
         assert seg.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
-    series = {pydicom.dcmread(written / name).SeriesInstanceUID for name in ("seg-ed.dcm", "seg-es.dcm")}
-    assert len(series) == 1
+
+
+def test_each_phase_is_a_series_of_its_own_however_it_was_chosen(cine, tmp_path):
+    """Viewers open of a series of SEGs one alone."""
+    few = {name: pydicom.dcmread(tmp_path / name) for name in write_dicom_results(tmp_path, cine)}
+    all_phases = DicomResultOptions(phases="all", labelmap=True)
+    many = {name: pydicom.dcmread(tmp_path / name) for name in write_dicom_results(tmp_path, cine, all_phases)}
+    series = {made.SeriesInstanceUID: made.SeriesNumber for made in many.values()}
+    assert len(series) == len(set(series.values())) == len(many) == 3 + 3 + 1
+    ed = many[f"seg-phase-{cine.measurements.ed_frame + 1:02}.dcm"]
+    assert (ed.SeriesInstanceUID, ed.SOPInstanceUID) == tuple(
+        few["seg-ed.dcm"][keyword].value for keyword in ("SeriesInstanceUID", "SOPInstanceUID")
+    )
+    found = cine.measurements
+    other = replace(cine, measurements=replace(found, ed_frame=found.es_frame, es_frame=found.ed_frame))
+    names = write_dicom_results(tmp_path, other)
+    again = {pydicom.dcmread(tmp_path / name).SeriesInstanceUID for name in names if name != "sr.dcm"}
+    assert not again & set(series)  # another role is another description, which a series has once
+
+
+def test_the_first_series_that_is_named_has_the_fullest_slice(study, cine, written):
+    phase = cine.measurements.ed_frame
+    fullest = int(np.count_nonzero(cine.labels[phase], axis=(1, 2)).argmax())
+    assert fullest > 0
+    named = pydicom.dcmread(written / "seg-ed.dcm").ReferencedSeriesSequence
+    assert named[0].SeriesInstanceUID == study.at(fullest, phase).SeriesInstanceUID
+    assert len(named) == SMALL.slices and all(len(item.ReferencedInstanceSequence) == 1 for item in named)
 
 
 def test_each_frame_names_the_source_that_lies_there(study, cine, written):

@@ -22,7 +22,7 @@ from cardiacseg.io.dicom_results.write import encoded
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.segmented_cine import SegmentedCine
 
-PHASE = Phase(0, "phase-00", ())
+PHASE = Phase(0, "phase-01", ())
 AXES = [np.eye(3)[:, list(order)] for order in itertools.permutations(range(3))]
 SIGNS = [np.diag(signs) for signs in itertools.product((1.0, -1.0), repeat=3)]
 ALL_48 = [axes @ signs for axes, signs in itertools.product(AXES, SIGNS)]

@@ -100,7 +100,7 @@ def test_dcmqi_reads_the_report(case, tmp_path):
         ("es", 2): m.lv_mass_es_g,
         ("es", 3): m.rv_esv_ml,
     }
-    assert {key: float(value) for key, value in found.items()} == pytest.approx(expected, rel=1e-5)
+    assert {key: float(value) for key, value in found.items()} == pytest.approx(expected, abs=0.051)
 
 
 @pytest.mark.parametrize("name", ["seg-es", "labelmap-es"])

@@ -12,6 +12,7 @@ from segmented_dicom import DIGEST, FLAGS, SMALL, TINY, segmented
 
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom_results import write_dicom_results
+from cardiacseg.io.dicom_results.codes import DECIMALS
 from cardiacseg.measurements import MeasurementOptions, Rates, Wall
 from cardiacseg.quality import find_flags
 
@@ -56,7 +57,9 @@ def test_the_report_holds_the_measurements(cine, written):
     for concept, values in expected.items():
         found = measured(report, concept)
         assert [unit for _, unit in found] == [unit for _, unit in values], concept
-        assert [value for value, _ in found] == pytest.approx([value for value, _ in values], rel=1e-5), concept
+        for (value, unit), (measured_value, _) in zip(found, values, strict=True):
+            decimals = DECIMALS[unit]
+            assert value == round(measured_value, decimals) == pytest.approx(measured_value, abs=0.51 / 10**decimals)
     assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
     texts = " ".join(i.TextValue for i in items(report) if i.get("ValueType") == "TEXT")
     assert "Research use only" in texts and DIGEST in texts and FLAGS[0].text in texts
@@ -91,6 +94,18 @@ def test_a_study_that_is_incomplete_is_marked(tmp_path):
     assert pydicom.dcmread(tmp_path / "sr.dcm").CompletionFlag == "COMPLETE"
 
 
+def test_values_have_the_decimals_that_mean_something(cine, written):
+    values = [item.MeasuredValueSequence[0] for item in items(pydicom.dcmread(written / "sr.dcm")) if is_number(item)]
+    assert len(values) > 30
+    for value in values:
+        _, _, decimals = str(value.NumericValue.original_string).rstrip("0").partition(".")
+        assert len(decimals) <= DECIMALS[code_of(value.MeasurementUnitsCodeSequence)[0]]
+
+
+def is_number(item):
+    return item.get("ValueType") == "NUM"
+
+
 def test_slices_that_do_not_count_are_named(tmp_path):
     study = classic_study(TINY)
     included = np.ones((3, 3), bool)
@@ -115,10 +130,10 @@ def test_wall_thickness_stands_at_its_segment(tmp_path):
 
 def test_rates_of_the_volume_curve(tmp_path):
     made = segmented(classic_study(SMALL))
-    rates = Rates(410.5, 120.0, 390.25, 500.0)
+    rates = Rates(410.6, 120.0, 390.25, 500.4)
     write_dicom_results(tmp_path, replace(made, measurements=replace(made.measurements, lv_rates=rates, rv_rates=None)))
     report = pydicom.dcmread(tmp_path / "sr.dcm")
-    assert measured(report, "122616") == [(410.5, "ml/s")] and measured(report, "122618") == [(390.25, "ml/s")]
+    assert measured(report, "122616") == [(411.0, "ml/s")] and measured(report, "122618") == [(390.0, "ml/s")]
     assert measured(report, "time-of-peak") == [(120.0, "ms"), (500.0, "ms")]
 
 
@@ -143,10 +158,10 @@ def test_the_formula_of_body_surface_is_coded(tmp_path, formula, code):
 
 def test_nothing_is_measured_that_does_not_exist(tmp_path):
     made = segmented(classic_study(Recipe(frames=1, slices=3, size=(32, 32))), flags=())
-    assert write_dicom_results(tmp_path, made) == ["seg-phase-00.dcm", "sr.dcm"]
+    assert write_dicom_results(tmp_path, made) == ["seg-phase-01.dcm", "sr.dcm"]
     report = pydicom.dcmread(tmp_path / "sr.dcm")
     for concept in ("8811-2", "8821-1", "82799009", "54993008", "8277-6"):
         assert not measured(report, concept)
     volumes = [value for value, _ in measured(report, "118565006")]
     m = made.measurements
-    assert volumes == pytest.approx([m.lv_ml[0], m.myo_ml[0], m.rv_ml[0]], rel=1e-5)
+    assert volumes == pytest.approx([m.lv_ml[0], m.myo_ml[0], m.rv_ml[0]], abs=0.051)

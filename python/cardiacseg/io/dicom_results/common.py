@@ -62,11 +62,14 @@ class Common:
         times = self.segmented.cine.timing.frame_times_ms
         return None if times is None else list(times)
 
+    def phase_name(self, phase: Phase) -> str:
+        """``ED, phase 1 of 25``, or without the first word; phases count from 1."""
+        return ", ".join([*_roles(phase), f"phase {phase.index + 1} of {len(self.source.frames)}"])
+
     def phase_words(self, phase: Phase) -> str:
         """``Phase 1 of 25, ED, 0 ms``, at most 64 characters; phases count from 1 here, ms from the R wave."""
-        roles = [" and ".join(phase.roles)] if phase.roles else []
         times = [] if self.times is None else [f"{self.times[phase.index]:.0f} ms"]
-        return ", ".join([f"Phase {phase.index + 1} of {len(self.source.frames)}", *roles, *times])
+        return ", ".join([f"Phase {phase.index + 1} of {len(self.source.frames)}", *_roles(phase), *times])
 
     def papillary_words(self, structure: Structure) -> str:
         """What the labels of a structure do with the papillary muscles; measuring may do otherwise and says so."""
@@ -81,6 +84,10 @@ class Common:
         result.pop("InstanceCreationTime", None)
         if self.head.get("TimezoneOffsetFromUTC"):
             result.TimezoneOffsetFromUTC = self.head.TimezoneOffsetFromUTC
+
+
+def _roles(phase: Phase) -> list[str]:
+    return [" and ".join(phase.roles)] if phase.roles else []
 
 
 def _require_dicom(segmented: SegmentedCine) -> None:

@@ -3,6 +3,7 @@
 from highdicom.sr import AlgorithmIdentification, CodedConcept, FindingSite, Measurement, TextContentItem
 from highdicom.sr.enum import RelationshipTypeValues
 
+from cardiacseg.io.dicom_results.codes import DECIMALS
 from cardiacseg.io.dicom_results.common import Common
 from cardiacseg.measurements import MeasurementOptions
 from cardiacseg.measurements.conventions import describe
@@ -11,9 +12,9 @@ from cardiacseg.measurements.conventions import describe
 def number(
     name: CodedConcept, value: float, unit: CodedConcept, site: CodedConcept | None = None, **more
 ) -> Measurement:
-    """A value to six significant digits: a decimal string has sixteen characters, and no volume is known better."""
+    """A value to the decimals that its unit has in :data:`~cardiacseg.io.dicom_results.codes.DECIMALS`."""
     sites = None if site is None else [FindingSite(site)]
-    return Measurement(name, float(f"{value:.6g}"), unit, finding_sites=sites, **more)
+    return Measurement(name, round(float(value), DECIMALS[unit.value]), unit, finding_sites=sites, **more)
 
 
 def text(name: CodedConcept, words: str) -> TextContentItem:

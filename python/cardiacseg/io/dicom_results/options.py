@@ -6,14 +6,17 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.measurements import Measurements
 
 PHASES = ("ed-es", "all")
+_STEP = 10  # of the series numbers of adjacent phases
+_LARGEST_NUMBER = 2**31 - 1 - _STEP * 200_000  # leaves room for the phases of any cine
 
 
 @dataclass(frozen=True)
 class DicomResultOptions:
     """``phases``: ``"ed-es"`` (those that were measured) or ``"all"``; of a single phase, that one.
 
-    ``labelmap`` and ``rtstruct`` ask for files beside SEG and SR. ``series_number`` is that of the SEG's series; the
-    next ones are the LABELMAP's, the SR's and the RTSTRUCT's. Raises ``InvalidInputError`` for any other value.
+    ``labelmap`` and ``rtstruct`` ask for files beside SEG and SR. ``series_number`` is that of the SR's series, the
+    next one is the RTSTRUCT's; :func:`phase_series_number` gives those of SEG and LABELMAP. Raises
+    ``InvalidInputError`` for any other value.
     """
 
     phases: str = "ed-es"
@@ -24,15 +27,15 @@ class DicomResultOptions:
     def __post_init__(self):
         if self.phases not in PHASES:
             raise InvalidInputError(f"phases of DICOM results must be {' or '.join(PHASES)}, got {self.phases!r}")
-        if not (isinstance(self.series_number, int) and 1 <= self.series_number <= 2**31 - 4):
+        if not (isinstance(self.series_number, int) and 1 <= self.series_number <= _LARGEST_NUMBER):
             raise InvalidInputError(
-                f"series number must be a whole number from 1 to {2**31 - 4}, got {self.series_number!r}"
+                f"series number must be a whole number from 1 to {_LARGEST_NUMBER}, got {self.series_number!r}"
             )
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase that gets a SEG: its index from 0, the end of its files' names, and what it was measured as.
+    """A phase that gets a SEG: its index from 0, the end of its files' names (from 1), and what it was measured as.
 
     ``roles`` holds some of ``"ED"``, ``"ES"``, ``"RV ED"`` and ``"RV ES"``; the latter two only where the RV has phases
     of its own.
@@ -48,8 +51,16 @@ def chosen_phases(measurements: Measurements, options: DicomResultOptions) -> tu
     frames = len(measurements.lv_ml)
     roles = _roles(measurements) if frames > 1 else {}
     if options.phases == "all" or frames == 1:
-        return tuple(Phase(t, f"phase-{t:02}", tuple(roles.get(t, ()))) for t in range(frames))
+        return tuple(Phase(t, f"phase-{t + 1:02}", tuple(roles.get(t, ()))) for t in range(frames))
     return tuple(Phase(t, roles[t][0].lower().replace(" ", "-"), tuple(roles[t])) for t in sorted(roles))
+
+
+def phase_series_number(first: int, phase: Phase, kind: str) -> int:
+    """Of the SEG (``kind`` ``"BINARY"``) or ``"LABELMAP"`` of a phase: it depends on nothing but these.
+
+    Each is a series of its own, since viewers open of a series of SEGs one alone.
+    """
+    return first + _STEP * (phase.index + 1) + (kind == "LABELMAP")
 
 
 def _roles(measurements: Measurements) -> dict[int, list[str]]:

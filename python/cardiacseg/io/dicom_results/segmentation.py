@@ -1,4 +1,4 @@
-"""One SEG instance for each phase: BINARY, or on request LABELMAP, of RV, myocardium and LV."""
+"""One SEG for each phase, a series of its own: BINARY, or on request LABELMAP, of RV, myocardium and LV."""
 
 from collections.abc import Sequence
 
@@ -11,43 +11,45 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from cardiacseg.io.dicom_results.common import Common
-from cardiacseg.io.dicom_results.options import Phase
+from cardiacseg.io.dicom_results.options import Phase, phase_series_number
 from cardiacseg.io.dicom_results.sources import derivation, frames_by_instance, referenced_instance, referenced_series
 from cardiacseg.io.dicom_results.structures import STRUCTURES, Structure
 from cardiacseg.io.report import RESEARCH_USE
 
 _CATEGORY = CodedConcept("91723000", "SCT", "Anatomical Structure")
-_SERIES = {"BINARY": "cardiacseg RV, myocardium, LV", "LABELMAP": "cardiacseg RV, myocardium, LV (label map)"}
+_NAMES = {"BINARY": "cardiacseg", "LABELMAP": "cardiacseg label map"}
 
 
-def make_segmentation(common: Common, phase: Phase, kind: str, series_number: int) -> Segmentation:
-    """The SEG of one phase; ``kind`` is ``"BINARY"`` or ``"LABELMAP"``.
+def make_segmentation(common: Common, phase: Phase, kind: str, first_number: int) -> Segmentation:
+    """The SEG of one phase; ``kind`` is ``"BINARY"`` or ``"LABELMAP"``, ``first_number`` that of the first series.
 
     Every slice of every segment has its frame, also an empty one: viewers that stack frames stay in step. A structure
     that is nowhere in the phase keeps its segment, whose description says so.
     """
     frames = common.source.frames[phase.index]
     labels = common.segmented.labels[phase.index]
+    series_number = phase_series_number(first_number, phase, kind)
+    made_of = (kind, series_number, phase.index, phase.roles, common.times)
     segmentation = Segmentation(
         source_images=[common.classic],
         pixel_array=segment_numbers(labels),
         segmentation_type=kind,
         segment_descriptions=[_description(common, phase, structure, labels) for structure in STRUCTURES],
-        series_instance_uid=common.identity.uid("series", kind, series_number),
+        series_instance_uid=common.identity.uid("series", *made_of),
         series_number=series_number,
-        sop_instance_uid=common.identity.uid(kind, series_number, phase.index, phase.roles, common.times),
+        sop_instance_uid=common.identity.uid(*made_of),
         instance_number=phase.index + 1,
         content_label="CARDIACSEG",
         content_description=common.phase_words(phase),
         plane_positions=[PlanePositionSequence("PATIENT", frame.position) for frame in frames],
         omit_empty_frames=False,
-        series_description=f"{_SERIES[kind]} (research)",
+        series_description=f"{_NAMES[kind]} {common.phase_name(phase)} (research)",
         **common.dates,
         **common.identity.equipment,
     )
     common.finish(segmentation)
     segmentation.BurnedInAnnotation, segmentation.ContentCreatorName = "NO", ""
-    _name_sources(segmentation, frames)
+    _name_sources(segmentation, frames, labels)
     _name_dimensions(segmentation, common.identity.uid("dimensions", kind))
     return segmentation
 
@@ -100,11 +102,15 @@ def _algorithm(identity) -> AlgorithmIdentificationSequence:
     return AlgorithmIdentificationSequence("cardiacseg", family, identity.version, parameters=parameters)
 
 
-def _name_sources(segmentation: Segmentation, frames: Sequence) -> None:
-    """Name the phase's frames as sources, and for each frame of the SEG the one that lies where it lies."""
+def _name_sources(segmentation: Segmentation, frames: Sequence, labels: np.ndarray) -> None:
+    """Name the phase's frames as sources, and for each frame of the SEG the one that lies where it lies.
+
+    The slice with the most labels comes first, then the others in order: of several series some viewers open the first.
+    """
     by_instance = frames_by_instance(frames).values()
     segmentation.SourceImageSequence = [referenced_instance(of_instance) for of_instance in by_instance]
-    segmentation.ReferencedSeriesSequence = referenced_series(frames)
+    fullest = int(np.count_nonzero(labels, axis=(1, 2)).argmax())
+    segmentation.ReferencedSeriesSequence = referenced_series([frames[fullest], *frames])
     positions = np.array([frame.position for frame in frames])
     for group in segmentation.PerFrameFunctionalGroupsSequence:
         position = np.array(group.PlanePositionSequence[0].ImagePositionPatient, dtype=float)

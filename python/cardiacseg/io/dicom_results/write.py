@@ -60,10 +60,10 @@ def _results(common: Common, options: DicomResultOptions) -> Iterator[Dataset]:
     segmentations = [make_segmentation(common, phase, "BINARY", number) for phase in phases]
     yield from segmentations
     if options.labelmap:
-        yield from (make_segmentation(common, phase, "LABELMAP", number + 1) for phase in phases)
-    yield make_report(common, dict(zip(phases, segmentations, strict=True)), number + 2)
+        yield from (make_segmentation(common, phase, "LABELMAP", number) for phase in phases)
+    yield make_report(common, dict(zip(phases, segmentations, strict=True)), number)
     if options.rtstruct:
-        yield make_rtstruct(common, phases, number + 3)
+        yield make_rtstruct(common, phases, number + 1)
 
 
 def encoded(result: Dataset) -> bytes:
