@@ -27,8 +27,8 @@ L_MIN = CodedConcept("l/min", "UCUM", "liter per minute")
 L_MIN_M2 = CodedConcept("l/min/m2", "UCUM", "l/min/m2")
 NO_UNIT = CodedConcept("1", "UCUM", "no units")
 
-# Decimals of values in each unit. Volumes agree with a person's to some 10 ml, EF to some 5 points (docs/accuracy.md): more
-# decimals would say nothing, and with these what is calculated from a report's values agrees with it.
+# Decimals of values in each unit. Volumes agree with a person's to some 10 ml, EF to some 5 points (docs/accuracy.md):
+# more would say nothing, and with these what is calculated from the values of a report agrees with it.
 DECIMALS = {
     **dict.fromkeys((unit.value for unit in (ML, ML_M2, G, G_M2, PERCENT, MM)), 1),
     **dict.fromkeys((unit.value for unit in (ML_S, MS, PER_MIN)), 0),
