@@ -5,6 +5,7 @@ import warnings
 from dataclasses import replace
 from io import BytesIO
 
+import highdicom
 import pydicom
 import pytest
 from dicom_items import code_of, errors_of_dciodvfy
@@ -150,6 +151,33 @@ def test_a_frame_of_reference_and_a_series_are_made_of_the_sources_alone(tmp_pat
     assert found["a"] == found["b"]
     frame_of_reference, (series,) = found["a"]
     assert frame_of_reference.startswith("2.25.") and series.startswith("2.25.") and series != frame_of_reference
+
+
+def test_sources_of_several_studies_are_named_as_such(tmp_path):
+    study = classic_study(TINY)
+    for number, one in enumerate(study.datasets):
+        one.add(pydicom.DataElement("StudyInstanceUID", "UI", f"1.2.{number}"))  # elements are shared until now
+    made = segmented(study)
+    for name in bytes_of(tmp_path, made, DicomResultOptions(rtstruct=True)):
+        assert not errors_of_dciodvfy(tmp_path / name), name
+    seg, contours = (pydicom.dcmread(tmp_path / f"{name}.dcm") for name in ("seg-es", "rtstruct"))
+    study_of = {one.SOPInstanceUID: one.StudyInstanceUID for one in study.datasets}
+    own = [(seg.StudyInstanceUID, item) for item in seg.get("ReferencedSeriesSequence", ())]
+    other = [
+        (item.StudyInstanceUID, series)
+        for item in seg.StudiesContainingOtherReferencedInstancesSequence
+        for series in item.ReferencedSeriesSequence
+    ]
+    named = {i.ReferencedSOPInstanceUID: uid for uid, s in own + other for i in s.ReferencedInstanceSequence}
+    assert named == {uid: study_of[uid] for uid in named} and len(named) == TINY.slices
+    evidence = {
+        sop: uid for uid, _, sop, _ in highdicom.sr.srread(tmp_path / "sr.dcm").get_evidence() if sop in study_of
+    }
+    assert evidence == study_of
+    (frame_of_reference,) = contours.ReferencedFrameOfReferenceSequence
+    assert {item.ReferencedSOPInstanceUID for item in frame_of_reference.RTReferencedStudySequence} == set(
+        study_of.values()
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pydicom import Dataset
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import Note
-from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_RESULT_HEADER
+from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_LEFT_OUT, N_RESULT_HEADER
 from cardiacseg.io.dicom.source import DicomSource
 from cardiacseg.io.dicom_results.head import as_classic_image, complete, moment_of, source_head
 from cardiacseg.io.dicom_results.identity import Identity
@@ -50,8 +50,8 @@ class Common:
 
     @property
     def incomplete(self) -> bool:
-        """Whether images of the study are known to be missing."""
-        return any(note.code == N_INCOMPLETE for note in self.segmented.cine.notes)
+        """Whether images of the heart are known to be missing, or were not taken."""
+        return any(note.code in (N_INCOMPLETE, N_LEFT_OUT) for note in self.segmented.cine.notes)
 
     @property
     def dates(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from cardiacseg.io.dicom.source import SourceFrame
 from cardiacseg.io.dicom_results.common import Common
 from cardiacseg.io.dicom_results.contours import polygons
 from cardiacseg.io.dicom_results.options import Phase
-from cardiacseg.io.dicom_results.sources import frames_by_instance, referenced_instance
+from cardiacseg.io.dicom_results.sources import by_study, frames_by_instance, referenced_instance
 from cardiacseg.io.dicom_results.structures import STRUCTURES, Structure
 from cardiacseg.io.report import RESEARCH_USE
 
@@ -62,17 +62,22 @@ def _document(common: Common, phases: Sequence[Phase], series_number: int) -> Da
 
 
 def _frame_of_reference(common: Common, phases: Sequence[Phase]) -> Dataset:
-    by_series: dict[str, list[Dataset]] = {}
     frames = [frame for phase in phases for frame in common.source.frames[phase.index]]
+    studies = by_study(common.source, frames, common.head.StudyInstanceUID)
+    item = Dataset()
+    item.FrameOfReferenceUID = common.head.FrameOfReferenceUID
+    item.RTReferencedStudySequence = [_study(uid, of_study) for uid, of_study in studies.items() if of_study]
+    return item
+
+
+def _study(uid: str, frames: Sequence[SourceFrame]) -> Dataset:
+    by_series: dict[str, list[Dataset]] = {}
     for of_instance in frames_by_instance(frames).values():
         by_series.setdefault(of_instance[0].series_instance_uid, []).append(referenced_instance(of_instance))
     study = Dataset()
-    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = _STUDY, common.head.StudyInstanceUID
-    study.RTReferencedSeriesSequence = [_series(uid, images) for uid, images in by_series.items()]
-    item = Dataset()
-    item.FrameOfReferenceUID = common.head.FrameOfReferenceUID
-    item.RTReferencedStudySequence = [study]
-    return item
+    study.ReferencedSOPClassUID, study.ReferencedSOPInstanceUID = _STUDY, uid
+    study.RTReferencedSeriesSequence = [_series(series, images) for series, images in by_series.items()]
+    return study
 
 
 def _series(uid: str, images: list[Dataset]) -> Dataset:

@@ -10,9 +10,16 @@ from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
+from cardiacseg.io.dicom.source import SourceFrame
 from cardiacseg.io.dicom_results.common import Common
 from cardiacseg.io.dicom_results.options import Phase, phase_series_number
-from cardiacseg.io.dicom_results.sources import derivation, frames_by_instance, referenced_instance, referenced_series
+from cardiacseg.io.dicom_results.sources import (
+    by_study,
+    derivation,
+    frames_by_instance,
+    referenced_instance,
+    referenced_series,
+)
 from cardiacseg.io.dicom_results.structures import STRUCTURES, Structure
 from cardiacseg.io.report import RESEARCH_USE
 
@@ -49,7 +56,8 @@ def make_segmentation(common: Common, phase: Phase, kind: str, first_number: int
     )
     common.finish(segmentation)
     segmentation.BurnedInAnnotation, segmentation.ContentCreatorName = "NO", ""
-    _name_sources(segmentation, frames, labels)
+    _name_studies(segmentation, common, _fullest_first(frames, labels))
+    _name_sources(segmentation, frames)
     _name_dimensions(segmentation, common.identity.uid("dimensions", kind))
     return segmentation
 
@@ -102,15 +110,32 @@ def _algorithm(identity) -> AlgorithmIdentificationSequence:
     return AlgorithmIdentificationSequence("cardiacseg", family, identity.version, parameters=parameters)
 
 
-def _name_sources(segmentation: Segmentation, frames: Sequence, labels: np.ndarray) -> None:
-    """Name the phase's frames as sources, and for each frame of the SEG the one that lies where it lies.
+def _fullest_first(frames: Sequence[SourceFrame], labels: np.ndarray) -> list[SourceFrame]:
+    """The slice with the most labels, then all in order: of several referenced series some viewers open the first."""
+    return [frames[int(np.count_nonzero(labels, axis=(1, 2)).argmax())], *frames]
 
-    The slice with the most labels comes first, then the others in order: of several series some viewers open the first.
-    """
+
+def _name_studies(segmentation: Segmentation, common: Common, frames: Sequence[SourceFrame]) -> None:
+    """The series of the sources, and those of other studies apart from them."""
+    own, *others = by_study(common.source, frames, common.head.StudyInstanceUID).items()
+    segmentation.ReferencedSeriesSequence = referenced_series(own[1])
+    if not own[1]:
+        del segmentation.ReferencedSeriesSequence
+    if others:
+        segmentation.StudiesContainingOtherReferencedInstancesSequence = [_study(*other) for other in others]
+
+
+def _study(uid: str, frames: Sequence[SourceFrame]) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = uid
+    item.ReferencedSeriesSequence = referenced_series(frames)
+    return item
+
+
+def _name_sources(segmentation: Segmentation, frames: Sequence[SourceFrame]) -> None:
+    """Name the phase's frames as sources, and for each frame of the SEG the one that lies where it lies."""
     by_instance = frames_by_instance(frames).values()
     segmentation.SourceImageSequence = [referenced_instance(of_instance) for of_instance in by_instance]
-    fullest = int(np.count_nonzero(labels, axis=(1, 2)).argmax())
-    segmentation.ReferencedSeriesSequence = referenced_series([frames[fullest], *frames])
     positions = np.array([frame.position for frame in frames])
     for group in segmentation.PerFrameFunctionalGroupsSequence:
         position = np.array(group.PlanePositionSequence[0].ImagePositionPatient, dtype=float)

@@ -63,6 +63,18 @@ def referenced_series(frames: Sequence[SourceFrame]) -> list[Dataset]:
     return items
 
 
+def by_study(source: DicomSource, frames: Iterable[SourceFrame], study_uid: str) -> dict[str, list[SourceFrame]]:
+    """Frames by the study that they are of by their headers, ``study_uid`` first; it has those without one, too.
+
+    De-identified files may each have a study of their own.
+    """
+    found: dict[str, list[SourceFrame]] = {study_uid: []}
+    for frame in frames:
+        of_frame = source.instances[frame.sop_instance_uid].get("StudyInstanceUID") or study_uid
+        found.setdefault(str(of_frame), []).append(frame)
+    return found
+
+
 def derivation(frame: SourceFrame) -> Dataset:
     """Item of the Derivation Image Sequence: segmented from this frame, on its own grid."""
     source = referenced_instance([frame])
@@ -88,8 +100,12 @@ def sources_for_segment(frames: Sequence[SourceFrame]) -> list[SourceImageForSeg
 
 def evidence(source: DicomSource, study_uid: str) -> list[Dataset]:
     """Every instance of the cine, as far as the structured report's evidence needs it."""
-    frames = (frame for phase in source.frames for frame in phase)
-    return [_evidence_item(of_instance[0], study_uid) for of_instance in frames_by_instance(frames).values()]
+    studies = by_study(source, (frame for phase in source.frames for frame in phase), study_uid)
+    return [
+        _evidence_item(of_instance[0], study)
+        for study, frames in studies.items()
+        for of_instance in frames_by_instance(frames).values()
+    ]
 
 
 def _evidence_item(frame: SourceFrame, study_uid: str) -> Dataset:
