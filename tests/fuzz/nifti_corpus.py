@@ -67,6 +67,28 @@ def named(name: str) -> Callable[[bytes], Callable[[Path], Path]]:
     return wrap
 
 
+def of_pair(ending: str) -> Callable[[bytes], Callable[[Path], Path]]:
+    """The damaged header or voxels of a pair whose other file is whole; the damaged one is named."""
+
+    def wrap(content: bytes) -> Callable[[Path], Path]:
+        def make(folder: Path) -> Path:
+            for other, whole in pair_files().items():
+                (folder / f"a{other}").write_bytes(content if other == ending else whole)
+            return folder / f"a{ending}"
+
+        return make
+
+    return wrap
+
+
+@cache
+def pair_files() -> dict[str, bytes]:
+    header = bytearray(whole_file()[:348])
+    struct.pack_into("<f", header, 108, 0)
+    struct.pack_into("<4s", header, 344, b"ni1")
+    return {".hdr": bytes(header), ".img": whole_file()[352:]}
+
+
 def nifti_cases(seed: int, count: int) -> Iterator[Case]:
     """About ``count`` of each kind of damage, chosen by ``seed``; the cases made to do harm all."""
     generator = new_random(seed, "nifti")
@@ -82,6 +104,14 @@ def nifti_cases(seed: int, count: int) -> Iterator[Case]:
         yield from random_cuts(name, content, named(name), generator, count // 2)
         yield from flips(name, content, named(name), generator, count)
         yield from overwrites(name, content, named(name), generator, count // 2)
+    for ending, content in pair_files().items():
+        yield Case(f"{ending} of a pair, whole", of_pair(ending)(content))
+        yield from random_cuts(ending, content, of_pair(ending), generator, count // 2)
+        yield from flips(ending, content, of_pair(ending), generator, count)
+        yield from overwrites(ending, content, of_pair(ending), generator, count // 2)
+    packed = gzip.compress(gzip.compress(whole_file(), mtime=0), mtime=0)
+    yield Case("packed twice, whole", named("twice.nii.gz")(packed))
+    yield from flips("packed twice", packed, named("twice.nii.gz"), generator, count)
     yield from _fields()
     yield from _extensions()
     yield from _bombs()
@@ -126,7 +156,7 @@ def _bombs() -> Iterator[Case]:
     struct.pack_into("<f", promised, 108, float(1 << 40))
     yield Case("gz of 2 GiB with voxels far behind", named("a.nii.gz")(gzip.compress(promised) + zeros))
     yield Case("gz of zeros", named("a.nii.gz")(zeros))
-    yield Case("gz in gz", named("a.nii.gz")(gzip.compress(gzip.compress(whole_file()))))
+    yield Case("gz of 2 GiB in gz", named("a.nii.gz")(gzip.compress(zeros)))
     yield Case("gz with something behind", named("a.nii.gz")(gzip.compress(whole_file()) + b"something"))
     yield Case("gz that says nii", named("a.nii")(gzip.compress(whole_file())))
     yield Case("nii that says gz", named("a.nii.gz")(whole_file()))

@@ -92,6 +92,23 @@ def test_all_48_ways_of_storing_give_one_picture(tmp_path, name, directions):
         np.testing.assert_array_equal(read_labels(tmp_path / "labels.nii", cine.geometry, 2), labels)
 
 
+def test_a_given_spacing_keeps_the_picture_in_all_48_ways_of_storing(tmp_path):
+    image, geometry = picture(short_axis_directions(), frames=2)
+    labels = (image % 4).astype(np.uint8)
+    for order, flips in WAYS:
+        file = store(tmp_path / "in.nii", image, geometry, order, flips)
+        cine = read_nifti(tmp_path / "in.nii", spacing=(10.0, 1.5, 1.3))
+        np.testing.assert_array_equal(cine.image, image, err_msg=f"{order} {flips}")
+        np.testing.assert_allclose(cine.geometry.direction, geometry.direction, atol=1e-6)
+        assert cine.spacing == pytest.approx((10.0, 1.5, 1.3))
+        write_labels(tmp_path / "labels.nii", labels, cine)
+        written = nibabel.load(tmp_path / "labels.nii")
+        np.testing.assert_array_equal(np.asarray(written.dataobj), np.asarray(file.dataobj) % 4)
+        np.testing.assert_array_equal(written.affine, file.affine)
+        found = read_labels(tmp_path / "labels.nii", cine.geometry, 2, spacing_given=True)
+        np.testing.assert_array_equal(found, labels)
+
+
 @pytest.mark.parametrize("codes", [(1, 0), (0, 1), (2, 1)])
 def test_sform_and_qform(tmp_path, codes):
     image, geometry = picture(short_axis_directions())

@@ -149,7 +149,7 @@ def test_a_given_spacing_goes_before_the_files_along_its_own_axes(tmp_path):
     np.testing.assert_array_equal(cine.image, as_stored.image)
     np.testing.assert_allclose(cine.geometry.direction, as_stored.geometry.direction, atol=1e-6)
     assert cine.spacing == pytest.approx((10.0, 1.3, 1.4))
-    text = "The spacing was given: slices 10, rows 1.3, columns 1.4 mm; by the file's pixel sizes 8, 1.25, 1.5."
+    text = "The spacing was given: slices 10, rows 1.3, columns 1.4 mm; by the file 8, 1.25, 1.5."
     assert notes(cine) == {"nifti_spacing_given": text}
     labels_come_back(path, cine, spacing_given=True)
     with pytest.raises(InvalidInputError, match="not those of the image"):

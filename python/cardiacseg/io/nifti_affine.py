@@ -43,11 +43,12 @@ def place(file: NiftiFile, spacing: Spacing | None = None) -> Placement:
     """
     linear = file.affine[:3, :3] if _has_orientation(file) else None
     directions = np.diag([-1.0, -1.0, 1.0]) if linear is None else _directions(file, linear)
+    by_affine = None if linear is None else np.linalg.norm(linear, axis=0)
     if spacing is None:
-        sizes, unit, notes = sizes_of(file, None if linear is None else np.linalg.norm(linear, axis=0))
+        sizes, unit, notes = sizes_of(file, by_affine)
         slices = None
     else:
-        sizes, slices, notes = sizes_as_given(file, directions, spacing)
+        sizes, slices, notes = sizes_as_given(file, directions, by_affine, spacing)
         unit = 1.0
     affine = np.eye(4)
     affine[:3, :3] = directions * sizes

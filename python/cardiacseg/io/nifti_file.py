@@ -172,12 +172,13 @@ def _check_kind(file: NiftiFile) -> None:
         raise InvalidInputError(f"{file.name} holds {kind}; wanted real grey values")
 
 
-def _bytes_of_voxels(file: NiftiFile) -> int:
+def bytes_of_voxels(file: NiftiFile) -> int:
+    """As they are stored."""
     return math.prod(file.shape) * file.header.get_data_dtype().itemsize
 
 
 def _check_size(file: NiftiFile) -> None:
-    promised, length, name, budget = _bytes_of_voxels(file), file.voxels.length, file.name, file.voxels.budget
+    promised, length, name, budget = bytes_of_voxels(file), file.voxels.length, file.name, file.voxels.budget
     budget.take("pixels", math.prod(file.shape), name)
     budget.take("bytes", promised, name)
     budget.check("side", max(file.shape[:3]), name)

@@ -97,19 +97,21 @@ def _fits(sizes: np.ndarray) -> bool:
     return bool(_SIDES[0] <= shortest and middle <= _SIDES[1] and longest <= _LONGEST)
 
 
-def sizes_as_given(file: NiftiFile, directions: np.ndarray, spacing: Spacing) -> tuple[np.ndarray, int, list[Note]]:
+def sizes_as_given(
+    file: NiftiFile, directions: np.ndarray, by_affine: np.ndarray | None, spacing: Spacing
+) -> tuple[np.ndarray, int, list[Note]]:
     """mm along the file's axes as ``spacing`` (slice, row, column) says, the axis of the slices, and a note."""
     between, row, column = _checked(file.name, spacing)
-    stored = np.abs(file.sizes[1:4])
-    slices = _slices_of(stored)
-    columns, rows, _ = picture_orientation(
-        np.vstack([np.column_stack([directions, np.zeros(3)]), [0, 0, 0, 1]]), slices
-    ).axes
+    of_file = np.abs(file.sizes[1:4]) if by_affine is None else by_affine
+    slices = _slices_of(of_file)
+    affine = np.eye(4)
+    affine[:3, :3] = directions
+    columns, rows, _ = picture_orientation(affine, slices).axes
     sizes = np.empty(3)
     sizes[[columns, rows, slices]] = column, row, between
     text = (
-        f"The spacing was given: slices {between:g}, rows {row:g}, columns {column:g} mm; by the file's pixel sizes "
-        f"{_numbers(stored[[slices, rows, columns]])}."
+        f"The spacing was given: slices {between:g}, rows {row:g}, columns {column:g} mm; by the file "
+        f"{_numbers(of_file[[slices, rows, columns]])}."
     )
     return sizes, slices, [Note(SPACING_GIVEN, text)]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti_bytes import one_line, read_unless_ended
-from cardiacseg.io.nifti_file import NiftiFile
+from cardiacseg.io.nifti_file import NiftiFile, bytes_of_voxels
 from cardiacseg.io.quiet import NIBABEL, quiet
 
 _PART = 1 << 20  # bytes
@@ -44,22 +44,29 @@ def values_in_parts(file: NiftiFile) -> Iterator[tuple[tuple[slice | int, ...], 
             for index, shape in _parts(file.shape, dtype.itemsize):
                 file.voxels.budget.check_time(file.name)
                 yield index, _scaled(_part(stream, dtype, shape), file)
-            more = read_unless_ended(stream, 1)  # at its end, a compressed stream's checksum is compared
+            hidden = _hidden_frames(file) if _goes_on(stream, file) else 1
     except (InvalidInputError, GeneratorExit):
         raise
     except Exception as error:  # zlib, bz2 and gzip each have their own
         raise InvalidInputError(f"{file.name}: the image data are damaged or cut short ({one_line(error)})") from error
-    if more:
-        _refuse_hidden_frames(file)
-
-
-def _refuse_hidden_frames(file: NiftiFile) -> None:
-    beyond = math.prod(max(1, int(length)) for length in file.header["dim"][len(file.axes) + 1 :])
-    if beyond > 1:
+    if hidden > 1:
         raise InvalidInputError(
-            f"{file.name} counts {len(file.axes)} axes in its header, but has {beyond} times as many voxels by the "
-            "lengths of further axes; wanted one answer (dim[0] and the lengths behind it)"
+            f"{file.name} counts {len(file.axes)} axes in its header, but has {hidden} times as many voxels by the "
+            "lengths of further axes; expected one answer (dim[0] and the lengths behind it)"
         )
+
+
+def _hidden_frames(file: NiftiFile) -> int:
+    """How many times more voxels there are by lengths that the header has behind those of its axes."""
+    return math.prod(max(1, int(length)) for length in file.header["dim"][len(file.axes) + 1 :])
+
+
+def _goes_on(stream: BinaryIO, file: NiftiFile) -> bool:
+    """Whether as many voxels follow again. At the end of a compressed stream its checksum is compared, and raises."""
+    left = bytes_of_voxels(file) if _hidden_frames(file) > 1 else 1
+    while left > 0 and (part := read_unless_ended(stream, min(left, _PART))):
+        left -= len(part)
+    return left == 0
 
 
 def _parts(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[tuple[slice | int, ...], tuple[int, ...]]]:
