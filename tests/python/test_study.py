@@ -82,8 +82,11 @@ def test_an_uneven_study(tmp_path):
     whole = measure(study.labels, study.recipe.spacing)
     assert found["lv_edv_ml"] == pytest.approx(whole.lv_edv_ml, rel=0.02)
     assert found["lv_edv_ml"] != pytest.approx(measure(segmented.labels, study.recipe.spacing).lv_edv_ml, rel=0.08)
-    assert run("measure", tmp_path / "results", "-o", tmp_path / "again") == 0
-    assert read(tmp_path / "again" / "measurements.json") == found
+    images = ("--input", tmp_path / "study", "--no-report", "--no-dicom")
+    assert run("measure", tmp_path / "results", "-o", tmp_path / "refused", *images) == 2
+    for folder, words in (("again", ()), ("images", (*images, "--uneven"))):
+        assert run("measure", tmp_path / "results", "-o", tmp_path / folder, *words) == 0
+        assert read(tmp_path / folder / "measurements.json") == found
     codes = [flag["code"] for flag in read(tmp_path / "results" / "quality.json")["flags"]]
     assert codes[:2] == ["N_INCOMPLETE", "N_UNEVEN"] and "heart_incomplete" in codes
     labels = nibabel.load(tmp_path / "results" / "labels.nii.gz")

@@ -26,9 +26,10 @@ class Note:
 class Cine:
     """A short-axis cine, the grid it lies on, and where it came from.
 
-    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm. ``path`` is what was read. At most one
-    of ``nifti`` and ``dicom`` is set: what :func:`cardiacseg.io.nifti.write_labels` keeps of the file's grid, or the
-    instances, which DICOM results name as their sources. ``files`` are those of the frames, where each has its own.
+    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm; where slices are unevenly spaced,
+    ``geometry`` says so and has the place of each. ``path`` is what was read. At most one of ``nifti`` and ``dicom`` is
+    set: what :func:`cardiacseg.io.nifti.write_labels` keeps of the file's grid, or the instances, which DICOM results
+    name as their sources. ``files`` are those of the frames, where each has its own.
     """
 
     path: Path

@@ -101,7 +101,7 @@ def _distances_mm(slices: Slices, uneven: bool) -> tuple[float, tuple[float, ...
     if odd is None:
         return between, None, _tag_notes(first, between)
     if not uneven:
-        remedy = "the option uneven measures each slice with its own share of the axis"
+        remedy = "the option uneven (--uneven) measures each slice with its own share of the axis"
         raise DicomError(E_NONUNIFORM_SPACING, f"{odd}; {COUNTING}; {remedy}")
     text = (
         f"{odd}; each slice was measured with its own share of the axis: half the distance to each adjacent slice, at "
