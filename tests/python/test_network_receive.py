@@ -39,6 +39,20 @@ def test_storescu_in_and_results_out(tmp_path):
     assert sorted(path.name for path in kept.iterdir()) == [f"seg-{place}.dcm" for place in range(4)]
 
 
+def test_what_a_killed_receiver_left_beside_the_results_is_removed(tmp_path):
+    left = tmp_path / "results/.cardiacseg-receive-left"
+    left.mkdir(parents=True)
+    (left / "seg.dcm").write_bytes(b"half")
+    os.utime(left, (0, 0))
+    (tmp_path / "results/.mine").mkdir()
+    segment = Threshold()
+    with receiving(segment, tmp_path) as node:
+        send([made_up(tmp_path)[1]], node)
+        assert segment.called.acquire(timeout=WAIT_S)
+    names = sorted(path.name for path in (tmp_path / "results").iterdir())
+    assert names[0] == ".mine" and len(names) == 2 and names[1].startswith("study-")
+
+
 def test_one_study_over_several_associations_and_several_over_one(tmp_path):
     (first, one), (second, two) = made_up(tmp_path, 1), made_up(tmp_path, 2)
     segment = Threshold()

@@ -36,12 +36,12 @@ def _write_new(path: Path, content: bytes) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's entries, are on the disk; nothing where a file system cannot."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

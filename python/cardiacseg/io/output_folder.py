@@ -5,12 +5,16 @@ and a folder of what is not finished, which the next run removes.
 """
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # a system without flock
+    fcntl = None
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.atomic import saying, sync
@@ -61,9 +65,10 @@ def _lock(folder: Path) -> int:
     while True:
         with saying("write", path):
             folder.mkdir(exist_ok=True)  # the run that had it may have removed it at this moment
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)

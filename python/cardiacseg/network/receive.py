@@ -3,7 +3,6 @@
 import logging
 import os
 import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
+from cardiacseg.io.atomic import sync
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.errors import N_INCOMPLETE
 from cardiacseg.network.listener import Listener
@@ -155,11 +155,9 @@ class Receiver:
 
     def _segment_and_pass_on(self, study: Study) -> None:
         parent = self._options.results
-        with tempfile.TemporaryDirectory(
-            prefix=".study-", suffix=".partial", dir=parent or self._spool.path
-        ) as partial:
-            output = Path(partial) / "results"
-            output.mkdir(mode=0o700)
+        partial = Spool(parent or self._spool.path, hidden=True)  # removes what a receiver that was killed left there
+        try:
+            output = partial.new_folder()
             files, notes = self._segment(study.folder, output, _notes_before(study))
             files = [path.relative_to(output) for path in files]
             incomplete = [note.text for note in notes if note.code == N_INCOMPLETE]
@@ -169,6 +167,8 @@ class Receiver:
                 output = _keep_folder(output, parent, study.number, incomplete=bool(incomplete))
             if self._options.peer is not None:
                 self._send(study, [output / name for name in files], incomplete=bool(incomplete))
+        finally:
+            partial.remove()
 
     def _send(self, study: Study, files: list[Path], incomplete: bool) -> None:
         if not files or (incomplete and not self._options.send_incomplete):
@@ -189,6 +189,7 @@ def _keep_folder(output: Path, parent: Path, number: int, incomplete: bool) -> P
     name = f"study-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{number:04}"
     kept = parent / (f"{name}-incomplete" if incomplete else name)
     os.replace(output, kept)
+    sync(parent)
     return kept
 
 

@@ -14,17 +14,17 @@ _YOUNG_S = 60.0  # a folder that was made just now may not have its lock yet
 
 
 class Spool:
-    """A folder of mode 0700 in ``parent`` (the system's temporary folder), with files of mode 0600.
+    """A folder of mode 0700 in ``parent`` (the system's temporary folder), with files of mode 0600; or a hidden one.
 
     Patient data lie on disk, not in memory, because several studies may arrive while one is in work, and because what
     segments a study reads a folder. A lock marks the folder as in use, so that :class:`Spool` can remove what a killed
     process left; where the program ends without :meth:`remove`, Python removes it.
     """
 
-    def __init__(self, parent: Path | None = None):
-        root = Path(parent or tempfile.gettempdir())
-        _remove_abandoned(root)
-        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=root, ignore_cleanup_errors=True)
+    def __init__(self, parent: Path | None = None, hidden: bool = False):
+        root, prefix = Path(parent or tempfile.gettempdir()), "." * hidden + _PREFIX
+        _remove_abandoned(root, prefix)
+        self._folder = tempfile.TemporaryDirectory(prefix=prefix, dir=root, ignore_cleanup_errors=True)
         self._lock = _locked(Path(self._folder.name))
         self.path = Path(self._folder.name)
         self._made = 0
@@ -67,8 +67,8 @@ def _locked(folder: Path) -> int | None:
     return descriptor
 
 
-def _remove_abandoned(root: Path) -> None:
-    for folder in root.glob(f"{_PREFIX}*"):
+def _remove_abandoned(root: Path, prefix: str) -> None:
+    for folder in root.glob(f"{prefix}*"):
         try:
             state = folder.lstat()
             old = time.time() - state.st_mtime > _YOUNG_S
