@@ -109,7 +109,7 @@ def test_pairs_by_either_name(tmp_path, kind, endings):
 def test_half_a_pair_names_the_other(tmp_path, kept, missing):
     image_of(kind=nibabel.Nifti1Pair).to_filename(tmp_path / "in.img")
     (tmp_path / f"in{missing}").unlink()
-    with pytest.raises(InvalidInputError, match=rf"in\{kept} .*wanted the file \{missing} of the pair"):
+    with pytest.raises(InvalidInputError, match=rf"in\{kept} .*expected the file \{missing} of the pair"):
         read_nifti(tmp_path / f"in{kept}")
 
 

@@ -109,21 +109,21 @@ def _fill_gaps(name: str, image: np.ndarray) -> list[Note]:
     """Put the smallest value where there is no number that float32 holds, as outside of a field of view."""
     if image.dtype.kind != "f":
         return []
-    gaps, smallest = 0, np.inf
-    for frame in image:
-        good = _are_numbers(frame)
-        gaps += int(good.size - np.count_nonzero(good))
-        smallest = min(smallest, frame.min(initial=np.inf, where=good))
+    gapped = [frame for frame in image if not _are_numbers(np.array([frame.min(), frame.max()])).all()]
+    if not gapped:
+        return []
+    gaps = sum(np.count_nonzero(~_are_numbers(frame)) for frame in gapped)
     if gaps == image.size:
         raise InvalidInputError(f"{name} holds no voxel with a finite number")
-    for frame in image if gaps else ():
+    smallest = min(frame.min(initial=np.inf, where=_are_numbers(frame)) for frame in image)
+    for frame in gapped:
         frame[~_are_numbers(frame)] = smallest
     text = f"{gaps} of the file's {image.size} voxels are no finite numbers; they were read as the smallest value."
-    return [Note("nifti_not_finite", text)] if gaps else []
+    return [Note("nifti_not_finite", text)]
 
 
-def _are_numbers(frame: np.ndarray) -> np.ndarray:
-    return np.abs(frame) <= np.finfo(np.float32).max
+def _are_numbers(values: np.ndarray) -> np.ndarray:
+    return np.abs(values) <= np.finfo(np.float32).max
 
 
 def read_beside(path: str | Path, cine: Cine) -> np.ndarray:

@@ -84,7 +84,9 @@ def _load(path: Path, budget: Budget, held: bytes | None, name: str) -> NiftiFil
     head = _head(content)
     if is_voxels_name(name) and not _is_header(head):
         if other is None:
-            raise InvalidInputError(f"{name} holds voxels without a header; wanted the file .hdr of the pair beside it")
+            raise InvalidInputError(
+                f"{name} holds voxels without a header; expected the file .hdr of the pair beside it"
+            )
         voxels, content = content, content_of(other, budget)
         head = _head(content)
     else:
@@ -117,7 +119,7 @@ def _parsed(name: str, head: bytes, content: Content, voxels: Content) -> NiftiF
         )
     header = kind.from_fileobj(io.BytesIO(head))
     if voxels is content and header["magic"] == kind.pair_magic and len(head) <= kind.single_vox_offset:
-        raise InvalidInputError(f"{name} is the header of a pair; wanted the file .img of the pair beside it")
+        raise InvalidInputError(f"{name} is the header of a pair; expected the file .img of the pair beside it")
     axes = tuple(map(int, header.get_data_shape()))
     frames_axis, notes = _frames_axis(name, axes)
     shape = (*axes[:3], axes[frames_axis] if frames_axis < len(axes) else 1)
@@ -183,7 +185,7 @@ def _check_size(file: NiftiFile) -> None:
     budget.take("bytes", promised, name)
     budget.check("side", max(file.shape[:3]), name)
     if not 0 <= file.offset <= _LARGEST_HEAD:
-        raise InvalidInputError(f"{name} has voxels from byte {file.offset} on; wanted them right behind the header")
+        raise InvalidInputError(f"{name} has voxels from byte {file.offset} on; expected them right behind the header")
     if file.voxels.compressed:
         if promised > max(_SUSPECT_BYTES, _SUSPECT_FACTOR * length):
             raise InvalidInputError(
