@@ -8,6 +8,8 @@ from made_up_dicom import SECRETS, Recipe, classic_study, write
 from cardiacseg.errors import DicomError
 from cardiacseg.io.dicom.read import read_dicom
 
+SMALL = Recipe(slices=4, size=(32, 40))
+
 
 def read(datasets, folder, **options):
     """The cine of datasets that were written to ``folder`` in a shuffled order."""
@@ -37,3 +39,12 @@ def other_stack(base, seed=1, number=500, **changes):
         dataset.FrameOfReferenceUID = base.uid("frame of reference")
         dataset.SeriesNumber = number + dataset.AcquisitionNumber
     return study
+
+
+def set_all(study, slices=range(4), **values):
+    """Set attributes in every phase of some slices; a value may be a function of slice and phase."""
+    for s in slices:
+        for t in range(study.recipe.frames):
+            for name, value in values.items():
+                study.at(s, t).pop(name, None)  # instances may share it
+                setattr(study.at(s, t), name, value(s, t) if callable(value) else value)

@@ -1,27 +1,17 @@
-"""The order of phases with everything that headers lack; retakes, missing phases and times."""
+"""The order of frames with everything that headers lack, and slices with fewer frames than others."""
 
 import numpy as np
 import pytest
-from dicom_reading import read, refused
+from dicom_reading import SMALL, read, refused, set_all
 from made_up_dicom import Recipe, classic_study, write
 from made_up_enhanced import enhanced_study
 
 from cardiacseg.io.dicom.read import read_dicom
 
-SMALL = Recipe(slices=4, size=(32, 40))
-
 
 @pytest.fixture
 def study():
     return classic_study(SMALL)
-
-
-def set_all(study, slices=range(4), **values):
-    """Set attributes in every phase of some slices; a value may be a function of slice and phase."""
-    for s in slices:
-        for t in range(study.recipe.frames):
-            for name, value in values.items():
-                setattr(study.at(s, t), name, value(s, t) if callable(value) else value)
 
 
 def orders(cine):
@@ -64,21 +54,55 @@ def test_instance_number_where_nothing_else_is_there(tmp_path, study):
     assert orders(cine) == ["trigger time", "instance number", "instance number", "trigger time"]
     (note,) = cine.notes
     assert note.code == "N_PHASE_ORDER"
-    assert note.text == "the phases of 2 of 4 slices were put in order by instance number"
+    assert note.text == "the frames of 2 of 4 slices were put in order by instance number"
     np.testing.assert_allclose(cine.timing.frame_times_ms, study.frame_times_ms, atol=0.01)
 
 
-def test_acquisition_time_at_last(tmp_path, study):
-    set_all(study, TriggerTime="12", InstanceNumber=1)
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        ("percentage of the cardiac phase", {"NominalPercentageOfCardiacPhase": lambda s, t: t * 12.5}),
+        ("acquisition time", {"AcquisitionTime": lambda s, t: f"1000{s:02}.{t}"}),
+        ("acquisition number", {"AcquisitionNumber": lambda s, t: 10 * s + t}),
+        ("content time", {"ContentTime": lambda s, t: f"10{s:02}{t:02}.5"}),
+        ("series number", {"SeriesNumber": lambda s, t: t + 1, "SeriesInstanceUID": lambda s, t: SMALL.uid(t)}),
+    ],
+)
+def test_one_attribute_that_tells_frames_apart_is_enough(tmp_path, study, rule, values):
+    set_all(study, **{"TriggerTime": "0", "InstanceNumber": 1, "AcquisitionTime": "100000", **values})
     cine = read(study.datasets, tmp_path)
     np.testing.assert_array_equal(cine.image, study.image)
-    assert orders(cine) == ["acquisition time"] * 4
+    assert orders(cine) == [rule] * 4
+    assert [note.code for note in cine.notes] == ["N_PHASE_ORDER", "N_TIMES_UNKNOWN"]
+    assert rule in cine.notes[0].text
+    assert "repeat" in cine.notes[1].text
+
+
+def test_frames_before_the_r_wave_have_negative_times(tmp_path, study):
+    set_all(study, TriggerTime=lambda s, t: f"{SMALL.trigger_ms(s, t) - 100:.2f}", InstanceNumber=shuffled)
+    cine = read(study.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, study.image)
+    assert cine.timing.frame_times_ms[0] == pytest.approx(-100, abs=2)
+    assert cine.notes == ()
+
+
+def test_a_cine_of_several_beats_is_ordered_by_time(tmp_path, study):
+    """Free breathing, without a gate: the beat is known, and when in it a frame was taken is not."""
+    set_all(study, TriggerTime=lambda s, t: str(300 * t), InstanceNumber=lambda s, t: 8 - t)
+    cine = read(study.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, study.image)
+    assert orders(cine) == ["trigger time"] * 4
+    assert (cine.timing.frame_times_ms, cine.timing.rr_source) == (None, "NominalInterval, mean over the slices")
+    assert {frame.trigger_time_ms for frames in cine.dicom.frames for frame in frames} == {None}
+    (note,) = cine.notes
+    assert note.code == "N_TIMES_UNKNOWN"
+    assert "of 4 of 4 slices cover several beats" in note.text
 
 
 def test_nothing_puts_phases_in_order(tmp_path, study):
     set_all(study, TriggerTime=None, InstanceNumber=None, AcquisitionTime="")
     write(study.datasets, tmp_path)
-    refused("E_PHASE_ORDER", tmp_path, "8 phases of slice 1 apart")
+    refused("E_PHASE_ORDER", tmp_path, "8 frames of slice 1 apart")
 
 
 def test_duplicated_trigger_times(tmp_path, study):
@@ -141,7 +165,7 @@ def test_enhanced_phases_by_delay_and_by_frame_number(tmp_path):
 @pytest.mark.parametrize(("s", "t"), [(0, 0), (2, 3), (2, 7)])
 def test_a_missing_phase(tmp_path, study, s, t):
     write([d for d in study.datasets if d is not study.at(s, t)], tmp_path)
-    refused("E_MISSING_PHASE", tmp_path, "wanted 8 phases", f"slice {s + 1} has 7")
+    refused("E_MISSING_PHASE", tmp_path, "expected 8 frames", f"got 7 in slice {s + 1}", "`nearest_phase`")
     cine = read_dicom(tmp_path, nearest_phase=True)
     others = [part for part in range(8) if part != t]
     np.testing.assert_array_equal(np.delete(cine.image, t, 0)[:, s], study.image[others, s])
@@ -149,102 +173,18 @@ def test_a_missing_phase(tmp_path, study, s, t):
     np.testing.assert_array_equal(np.delete(cine.image, s, 1), np.delete(study.image, s, 1))
     (note,) = cine.notes
     assert note.code == "N_NEAREST_PHASE"
-    assert note.text.startswith(f"slice {s + 1} has 7 phases instead of 8")
+    assert note.text.startswith(f"slice {s + 1} has 7 frames instead of 8")
     np.testing.assert_allclose(cine.timing.frame_times_ms, study.frame_times_ms, atol=0.01)
 
 
 def test_slices_with_more_and_with_far_fewer_phases(tmp_path, study):
     more = classic_study(Recipe(frames=10, slices=4, size=(32, 40)))
     write(study.datasets[:24] + more.datasets[30:], tmp_path / "more")
-    refused("E_MISSING_PHASE", tmp_path / "more", "slice 4 has 10")
+    refused("E_MISSING_PHASE", tmp_path / "more", "got 10 in slice 4", "nearest_phase")
     cine = read_dicom(tmp_path / "more", nearest_phase=True)
     nearest = np.abs((np.arange(8)[:, None] / 8 - np.arange(10) / 10 + 0.5) % 1 - 0.5).argmin(axis=1)
     np.testing.assert_array_equal(cine.image[:, 3], more.image[nearest, 3])
     write(study.datasets[:24] + study.datasets[24:27], tmp_path / "fewer")
-    refused("E_MISSING_PHASE", tmp_path / "fewer", "slice 4 has 3", nearest_phase=True)
-
-
-def retake(study, s, name, brighter=50, **values):
-    """Slice ``s`` once more, in a series of its own unless ``values`` say otherwise."""
-    made = []
-    for t in range(study.recipe.frames):
-        again = type(study.at(s, t)).from_json(study.at(s, t).to_json())
-        again.file_meta = type(study.at(s, t).file_meta).from_json(study.at(s, t).file_meta.to_json())
-        again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = SMALL.uid(name, s, t)
-        again.SeriesInstanceUID = SMALL.uid(name)
-        again.TriggerTime = f"{float(again.TriggerTime) * 1.03:.2f}"
-        again.PixelData = (study.stored[t, s] + brighter).astype("<u2").tobytes()
-        for key, value in values.items():
-            setattr(again, key, value)
-        made.append(again)
-    return made
-
-
-def test_a_slice_taken_twice(tmp_path, study):
-    again = retake(study, 1, "retake", AcquisitionTime="110000", SeriesNumber=1)
-    write(study.datasets + again, tmp_path, shuffle=4)
-    refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was taken 2 times")
-    cine = read_dicom(tmp_path, latest_retake=True)
-    np.testing.assert_array_equal(cine.image[:, 1], study.image[:, 1] + 50)
-    np.testing.assert_array_equal(np.delete(cine.image, 1, 1), np.delete(study.image, 1, 1))
-    (note,) = cine.notes
-    assert note.code == "N_LATEST_RETAKE"
-    assert note.text.startswith("slice 2 was taken 2 times")
-    assert {f.series_instance_uid for f in (frames[1] for frames in cine.dicom.frames)} == {SMALL.uid("retake")}
-
-
-def test_the_latest_take_must_be_complete(tmp_path, study):
-    again = retake(study, 1, "retake", AcquisitionTime="110000")[:5]
-    cine = read(study.datasets + again, tmp_path, latest_retake=True)
-    np.testing.assert_array_equal(cine.image, study.image)
-    assert [note.code for note in cine.notes] == ["N_LATEST_RETAKE"]
-
-
-def test_takes_without_times_by_series_number(tmp_path, study):
-    set_all(study, AcquisitionTime="", AcquisitionDate="")
-    again = retake(study, 1, "retake", SeriesNumber=99999)
-    cine = read(study.datasets + again, tmp_path, latest_retake=True)
-    np.testing.assert_array_equal(cine.image[:, 1], study.image[:, 1] + 50)
-
-
-def test_a_take_in_the_same_series_by_acquisition_number(tmp_path, study):
-    again = retake(study, 2, "x", AcquisitionNumber=77, SeriesInstanceUID=study.at(2, 0).SeriesInstanceUID)
-    cine = read(study.datasets + again, tmp_path, latest_retake=True)
-    np.testing.assert_array_equal(cine.image[:, 2], study.image[:, 2] + 50)
-
-
-def test_doubled_images_that_nothing_tells_apart(tmp_path, study):
-    again = retake(study, 2, "x", SeriesInstanceUID=study.at(2, 0).SeriesInstanceUID)
-    write(study.datasets + again, tmp_path)
-    for repair in (False, True):
-        refused("E_DUPLICATE_SLICE", tmp_path, "slice 3 has 16 images", latest_retake=repair)
-
-
-def test_different_images_with_one_uid(tmp_path, study):
-    study.at(2, 3).SOPInstanceUID = study.at(2, 2).SOPInstanceUID
-    study.at(2, 3).file_meta.MediaStorageSOPInstanceUID = study.at(2, 2).SOPInstanceUID
-    write(study.datasets, tmp_path)
-    refused("E_DUPLICATE_SLICE", tmp_path, "IM0018 and IM0019 differ")
-
-
-def test_beat_from_heart_rate(tmp_path, study):
-    set_all(study, NominalInterval=None, HeartRate=lambda s, t: 60 + 2 * s)
-    timing = read(study.datasets, tmp_path).timing
-    assert timing.rr_interval_ms == pytest.approx(np.mean([60000 / rate for rate in (60, 62, 64, 66)]))
-    assert "HeartRate" in timing.rr_source
-
-
-@pytest.mark.parametrize("nominal", [None, 5])
-def test_beat_from_trigger_times(tmp_path, study, nominal):
-    set_all(study, NominalInterval=nominal)
-    cine = read(study.datasets, tmp_path)
-    assert cine.timing.rr_interval_ms == pytest.approx(study.rr_interval_ms, rel=1e-4)
-    assert cine.timing.rr_source.startswith("estimated from the last trigger time")
-    np.testing.assert_allclose(cine.timing.frame_times_ms, study.frame_times_ms, atol=0.02)
-
-
-def test_beats_that_differ_much_are_noted(tmp_path, study):
-    set_all(study, slices=(3,), NominalInterval=1400)
-    cine = read(study.datasets, tmp_path)
-    assert [note.code for note in cine.notes] == ["N_RR_DIFFERS"]
-    assert "1400 ms" in cine.notes[0].text
+    for asked in (False, True):
+        advice = "fills only slices with at least half", "send all frames of slice 4"
+        refused("E_MISSING_PHASE", tmp_path / "fewer", "got 3 in slice 4", *advice, nearest_phase=asked)

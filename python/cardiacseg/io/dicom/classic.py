@@ -20,6 +20,8 @@ TAGS = [
     "AcquisitionDate",
     "AcquisitionTime",
     "AcquisitionDateTime",
+    "ContentDate",
+    "ContentTime",
     "ImageType",
     "ComplexImageComponent",
     "Rows",
@@ -37,6 +39,7 @@ TAGS = [
     "SpacingBetweenSlices",
     "TriggerTime",
     "TemporalPositionIdentifier",
+    "NominalPercentageOfCardiacPhase",
     "NominalInterval",
     "HeartRate",
     "ScanningSequence",
@@ -55,8 +58,8 @@ def frame_attributes(dataset: Dataset) -> dict:
     kind = image_kind(words(dataset, "ImageType"), words(dataset, "ComplexImageComponent"), lossy)
     orientation = numbers(dataset, "ImageOrientationPatient", 6)
     spacing = numbers(dataset, "PixelSpacing", 2)
-    trigger = number(dataset, "TriggerTime")
     return {
+        "converted_from": "",
         "acquisition_number": whole(dataset, "AcquisitionNumber"),
         "taken_at": _taken_at(dataset),
         "kind": kind if usable else "other",
@@ -66,12 +69,19 @@ def frame_attributes(dataset: Dataset) -> dict:
         "pixel_spacing": spacing if spacing is not None and min(spacing) > 0 else None,
         "thickness_mm": number(dataset, "SliceThickness"),
         "spacing_between_slices_mm": number(dataset, "SpacingBetweenSlices"),
-        "trigger_time_ms": trigger if trigger is not None and trigger >= 0 else None,
+        "trigger_time_ms": trigger_time((dataset, "TriggerTime")),
         "temporal_position": whole(dataset, "TemporalPositionIdentifier"),
+        "percent_of_beat": number(dataset, "NominalPercentageOfCardiacPhase"),
         "rr_interval_ms": number(dataset, "NominalInterval"),
         "heart_rate_per_min": number(dataset, "HeartRate"),
         "inversion_time_ms": number(dataset, "InversionTime"),
     }
+
+
+def trigger_time(*places: tuple[Dataset, str]) -> float | None:
+    """The first of the attributes that is there; -1 says "unknown", other negative times lie before the R wave."""
+    times = (number(dataset, name) for dataset, name in places)
+    return next((time for time in times if time is not None and time != -1), None)
 
 
 def _taken_at(dataset: Dataset) -> str:

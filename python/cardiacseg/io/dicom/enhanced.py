@@ -1,10 +1,11 @@
 """Frames of Enhanced (multi-frame) MR: their attributes lie in functional groups."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from cardiacseg.io.dicom.classic import trigger_time
 from cardiacseg.io.dicom.image_kind import image_kind
 from cardiacseg.io.dicom.orientation import is_orientation
 from cardiacseg.io.dicom.values import first_item, items, number, numbers, text, value, whole, words
@@ -25,6 +26,9 @@ _GROUPS = {
     "type": "MRImageFrameTypeSequence",
     "echo": "MREchoSequence",
     "modifier": "MRModifierSequence",
+    "source": "ConversionSourceAttributesSequence",
+    "classic": "UnassignedPerFrameConvertedAttributesSequence",
+    "shared classic": "UnassignedSharedConvertedAttributesSequence",
 }
 
 
@@ -45,6 +49,7 @@ def _attributes(dataset: Dataset, groups: dict[str, Dataset], temporal: int | No
     spacing = numbers(measures, "PixelSpacing", 2)
     echo = number(groups["echo"], "EffectiveEchoTime")
     return {
+        "converted_from": text(groups["source"], "ReferencedSOPInstanceUID"),
         "acquisition_number": whole(content, "FrameAcquisitionNumber"),
         "taken_at": text(content, "FrameAcquisitionDateTime") or text(content, "FrameReferenceDateTime"),
         "kind": _kind(dataset, groups["type"]),
@@ -54,26 +59,36 @@ def _attributes(dataset: Dataset, groups: dict[str, Dataset], temporal: int | No
         "pixel_spacing": spacing if spacing is not None and min(spacing) > 0 else None,
         "thickness_mm": number(measures, "SliceThickness"),
         "spacing_between_slices_mm": number(measures, "SpacingBetweenSlices"),
-        "trigger_time_ms": _trigger_time(heart),
-        "temporal_position": _temporal_position(content, temporal),
-        "rr_interval_ms": number(heart, "RRIntervalTimeNominal") or number(dataset, "CardiacRRIntervalSpecified"),
-        "heart_rate_per_min": number(dataset, "HeartRate"),
         "inversion_time_ms": number(groups["modifier"], "InversionTimes"),
+        "percent_of_beat": number(heart, "NominalPercentageOfCardiacPhase"),
+        **_times(dataset, groups, temporal),
     }
+
+
+def _times(dataset: Dataset, groups: dict[str, Dataset], temporal: int | None) -> dict:
+    """From the functional groups, else from what a Legacy Converted instance keeps of its classic images."""
+    heart, classic = groups["heart"], (groups["classic"], groups["shared classic"])
+    position = _temporal_position(groups["content"], temporal)
+    if position is None:
+        position = _of_classic(classic, "TemporalPositionIdentifier", whole)
+    beat = number(heart, "RRIntervalTimeNominal") or number(dataset, "CardiacRRIntervalSpecified")
+    delays = (heart, "NominalCardiacTriggerDelayTime"), (heart, "ActualCardiacTriggerDelayTime")
+    return {
+        "trigger_time_ms": trigger_time(*delays, *((place, "TriggerTime") for place in classic)),
+        "temporal_position": position,
+        "rr_interval_ms": beat or _of_classic(classic, "NominalInterval"),
+        "heart_rate_per_min": number(dataset, "HeartRate") or _of_classic(classic, "HeartRate"),
+    }
+
+
+def _of_classic(places: Sequence[Dataset], name: str, read: Callable = number) -> float | None:
+    return next((found for place in places if (found := read(place, name)) is not None), None)
 
 
 def _kind(dataset: Dataset, frame_type: Dataset) -> str:
     image_type = words(frame_type, "FrameType") if "FrameType" in frame_type else words(dataset, "ImageType")
     lossy = text(dataset, "LossyImageCompression") == "01"
     return image_kind(image_type, words(frame_type, "ComplexImageComponent"), lossy)
-
-
-def _trigger_time(heart: Dataset) -> float | None:
-    for name in ("NominalCardiacTriggerDelayTime", "ActualCardiacTriggerDelayTime"):
-        time = number(heart, name)
-        if time is not None and time >= 0:
-            return time
-    return None
 
 
 def _temporal_dimension(dataset: Dataset) -> int | None:

@@ -45,6 +45,10 @@ N_UNEVEN = "N_UNEVEN"
 N_PHASE_ORDER = "N_PHASE_ORDER"
 N_TIMES_UNKNOWN = "N_TIMES_UNKNOWN"
 N_RR_DIFFERS = "N_RR_DIFFERS"
+N_TIME_UNIT = "N_TIME_UNIT"
+N_ONE_RUN = "N_ONE_RUN"
+N_SAME_PIXELS = "N_SAME_PIXELS"
+N_REPEATED_UID = "N_REPEATED_UID"
 N_MONOCHROME1 = "N_MONOCHROME1"
 N_PADDING = "N_PADDING"
 N_BITS_STORED = "N_BITS_STORED"
@@ -79,13 +83,15 @@ ERRORS = {
     E_AMBIGUOUS_SAX: Meaning("more than one group can be the short-axis cine", "choose one with `series`"),
     E_NO_SERIES: Meaning("`series` names no group or series of the files", "list the groups"),
     E_MISSING_PHASE: Meaning(
-        "a slice has fewer or more phases than the others", "send the images again, or allow `nearest_phase`"
+        "a slice has fewer or more frames than the others",
+        "send the missing images, or allow `nearest_phase`, which fills a slice that has at least half of the frames",
     ),
     E_PHASE_ORDER: Meaning(
-        "no attribute puts the phases of a slice in order", "send the images with their times or numbers"
+        "no attribute puts the frames of a slice in order", "send the images with their times or numbers"
     ),
     E_DUPLICATE_SLICE: Meaning(
-        "a slice was taken twice or its images came twice", "choose with `series`, or allow `latest_retake`"
+        "a slice was taken twice or its images came twice",
+        "allow `latest_retake` or choose with `series`, where series or acquisition numbers tell the repeats apart",
     ),
     E_NONPARALLEL: Meaning("a slice of the stack is tilted against the others", "choose the parallel slices"),
     E_NONUNIFORM_SPACING: Meaning(
@@ -127,13 +133,17 @@ NOTES = {
     N_DRIFT: "the images of a slice lie some tenths of a mm apart; they were taken as one slice",
     N_NEAREST_PHASE: "a slice with other phases was filled from its nearest ones, as `nearest_phase` asked",
     N_LATEST_RETAKE: "of a slice taken more than once the latest complete one was kept, as `latest_retake` asked",
+    N_ONE_RUN: "frames of a slice lie in several series or acquisitions, none repeats; they were read as one run",
     N_SAME_INSTANCE: "images that came more than once with equal headers were read once",
+    N_SAME_PIXELS: "images that came again under other numbers or UIDs, or as classic and Enhanced MR, were read once",
+    N_REPEATED_UID: "different images have the same SOPInstanceUID, or none; DICOM results cannot name them",
     N_SHIFTED_SLICE: "slices lie beside each other within their plane, or on a slope; this was not corrected",
     N_SPACING_TAG: "SpacingBetweenSlices differs from the positions, which were used",
     N_ONE_SLICE: "one slice has no distance to others; an attribute stands in for it",
     N_UNEVEN: "slices are unevenly spaced; each was measured with its own share of the axis, as `uneven` asked",
-    N_PHASE_ORDER: "the phases were not put in order by time but by another attribute",
-    N_TIMES_UNKNOWN: "the times of the phases are not known",
+    N_PHASE_ORDER: "the frames were not put in order by time but by another attribute",
+    N_TIMES_UNKNOWN: "the times of all frames, or of those of some slices, are not known, and why",
+    N_TIME_UNIT: "times or lengths of a beat can only be in another unit than ms, and were read so",
     N_RR_DIFFERS: "the length of a beat differs between slices by more than a fifth",
     N_MONOCHROME1: "grey values were inverted, since small ones are meant to be bright",
     N_PADDING: "padding was set to the smallest grey value",

@@ -27,16 +27,19 @@ class Frame:
 
     ``number`` counts from 1 in a multi-frame instance and is ``None`` in a classic one. ``position`` and
     ``orientation`` are Image Position and Orientation (Patient), ``pixel_spacing`` is (row, column) in mm. ``kind`` is
-    one of :mod:`cardiacseg.io.dicom.image_kind`. ``taken_at`` is date and time as text that sorts. ``protocol`` is what
-    tells one way of taking pictures from another. ``person`` is what tells patients and days apart, ``described`` what
-    people and scanners call the sequence, in capitals: neither leaves the program. ``problem`` is what is wrong with
-    the file's pixels.
+    one of :mod:`cardiacseg.io.dicom.image_kind`. ``taken_at`` and ``content_at`` are date and time as text that sorts.
+    ``converted_from`` is the SOP instance UID of the classic image that a Legacy Converted frame was made of.
+    ``trigger_time_ms`` and ``rr_interval_ms`` are as the file has them, until
+    :func:`cardiacseg.io.dicom.time_unit.in_ms` makes ms of other units. ``protocol`` is what tells one way of taking
+    pictures from another. ``person`` is what tells patients and days apart, ``described`` what people and scanners call
+    the sequence, in capitals: neither leaves the program. ``problem`` is what is wrong with the file's pixels.
     """
 
     file: File
     number: int | None
     sop_class_uid: str
     sop_instance_uid: str
+    converted_from: str
     study_uid: str
     series_uid: str
     frame_of_reference_uid: str
@@ -44,6 +47,7 @@ class Frame:
     instance_number: int | None
     acquisition_number: int | None
     taken_at: str
+    content_at: str
     kind: str
     protocol: tuple[str, ...]
     rows: int
@@ -55,6 +59,7 @@ class Frame:
     spacing_between_slices_mm: float | None
     trigger_time_ms: float | None
     temporal_position: int | None
+    percent_of_beat: float | None
     rr_interval_ms: float | None
     heart_rate_per_min: float | None
     inversion_time_ms: float | None
@@ -139,6 +144,7 @@ def _instance_attributes(file: File, header: Header) -> dict:
         "series_uid": text(dataset, "SeriesInstanceUID"),
         "frame_of_reference_uid": text(dataset, "FrameOfReferenceUID"),
         "series_number": whole(dataset, "SeriesNumber"),
+        "content_at": text(dataset, "ContentDate") + text(dataset, "ContentTime").replace(":", ""),
         "instance_number": whole(dataset, "InstanceNumber"),
         "rows": rows,
         "columns": columns,

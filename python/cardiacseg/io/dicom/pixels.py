@@ -41,7 +41,7 @@ class _Part:
 
 
 def read_pixels(slices: Slices) -> tuple[np.ndarray, dict[str, Dataset], tuple[Note, ...]]:
-    """Image ``[T, S, H, W]``, instances without pixels by SOP instance UID, and notes.
+    """Image ``[T, S, H, W]``, instances without pixels by SOP instance UID (the last of several with one), and notes.
 
     The image has the files' type where the modality transform is the identity for every frame, else it is float32.
     Raises ``DicomError`` for what cannot be decoded.
@@ -94,7 +94,7 @@ def _image(slices: Slices, shape: tuple[int, ...], parts: list[_Part], notes: se
     places = defaultdict(list)
     for s, frames in enumerate(slices):
         for t, frame in enumerate(frames):
-            places[frame.sop_instance_uid, frame.number].append((t, s))
+            places[frame.file, frame.number].append((t, s))
     bits = _stored_bits(parts)
     notes.update(*(stored.notes() for stored in bits.values()))
     image = None
@@ -105,7 +105,7 @@ def _image(slices: Slices, shape: tuple[int, ...], parts: list[_Part], notes: se
                 image = np.empty(shape, values.dtype)
             elif values.dtype != image.dtype:
                 image = image.astype(np.float32, copy=False)
-            for place in places[frame.sop_instance_uid, frame.number]:
+            for place in places[frame.file, frame.number]:
                 image[place] = values
         part.decoded = []
     return image

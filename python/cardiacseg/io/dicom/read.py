@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cardiacseg.acquisition import Timing
 from cardiacseg.errors import DicomError
 from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Cine, Note
@@ -14,13 +15,14 @@ from cardiacseg.io.dicom.errors import E_NO_DICOM
 from cardiacseg.io.dicom.files import find_files
 from cardiacseg.io.dicom.frames import Frame, Scan, scan
 from cardiacseg.io.dicom.groups import Group, group_frames
-from cardiacseg.io.dicom.instances import check_instances, without_copies
+from cardiacseg.io.dicom.instances import check_instances, unusable_for_results, without_copies
 from cardiacseg.io.dicom.phases import equal_phases, order_notes, order_phases
 from cardiacseg.io.dicom.pixels import read_pixels
 from cardiacseg.io.dicom.selection import select
 from cardiacseg.io.dicom.slices import Slices, depths_mm, stack_geometry
 from cardiacseg.io.dicom.source import DicomSource, SourceFrame
 from cardiacseg.io.dicom.takes import one_take
+from cardiacseg.io.dicom.time_unit import in_ms, without_doubtful
 from cardiacseg.io.quiet import PYDICOM, quiet
 
 
@@ -49,7 +51,7 @@ def list_groups(path: Path | Sequence[Path], *, series: str | None = None, budge
     """
     with quiet(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
-    groups = group_frames(without_copies(found.frames)[0])
+        groups = group_frames(without_copies(found.frames)[0])
     damaged = tuple(map(str, found.damaged))
     try:
         _check_any(found)
@@ -111,6 +113,7 @@ class _Arranged:
 
     slices: Slices
     rules: list[str]
+    timing: Timing
     notes: tuple[Note, ...]
 
     def words(self) -> dict[str, object]:
@@ -125,9 +128,11 @@ class _Arranged:
 
 def _arrange(chosen: Group, nearest_phase: bool, latest_retake: bool) -> _Arranged:
     taken, take_notes = one_take(chosen.slices, latest_retake)
-    ordered, rules = order_phases(taken)
-    filled, phase_notes = equal_phases(ordered, nearest_phase)
-    return _Arranged(filled, rules, take_notes + order_notes(rules) + phase_notes)
+    timed, doubts, unit_notes = in_ms(taken)
+    ordered, rules = order_phases(timed)
+    filled, phase_notes = equal_phases(without_doubtful(ordered, doubts), nearest_phase)
+    times, time_notes = timing(filled, doubts)
+    return _Arranged(filled, rules, times, take_notes + unit_notes + order_notes(rules) + phase_notes + time_notes)
 
 
 def _cine(
@@ -135,9 +140,9 @@ def _cine(
 ) -> Cine:
     slices = arranged.slices
     geometry, geometry_notes = stack_geometry(slices, uneven)
-    times, time_notes = timing(slices)
     image, instances, pixel_notes = read_pixels(slices)
     person, body_notes = body(instances[slices[0][0].sop_instance_uid])
+    unusable, uid_notes = unusable_for_results(slices)
     first = slices[0][0]
     source = DicomSource(
         tuple(tuple(_source(frames[t]) for frames in slices) for t in range(len(slices[0]))),
@@ -145,9 +150,10 @@ def _cine(
         tuple(first.orientation),
         first.thickness_mm,
         arrangement,
+        unusable,
     )
-    notes += arranged.notes + geometry_notes + time_notes + pixel_notes + body_notes
-    return Cine(path, image, geometry.array_spacing, geometry, times, person, notes, dicom=source)
+    notes += arranged.notes + geometry_notes + uid_notes + pixel_notes + body_notes
+    return Cine(path, image, geometry.array_spacing, geometry, arranged.timing, person, notes, dicom=source)
 
 
 def _source(frame: Frame) -> SourceFrame:
