@@ -70,8 +70,7 @@ def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[
         return notes
     if _are_colours(image):
         raise InvalidInputError(
-            f"{file.name} holds a colour picture, whose {len(image)} colours are its last axis; expected grey values of "
-            "frames"
+            f"{file.name} holds a colour picture, whose {len(image)} colours are its last axis; expected grey values"
         )
     text = f"The file's {len(image)} frames have no times; they were not taken for the colours of one picture."
     return [*notes, Note("nifti_no_colours", text)] if image.dtype == np.uint8 else notes
