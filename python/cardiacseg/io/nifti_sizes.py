@@ -69,7 +69,8 @@ def _one_answer(file: NiftiFile, by_affine: np.ndarray, stored: np.ndarray) -> t
         raise InvalidInputError(
             f"{file.name} has voxels of {both}; wanted one answer, as volumes depend on it: {_OPTION}"
         )
-    text = f"The file has voxels of {both}, {100 * apart:.1f} % apart; the affine's were taken."
+    volumes = 100 * abs(float(np.prod(by_affine / stored)) - 1)
+    text = f"The file has voxels of {both}; the affine's were taken. Volumes differ by {volumes:.1f} %."
     return by_affine, [Note("nifti_two_sizes", text)] if apart > _SAME_SIZE else []
 
 
