@@ -39,15 +39,16 @@ class CancelledError(Error):
 class DicomError(InvalidInputError):
     """DICOM files that cannot be used as a short-axis cine.
 
-    ``code`` is stable (``E_MISSING_PHASE``, ...; :mod:`cardiacseg.io.dicom.errors` lists them) and begins the message.
+    ``code`` is stable (``E_MISSING_PHASE``, ...; :mod:`cardiacseg.io.dicom.errors` lists them) and begins the message,
+    of which ``sentence`` is the rest.
     """
 
     def __init__(self, code: str, sentence: str):
         super().__init__(sentence, code=code)
-        self._sentence = sentence
+        self.sentence = sentence
 
     def __reduce__(self) -> tuple:
-        return type(self), (self.code, self._sentence)
+        return type(self), (self.code, self.sentence)
 
 
 class NetworkError(Error, ConnectionError):

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_reading import refused
-from made_up_dicom import Recipe, classic_study, instance, write
+from made_up_dicom import Recipe, classic_study, decoys, instance, write
 from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage, generate_uid
 
 from cardiacseg.errors import DicomError, InvalidInputError
@@ -229,3 +229,69 @@ def test_zip_that_is_encrypted(archive, tmp_path):
         content[start + place] |= 1
     (tmp_path / "secret.zip").write_bytes(content)
     refused("E_ARCHIVE", tmp_path / "secret.zip", "series0/IM0000 cannot be read")
+
+
+def localizer(name, keep):
+    """The beginning of a localizer of another series; ``keep`` bytes, or to the attribute of that tag."""
+    (image,) = decoys(Recipe(slices=3))[:1]
+    image.save_as(name, enforce_file_format=True)
+    content = name.read_bytes()
+    name.write_bytes(content[: keep if isinstance(keep, int) else content.index(keep)])
+
+
+@pytest.mark.parametrize("series", [None, "7001,8001,9001"])
+@pytest.mark.parametrize(
+    ("keep", "why"),
+    [
+        (b"\x28\x00\x10\x00", "they are not of the stack"),  # to Rows: its kind and its series are known
+        (132, "the stack has its slices without them"),  # DICM alone
+        (300, "the stack has its slices without them"),
+    ],
+)
+def test_a_damaged_file_beside_the_stack(folder, tmp_path, series, keep, why):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    localizer(tmp_path / "damaged", keep)
+    cine = read_dicom(tmp_path, series=series)
+    assert same(cine)
+    assert [note.code for note in cine.notes] == ["N_DAMAGED_FILE"]
+    assert f"left out: 1; {why} (first: damaged " in cine.notes[0].text
+    assert len(list_groups(tmp_path).damaged) == 1
+
+
+@pytest.mark.parametrize("keep", [132, 300, 1200])
+def test_a_damaged_file_of_the_stack(tmp_path, keep):
+    path = write(classic_study(Recipe(frames=9, slices=3)).datasets, tmp_path)[3]
+    path.write_bytes(path.read_bytes()[:keep])
+    refused("E_TRUNCATED", tmp_path, "IM0003")
+    cine = read_dicom(tmp_path, nearest_phase=True)
+    assert cine.image.shape[:2] == (9, 3)
+    assert [note.code for note in cine.notes] == ["N_DAMAGED_FILE", "N_NEAREST_PHASE"]
+
+
+def test_as_many_damaged_files_as_a_slice_may_be_one(folder, tmp_path):
+    """The last slice is lost: what is left is even, has equal phases, and must not be taken for the whole."""
+    study = classic_study(Recipe(slices=4))
+    paths = write(study.datasets, tmp_path)
+    for path in paths[-8:]:
+        path.write_bytes(path.read_bytes()[:300])
+    refused("E_TRUNCATED", tmp_path, "IM0024")
+    for path in paths[-8:]:
+        path.unlink()
+    assert read_dicom(tmp_path).image.shape[1] == 3
+
+
+def test_nothing_but_damaged_files(folder, tmp_path):
+    localizer(tmp_path / "damaged", 200)
+    refused("E_TRUNCATED", tmp_path, "damaged")
+
+
+def test_a_damaged_entry_of_any_compression(folder, tmp_path):
+    for way in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "study.zip", "w", way) as file:
+            file.write(folder / "series0/IM0000", "IM0000")
+            start = file.getinfo("IM0000")
+        content = bytearray((tmp_path / "study.zip").read_bytes())
+        for place in range(start.header_offset + 40, start.header_offset + start.compress_size, 7):
+            content[place] ^= 0x5A
+        (tmp_path / "study.zip").write_bytes(content)
+        refused("E_ARCHIVE", tmp_path / "study.zip", "IM0000 cannot be read from the zip")

@@ -3,12 +3,14 @@
 import itertools
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_reading import read, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_dicom import Recipe, classic_study, decimal, orthonormal, write
 from made_up_enhanced import enhanced_study
+from pydicom.dataelem import RawDataElement
 
 from cardiacseg.io.dicom.orientation import directions, is_orientation
 from cardiacseg.io.dicom.read import read_dicom
@@ -242,3 +244,32 @@ def test_enhanced_geometry_from_each_frame_or_shared(tmp_path):
         del shared.PlaneOrientationSequence, shared.PixelMeasuresSequence
     cine = read(study.datasets, tmp_path)
     np.testing.assert_allclose(cine.geometry.affine_lps(), study.geometry.affine_lps(), atol=1e-8)
+
+
+def written(dataset, name, text, kind):
+    """An attribute as a file has it, whatever pydicom thinks of it."""
+    content = text.encode() + b" " * (len(text) % 2)
+    tag = pydicom.tag.Tag(name)
+    dataset[tag] = RawDataElement(tag, kind, len(content), content, 0, False, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "codes"),
+    [(str, "UT", []), (str, "LO", []), (lambda text: text.replace(".", ","), "DS", ["N_DECIMAL_COMMA"])],
+)
+def test_numbers_in_other_types_and_with_commas(tmp_path, change, kind, codes):
+    study = classic_study(Recipe(slices=4))
+    for dataset in study.datasets:
+        for name in (
+            "PixelSpacing",
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "TriggerTime",
+            "SliceThickness",
+        ):
+            written(dataset, name, change("\\".join(map(str, np.atleast_1d(dataset[name].value)))), kind)
+    cine = read(study.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, study.image)
+    np.testing.assert_allclose(cine.geometry.affine_lps(), study.geometry.affine_lps(), atol=1e-8)
+    assert cine.timing.frame_times_ms == pytest.approx(study.frame_times_ms, abs=0.01)
+    assert [note.code for note in cine.notes] == codes

@@ -50,6 +50,8 @@ N_ONE_RUN = "N_ONE_RUN"
 N_SAME_PIXELS = "N_SAME_PIXELS"
 N_REPEATED_UID = "N_REPEATED_UID"
 N_MONOCHROME1 = "N_MONOCHROME1"
+N_DAMAGED_FILE = "N_DAMAGED_FILE"
+N_DECIMAL_COMMA = "N_DECIMAL_COMMA"
 N_PADDING = "N_PADDING"
 N_BITS_STORED = "N_BITS_STORED"
 N_PALETTE = "N_PALETTE"
@@ -146,6 +148,8 @@ NOTES = {
     N_TIME_UNIT: "times or lengths of a beat can only be in another unit than ms, and were read so",
     N_RR_DIFFERS: "the length of a beat differs between slices by more than a fifth",
     N_MONOCHROME1: "grey values were inverted, since small ones are meant to be bright",
+    N_DAMAGED_FILE: "damaged files were left out: they are of other series, or the stack has its slices without them",
+    N_DECIMAL_COMMA: "numbers are written with a decimal comma, which was read as a decimal point",
     N_PADDING: "padding was set to the smallest grey value",
     N_BITS_STORED: "BitsStored and HighBit contradict the pixels, which were read with the bits that they use",
     N_PALETTE: "pixels are indices into a palette of grey values, which were taken",

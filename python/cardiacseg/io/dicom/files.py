@@ -4,7 +4,6 @@ import io
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -122,5 +121,8 @@ def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget)
             budget.check("part_bytes", info.file_size, info.filename)
             budget.take("bytes", info.file_size, info.filename)
             return io.BytesIO(beginning + entry.read())
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:
+    except DicomError:
+        raise
+    # Each of zipfile's ways of compressing raises errors of its own.
+    except Exception as error:
         raise DicomError(E_ARCHIVE, f"{info.filename} cannot be read from the zip ({type(error).__name__})") from error

@@ -9,10 +9,12 @@ from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageSt
 
 from cardiacseg.errors import DicomError
 from cardiacseg.io.dicom import classic, enhanced
+from cardiacseg.io.dicom.damaged import Damaged
 from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE
 from cardiacseg.io.dicom.files import File
-from cardiacseg.io.dicom.headers import Header, read_header
-from cardiacseg.io.dicom.values import items, text, whole
+from cardiacseg.io.dicom.headers import Header, read_damaged, read_header
+from cardiacseg.io.dicom.image_kind import CINE_KINDS, image_kind
+from cardiacseg.io.dicom.values import items, text, whole, words
 
 _ENHANCED = {EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
 _MR = {MRImageStorage, *_ENHANCED}
@@ -83,7 +85,7 @@ class Scan:
 
     frames: tuple[Frame, ...]
     counts: dict[str, int]
-    damaged: tuple[DicomError, ...]
+    damaged: tuple[Damaged, ...]
 
 
 def scan(files: list[File]) -> Scan:
@@ -95,7 +97,7 @@ def scan(files: list[File]) -> Scan:
         except DicomError as error:
             if error.code == E_TOO_LARGE:
                 raise
-            damaged.append(error)
+            damaged.append(_damaged(file, error))
             continue
         if header is None:
             counts["not_dicom"] += 1
@@ -105,6 +107,13 @@ def scan(files: list[File]) -> Scan:
             frames += _frames(file, header)
             counts["mr_instances"] += 1
     return Scan(tuple(sorted(frames, key=Frame.order)), dict(counts), tuple(damaged))
+
+
+def _damaged(file: File, error: DicomError) -> Damaged:
+    rest = read_damaged(file, classic.TAGS)
+    is_mr = text(rest, "SOPClassUID") in {"", *_MR}
+    kind = image_kind(words(rest, "ImageType"), words(rest, "ComplexImageComponent"))
+    return Damaged(error, text(rest, "SeriesInstanceUID"), is_mr and kind in CINE_KINDS)
 
 
 def _frames(file: File, header: Header) -> Iterator[Frame]:

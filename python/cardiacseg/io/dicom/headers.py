@@ -7,7 +7,7 @@ from functools import partial
 from typing import BinaryIO
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset, read_partial
+from pydicom.filereader import data_element_generator, read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
@@ -61,6 +61,25 @@ def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
         syntax = UID(syntax or _guessed_syntax(dataset))
         problem = _pixel_problem(file, stream, dataset, syntax) if sop_class in images else None
         return Header(dataset, sop_class, problem)
+
+
+def read_damaged(file: File, tags: list[str]) -> Dataset:
+    """What can be read, up to the damage, of a file that :func:`read_header` refuses."""
+    read = Dataset()
+    try:
+        with file.open() as stream:
+            stream.seek(MARK_BYTES if stream.read(MARK_BYTES).endswith(b"DICM") else 0)
+            meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+            syntax = text(meta, "TransferSyntaxUID")
+            order = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
+            chosen = [Tag(tag) for tag in tags]
+            for element in data_element_generator(stream, *order, partial(_ends, True), specific_tags=chosen):
+                if element.length == len(element.value or b""):  # else the file ends within it
+                    read[element.tag] = element
+    # A damaged file makes pydicom raise almost anything.
+    except Exception:
+        pass
+    return read
 
 
 def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Dataset:

@@ -11,7 +11,15 @@ from pydicom.dataset import Dataset
 from cardiacseg.errors import DicomError
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.decoding import Job, decode
-from cardiacseg.io.dicom.errors import E_DAMAGED, N_LOSSY, N_MONOCHROME1, N_PADDING, N_PALETTE, N_PIXEL_ATTRIBUTE
+from cardiacseg.io.dicom.errors import (
+    E_DAMAGED,
+    N_DECIMAL_COMMA,
+    N_LOSSY,
+    N_MONOCHROME1,
+    N_PADDING,
+    N_PALETTE,
+    N_PIXEL_ATTRIBUTE,
+)
 from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.grey_values import inverted, is_inverted, is_lossy, modality_values, rescale, without_padding
@@ -19,12 +27,25 @@ from cardiacseg.io.dicom.headers import parse_whole
 from cardiacseg.io.dicom.pixel_header import PIXELS, is_palette, pixel_header, through_palette
 from cardiacseg.io.dicom.slices import Slices
 from cardiacseg.io.dicom.stored_bits import Field, StoredBits
+from cardiacseg.io.dicom.values import has_decimal_comma
 
 _LOSSY = Note(N_LOSSY, "images went through lossy compression, which changed their grey values")
 _MONOCHROME1 = Note(N_MONOCHROME1, "PhotometricInterpretation is MONOCHROME1; grey values were inverted")
 _PADDING = Note(N_PADDING, "pixels with PixelPaddingValue were set to the smallest grey value of their image")
 _PALETTE = Note(N_PALETTE, "PhotometricInterpretation is PALETTE COLOR; the grey values of the palette were taken")
 _NO_SLOPE = Note(N_PIXEL_ATTRIBUTE, "RescaleSlope and RescaleIntercept are 0; no rescaling was taken")
+_COMMA = Note(N_DECIMAL_COMMA, "numbers are written with a decimal comma, which was read as a decimal point")
+# Those of text, which a comma may be in.
+_NUMBERS = [
+    "PixelSpacing",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "TriggerTime",
+    "RescaleSlope",
+    "RescaleIntercept",
+]
 
 
 @dataclass(eq=False)
@@ -67,6 +88,7 @@ def _jobs(slices: Slices, parts: list[_Part], notes: set[Note]) -> Iterator[Job]
         kinds = "iu" if "PixelData" in header else "f"
         for name in PIXELS:
             dataset.pop(name, None)
+        notes |= {_COMMA for name in _NUMBERS if has_decimal_comma(dataset, name)}
         parts.append(_Part(file, frames, dataset, header, layout, kinds))
         notes |= repaired
         yield job

@@ -11,6 +11,7 @@ from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.dicom.beat import timing
 from cardiacseg.io.dicom.body import body
 from cardiacseg.io.dicom.choose import choose, notes_on, verdicts
+from cardiacseg.io.dicom.damaged import blamed, damage_notes, may_belong
 from cardiacseg.io.dicom.errors import E_NO_DICOM
 from cardiacseg.io.dicom.files import find_files
 from cardiacseg.io.dicom.frames import Frame, Scan, scan
@@ -23,6 +24,7 @@ from cardiacseg.io.dicom.slices import Slices, depths_mm, stack_geometry
 from cardiacseg.io.dicom.source import DicomSource, SourceFrame
 from cardiacseg.io.dicom.takes import one_take
 from cardiacseg.io.dicom.time_unit import in_ms, without_doubtful
+from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.quiet import PYDICOM, quiet
 
 
@@ -52,10 +54,9 @@ def list_groups(path: Path | Sequence[Path], *, series: str | None = None, budge
     with quiet(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
         groups = group_frames(without_copies(found.frames)[0])
-    damaged = tuple(map(str, found.damaged))
+    damaged = tuple(str(file.error) for file in found.damaged)
     try:
-        _check_any(found)
-        chosen = select(groups, series) if series is not None else choose(groups)
+        chosen = _choose(found, groups, series)
     except DicomError as error:
         return Groups(tuple(verdicts(groups, None)), found.counts, damaged, str(error))
     return Groups(tuple(verdicts(groups, chosen, series is not None)), found.counts, damaged, None)
@@ -81,30 +82,34 @@ def read_dicom(
     """
     with quiet(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
-        _check_any(found)
         frames, notes = without_copies(found.frames)
         groups = group_frames(frames)
-        chosen = choose(groups) if series is None else select(groups, series)
+        chosen = _choose(found, groups, series)
         notes += notes_on(groups, chosen, by_hand=series is not None)
         check_instances(chosen.frames)
-        arranged = _arrange(chosen, nearest_phase, latest_retake)
+        possible = may_belong(found.damaged, frames, chosen.frames)
+        with blamed(possible):
+            arranged = _arrange(chosen, nearest_phase, latest_retake)
+            geometry, geometry_notes = stack_geometry(arranged.slices, uneven)
+        notes += damage_notes(found.damaged, possible, len(arranged.slices[0]))
         arrangement = {
             "files": found.counts,
             "groups": [group.to_dict() for group in verdicts(groups, chosen, series is not None)],
             **arranged.words(),
         }
-        return _cine(
-            Path(path) if isinstance(path, (str, Path)) else Path(path[0]).parent, arranged, notes, arrangement, uneven
-        )
+        name = Path(path) if isinstance(path, (str, Path)) else Path(path[0]).parent
+        return _cine(name, arranged, geometry, notes + arranged.notes + geometry_notes, arrangement)
 
 
-def _check_any(found: Scan) -> None:
-    if found.damaged:
-        raise found.damaged[0]
+def _choose(found: Scan, groups: Sequence[Group], series: str | None) -> Group:
+    if not found.frames and found.damaged:
+        raise found.damaged[0].error
     if not found.frames:
         count, other = found.counts["files"], found.counts.get("other_dicom", 0)
         text = f"wanted MR images (classic or Enhanced); of {count} files {other} are other DICOM objects, none is one"
         raise DicomError(E_NO_DICOM, text)
+    with blamed([file for file in found.damaged if file.may_be_cine]):
+        return choose(groups) if series is None else select(groups, series)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +141,9 @@ def _arrange(chosen: Group, nearest_phase: bool, latest_retake: bool) -> _Arrang
 
 
 def _cine(
-    path: Path, arranged: _Arranged, notes: tuple[Note, ...], arrangement: dict[str, object], uneven: bool
+    path: Path, arranged: _Arranged, geometry: Geometry, notes: tuple[Note, ...], arrangement: dict[str, object]
 ) -> Cine:
     slices = arranged.slices
-    geometry, geometry_notes = stack_geometry(slices, uneven)
     image, instances, pixel_notes = read_pixels(slices)
     person, body_notes = body(instances[slices[0][0].sop_instance_uid])
     unusable, uid_notes = unusable_for_results(slices)
@@ -152,7 +156,7 @@ def _cine(
         arrangement,
         unusable,
     )
-    notes += arranged.notes + geometry_notes + uid_notes + pixel_notes + body_notes
+    notes += uid_notes + pixel_notes + body_notes
     return Cine(path, image, geometry.array_spacing, geometry, arranged.timing, person, notes, dicom=source)
 
 

@@ -1,9 +1,9 @@
 """Attributes of a dataset as plain values, ``None`` where they are absent, empty or malformed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
@@ -19,14 +19,38 @@ def value(dataset: Dataset, name: str | tuple[int, int]) -> object:
 
 
 def numbers(dataset: Dataset, name: str | tuple[int, int], count: int) -> tuple[float, ...] | None:
-    """``count`` finite numbers."""
+    """``count`` finite numbers, whichever type of value (VR) holds them; a decimal comma is a decimal point."""
     found = value(dataset, name)
-    parts = [found] if isinstance(found, (int, float, str)) else found
+    found = _as_written(dataset, name) if found is None else found
     try:
-        read = tuple(float(part) for part in parts)
+        read = tuple(map(_float, _parts(found)))
     except (TypeError, ValueError, OverflowError):
         return None
     return read if len(read) == count and all(map(math.isfinite, read)) else None
+
+
+def has_decimal_comma(dataset: Dataset, name: str) -> bool:
+    """Whether a number is written as no DICOM file may, and is read all the same."""
+    return any(isinstance(part, str) and "," in part for part in _parts(_as_written(dataset, name)))
+
+
+def _as_written(dataset: Dataset, name: str | tuple[int, int]) -> object:
+    """The value of an attribute that pydicom cannot make a number of, as text or bytes; else ``None``."""
+    try:
+        element = dataset.get_item(name)
+    except Exception:  # as in value()
+        return None
+    return element.value if isinstance(element, RawDataElement) else value(dataset, name)
+
+
+def _parts(found: object) -> Iterable[object]:
+    """The values of an attribute; text types (UT, ...) that hold numbers have backslashes between them."""
+    text = found.decode("latin-1") if isinstance(found, bytes) else found
+    return text.rstrip("\0").split("\\") if isinstance(text, str) else found if _is_list(found) else [found]
+
+
+def _float(part: object) -> float:
+    return float(part.replace(",", ".") if isinstance(part, str) else part)
 
 
 def number(dataset: Dataset, name: str | tuple[int, int]) -> float | None:
