@@ -231,12 +231,43 @@ def test_a_tilt_of_12_degrees_is_named(tmp_path):
     assert "2 slices after slice 4; it is tilted by 12.0 degrees" in note.text
 
 
+def test_a_tilted_scout_of_several_slices_is_not_missed(tmp_path):
+    """Its planes cross the stack, whichever of their points is looked at."""
+    study = classic_study(LARGE)
+    scout = other_stack(LARGE, slices=3, number=50, spacing=(23, 2.75, 2.5))
+    for s in range(3):
+        tilted(scout, s, 15)
+    assert note_codes(read(study.datasets + scout.datasets, tmp_path)) == ["N_OTHER_CANDIDATE"]
+
+
+def test_slices_alike_of_another_place_are_named(tmp_path):
+    """Positions of several frames of reference cannot be compared."""
+    study = classic_study(LARGE)
+    far = [decimal(LARGE.geometry.slice_positions()[s] + 70 * LARGE.direction[:, 2]) for s in range(6)]
+    change(study, (4, 5), FrameOfReferenceUID="1.2.3", ImagePositionPatient=lambda s, t: far[s])
+    (note,) = read(study.datasets, tmp_path).notes
+    assert note.code == "N_LEFT_OUT"
+    assert "2 slices after slice 4" in note.text
+
+
 def test_another_field_of_view_with_another_echo_time_is_refused(tmp_path):
     study = change(classic_study(LARGE), (4, 5), PixelSpacing=["2.9", "2.9"], EchoTime="1.9")
     write(study.datasets, tmp_path)
     refused("E_MATRIX_MISMATCH", tmp_path, "slice 5 of the stack", "2.9 x 2.9 mm", "--list")
     (note,) = read_dicom(tmp_path, series=ALL[:20]).notes
     assert note.code == "N_LEFT_OUT"
+
+
+def test_a_larger_stack_of_another_matrix_and_echo_time_is_another(tmp_path):
+    """Cines in real time often cover more than those in breath-hold; they are named and refuse nothing."""
+    study = classic_study(LARGE)
+    origin = tuple(np.subtract(LARGE.origin, 11.5 * LARGE.direction[:, 2]))
+    other = other_stack(LARGE, slices=5, number=50, size=(32, 32), spacing=(11.5, 3.1, 3.1), origin=origin)
+    change(other, range(5), EchoTime="1.1")
+    cine = read(study.datasets + other.datasets, tmp_path)
+    np.testing.assert_array_equal(cine.image, study.image)
+    assert note_codes(cine) == ["N_OTHER_CANDIDATE", "N_LEFT_OUT"]
+    assert "1 slice before slice 1; it has 32 x 32 pixels" in cine.notes[1].text
 
 
 def test_a_stack_between_the_slices_of_another_is_another(tmp_path):

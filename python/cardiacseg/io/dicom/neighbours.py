@@ -11,9 +11,10 @@ from cardiacseg.io.dicom.errors import E_AMBIGUOUS_SAX, E_MATRIX_MISMATCH, E_NO_
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.groups import LIST_HINT, PARALLEL_DEGREES, Group
 from cardiacseg.io.dicom.image_kind import CINE_KINDS, MAGNITUDE, REASONS
-from cardiacseg.io.dicom.orientation import angle_degrees, directions, turn_degrees
+from cardiacseg.io.dicom.orientation import directions, turn_degrees
 from cardiacseg.io.dicom.slices import COUNTING, SHIFT_MM, Slices
 from cardiacseg.io.dicom.stacks import same_person, step_mm
+from cardiacseg.io.dicom.tilt import centre, tilt_degrees
 
 _FAMILY_DEGREES, _NEAR_DEGREES = 10.0, 20.0
 _NEAR_MM, _SAME_PLANE_MM = 60.0, 1.0
@@ -24,14 +25,17 @@ _MOST_TRIED = 32  # so that the time does not grow with the square of the groups
 def check_neighbours(chosen: Group, groups: Sequence[Group]) -> None:
     """Raise ``DicomError`` where another group surely holds slices of the same cine that ``chosen`` lacks.
 
-    Images in planes that ``chosen`` has already, or of another sequence, are none of them.
+    A group of another sequence is none, nor is one with images in planes that ``chosen`` has: it is a stack of its own.
     """
     for group in groups:
         if group.number == chosen.number:
             continue
         if not group.slices:
             _check_placeless(chosen, group)
-        elif (code := _refusal(chosen, group)) and (places := _continuing(chosen, group.cine_slices)):
+            continue
+        places = _continuing(chosen, group.cine_slices)
+        code = _refusal(chosen, group)
+        if places and code and not _repeats(chosen, group):
             raise _refused(code, chosen, group, places[0].after + 1)
 
 
@@ -51,13 +55,21 @@ def _refusal(chosen: Group, group: Group) -> str:
     a, b = chosen.frames[0], group.frames[0]
     same_place = (a.study_uid, a.frame_of_reference_uid) == (b.study_uid, b.frame_of_reference_uid)
     same_way = group.kind == chosen.kind and _is_same_sequence(chosen, b) and not group.signs_against
-    if not (same_place and same_way and group.cine_slices) or _tilt(a, b) > _FAMILY_DEGREES:
+    if not (same_place and same_way and group.cine_slices) or tilt_degrees(a, b) > _FAMILY_DEGREES:
         return ""
-    if _tilt(a, b) > PARALLEL_DEGREES:
+    if tilt_degrees(a, b) > PARALLEL_DEGREES:
         return E_NONPARALLEL
     if _grid(a) != _grid(b):
         return E_MATRIX_MISMATCH
     return E_AMBIGUOUS_SAX if _is_turned(a, b) else ""
+
+
+def _repeats(chosen: Group, group: Group) -> bool:
+    """Whether some slices lie in planes of the stack."""
+    if len(chosen.slices) < 2:
+        return False
+    pairs = list(zip(_depths(chosen.slices, chosen), _depths(group.slices, chosen), strict=True))
+    return all(np.abs(own[:, None] - other).min() <= step_mm(own) / 2 for own, other in pairs)
 
 
 def _refused(code: str, chosen: Group, group: Group, number: int) -> DicomError:
@@ -67,7 +79,7 @@ def _refused(code: str, chosen: Group, group: Group, number: int) -> DicomError:
 
 def left_out(chosen: Group, groups: Sequence[Group]) -> dict[int, str]:
     """By the number of a group with slices that continue ``chosen`` and were not taken: how many, where, and why."""
-    if len(chosen.slices) < LEAST_SLICES:
+    if len(chosen.cine_slices) < LEAST_SLICES:
         return {}
     taken = {(frame.sop_instance_uid, frame.number) for frame in chosen.frames}
     found = {}
@@ -84,7 +96,8 @@ def left_out(chosen: Group, groups: Sequence[Group]) -> dict[int, str]:
 
 def completes(chosen: Group, other: Group) -> bool:
     """Whether another group has all slices of ``chosen``, at its distances, and such as continue it."""
-    if _tilt(chosen.frames[0], other.frames[0]) > PARALLEL_DEGREES or len(other.cine_slices) <= len(chosen.cine_slices):
+    is_larger = len(other.cine_slices) > len(chosen.cine_slices)
+    if not is_larger or tilt_degrees(chosen.frames[0], other.frames[0]) > PARALLEL_DEGREES:
         return False
     own, more = (_depths(group.cine_slices, chosen)[0] for group in (chosen, other))
     step, other_step = step_mm(own), step_mm(more)
@@ -94,7 +107,7 @@ def completes(chosen: Group, other: Group) -> bool:
 
 def has_slices_of(chosen: Group, other: Group) -> bool:
     """Whether all slices of another group lie in planes that ``chosen`` has."""
-    if not chosen.slices or not other.slices or _tilt(chosen.frames[0], other.frames[0]) > PARALLEL_DEGREES:
+    if not chosen.slices or not other.slices or tilt_degrees(chosen.frames[0], other.frames[0]) > PARALLEL_DEGREES:
         return False
     own, more = (_depths(group.slices, chosen)[0] for group in (chosen, other))
     return bool(np.abs(own - more[:, None]).min(axis=1).max() <= _SAME_PLANE_MM)
@@ -118,24 +131,25 @@ def _continuing(chosen: Group, slices: Slices) -> list[_Place]:
     """Where slices of another group lie in gaps or at the ends of the stack, near its axis."""
     phases = max(map(len, chosen.slices))
     full = [part for part in slices if len(part) >= LEAST_PHASES or 1 < len(part) >= phases / 2]
-    if not full or len(chosen.slices) < 2 or not _is_near(chosen, full):
+    if not full or len(chosen.slices) < 2:
         return []
+    first, other = chosen.frames[0], full[0][0]
+    tilt, is_same = tilt_degrees(first, other), _is_same_sequence(chosen, other)
+    is_alike = is_same and _grid(first) == _grid(other) and max(map(len, full)) == phases
     near = [part for part in full if _beside_mm(chosen, part[0]) <= _NEAR_MM]
-    pairs = zip(_depths(chosen.slices, chosen), _depths(near, chosen), strict=True)
-    return max((_open_places(own, new) for own, new in pairs), key=lambda places: sum(p.count for p in places))
-
-
-def _is_near(chosen: Group, slices: Slices) -> bool:
-    """Whether the planes may be meant to be parallel: the more they are tilted, the more else must be equal."""
-    first, other = chosen.frames[0], slices[0][0]
-    tilt = _tilt(first, other)
     if tilt <= PARALLEL_DEGREES:
-        return True
-    is_alike = _grid(first) == _grid(other) and max(map(len, slices)) == max(map(len, chosen.slices))
-    return tilt <= (_NEAR_DEGREES if is_alike else _FAMILY_DEGREES) and _is_same_sequence(chosen, other)
+        own, new = (_depths(part, chosen)[0] for part in (chosen.slices, near))
+        return _open_places(own, new, np.inf if is_alike else _NEXT)
+    if not is_same or tilt > (_NEAR_DEGREES if is_alike else _FAMILY_DEGREES):
+        return []
+    pairs = zip(_depths(chosen.slices, chosen), _depths(near, chosen), strict=True)
+    found = (_open_places(own, new, _NEXT) for own, new in pairs)
+    # Tilted slices of which some lie within the stack are a stack of their own, such as a scout.
+    return next((places for places in found if sum(place.count for place in places) == len(near)), [])
 
 
-def _open_places(own: np.ndarray, new: np.ndarray) -> list[_Place]:
+def _open_places(own: np.ndarray, new: np.ndarray, farthest: float) -> list[_Place]:
+    """Where new slices are none of the stack's, at its ends at most so many steps behind one another."""
     step = step_mm(own)
     counts: dict[int, int] = {}
     ends = [own[0], own[-1]]
@@ -144,7 +158,7 @@ def _open_places(own: np.ndarray, new: np.ndarray) -> list[_Place]:
         if after in (0, len(own)):
             end = min(after, 1)
             apart = abs(depth - ends[end])
-            is_open = step / 2 < apart <= _NEXT * step
+            is_open = step / 2 < apart <= farthest * step
             ends[end] = depth if is_open else ends[end]
         else:
             is_gap = own[after] - own[after - 1] > _GAP * step
@@ -158,22 +172,13 @@ def _depths(slices: Slices, along: Group) -> tuple[np.ndarray, np.ndarray]:
     """Of each slice along the normal of a group: of the corner and of the centre, which differ in tilted images."""
     normal = directions(along.frames[0].orientation)[:, 2]
     corners = np.array([part[0].position for part in slices]).reshape(-1, 3) @ normal
-    return np.sort(corners), np.sort([_centre(part[0]) @ normal for part in slices])
-
-
-def _centre(frame: Frame) -> np.ndarray:
-    half = np.array([frame.columns - 1, frame.rows - 1]) / 2 * frame.pixel_spacing[::-1]
-    return frame.position + directions(frame.orientation)[:, :2] @ half
+    return np.sort(corners), np.sort([centre(part[0]) @ normal for part in slices])
 
 
 def _beside_mm(chosen: Group, frame: Frame) -> float:
     """How far an image's centre lies beside the stack, within its planes."""
-    nearest = min(chosen.slices, key=lambda part: np.linalg.norm(_centre(part[0]) - _centre(frame)))[0]
-    return float(np.linalg.norm((_centre(nearest) - _centre(frame)) @ directions(nearest.orientation)[:, :2]))
-
-
-def _tilt(first: Frame, other: Frame) -> float:
-    return angle_degrees(*(directions(frame.orientation)[:, 2] for frame in (first, other)))
+    nearest = min(chosen.slices, key=lambda part: np.linalg.norm(centre(part[0]) - centre(frame)))[0]
+    return float(np.linalg.norm((centre(nearest) - centre(frame)) @ directions(nearest.orientation)[:, :2]))
 
 
 def _is_same_sequence(chosen: Group, frame: Frame) -> bool:
@@ -193,12 +198,13 @@ def _check_placeless(chosen: Group, group: Group) -> None:
     """Images without a place may be slices of the stack where they are of its series, or were taken in its way."""
     series, protocol = {frame.series_uid for frame in chosen.frames}, chosen.frames[0].protocol
     images = [frame for frame in group.frames if frame.kind == MAGNITUDE]
-    lost = [frame for frame in images if frame.series_uid in series or frame.protocol == protocol]
+    tells = any(protocol) or len(images) >= LEAST_PHASES  # one that lost its sequence tells nothing
+    lost = [f for f in images if f.series_uid in series or (tells and f.protocol == protocol)]
     if lost:
         raise DicomError(
             E_NO_GEOMETRY,
             f"{len(lost)} images like those of the cine have no usable position, orientation or pixel spacing "
-            f"(first: {lost[0].file.name})",
+            f"(first: {lost[0].file.name}); {LIST_HINT}",
         )
 
 
@@ -207,7 +213,7 @@ def difference(chosen: Group, group: Group) -> str:
     first, other = chosen.frames[0], group.frames[0]
     if group.kind not in CINE_KINDS:
         return REASONS[group.kind][1]
-    if (tilt := _tilt(first, other)) > PARALLEL_DEGREES:
+    if (tilt := tilt_degrees(first, other)) > PARALLEL_DEGREES:
         return f"it is tilted by {tilt:.1f} degrees against the others"
     if _grid(first) != _grid(other):
         return (
@@ -220,7 +226,11 @@ def difference(chosen: Group, group: Group) -> str:
         return "it is of another patient or day"
     if (beside := min(_beside_mm(chosen, part[0]) for part in group.slices)) > SHIFT_MM:
         return f"it lies {beside:.1f} mm beside the others within its plane"
-    return "it repeats slices of the stack, or does not fit between them"
+    if not group.cine_slices:
+        return f"it has at most {max(map(len, group.slices))} phases in a slice"
+    if _repeats(chosen, group):
+        return "it repeats other slices of the stack"
+    return "its slices do not follow the stack at its own distance"
 
 
 def _mm(frame: Frame) -> str:

@@ -7,7 +7,7 @@ difference that no slice shows twice means nothing.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +20,9 @@ from cardiacseg.io.dicom.image_kind import CINE_KINDS, MAGNITUDE
 from cardiacseg.io.dicom.nearness import firsts
 from cardiacseg.io.dicom.orientation import directions, turn_degrees
 from cardiacseg.io.dicom.slices import SAME_SLICE_MM, SHIFT_MM, Slices, bin_slices, depths_mm
+from cardiacseg.io.dicom.tilt import ROUNDED_DEGREES, drift_mm, level
 
 COSINE_TOLERANCE = 1e-3
-_LEVEL_DEGREES = 0.1  # what rounded cosines differ by; it is not noted
 _CROWDED, _EVEN, _FAR = 0.6, 1.2, 2.5  # shares of the distance between slices
 _FIRST_STEP_MM = (2.0, 30.0)
 _MOST_BASES = 16  # so that the time does not grow with the square of the parts
@@ -62,7 +62,8 @@ def stacks(frames: Sequence[Frame], by_protocol: bool) -> Iterator[tuple[Slices,
             return
         base, *others = rest
         slices, taken = _join(base, others)
-        rest = [part for part in others if part not in taken]
+        gone = set(map(id, taken))
+        rest = [part for part in others if id(part) not in gone]
         yield slices, _notes([base, *taken], slices)
     for part in rest:
         yield part.slices, _notes([part], part.slices)
@@ -86,7 +87,7 @@ def _parts(frames: Sequence[Frame], by_protocol: bool) -> list[_Part]:
             manners.get(frame.series_uid, ""),
         )
         parts[key].append(frame)
-    return [_Part(key, part, _level(part, key.orientation)[0]) for key, part in parts.items()]
+    return [_Part(key, part, level(part, key.orientation)[0]) for key, part in parts.items()]
 
 
 def _tells(slices: Slices, identifier: Callable[[Frame], str]) -> bool:
@@ -122,33 +123,6 @@ def _orientations(frames: Sequence[Frame], series: dict[str, Slices]) -> dict[tu
     return found
 
 
-def _level(frames: Sequence[Frame], orientation: tuple[float, ...]) -> list[Slices]:
-    """Slices of one orientation, in one or two ways.
-
-    Tilted images are turned about the centre, or about the corner that positions name: which of the two was fixed when
-    they were tilted, no file says.
-    """
-    turns = {
-        cosines: turn_degrees(cosines, orientation) > _LEVEL_DEGREES for cosines in {f.orientation for f in frames}
-    }
-    if not any(turns.values()):
-        return [bin_slices(frames, orientation)]
-    about_corner = [replace(f, orientation=orientation) if turns[f.orientation] else f for f in frames]
-    about_centre = [
-        replace(level, position=_position(frame, orientation)) if level is not frame else frame
-        for frame, level in zip(frames, about_corner, strict=True)
-    ]
-    levels = [bin_slices(part, orientation) for part in (about_centre, about_corner)]
-    return sorted(levels, key=lambda slices: (len(slices), _drift_mm(slices)))
-
-
-def _position(frame: Frame, orientation: tuple[float, ...]) -> tuple[float, ...]:
-    """Where the image begins that lies level and has the same centre."""
-    half = np.array([frame.columns - 1, frame.rows - 1]) / 2 * frame.pixel_spacing[::-1]
-    moved = (directions(frame.orientation) - directions(orientation))[:, :2] @ half
-    return tuple((frame.position + moved).tolist())
-
-
 def _join(base: _Part, others: Sequence[_Part]) -> tuple[Slices, list[_Part]]:
     """The base's slices with those that continue them, and the parts they come from, the nearest first."""
     taken: list[_Part] = []
@@ -158,18 +132,17 @@ def _join(base: _Part, others: Sequence[_Part]) -> tuple[Slices, list[_Part]]:
     for part in sorted(others, key=lambda part: apart[id(part)]):
         if not _may_join(base, part):
             continue
-        limit_mm = (
-            None if _is_same_run(base.key, part.key) else np.maximum(SHIFT_MM, part.frames[0].pixel_spacing[::-1])
-        )
+        widest = np.maximum(SHIFT_MM, part.frames[0].pixel_spacing[::-1])
+        limit_mm = None if _is_same_run(base.key, part.key) else widest
         fitting = [
-            (_together(own, new), level)
-            for level in _level(part.frames, cosines)
-            if _fits(own, new := _places(level, cosines), limit_mm)
+            (_together(own, new), parallel)
+            for parallel in level(part.frames, cosines)
+            if _fits(own, new := _places(parallel, cosines), limit_mm)
         ]
         if fitting:
-            own, level = min(fitting, key=lambda found: np.ptp(np.diff(found[0][:, 2])))
+            own, parallel = min(fitting, key=lambda found: np.ptp(np.diff(found[0][:, 2])))
             taken.append(part)
-            slices += level
+            slices += parallel
     return (sorted(slices, key=lambda part: depths_mm(part[:1], cosines)[0]) if taken else slices), taken
 
 
@@ -191,10 +164,8 @@ def _is_same_run(base: _Key, other: _Key) -> bool:
 def _may_join(base: _Part, part: _Part) -> bool:
     """Whether nothing but their places can tell that the images do not belong together."""
     if part.key.manner != base.key.manner:
-        return part.key._replace(manner=base.key.manner) == base.key and "no cine" not in (
-            part.key.manner,
-            base.key.manner,
-        )
+        is_lone_image = {part.key.manner, base.key.manner} == {"still", ""}
+        return is_lone_image and part.key._replace(manner=base.key.manner) == base.key
     if _is_same_run(base.key, part.key):
         return True
     kinds = (base.key.kind, part.key.kind)
@@ -253,20 +224,15 @@ def _notes(parts: Sequence[_Part], slices: Slices) -> tuple[Note, ...]:
 
 def _tilt_notes(frames: Sequence[Frame], slices: Slices) -> tuple[Note, ...]:
     tilt = max(turn_degrees(cosines, slices[0][0].orientation) for cosines in {frame.orientation for frame in frames})
-    if tilt <= _LEVEL_DEGREES:
+    if tilt <= ROUNDED_DEGREES:
         return ()
     text = f"the directions of the images differ by up to {tilt:.1f} degrees; all slices were taken as parallel"
     return (Note(N_TILTED, text),)
 
 
 def _drift_notes(slices: Slices) -> tuple[Note, ...]:
-    drift = _drift_mm(slices)
+    drift = drift_mm(slices)
     if drift <= SAME_SLICE_MM:
         return ()
     text = f"the images of a slice lie up to {drift:.2f} mm apart along the normal; they were taken as one slice"
     return (Note(N_DRIFT, text),)
-
-
-def _drift_mm(slices: Slices) -> float:
-    """How far apart the images of a slice lie along the normal, at most."""
-    return max(float(np.ptp(depths_mm(frames, slices[0][0].orientation))) for frames in slices)
