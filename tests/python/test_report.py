@@ -81,6 +81,7 @@ def test_report_names_input_model_backend_and_versions(tmp_path):
         "direction": np.eye(3).tolist(),
         "spacing_mm": [1.5, 1.4, 8.0],
         "size": [5, 4, 10],
+        "slice_offsets_mm": None,
     }
     assert document["acquisition"] == {
         "frame_times_ms": [0.0, 30.0],
