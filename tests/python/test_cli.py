@@ -185,6 +185,13 @@ def test_without_the_libraries_for_dicom(tmp_path, monkeypatch, capsys, words):
     any(backend["device"] == "cuda" and backend["available"] for backend in cardiacseg.list_backends()),
     reason="CUDA is available here, so asking for it is no mistake",
 )
+def test_options_about_dicom_results_that_contradict_each_other(tmp_path, stack):
+    pytest.importorskip("pynetdicom")
+    done = cardiacseg_cli("receive", "--to", "PACS@127.0.0.1:104", "--no-dicom", cwd=tmp_path)
+    refused(done, 2, "--no-dicom leaves nothing to send")
+    refused(cardiacseg_cli("segment", stack, "-o", "out", "--no-dicom", "--rtstruct", cwd=tmp_path), 2, "switched off")
+
+
 def test_unavailable_device(tmp_path, tiny_bundle, stack):
     done = cardiacseg_cli("segment", stack, "-o", "out", "--model", tiny_bundle, "--device", "cuda", cwd=tmp_path)
     assert refused(done, 4, "cuda")

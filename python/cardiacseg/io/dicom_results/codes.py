@@ -27,14 +27,6 @@ L_MIN = CodedConcept("l/min", "UCUM", "liter per minute")
 L_MIN_M2 = CodedConcept("l/min/m2", "UCUM", "l/min/m2")
 NO_UNIT = CodedConcept("1", "UCUM", "no units")
 
-# Decimals of values in each unit. Volumes agree with a person's to some 10 ml, EF to some 5 points (docs/accuracy.md):
-# more would say nothing, and with these what is calculated from the values of a report agrees with it.
-DECIMALS = {
-    **dict.fromkeys((unit.value for unit in (ML, ML_M2, G, G_M2, PERCENT, MM)), 1),
-    **dict.fromkeys((unit.value for unit in (ML_S, MS, PER_MIN)), 0),
-    **dict.fromkeys((unit.value for unit in (L_MIN, L_MIN_M2, M2, NO_UNIT)), 2),
-}
-
 HEART = CodedConcept("80891009", "SCT", "Heart")
 CARDIAC_MRI = CodedConcept("241620005", "SCT", "Cardiac MRI")
 ED = CodedConcept("416190007", "SCT", "End diastole")
@@ -47,6 +39,15 @@ VOLUME = CodedConcept("118565006", "SCT", "Volume")
 WALL_MASS = CodedConcept("122447", "DCM", "Wall Mass")
 WALL_THICKNESS = CodedConcept("122445", "DCM", "Wall Thickness")
 THICKENING = CodedConcept("59092-7", "LN", "% Thickening")
+
+# Decimals of values of each unit or concept. Volumes agree with a person's to some 10 ml, EF to some 5 points
+# (docs/accuracy.md): more would say nothing, and with these what is calculated from a report's values agrees with it.
+DECIMALS = {
+    THICKENING.value: 0,
+    **dict.fromkeys((unit.value for unit in (ML, ML_M2, G, G_M2, PERCENT, MM)), 1),
+    **dict.fromkeys((unit.value for unit in (ML_S, MS, PER_MIN)), 0),
+    **dict.fromkeys((unit.value for unit in (L_MIN, L_MIN_M2, M2, NO_UNIT)), 2),
+}
 BSA_FORMULAS = {
     "mosteller": CodedConcept("122244", "DCM", "BSA = (HT*WT/36)^0.5"),
     "du_bois": CodedConcept("122241", "DCM", "BSA = 0.007184*WT^0.425*HT^0.725"),

@@ -12,9 +12,14 @@ from cardiacseg.measurements.conventions import describe
 def number(
     name: CodedConcept, value: float, unit: CodedConcept, site: CodedConcept | None = None, **more
 ) -> Measurement:
-    """A value to the decimals that its unit has in :data:`~cardiacseg.io.dicom_results.codes.DECIMALS`."""
+    """A value with the decimals that :data:`~cardiacseg.io.dicom_results.codes.DECIMALS` has for it."""
+    decimals = DECIMALS.get(name.value, DECIMALS[unit.value])
     sites = None if site is None else [FindingSite(site)]
-    return Measurement(name, round(float(value), DECIMALS[unit.value]), unit, finding_sites=sites, **more)
+    rounded = round(float(value), decimals) + 0.0  # no minus before a zero
+    made = Measurement(name, rounded, unit, finding_sites=sites, **more)
+    made[0].MeasuredValueSequence[0].NumericValue = f"{rounded:.{decimals}f}"
+    del made[0].MeasuredValueSequence[0].FloatingPointValue  # for values that a decimal string cannot hold
+    return made
 
 
 def text(name: CodedConcept, words: str) -> TextContentItem:
