@@ -94,6 +94,8 @@ PARTS = {
     "halves": lambda s, t: t >= 5,
     "odd and even": lambda s, t: t % 2 == 1,
     "two slices": lambda s, t: s > 1 and t > 2,
+    "one frame": lambda s, t: t == 7,
+    "one frame of a slice": lambda s, t: (s, t) == (2, 0),
 }
 
 
@@ -174,7 +176,7 @@ def test_copies_with_other_headers_are_read_once(tmp_path, study, values, part, 
     cine = read(study.datasets + copied(study.datasets[part], **values), tmp_path)
     np.testing.assert_array_equal(cine.image, study.image)
     (note,) = (note for note in cine.notes if note.code == "N_SAME_PIXELS")
-    assert note.text.startswith(f"{len(study.datasets[part])} images came again with other headers")
+    assert note.text.startswith(f"{len(study.datasets[part])} images came again under other headers")
     assert not {"N_ONE_RUN", "N_REPEATED_UID"} & set(codes(cine))
     assert cine.dicom.unusable_for_results == ""
 

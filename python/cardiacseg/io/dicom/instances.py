@@ -34,9 +34,9 @@ def without_copies(frames: Iterable[Frame]) -> tuple[list[Frame], tuple[Note, ..
     copies = len(everything) - len(kept)
     if not copies:
         return kept, notes
-    twins = len({frame.sop_class_uid for frame in everything}) > len({frame.sop_class_uid for frame in kept})
-    how = "as classic and as Enhanced MR" if twins else "with other headers"
-    text = f"{copies} images came again {how}, with the same pixels, place and time; each was read once"
+    are_twins = len({frame.sop_class_uid for frame in everything}) > len({frame.sop_class_uid for frame in kept})
+    how = "as classic and as Enhanced MR" if are_twins else "under other headers"
+    text = f"{copies} images came again {how} with the same pixels, place and time; each was read once"
     return kept, (*notes, Note(N_SAME_PIXELS, text))
 
 
@@ -79,10 +79,12 @@ def _each_picture_once(frames: list[Frame], key: Key) -> list[Frame]:
     if not several:
         return frames
     rank = _ranks(frames)
+    for same in several:
+        same.sort(key=lambda frame: rank[frame.file])
     left_out = _whole_files(frames, several, rank)
     copies = set()
     for same in several:
-        best = min((frame.file for frame in same if frame.file not in left_out), key=rank.__getitem__)
+        best = next(frame.file for frame in same if frame.file not in left_out)
         copies |= {id(frame) for frame in same if frame.file is not best}
     return [frame for frame in frames if id(frame) not in copies]
 

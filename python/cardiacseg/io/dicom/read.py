@@ -49,7 +49,8 @@ class Groups:
 def list_groups(path: Path | Sequence[Path], *, series: str | None = None, budget: Budget | None = None) -> Groups:
     """The groups of images in files, which one :func:`read_dicom` takes, and why it does not take each other one.
 
-    Pixels are not read. Raises ``DicomError`` where there are no files; damaged ones are listed.
+    Pixels are read only where images may be copies of each other. Raises ``DicomError`` where there are no files;
+    damaged ones are listed.
     """
     with quiet(PYDICOM), find_files(path, budget) as files:
         found = scan(files)

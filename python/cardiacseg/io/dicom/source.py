@@ -13,7 +13,8 @@ class SourceFrame:
     """Where one slice of one phase came from.
 
     ``frame_number`` counts from 1 in an Enhanced (multi-frame) instance and is ``None`` for a classic one;
-    ``position`` is Image Position (Patient) in mm; ``trigger_time_ms`` is ``None`` where it is absent.
+    ``position`` is Image Position (Patient) in mm; ``trigger_time_ms`` is ``None`` where it is absent or
+    cannot be believed.
     """
 
     sop_class_uid: str

@@ -20,6 +20,7 @@ from cardiacseg.io.dicom.image_kind import CINE_KINDS, MAGNITUDE
 from cardiacseg.io.dicom.nearness import firsts
 from cardiacseg.io.dicom.orientation import directions, turn_degrees
 from cardiacseg.io.dicom.slices import SAME_SLICE_MM, SHIFT_MM, Slices, bin_slices, depths_mm
+from cardiacseg.io.dicom.takes import is_rest_of_run
 from cardiacseg.io.dicom.tilt import ROUNDED_DEGREES, drift_mm, level
 
 COSINE_TOLERANCE = 1e-3
@@ -74,7 +75,7 @@ def _parts(frames: Sequence[Frame], by_protocol: bool) -> list[_Part]:
     has_study = _tells(slices, lambda frame: frame.study_uid)
     has_space = _tells(slices, lambda frame: frame.frame_of_reference_uid)
     series = _by_series(frames)
-    manners = _manners(series) if by_protocol else {}
+    manners = _manners(series, slices) if by_protocol else {}
     orientations = _orientations(frames, series)
     parts: dict[_Key, list[Frame]] = defaultdict(list)
     for frame in frames:
@@ -103,11 +104,25 @@ def _by_series(frames: Sequence[Frame]) -> dict[str, Slices]:
     return {uid: bin_slices(part, part[0].orientation) for uid, part in series.items()}
 
 
-def _manners(series: dict[str, Slices]) -> dict[str, str]:
+def _manners(series: dict[str, Slices], slices: Slices) -> dict[str, str]:
     """Series with one image in each slice, where others have several, and such as show signs of another series."""
-    most = {uid: max(map(len, slices)) for uid, slices in series.items()}
-    stills = {uid: "still" for uid, phases in most.items() if phases == 1 < max(most.values())}
-    return stills | {uid: "no cine" for uid, slices in series.items() if signs_against(slices)}
+    most = {uid: max(map(len, own)) for uid, own in series.items()}
+    stills = {uid for uid, phases in most.items() if phases == 1 < max(most.values())}
+    stills -= _of_runs(slices, stills)
+    return dict.fromkeys(stills, "still") | {uid: "no cine" for uid, own in series.items() if signs_against(own)}
+
+
+def _of_runs(slices: Slices, stills: set[str]) -> set[str]:
+    """Those of ``stills`` whose images are frames that the other series of their slices lack."""
+    fits: dict[str, bool] = {}
+    for frames in slices:
+        ways: dict[tuple, tuple[list[Frame], list[Frame]]] = defaultdict(lambda: ([], []))
+        for frame in frames:
+            ways[frame.kind, frame.protocol][frame.series_uid in stills].append(frame)
+        for run, few in ways.values():
+            is_rest = bool(few) and is_rest_of_run(few, run)
+            fits |= {frame.series_uid: fits.get(frame.series_uid, True) and is_rest for frame in few}
+    return {uid for uid, fit in fits.items() if fit}
 
 
 def _orientations(frames: Sequence[Frame], series: dict[str, Slices]) -> dict[tuple, tuple[float, ...]]:

@@ -12,8 +12,9 @@ from cardiacseg.io.dicom.errors import E_DUPLICATE_SLICE, N_LATEST_RETAKE, N_ONE
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.slices import COUNTING, Slices
 
-# The least step between the sorted times of one run, in shares of the median step: two runs lie unevenly in each other.
+# Steps between the sorted times of one run, in shares of their median: two runs lie unevenly in each other.
 _EVEN = 0.75
+_LONGEST = 2.0
 
 Take = tuple[Frame, ...]
 
@@ -81,7 +82,12 @@ _TELL_REPEATS: tuple[Callable[[Frame], float | None], ...] = (
 )
 
 
-def _is_one_run(parts: Sequence[Take], whole: int | None) -> bool:
+def is_rest_of_run(few: Sequence[Frame], run: Sequence[Frame]) -> bool:
+    """Whether ``few`` images of a slice, in series of their own, are frames that ``run`` lacks."""
+    return len(run) > len(few) and _is_one_run([tuple(run), tuple(few)], None, _LONGEST)
+
+
+def _is_one_run(parts: Sequence[Take], whole: int | None, longest: float = np.inf) -> bool:
     """Whether no frame of the beat comes twice in the parts, and they have no more frames than other slices.
 
     The first attribute tells that differs between all frames of each part. Instance numbers tell only where they count
@@ -93,14 +99,14 @@ def _is_one_run(parts: Sequence[Take], whole: int | None) -> bool:
     for value_of in _TELL_REPEATS:
         values = [[value_of(frame) for frame in part] for part in parts]
         if all(None not in part and len(set(part)) == len(part) for part in values):
-            return _is_even(list(chain(*values)))
+            return _is_even(list(chain(*values)), longest)
     numbers = [frame.instance_number for frame in frames]
-    if None in numbers or not _is_even(numbers, longest=2):
+    if None in numbers or not _is_even(numbers, _LONGEST):
         return False
-    return len(frames) == whole or len({frame.series_uid for frame in frames}) == len(parts)
+    return len(frames) == whole or len({frame.series_uid for frame in frames}) >= len(parts)
 
 
-def _is_even(values: Sequence[float], longest: float = np.inf) -> bool:
+def _is_even(values: Sequence[float], longest: float) -> bool:
     steps = np.diff(sorted(values))
     usual = float(np.median(steps))
     return bool(0 < steps.min() >= _EVEN * usual and steps.max() <= longest * usual)
