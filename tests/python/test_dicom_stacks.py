@@ -197,6 +197,7 @@ def test_a_small_tilt_is_taken(tmp_path, degrees, pivot, slices):
     np.testing.assert_array_equal(cine.image, study.image)
     assert note_codes(cine) == ["N_TILTED"]
     assert f"{degrees:.1f} degrees" in cine.notes[0].text
+    assert ("middle of an image" in cine.notes[0].text) == (pivot == "corner")
     np.testing.assert_allclose(cine.geometry.affine_lps(), study.geometry.affine_lps(), atol=0.05)
 
 

@@ -21,7 +21,7 @@ from cardiacseg.io.dicom.nearness import firsts
 from cardiacseg.io.dicom.orientation import directions, turn_degrees
 from cardiacseg.io.dicom.slices import SAME_SLICE_MM, SHIFT_MM, Slices, bin_slices, depths_mm
 from cardiacseg.io.dicom.takes import is_rest_of_run
-from cardiacseg.io.dicom.tilt import ROUNDED_DEGREES, drift_mm, level
+from cardiacseg.io.dicom.tilt import ROUNDED_DEGREES, centre, drift_mm, level
 
 COSINE_TOLERANCE = 1e-3
 _CROWDED, _EVEN, _FAR = 0.6, 1.2, 2.5  # shares of the distance between slices
@@ -242,7 +242,14 @@ def _tilt_notes(frames: Sequence[Frame], slices: Slices) -> tuple[Note, ...]:
     if tilt <= ROUNDED_DEGREES:
         return ()
     text = f"the directions of the images differ by up to {tilt:.1f} degrees; all slices were taken as parallel"
-    return (Note(N_TILTED, text),)
+    flat = {(frame.sop_instance_uid, frame.number): frame for part in slices for frame in part}
+    normal = directions(slices[0][0].orientation)[:, 2]
+    away = (centre(frame) - centre(flat[frame.sop_instance_uid, frame.number]) for frame in frames)
+    moved = max(abs(float(offset @ normal)) for offset in away)
+    middle = (
+        f", though the middle of an image lies up to {moved:.1f} mm nearer or farther" if moved > SAME_SLICE_MM else ""
+    )
+    return (Note(N_TILTED, text + middle),)
 
 
 def _drift_notes(slices: Slices) -> tuple[Note, ...]:
