@@ -328,7 +328,7 @@ NO_CINES = {
 @pytest.mark.parametrize(("study", "words"), NO_CINES.values(), ids=NO_CINES)
 def test_what_is_no_cine_is_refused(tmp_path, study, words):
     write(study.datasets, tmp_path)
-    refused("E_NOT_A_CINE", tmp_path, "g1 is the only stack", words, "--list")
+    refused("E_NOT_A_CINE", tmp_path, "no stack is certain to be a cine; g1", words, "--list")
     (group,) = list_groups(tmp_path).groups
     assert group.code == "R_NOT_A_CINE"
     assert words in group.reason

@@ -114,7 +114,7 @@ def _explain_none(groups: Sequence[Group]) -> None:
     check_scattered(groups)
     other = next((g for g in groups if g.signs_against and len(g.cine_slices) >= LEAST_SLICES), None)
     if other is not None:
-        text = f"{other.name} is the only stack and is not certain to be a cine: {other.signs_against}; {LIST_HINT}"
+        text = f"no stack is certain to be a cine; {other.name}: {other.signs_against}; {LIST_HINT}"
         raise DicomError(E_NOT_A_CINE, text)
     placeless = [group for group in groups if group.kind == MAGNITUDE and not group.slices]
     if placeless:
@@ -194,8 +194,7 @@ def _choice_notes(groups: Sequence[Group], chosen: Group) -> tuple[Note, ...]:
         text = f"{chosen.name} was taken as the short-axis cine; {' and '.join(rivals)} could have been it too"
         notes.append(Note(N_OTHER_CANDIDATE, text))
     if not is_like_short_axis(chosen):
-        why = "no stack lies like a short axis, and it has the most slices" if others else "no other group is a stack"
-        text = f"the planes of {chosen.name} are {chosen.plane}; it was taken because {why}"
+        text = f"the planes of {chosen.name} are {chosen.plane}; it was taken because {_why_unusual(chosen, others)}"
         notes.append(Note(N_UNUSUAL_ORIENTATION, text))
     studies = len(_studies(*groups))
     if studies > len(_studies(chosen)) == 1:
@@ -204,3 +203,13 @@ def _choice_notes(groups: Sequence[Group], chosen: Group) -> tuple[Note, ...]:
         )
         notes.append(Note(N_STUDY_UID, text))
     return tuple(notes)
+
+
+def _why_unusual(chosen: Group, others: Sequence[Group]) -> str:
+    like = [group.name for group in others if is_like_short_axis(group)]
+    if like:
+        return f"what lies like a short axis, {' and '.join(like)}, was derived from other images"
+    if not others:
+        return "no other group is a stack"
+    has_most = all(len(group.cine_slices) <= len(chosen.cine_slices) for group in others)
+    return "no stack lies like a short axis" + ", and it has the most slices" * has_most
