@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bundle/bundle.h"
+#include "bundle/external_data.h"
 #include "check.h"
 #include "files/sha256.h"
 #include "manifest_text.h"
@@ -109,6 +110,51 @@ TEST(a_bad_manifest_is_refused_by_name) {
   CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "found 2");
   write(path, manifest_text() + std::string(1 << 20, ' '));
   CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 1048576 bytes");
+}
+
+TEST(a_manifest_that_lists_too_many_bytes_is_refused_before_a_file_is_opened) {
+  const BundleFolder folder;
+  fs::remove(folder.path() / "seg.onnx");
+  const auto list = [&](const std::string& bytes) {
+    write(folder.path() / "manifest.json", replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": " + bytes));
+  };
+  list("268435457");
+  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "up to 256 MiB (268435456), found 268435457");
+  list("268435456");
+  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::not_found, "seg.onnx");
+  std::string text = replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": 268435456");
+  text = replaced(text, "\"bytes\": 11", "\"bytes\": 268435456");
+  write(folder.path() / "manifest.json", text);
+  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 512 MiB (536870912 bytes) in all");
+}
+
+TEST(a_file_of_many_blocks_is_read_whole) {
+  const BundleFolder folder;
+  const std::string content((3 << 20) + 5, 'x');
+  write(folder.path() / "seg.onnx", content);
+  const std::string entry = sha256(std::as_bytes(std::span(content))) + "\", \"bytes\": 3145733";
+  write(folder.path() / "manifest.json",
+        replaced(manifest_text(), "43067490fdcbd3ae8ba80b28c1272ee40ac4d6aca1714776a6e0827a9b23c1bb\", \"bytes\": 11",
+                 entry));
+  CHECK(text_of(read_bundle(folder.path()).seg) == content);
+}
+
+TEST(bytes_that_are_no_protobuf_have_no_external_data) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::byte> bytes(random() % 64);
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+    static_cast<void>(has_external_data(bytes));  // ends, and reads nothing beyond its end
+  }
+  const auto found = [](std::string_view text) { return has_external_data(std::as_bytes(std::span(text))); };
+  using namespace std::string_view_literals;
+  CHECK(!found("not a network"));
+  CHECK(!found(""));
+  CHECK(found("\x3a\x04\x2a\x02\x70\x01"sv));                  // model.graph.initializer.data_location = EXTERNAL
+  CHECK(!found("\x3a\x04\x2a\x02\x70\x00"sv));                 // DEFAULT
+  CHECK(!found("\x3a\x05\x2a\x02\x70\x01"sv));                 // cut short
+  CHECK(found("\x0b\x08\x01\x0c\x3a\x04\x2a\x02\x70\x01"sv));  // behind a group
+  CHECK(!found("\x0b\x3a\x04\x2a\x02\x70\x01\x0c"sv));         // in a group, which is no part of ONNX
 }
 
 TEST(links_may_not_lead_out) {

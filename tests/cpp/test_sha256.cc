@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,19 @@ TEST(examples_of_fips_180) {
 
 TEST(million_a) {
   CHECK(digest(std::string(1000000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(parts_of_any_length_give_the_digest_of_the_whole) {
+  const std::string text(1000, 'a');
+  const auto bytes = std::as_bytes(std::span(text));
+  for (const std::size_t length : {1, 3, 63, 64, 65, 127, 200, 999}) {
+    Sha256 hash;
+    for (std::size_t at = 0; at < text.size(); at += length) {
+      hash.update(bytes.subspan(at, std::min(length, text.size() - at)));
+      hash.update({});
+    }
+    CHECK(hash.digest() == sha256(bytes));
+  }
 }
 
 // Lengths round the block size, where the padding takes one block or two; digests from Python's hashlib.

@@ -5,6 +5,7 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 
 import cardiacseg
@@ -136,3 +137,72 @@ def test_locate_and_ref_may_be_absent(bundle, cine, absent):
         shown = [[(part == label).any(axis=(1, 2)) for label in (1, 2, 3)] for part in result.labels]
         assert np.isnan(result.agreement).all()
         assert (result.presence == [list(zip(*frame, strict=True)) for frame in shown]).all()
+
+
+def test_sparse_files_of_a_gigabyte_are_refused_at_once(bundle):
+    names = [f"{number}.bin" for number in range(4)]
+    for name in names:
+        with open(bundle / name, "wb") as file:
+            file.truncate(1 << 30)
+    entry = {"sha256": "0" * 64, "bytes": 1 << 30}
+    edit_manifest(bundle, lambda manifest: manifest["files"].update(dict.fromkeys(names, entry)))
+    refused(bundle, cardiacseg.BundleError, "0.bin", "up to 256 MiB", "1073741824")
+
+
+def places_of_tensors():
+    """Every way from a model down to a tensor through messages of onnx.proto, each message entered once at most."""
+    ways, found = [((), onnx.ModelProto.DESCRIPTOR)], []
+    while ways:
+        way, message = ways.pop()
+        if message.name == "TensorProto":
+            found.append(way)
+            continue
+        seen = {field.containing_type.name for field in way}
+        for field in message.fields:
+            if field.message_type is not None and field.message_type.name not in seen | {"TypeProto"}:
+                ways.append(((*way, field), field.message_type))
+    return found
+
+
+def spoilt_at(way, spoil):
+    """A model with a tensor at ``way`` that ``spoil`` changes."""
+    model = message = onnx.ModelProto()
+    for field in way:
+        inner = getattr(message, field.name)
+        message = inner.add() if field.is_repeated else inner
+        message.SetInParent()
+    spoil(message)
+    return model.SerializeToString()
+
+
+def lies_in_a_file(tensor):
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+
+
+def names_a_file(tensor):
+    tensor.external_data.add(key="location", value="weights.bin")
+
+
+WAYS = {".".join(field.name for field in way): way for way in places_of_tensors()}
+
+
+def test_tensors_lie_in_many_places():
+    assert {"graph.initializer", "graph.node.attribute.t", "functions.node.attribute.tensors"} <= set(WAYS)
+    assert len(WAYS) > 20
+
+
+@pytest.mark.parametrize("place", WAYS)
+def test_values_in_another_file_are_refused(bundle, place):
+    for spoil in (lies_in_a_file, names_a_file):
+        replace_network(bundle, "seg.onnx", spoilt_at(WAYS[place], spoil))
+        refused(bundle, cardiacseg.BundleError, "seg.onnx", "ONNX external data")
+
+
+def test_a_network_never_reads_the_working_folder(bundle, tmp_path, monkeypatch):
+    model = onnx.load(bundle / "seg.onnx")
+    monkeypatch.chdir(tmp_path)
+    onnx.save(model, tmp_path / "outside.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").stat().st_size > 0
+    replace_network(bundle, "seg.onnx", (tmp_path / "outside.onnx").read_bytes())
+    refused(bundle, cardiacseg.BundleError, "ONNX external data")

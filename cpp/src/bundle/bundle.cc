@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <fstream>
-#include <map>
+#include <span>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "bundle/external_data.h"
 #include "bundle/manifest.h"
 #include "cardiacseg/error.h"
 #include "files/sha256.h"
@@ -16,6 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using Bytes = std::vector<std::byte>;
+
+/// Bytes that are read and hashed at a time.
+constexpr std::size_t kBlock = 1 << 20;
 
 [[noreturn]] void refuse(ErrorCode code, const fs::path& path, const std::string& message) {
   throw Error(code, path.string() + ": " + message);
@@ -50,55 +54,77 @@ std::uintmax_t size_of_file(const fs::path& path) {
   return size;
 }
 
-Bytes read_bytes(const fs::path& path, std::uintmax_t size) {
-  Bytes bytes(static_cast<std::size_t>(size));
+/// A file's bytes, or nothing where they are not to be kept, and its SHA-256.
+struct Content {
+  Bytes bytes;
+  std::string digest;
+};
+
+Content read_content(const fs::path& path, std::uintmax_t size, bool keep) {
+  const auto bytes = static_cast<std::size_t>(size);
+  Bytes room(keep ? bytes : std::min(bytes, kBlock));
+  Sha256 hash;
   std::ifstream stream(path, std::ios::binary);
-  stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
-  if (!stream) {
-    refuse(ErrorCode::bad_bundle, path, "wanted " + std::to_string(size) + " bytes, but they cannot be read");
+  for (std::size_t at = 0; at < bytes; at += kBlock) {
+    const std::span<std::byte> block = std::span(room).subspan(keep ? at : 0, std::min(kBlock, bytes - at));
+    stream.read(reinterpret_cast<char*>(block.data()), static_cast<std::streamsize>(block.size()));
+    if (!stream) {
+      refuse(ErrorCode::bad_bundle, path, "expected " + std::to_string(bytes) + " bytes, but they cannot be read");
+    }
+    hash.update(block);
   }
-  return bytes;
+  if (!keep) room.clear();
+  return {std::move(room), hash.digest()};
 }
 
-Bytes read_manifest(const fs::path& root) {
+Content read_manifest(const fs::path& root) {
   const fs::path path = resolve_file(root, std::string(kManifestName));
   const std::uintmax_t size = size_of_file(path);
   if (size > kManifestLimit) {
     refuse(ErrorCode::bad_bundle, path,
            "wanted at most " + std::to_string(kManifestLimit) + " bytes, found " + std::to_string(size));
   }
-  return read_bytes(path, size);
+  return read_content(path, size, true);
 }
 
-Bytes read_listed(const fs::path& root, const ListedFile& file) {
+/// Checks a listed file; gives its bytes where it is a network.
+Bytes read_listed(const fs::path& root, const ListedFile& file, bool network) {
   const fs::path path = resolve_file(root, file.name);
   const std::uintmax_t size = size_of_file(path);
   if (size != file.bytes) {
     refuse(ErrorCode::bad_bundle, path,
            "wanted " + std::to_string(file.bytes) + " bytes as the manifest says, found " + std::to_string(size));
   }
-  Bytes bytes = read_bytes(path, size);
-  const std::string digest = sha256(bytes);
-  if (digest != file.sha256) {
-    refuse(ErrorCode::bad_bundle, path, "wanted SHA-256 " + file.sha256 + " as the manifest says, found " + digest);
+  Content content = read_content(path, size, network);
+  if (content.digest != file.sha256) {
+    refuse(ErrorCode::bad_bundle, path,
+           "wanted SHA-256 " + file.sha256 + " as the manifest says, found " + content.digest);
   }
-  return bytes;
+  if (network && has_external_data(content.bytes)) {
+    refuse(ErrorCode::bad_bundle, path,
+           "expected all weights inside the file, got a tensor whose values lie in another file (ONNX external data)");
+  }
+  return std::move(content.bytes);
 }
 
 }  // namespace
 
 Bundle read_bundle(const std::filesystem::path& folder) {
   const fs::path root = resolve(folder, "a bundle's folder");
-  const Bytes text = read_manifest(root);
-  const ManifestDocument document =
-      parse_manifest({reinterpret_cast<const char*>(text.data()), text.size()}, (root / kManifestName).string());
-  std::map<std::string, Bytes> contents;
-  for (const ListedFile& file : document.files) contents[file.name] = read_listed(root, file);
-
+  const Content text = read_manifest(root);
+  const ManifestDocument document = parse_manifest(
+      {reinterpret_cast<const char*>(text.bytes.data()), text.bytes.size()}, (root / kManifestName).string());
   const NetworkFiles& networks = document.networks;
-  Bundle bundle{document.manifest, sha256(text), std::nullopt, contents[networks.seg], std::nullopt};
-  if (networks.locate) bundle.locate = contents[*networks.locate];
-  if (networks.ref) bundle.ref = contents[*networks.ref];
+  Bundle bundle{document.manifest, text.digest, std::nullopt, {}, std::nullopt};
+  for (const ListedFile& file : document.files) {
+    const bool seg = file.name == networks.seg;
+    const bool locate = file.name == networks.locate;
+    const bool ref = file.name == networks.ref;
+    Bytes bytes = read_listed(root, file, seg || locate || ref);
+    if (locate) bundle.locate = bytes;
+    if (ref) bundle.ref = bytes;
+    if (seg) bundle.seg = std::move(bytes);
+  }
   return bundle;
 }
 

@@ -13,6 +13,10 @@ namespace cardiacseg {
 /// Newest manifest format that this library reads.
 inline constexpr int kBundleFormatVersion = 1;
 
+/// Largest file of a bundle, and largest sum of all files that its manifest lists, in bytes.
+inline constexpr std::int64_t kBundleFileLimit = std::int64_t{256} << 20;
+inline constexpr std::int64_t kBundleLimit = std::int64_t{512} << 20;
+
 /// The heart locator's numbers.
 struct LocateRules {
   double spacing_mm;           ///< in-plane pixel size of its input
@@ -50,8 +54,9 @@ struct Bundle {
 };
 
 /// Reads `folder`/manifest.json and every file it lists. Throws Error: not_found where the folder, the manifest or a
-/// listed file is missing; bad_bundle where the manifest cannot be read or lacks a key, its format is newer, a path
-/// leaves the folder, or a file's size or digest is not the listed one.
+/// listed file is missing; bad_bundle where the manifest cannot be read or lacks a key, its format is newer, it lists
+/// more bytes than the limits above, a path leaves the folder, a file's size or digest is not the listed one, or a
+/// network has values in another file (ONNX external data).
 Bundle read_bundle(const std::filesystem::path& folder);
 
 }  // namespace cardiacseg

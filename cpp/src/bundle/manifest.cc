@@ -27,7 +27,8 @@ constexpr NumberRule kCropPixels{"a multiple of 16 from 16 to 1024", [](double p
                                  }};
 constexpr NumberRule kSizeMultiple{"an integer from 1 to 1024",
                                    [](double pixels) { return pixels >= 1 && pixels <= 1024; }};
-constexpr NumberRule kBytes{"a number of bytes below 2^31", [](double bytes) { return bytes >= 0 && bytes < 0x1p31; }};
+constexpr NumberRule kBytes{"a number of bytes up to 256 MiB (268435456)",
+                            [](double bytes) { return bytes >= 0 && bytes <= static_cast<double>(kBundleFileLimit); }};
 
 void require_format(const Section& root) {
   const std::string wanted = std::to_string(kBundleFormatVersion) + ", the format that this library reads";
@@ -103,11 +104,14 @@ bool is_plain_path(std::string_view name) {
 std::vector<ListedFile> read_files(const Section& root) {
   const Section files = root.section("files");
   std::vector<ListedFile> listed;
+  std::uint64_t total = 0;
   for (const auto& [name, entry] : files.object().items()) {
     if (!is_plain_path(name)) root.refuse_value("files", "names of files inside the bundle's folder", name);
     const Section file = files.section(name);
     listed.push_back({name, file.digest("sha256"), static_cast<std::uint64_t>(file.integer("bytes", kBytes))});
+    total += listed.back().bytes;
   }
+  if (total > kBundleLimit) root.refuse_value("files", "at most 512 MiB (536870912 bytes) in all", total);
   return listed;
 }
 

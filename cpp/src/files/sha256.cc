@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdint>
 
 namespace cardiacseg {
 namespace {
@@ -22,10 +21,6 @@ constexpr std::array<std::uint32_t, 64> kRoundConstants{
     0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-/// Section 5.3.3.
-constexpr State kInitialState{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                              0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
 /// Section 6.2.2, step 1.
 std::array<std::uint32_t, 64> message_schedule(Block block) {
@@ -60,30 +55,46 @@ void compress(State& state, Block block) {
 }
 
 /// Section 5.1.1: a one bit, zeros, and the message's length in bits, up to whole blocks.
-void compress_tail(State& state, std::span<const std::byte> tail, std::size_t message_bytes) {
+void compress_tail(State& state, std::span<const std::byte> tail, std::uint64_t message_bytes) {
   std::array<std::byte, 2 * kBlock> padded{};
   std::copy(tail.begin(), tail.end(), padded.begin());
   padded[tail.size()] = std::byte{0x80};
   const std::size_t size = tail.size() + 9 <= kBlock ? kBlock : 2 * kBlock;
-  const std::uint64_t bits = static_cast<std::uint64_t>(message_bytes) * 8;
+  const std::uint64_t bits = message_bytes * 8;
   for (std::size_t i = 0; i < 8; ++i) padded[size - 1 - i] = static_cast<std::byte>(bits >> 8 * i & 0xffU);
   for (std::size_t at = 0; at < size; at += kBlock) compress(state, Block(padded.data() + at, kBlock));
 }
 
 }  // namespace
 
-std::string sha256(std::span<const std::byte> bytes) {
-  State state = kInitialState;
-  const std::size_t whole = bytes.size() / kBlock * kBlock;
-  for (std::size_t at = 0; at < whole; at += kBlock) compress(state, bytes.subspan(at).first<kBlock>());
-  compress_tail(state, bytes.subspan(whole), bytes.size());
+void Sha256::update(std::span<const std::byte> bytes) {
+  const std::size_t waiting = bytes_ % kBlock;
+  bytes_ += bytes.size();
+  if (waiting > 0) {
+    const std::size_t taken = std::min(kBlock - waiting, bytes.size());
+    std::copy_n(bytes.begin(), taken, rest_.begin() + static_cast<std::ptrdiff_t>(waiting));
+    bytes = bytes.subspan(taken);
+    if (waiting + taken < kBlock) return;
+    compress(state_, rest_);
+  }
+  for (; bytes.size() >= kBlock; bytes = bytes.subspan(kBlock)) compress(state_, bytes.first<kBlock>());
+  std::copy(bytes.begin(), bytes.end(), rest_.begin());
+}
 
+std::string Sha256::digest() {
+  compress_tail(state_, std::span(rest_).first(bytes_ % kBlock), bytes_);
   constexpr char digits[] = "0123456789abcdef";
   std::string text;
-  for (const std::uint32_t word : state) {
+  for (const std::uint32_t word : state_) {
     for (unsigned shift = 32; shift > 0; shift -= 4) text += digits[word >> (shift - 4) & 0xfU];
   }
   return text;
+}
+
+std::string sha256(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.update(bytes);
+  return hash.digest();
 }
 
 }  // namespace cardiacseg
