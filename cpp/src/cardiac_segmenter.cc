@@ -4,11 +4,13 @@
 #include <optional>
 #include <utility>
 
+#include "backends/process.h"
 #include "backends/registry.h"
 #include "bundle/bundle.h"
 #include "cardiacseg/error.h"
 #include "pipeline/made_up_cine.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/run_warnings.h"
 
 namespace cardiacseg {
 namespace {
@@ -29,6 +31,7 @@ class LazyBundle {
 };
 
 ChosenBackend choose(const SegmenterOptions& options, LazyBundle& bundle) {
+  enter_process();
   if (options.threads < 0) {
     throw Error(ErrorCode::invalid_input,
                 "threads must be 0 (all cores) or more, got " + std::to_string(options.threads));
@@ -67,28 +70,41 @@ CardiacSegmenter::CardiacSegmenter(const std::filesystem::path& bundle, const Se
   parts_ = std::make_unique<const Parts>(lazy.get(), std::move(chosen), options.threads);
 }
 
-CardiacSegmenter::~CardiacSegmenter() = default;
+CardiacSegmenter::~CardiacSegmenter() {
+  if (forked_away()) static_cast<void>(parts_.release());
+}
+
 CardiacSegmenter::CardiacSegmenter(CardiacSegmenter&&) noexcept = default;
-CardiacSegmenter& CardiacSegmenter::operator=(CardiacSegmenter&&) noexcept = default;
+
+CardiacSegmenter& CardiacSegmenter::operator=(CardiacSegmenter&& other) noexcept {
+  std::swap(parts_, other.parts_);
+  return *this;
+}
 
 Segmentation CardiacSegmenter::run(const CineView& cine, const RunOptions& options) const {
+  enter_process();
   Segmentation result = parts_->pipeline->run(cine, options);
   std::vector<StageTime> stages = std::exchange(result.report.stages, {});
   result.report = parts_->report;
   result.report.stages = std::move(stages);
+  result.warnings = run_warnings(cine, result);
   return result;
 }
 
-void CardiacSegmenter::warm_up(std::span<const CineKind> kinds) const {
+void CardiacSegmenter::warm_up(std::span<const CineKind> kinds, const std::function<bool()>& keep_going) const {
+  enter_process();
   for (const CineKind& kind : kinds) {
     CineShape shape = kind.shape;
     const std::int64_t group = parts_->pipeline->frames_per_call(shape.slices);
     // One full group, and what is left for the last one.
     if (shape.frames > group) shape.frames = group + shape.frames % group;
-    parts_->pipeline->warm_up(made_up_cine(shape, kind.spacing, kind.type).cine);
+    parts_->pipeline->warm_up(made_up_cine(shape, kind.spacing, kind.type).cine, {.keep_going = keep_going});
   }
 }
 
-Parity CardiacSegmenter::verify(const CineView& cine) const { return parts_->pipeline->verify(cine); }
+Parity CardiacSegmenter::verify(const CineView& cine) const {
+  enter_process();
+  return parts_->pipeline->verify(cine);
+}
 
 }  // namespace cardiacseg

@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 
 #include "cardiacseg/cardiac_segmenter.h"
+#include "long_call.h"
 
 namespace cardiacseg::python {
 
@@ -19,6 +20,7 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The compiled core of cardiacseg.";
   module.attr("__version__") = cardiacseg::version();
   register_errors();
+  register_long_calls();
   register_device_labels(module);
   register_dlpack(module);
   register_engines(module);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cardiacseg/engines.h"
+#include "long_call.h"
 
 namespace py = pybind11;
 
@@ -111,9 +112,10 @@ py::list providers() {
 
 void register_engines(py::module_& module) {
   py::module_ engines = module.def_submodule("engines", "Engine files of the TensorRT backend.");
-  engines.def("build", &build, py::kw_only(), py::arg("flavour"), py::arg("folder"), py::arg("model"), py::arg("stage"),
-              py::arg("onnx_sha256"), py::arg("precision"), py::arg("plugin"), py::arg("inputs"), py::arg("outputs"),
-              py::arg("onnx"), py::arg("float32_nodes") = std::vector<std::string>(),
+  engines.def("build", &build, py::call_guard<LongCall>(), py::kw_only(), py::arg("flavour"), py::arg("folder"),
+              py::arg("model"), py::arg("stage"), py::arg("onnx_sha256"), py::arg("precision"), py::arg("plugin"),
+              py::arg("inputs"), py::arg("outputs"), py::arg("onnx"),
+              py::arg("float32_nodes") = std::vector<std::string>(),
               py::arg("compute_capabilities") = std::vector<std::string>(), py::arg("timing_cache") = py::bytes(),
               py::arg("inspect") = false, py::arg("progress") = py::none(),
               "Build an engine and write its file; a dict of path, info, timing_cache and inspection.");

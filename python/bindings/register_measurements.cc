@@ -8,6 +8,7 @@
 #include "arrays.h"
 #include "cardiacseg/labels.h"
 #include "cardiacseg/measurements.h"
+#include "long_call.h"
 #include "pixel_types.h"
 
 namespace py = pybind11;
@@ -111,9 +112,10 @@ void register_measurements(py::module_& module) {
   py::class_<MeasurementOptions>(module, "MeasurementOptions")
       .def(py::init(&options_of), py::kw_only(), py::arg("ed_frame"), py::arg("es_frame"), py::arg("rv_own_phases"),
            py::arg("trapezoid"), py::arg("papillary_in_mass"), py::arg("du_bois"));
-  module.def("measure", &measure_labels, py::arg("labels"), py::arg("spacing"), py::arg("options"), py::kw_only(),
-             py::arg("included"), py::arg("image"), py::arg("slice_shares_mm"), py::arg("frame_times_ms"),
-             py::arg("rr_interval_ms"), py::arg("height_m"), py::arg("weight_kg"), py::arg("anterior"),
+  module.def("measure", &measure_labels, py::call_guard<LongCall>(), py::arg("labels"), py::arg("spacing"),
+             py::arg("options"), py::kw_only(), py::arg("included"), py::arg("image"), py::arg("slice_shares_mm"),
+             py::arg("frame_times_ms"), py::arg("rr_interval_ms"), py::arg("height_m"), py::arg("weight_kg"),
+             py::arg("anterior"),
              "What cardiacseg.measurements.measure finds, as a dict; an `included` without values counts all slices.");
   module.attr("MYOCARDIAL_DENSITY") = kMyocardialDensity;
 }

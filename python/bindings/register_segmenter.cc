@@ -9,6 +9,7 @@
 #include "cardiacseg/cardiac_segmenter.h"
 #include "cardiacseg/labels.h"
 #include "device_labels.h"
+#include "long_call.h"
 #include "pixel_types.h"
 
 namespace py = pybind11;
@@ -42,15 +43,32 @@ CineView device_view(std::uintptr_t address, const py::dtype& dtype, const Axes&
           .memory = Memory::device};
 }
 
-/// Calls `progress`, and lets an interrupt from the keyboard end the run where there is none to call.
+/// Where this thread is the one that Python gives signals to, lets those end a run within a frame. Others are better
+/// off without: their networks then run in themselves.
+std::function<bool()> heeding_signals() {
+  const auto threading = py::module_::import("threading");
+  if (!threading.attr("current_thread")().is(threading.attr("main_thread")())) return {};
+  return [] {
+    const py::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    return true;
+  };
+}
+
 std::function<bool(std::int64_t, std::int64_t)> with_gil(const py::object& progress) {
   return [&progress](std::int64_t done, std::int64_t total) {
     const py::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    LongCall::require_running();
     if (progress.is_none()) return true;
     const py::object answer = progress(done, total);
     return answer.is_none() || py::bool_(answer);
   };
+}
+
+py::list to_python(const std::vector<RunWarning>& warnings) {
+  py::list all;
+  for (const RunWarning& warning : warnings) all.append(py::make_tuple(warning.code, warning.text));
+  return all;
 }
 
 py::dict to_python(const RunReport& report) {
@@ -81,7 +99,7 @@ py::dict to_python(Segmentation result) {
                   py::arg("probabilities") = probabilities,
                   py::arg("agreement") = to_array(std::move(result.agreement), {frames, kStructureCount}),
                   py::arg("quality") = to_array(std::move(result.quality), {frames}),
-                  py::arg("report") = to_python(result.report));
+                  py::arg("warnings") = to_python(result.warnings), py::arg("report") = to_python(result.report));
 }
 
 py::dict run_view(const CardiacSegmenter& segmenter, const CineView& cine, const py::object& progress,
@@ -89,6 +107,7 @@ py::dict run_view(const CardiacSegmenter& segmenter, const CineView& cine, const
   return to_python([&] {
     const RunOptions options{.probabilities = probabilities,
                              .progress = with_gil(progress),
+                             .keep_going = heeding_signals(),
                              .device_labels = device_labels,
                              .stream = reinterpret_cast<void*>(stream)};
     const py::gil_scoped_release release;
@@ -112,8 +131,9 @@ void warm_up(const CardiacSegmenter& segmenter, const std::vector<Axes>& shapes,
              const py::dtype& dtype) {
   std::vector<CineKind> kinds;
   for (const Axes& shape : shapes) kinds.push_back({shape_of(shape), spacing_of(spacing), pixel_type(dtype)});
+  const std::function<bool()> keep_going = heeding_signals();
   const py::gil_scoped_release release;
-  segmenter.warm_up(kinds);
+  segmenter.warm_up(kinds, keep_going);
 }
 
 py::dict to_python(const StageParity& stage) {
@@ -168,17 +188,18 @@ py::list backends() {
 }  // namespace
 
 void register_segmenter(py::module_& module) {
+  using Guard = py::call_guard<LongCall>;
   py::class_<CardiacSegmenter>(module, "CardiacSegmenter")
-      .def(py::init(&make), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"))
-      .def("run", &run, py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
+      .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"))
+      .def("run", &run, Guard(), py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
            py::arg("device_labels"), "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")
-      .def("run_device", &run_device, py::arg("address"), py::arg("dtype"), py::arg("shape"), py::arg("strides"),
-           py::arg("spacing"), py::arg("progress"), py::arg("probabilities"), py::arg("device_labels"),
-           py::arg("stream"), "The same for an image in device memory.")
-      .def("warm_up", &warm_up, py::arg("shapes"), py::arg("spacing"), py::arg("dtype"))
-      .def("verify", &verify, py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.");
-  module.def("explain_device", &choice, py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"),
-             "What a segmenter made so would run on, as a dict of backend, device and reason.");
+      .def("run_device", &run_device, Guard(), py::arg("address"), py::arg("dtype"), py::arg("shape"),
+           py::arg("strides"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
+           py::arg("device_labels"), py::arg("stream"), "The same for an image in device memory.")
+      .def("warm_up", &warm_up, Guard(), py::arg("shapes"), py::arg("spacing"), py::arg("dtype"))
+      .def("verify", &verify, Guard(), py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.");
+  module.def("explain_device", &choice, Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"),
+             py::arg("engines"), "What a segmenter made so would run on, as a dict of backend, device and reason.");
   module.def("list_backends", &backends, "Every backend of this build, as dicts of name, device, available, reason.");
 }
 

@@ -13,6 +13,7 @@ from cardiacseg.errors import (
     BundleNotFoundError,
     CancelledError,
     Error,
+    InputWarning,
     InvalidInputError,
     OutputError,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "CancelledError",
     "CardiacSegmenter",
     "Error",
+    "InputWarning",
     "InvalidInputError",
     "MeasurementOptions",
     "Measurements",

@@ -1,4 +1,4 @@
-"""Everything that the library raises on purpose. Each message is one sentence: what was wanted, what came, where."""
+"""What the library raises on purpose, or warns of. Each message is a sentence: what was expected, what came, where."""
 
 
 class Error(Exception):
@@ -33,7 +33,19 @@ class OutputError(Error, OSError):
 
 
 class CancelledError(Error):
-    """The caller's progress function asked to stop."""
+    """The caller's progress function asked to stop, or the interpreter ends."""
+
+
+class InputWarning(UserWarning):
+    """Something that makes a run's labels doubtful, though not impossible: what ``Result.warnings`` holds.
+
+    ``code`` is stable and begins the message: ``W_PIXEL_SIZE`` (pixels smaller or larger than those of a human study),
+    ``W_SPACING_ORDER`` (a spacing that looks like (x, y, z)), ``W_QUALITY`` (the model expects a mean Dice below 0.5).
+    """
+
+    def __init__(self, code: str, sentence: str):
+        super().__init__(f"{code}: {sentence}")
+        self.code = code
 
 
 class DicomError(InvalidInputError):

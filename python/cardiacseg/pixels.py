@@ -1,5 +1,8 @@
 """Images of any number type as one that the core reads."""
 
+import os
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,16 +10,31 @@ from cardiacseg.errors import InvalidInputError
 
 _NATIVE = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
 
+# Attributes by which an object of another library is known, and what to pass in its place.
+_OTHER_OBJECTS = (
+    (("image", "spacing"), "a cine", "its .image, with spacing=.spacing"),
+    (
+        ("get_fdata", "affine"),
+        "an image of nibabel",
+        "cardiacseg.io.read_cine(path).image, or numpy.asarray(.dataobj).T",
+    ),
+    (("GetSpacing", "GetDirection"), "an image of SimpleITK or ITK", "GetArrayFromImage(image)"),
+    (("pixel_array", "SOPClassUID"), "a data set of pydicom", "cardiacseg.io.read_cine(folder).image"),
+)
+
 
 def as_pixels(image: npt.ArrayLike) -> np.ndarray:
     """The image as an array of a type that the core reads; one of those in native order is not copied.
 
-    Raises ``InvalidInputError`` for what is no array of real numbers.
+    Raises ``InvalidInputError`` for what is no array of real numbers, saying what to pass.
     """
+    _refuse_other_objects(image)
     try:
         pixels = np.asarray(image)
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"image must be an array of numbers, got {type(image).__name__}: {error}") from error
+    except Exception as error:  # whatever another library's conversion raises
+        raise InvalidInputError(
+            f"image must be an array of numbers, got {_type_name(image)}: {error}{_advice(image)}"
+        ) from error
     if pixels.dtype in _NATIVE:
         # what a file's reader calls little-endian may be this machine's own order under another name
         return pixels.view(pixels.dtype.newbyteorder("="))
@@ -25,6 +43,41 @@ def as_pixels(image: npt.ArrayLike) -> np.ndarray:
     if pixels.dtype == np.float16:
         return pixels.astype(np.float32)
     if pixels.dtype.kind not in "iuf":
-        raise InvalidInputError(f"image must have a real number type, got {pixels.dtype}")
+        raise InvalidInputError(f"image must have a real number type, got {pixels.dtype}{_advice(image)}")
     narrow = pixels.dtype.newbyteorder("=")
     return pixels.astype(narrow if narrow in _NATIVE else np.float64)
+
+
+def _type_name(image: Any) -> str:
+    return type(image).__name__
+
+
+def _refuse_other_objects(image: Any) -> None:
+    """Refuses what NumPy would take for something else than its user does."""
+    if isinstance(image, (str, bytes, os.PathLike)):
+        raise InvalidInputError(
+            f"image must be an array, got a {_type_name(image)}: read the file with cardiacseg.io.read_cine and pass "
+            "its .image, with spacing=.spacing"
+        )
+    if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(image):
+        raise InvalidInputError(
+            "image must be an array without a mask, got a masked array: pass image.filled(value) with the value that "
+            "masked pixels are to have"
+        )
+    if isinstance(image, np.ndarray):
+        return
+    known = set(dir(image))  # which computes no property
+    for attributes, name, wanted in _OTHER_OBJECTS:
+        if known.issuperset(attributes):
+            raise InvalidInputError(f"image must be an array, got {name} ({_type_name(image)}): pass {wanted}")
+
+
+def _advice(image: Any) -> str:
+    """What to pass in place of a tensor, or of an array of a type that NumPy does not know."""
+    if "bfloat16" in str(getattr(image, "dtype", "")):
+        return "; pass image.float()" if hasattr(image, "float") else "; pass image.astype(numpy.float32)"
+    if getattr(image, "requires_grad", False) is True:
+        return "; pass image.detach()"
+    if hasattr(image, "detach") and hasattr(image, "cpu"):
+        return "; pass image.detach().cpu()"
+    return ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from cardiacseg import _core
 from cardiacseg.device_arrays import DeviceArray, as_device_array
-from cardiacseg.errors import InvalidInputError
+from cardiacseg.errors import InputWarning, InvalidInputError
 from cardiacseg.measurements import as_spacing
 from cardiacseg.pixels import as_pixels
 
@@ -57,6 +58,8 @@ class Result:
     sum 1, calibrated where the model has a temperature. A structure that the classifier does not see in a slice has 0
     there; background has 1 outside of the part of the image that the networks saw. They are those before the labels'
     clean-up, if the model asks for one: where a label was cleaned away it need not be the most probable.
+
+    ``warnings`` says what makes the labels doubtful, each with a ``code``; ``run`` issues them as Python warnings too.
     """
 
     labels: npt.NDArray[np.uint8] | _core.DeviceLabels
@@ -65,6 +68,7 @@ class Result:
     quality: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32] | None
     report: Report
+    warnings: tuple[InputWarning, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,9 @@ class Parity:
 
 class CardiacSegmenter:
     """Segments short-axis cines on this machine. Making one loads the model; it may be used from several threads.
+
+    It cannot be used in a process that was forked after the first one was made: docs/runtime.md says what works with
+    ``multiprocessing``, and what threads and signals do.
 
     ``model`` is ``"default"`` or a bundle's folder. ``device`` is ``"auto"`` (a GPU where there is one with engines
     that are verified on it, else the CPU; the report says why), ``"cpu"`` or ``"cuda"``. ``threads`` is the most that
@@ -111,7 +118,8 @@ class CardiacSegmenter:
         it. ``probabilities`` asks for those of each voxel, 16 bytes each; labels do not depend on it. ``progress`` is
         called with frames done and frames in total, first with 0; if it returns False the run stops with
         :class:`CancelledError`, and what it raises comes out of ``run``. Frames are independent of each other. Raises
-        :class:`InvalidInputError` before any computation for an image that cannot be a short-axis cine.
+        :class:`InvalidInputError` before any computation for an image that cannot be a short-axis cine, and warns of
+        doubtful labels with :class:`InputWarning`. In the main thread, Ctrl-C ends a run within a frame.
 
         With ``device="cuda"`` the image may already lie on the GPU, contiguous: an object with DLPack or
         ``__cuda_array_interface__``. ``stream``, the CUDA stream on which it becomes ready, is a number or an object
@@ -128,7 +136,10 @@ class CardiacSegmenter:
             shape = pixels.shape
             found = self._core.run(_as_cine(pixels), *wanted)
         labels, report = found.pop("labels"), found.pop("report")
-        return Result(labels=labels.reshape(shape), report=Report(**report), **found)
+        doubts = tuple(InputWarning(code, text) for code, text in found.pop("warnings"))
+        for doubt in doubts:
+            warnings.warn(doubt, stacklevel=2)
+        return Result(labels=labels.reshape(shape), report=Report(**report), warnings=doubts, **found)
 
     def _run_device(self, image: DeviceArray, spacing, progress, probabilities, device_labels) -> dict:
         _require_stack_or_cine(image.shape)

@@ -2,13 +2,19 @@
 
 import sys
 import threading
+from pathlib import Path
 
+import ml_dtypes
+import nibabel
 import numpy as np
 import pytest
+import torch
 from conftest import SPACING
+from onnx_bundle import write_bundle
 
 import cardiacseg
 from cardiacseg import InvalidInputError
+from cardiacseg.io.nifti import new_cine
 
 
 def assert_same(found, wanted):
@@ -181,7 +187,17 @@ REFUSED_IMAGES = {
     "a blank frame": (lambda cine: with_pixel(cine, 1, 7), "all pixels of frame 1 .* are 7"),
     "complex": (lambda cine: cine.astype(complex), "real number type, got complex128"),
     "objects": (lambda cine: cine.astype(object), "real number type, got object"),
-    "text": (lambda cine: "cine", "real number type, got <U4"),
+    "a masked array": (lambda cine: np.ma.masked_less(cine, 50), r"pass image.filled\(value\)"),
+    "text": (lambda cine: "cine.nii.gz", "got a str: read the file with cardiacseg.io.read_cine"),
+    "a path": (lambda cine: Path("cine.nii.gz"), "got a PosixPath: read the file with cardiacseg.io.read_cine"),
+    "nibabel's image": (lambda cine: nibabel.Nifti1Image(cine, np.eye(4)), r"an image of nibabel .*dataobj\)\.T"),
+    "a cine": (lambda cine: new_cine(cine, SPACING, 40.0), r"got a cine \(Cine\): pass its .image"),
+    "a gradient": (lambda cine: torch.tensor(cine, requires_grad=True), r"pass image.detach\(\)"),
+    "bfloat16 of PyTorch": (lambda cine: torch.tensor(cine).bfloat16(), r"pass image.float\(\)"),
+    "bfloat16 of NumPy": (lambda cine: cine.astype(ml_dtypes.bfloat16), r"pass image.astype\(numpy.float32\)"),
+    "a sparse tensor": (lambda cine: torch.tensor(cine).to_sparse(), "Tensor.to_dense"),
+    "(x, y, z, t)": (lambda cine: np.broadcast_to(cine.T, (112, 90, 2, 3)), r"got \[112, 90, 2, 3\], which looks like"),
+    "(x, y, z)": (lambda cine: cine[0].T, r"got \[112, 90, 2\], which looks like \[x, y, z\]"),
     "ragged": (lambda cine: [[1, 2], [3]], "array of numbers, got list"),
     "dates": (lambda cine: cine.astype("M8[s]"), "real number type, got datetime64"),
 }
@@ -205,16 +221,46 @@ def test_an_image_that_cannot_be_a_cine_is_refused(segmenter, cine, case):
         ("abc", "three numbers"),
         ((0.05, 1.5, 1.5), "slice spacing must be 0.1 to 100 mm, got 0.05"),
         ((101, 1.5, 1.5), "slice spacing"),
-        ((8, 0, 1.5), "row spacing must be 0.1 to 20 mm, got 0"),
-        ((8, 1.5, -1.5), "column spacing must be 0.1 to 20 mm, got -1.5"),
+        ((8, 0, 1.5), "row spacing must be 0.1 to 8 mm, got 0"),
+        ((8, 1.5, -1.5), "column spacing must be 0.1 to 8 mm, got -1.5"),
         ((8, float("nan"), 1.5), "row spacing"),
         ((8, 1.5, float("inf")), "column spacing"),
-        ((8, 18, 1.5), "rows x row spacing.* got 1620"),
+        ((8, 18, 18), "row spacing must be 0.1 to 8 mm, got 18"),
+        ((8, 18, 1.5), "within a factor of 2, got 18 and 1.5 mm"),
+        ((1.25, 1.25, 8.0), r"expected a spacing of \(slice, row, column\), got \(1.25, 1.25, 8\), which looks like"),
+        ((0.008, 0.0015, 0.0015), "slice spacing must be 0.1 to 100 mm, got 0.008"),
     ],
 )
 def test_a_spacing_that_cannot_be_is_refused(segmenter, cine, spacing, message):
     with pytest.raises(InvalidInputError, match=message):
         segmenter.run(cine, spacing=spacing)
+
+
+def test_a_masked_array_without_a_masked_pixel_is_an_array(segmenter, cine, wanted):
+    assert_same(segmenter.run(np.ma.masked_less(cine, -1), spacing=SPACING), wanted)
+
+
+def test_a_tensor_is_an_array(segmenter, cine, wanted):
+    assert_same(segmenter.run(torch.tensor(cine), spacing=SPACING), wanted)
+
+
+def test_what_makes_labels_doubtful_is_warned_of(segmenter, cine, wanted):
+    assert wanted.warnings == ()
+    with pytest.warns(cardiacseg.InputWarning, match=r"W_PIXEL_SIZE: pixels of 0.25 x 0.25 mm") as raised:
+        result = segmenter.run(cine, spacing=(1.0, 0.25, 0.25))
+    assert raised[0].filename == __file__
+    assert [warning.code for warning in result.warnings] == ["W_PIXEL_SIZE"]
+    with pytest.warns(cardiacseg.InputWarning, match=r"W_SPACING_ORDER: a spacing of \(1.5, 1.5, 2.5\)"):
+        segmenter.run(cine, spacing=(1.5, 1.5, 2.5))
+
+
+def test_a_low_predicted_quality_is_warned_of(tmp_path):
+    rule = {"intercept": 0.04, "slope": 0.0}
+    bundle = write_bundle(tmp_path / "doubtful", seg_presence=True, ref=True, ref_presence=True, quality=rule)
+    image = np.random.default_rng(0).random((2, 3, 40, 40))
+    with pytest.warns(cardiacseg.InputWarning, match=r"W_QUALITY: .* in 2 of 2 frames, at the lowest 0.04"):
+        result = cardiacseg.CardiacSegmenter(bundle).run(image, spacing=SPACING)
+    assert [warning.code for warning in result.warnings] == ["W_QUALITY"]
 
 
 def test_a_device_or_threads_that_cannot_be_are_refused(tiny_bundle):

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,6 +49,9 @@ struct CineKind {
 
 /// Segments RV, myocardium and LV in short-axis cine MRI. Construction reads and checks the bundle and loads its
 /// networks; the object then stays as it is. Research use only, not a medical device.
+///
+/// A process that was forked from one which had made a segmenter has none of the inference library's threads: there
+/// every function throws Error(backend), and segmenters go without a wait.
 class [[gnu::visibility("default")]] CardiacSegmenter {
  public:
   /// `bundle` is a folder with a manifest.json. Throws Error: not_found, bad_bundle, backend, invalid_input.
@@ -66,7 +70,8 @@ class [[gnu::visibility("default")]] CardiacSegmenter {
 
   /// Does for cines of these kinds what would make their first run slow, by running a made-up picture of each: compiles
   /// networks, takes memory, records CUDA graphs. Throws as `run` does.
-  void warm_up(std::span<const CineKind> kinds) const;
+  /// `keep_going` is that of RunOptions.
+  void warm_up(std::span<const CineKind> kinds, const std::function<bool()>& keep_going = {}) const;
 
   /// Puts the networks on the GPU through the parity gate with all frames of `cine`: each gets the input of its stage
   /// from a run on the CPU, and its outputs are compared with the CPU's. Where they pass, the engine files are marked

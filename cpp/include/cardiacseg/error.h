@@ -11,7 +11,7 @@ enum class ErrorCode {
   not_found = 2,      ///< a bundle or a file of it that is not there
   bad_bundle = 3,     ///< a bundle that is truncated, altered, of a newer format, or leaves its folder
   backend = 4,        ///< an unknown or unavailable device, or a failure inside the inference library
-  cancelled = 5,      ///< the caller's progress function asked to stop
+  cancelled = 5,      ///< a function of the caller's, progress or keep_going, asked to stop
 };
 
 /// Everything that this library throws. `what()` is one sentence: what was wanted, what came, where.

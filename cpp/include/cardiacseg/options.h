@@ -26,6 +26,11 @@ struct RunOptions {
   /// Returning false stops the run with ErrorCode::cancelled.
   std::function<bool(std::int64_t done, std::int64_t total)> progress = {};
 
+  /// Asked about 20 times a second while a network runs on the CPU, and after each group of frames on a GPU, from the
+  /// thread that called `run`. Returning false stops the run with ErrorCode::cancelled, also within a frame. Without
+  /// it, networks run in the caller's own thread.
+  std::function<bool()> keep_going = {};
+
   /// Whether the labels stay in the GPU's memory, as Segmentation::device_labels. On the CPU that is refused.
   bool device_labels = false;
 

@@ -26,6 +26,12 @@ struct RunReport {
   std::vector<StageTime> stages;  ///< in order of running
 };
 
+/// Something that makes a run's labels doubtful, though not impossible.
+struct RunWarning {
+  std::string code;  ///< stable: "W_PIXEL_SIZE", "W_SPACING_ORDER" or "W_QUALITY"
+  std::string text;  ///< one sentence
+};
+
 /// Result of a run. Arrays are in C order; those of three values hold RV, MYO, LV.
 struct Segmentation {
   CineShape shape;
@@ -54,6 +60,10 @@ struct Segmentation {
   /// `[frames]`: mean Dice that the model expects of its labels, from 0 to 1, predicted from the agreement. NaN where
   /// the model has one stage or no rule for it.
   std::vector<float> quality;
+
+  /// What speaks against the labels: pixels of a size at which no human heart is imaged, a spacing that looks like
+  /// (x, y, z), a predicted quality below 0.5.
+  std::vector<RunWarning> warnings;
 
   RunReport report;
 };

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +24,9 @@ struct BasicTensorView {
 using TensorView = BasicTensorView<const float>;
 using MutableTensorView = BasicTensorView<float>;
 
+/// Asked from time to time while a network runs; where it gives false, the network is to stop. May be empty.
+using KeepGoing = std::function<bool()>;
+
 /// One network, ready to run. `run` is const and may be called from several threads at once.
 class Network {
  public:
@@ -32,8 +36,10 @@ class Network {
   virtual const std::vector<std::string>& outputs() const = 0;
 
   /// Fills every output. Inputs and outputs are in the order of the ONNX graph; their shapes are the caller's promise.
-  /// Throws Error(backend).
-  virtual void run(const TensorView& input, std::span<const MutableTensorView> outputs) const = 0;
+  /// Throws Error(backend), and Error(cancelled) where `keep_going` says stop; what that throws comes out. A network
+  /// that takes milliseconds need not ask.
+  virtual void run(const TensorView& input, std::span<const MutableTensorView> outputs,
+                   const KeepGoing& keep_going) const = 0;
 };
 
 /// A network made ready for one input shape, in device memory. For one thread at a time; several of them may run on one

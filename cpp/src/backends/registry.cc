@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "backends/process.h"
 #include "cardiacseg/error.h"
 
 #ifdef CARDIACSEG_WITH_OPENVINO
@@ -62,6 +63,7 @@ const std::vector<Entry>& entries() {
 BackendStatus status_of(const Entry& entry) {
   BackendStatus status{std::string(entry.name), std::string(entry.device), true, {}};
   try {
+    enter_process();
     status.reason = entry.describe();
   } catch (const Error& error) {
     status.available = false;

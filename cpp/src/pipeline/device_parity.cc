@@ -24,15 +24,16 @@ class ComparedNetwork : public Network {
 
   const std::vector<std::string>& outputs() const override { return reference_->outputs(); }
 
-  void run(const TensorView& input, std::span<const MutableTensorView> outputs) const override {
-    reference_->run(input, outputs);
+  void run(const TensorView& input, std::span<const MutableTensorView> outputs,
+           const KeepGoing& keep_going) const override {
+    reference_->run(input, outputs, keep_going);
     std::vector<std::vector<float>> found;
     std::vector<MutableTensorView> views;
     for (const MutableTensorView& output : outputs) {
       found.emplace_back(output.values.size(), std::numeric_limits<float>::quiet_NaN());
       views.push_back({found.back(), output.shape});
     }
-    device_.run(input, views);
+    device_.run(input, views, keep_going);
     StageOutputs here;
     StageOutputs there;
     for (std::size_t index = 0; index < outputs.size(); ++index) {
@@ -72,7 +73,7 @@ Parity check_parity(const Bundle& bundle, const Backend& reference, const Device
       threads);
   const std::int64_t size = std::min(cine.shape.frames, stages.max_frames());
   Segmentation result = empty_segmentation(cine.shape, {});
-  FrameGroup group(compared, cine, size);
+  FrameGroup group(compared, cine, size, {});
   StageClock clock;
   run_frames(cine.shape.frames, size, {},
              [&](std::int64_t first, std::int64_t count) { group.run(first, count, result, clock); });

@@ -99,11 +99,11 @@ class DevicePipeline : public Pipeline {
     });
   }
 
-  void warm_up(const CineView& cine) const override {
+  void warm_up(const CineView& cine, const RunOptions& options) const override {
     translate_errors([&] {
       const cuda::DeviceScope device(device_);
       check(cine);
-      run_verified(cine, {});
+      run_verified(cine, options);
     });
   }
 

@@ -1,5 +1,7 @@
 #include "pipeline/frame_group.h"
 
+#include <utility>
+
 #include "cardiacseg/labels.h"
 #include "ops/percentile_range.h"
 #include "pipeline/part.h"
@@ -7,9 +9,10 @@
 
 namespace cardiacseg {
 
-FrameGroup::FrameGroup(const Stages& stages, const CineView& cine, std::int64_t frames)
+FrameGroup::FrameGroup(const Stages& stages, const CineView& cine, std::int64_t frames, KeepGoing keep_going)
     : stages_(stages),
       cine_(cine),
+      keep_going_(std::move(keep_going)),
       crop_{cine.shape.slices, stages.manifest.crop_pixels, stages.manifest.crop_pixels},
       fine_(cine, stages.manifest.spacing_mm),
       ranges_(static_cast<std::size_t>(frames)),
@@ -27,7 +30,10 @@ FrameGroup::FrameGroup(const Stages& stages, const CineView& cine, std::int64_t 
 void FrameGroup::run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock) {
   const std::span<float> presence = part(result.presence, first, cine_.shape.slices * kStructureCount, count);
   clock.time("preprocess", [&] { preprocess(first, count); });
-  if (stages_.locate) clock.time("locate", [&] { stages_.locate->run(*locate_buffers_, part(origins_, 0, 1, count)); });
+  if (stages_.locate) {
+    const std::span<ops::CropOrigin> origins = part(origins_, 0, 1, count);
+    clock.time("locate", [&] { stages_.locate->run(*locate_buffers_, origins, keep_going_); });
+  }
   clock.time("preprocess", [&] { crop(first, count); });
   clock.time("seg", [&] { run_seg(count, presence); });
   if (stages_.ref) clock.time("ref", [&] { run_ref(count, presence); });
@@ -56,13 +62,13 @@ std::vector<std::int64_t> FrameGroup::network_shape(std::int64_t count, std::int
 
 void FrameGroup::run_seg(std::int64_t count, std::span<float> presence) {
   stages_.seg.run({part(crops_, 0, crop_.voxels(), count), network_shape(count, 1)},
-                  part(seg_logits_, 0, kLabelCount * crop_.voxels(), count), presence);
+                  part(seg_logits_, 0, kLabelCount * crop_.voxels(), count), presence, keep_going_);
 }
 
 void FrameGroup::run_ref(std::int64_t count, std::span<float> presence) {
   const std::int64_t size = kLabelCount * crop_.voxels();
   stages_.ref->run({part(seg_logits_, 0, size, count), network_shape(count, kLabelCount)},
-                   part(ref_logits_, 0, size, count), presence);
+                   part(ref_logits_, 0, size, count), presence, keep_going_);
 }
 
 void FrameGroup::finish(std::int64_t index, std::int64_t frame, Segmentation& result, StageClock& clock) const {

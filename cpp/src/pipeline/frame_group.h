@@ -34,7 +34,8 @@ struct Stages {
 class FrameGroup {
  public:
   /// `stages` must outlive the group and `cine`'s memory must too; `frames` is the most that `run` is given at once.
-  FrameGroup(const Stages& stages, const CineView& cine, std::int64_t frames);
+  /// The networks ask `keep_going`.
+  FrameGroup(const Stages& stages, const CineView& cine, std::int64_t frames, KeepGoing keep_going);
 
   /// Fills what `result` says of `count` frames from frame `first`; its arrays have their final size.
   void run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock);
@@ -49,6 +50,7 @@ class FrameGroup {
 
   const Stages& stages_;
   CineView cine_;
+  KeepGoing keep_going_;
   Grid crop_;  ///< of one frame
   Resampling fine_;
   std::optional<Resampling> coarse_;

@@ -33,7 +33,7 @@ Segmentation HostPipeline::run(const CineView& cine, const RunOptions& options) 
   clock.time("check", [&] { check_cine(cine); });
   const std::int64_t size = std::min(cine.shape.frames, frames_per_call(cine.shape.slices));
   Segmentation result = empty_segmentation(cine.shape, options);
-  FrameGroup group(stages_, cine, size);
+  FrameGroup group(stages_, cine, size, options.keep_going);
   run_frames(cine.shape.frames, size, options,
              [&](std::int64_t first, std::int64_t count) { group.run(first, count, result, clock); });
   result.report.stages = clock.stages();

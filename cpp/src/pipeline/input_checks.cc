@@ -24,8 +24,15 @@ struct Limits {
   double largest;
 };
 constexpr Limits kSliceSpacing{0.1, 100.0};
-constexpr Limits kInPlaneSpacing{0.1, 20.0};
+constexpr Limits kInPlaneSpacing{0.1, 8.0};
 constexpr Limits kFieldOfView{20.0, 1500.0};
+
+/// Row and column spacing of an image of the body are equal, or nearly so.
+constexpr double kLargestPixelRatio = 2.0;
+
+/// More slices than a stack has, in an image with fewer pixels along an axis than a heart needs.
+constexpr std::int64_t kManySlices = 64;
+constexpr std::int64_t kFewPixels = 32;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::invalid_input, message); }
 
@@ -45,22 +52,48 @@ void check_volume(const CineShape& shape) {
   }
 }
 
+/// Refuses what must be (x, y, z) or (x, y, z, t), as NIfTI's readers give it.
+void check_axes(const CineShape& shape) {
+  if (shape.slices <= kManySlices || std::min(shape.rows, shape.columns) >= kFewPixels) return;
+  const bool cine = shape.frames > 1;
+  std::ostringstream message;
+  message << "expected the axes " << (cine ? "[frames, slices, rows, columns]" : "[slices, rows, columns]")
+          << ", got [";
+  if (cine) message << shape.frames << ", ";
+  message << shape.slices << ", " << shape.rows << ", " << shape.columns << "], which looks like "
+          << (cine ? "[x, y, z, t]" : "[x, y, z]") << ": reverse the order of the axes";
+  refuse(message.str());
+}
+
 void check_length(const std::string& what, double millimetres, const Limits& limits) {
-  if (!(millimetres >= limits.smallest && millimetres <= limits.largest)) {
-    std::ostringstream message;
-    message << what << " must be " << limits.smallest << " to " << limits.largest << " mm, got " << millimetres;
-    refuse(message.str());
-  }
+  if (millimetres >= limits.smallest && millimetres <= limits.largest) return;
+  std::ostringstream message;
+  message << what << " must be " << limits.smallest << " to " << limits.largest << " mm, got " << millimetres;
+  refuse(message.str());
+}
+
+/// Refuses pixels far from square, as a spacing in another order makes them. Numbers that are no lengths of a pixel are
+/// refused elsewhere.
+void check_pixel_ratio(const Spacing& spacing) {
+  const auto [shorter, longer] = std::minmax(spacing.row, spacing.column);
+  if (!(shorter >= kInPlaneSpacing.smallest) || !(longer > kLargestPixelRatio * shorter)) return;
+  std::ostringstream message;
+  message << "row and column spacing must be within a factor of " << kLargestPixelRatio << ", got " << spacing.row
+          << " and " << spacing.column << " mm: expected a spacing of (slice, row, column), got (" << spacing.slice
+          << ", " << spacing.row << ", " << spacing.column << ')';
+  if (spacing.column > kLargestPixelRatio * spacing.slice) message << ", which looks like (x, y, z)";
+  refuse(message.str());
 }
 
 void check_lengths(const CineView& cine) {
-  check_length("the slice spacing", cine.spacing.slice, kSliceSpacing);
-  check_length("the row spacing", cine.spacing.row, kInPlaneSpacing);
-  check_length("the column spacing", cine.spacing.column, kInPlaneSpacing);
-  check_length("the field of view (rows x row spacing)", static_cast<double>(cine.shape.rows) * cine.spacing.row,
+  const auto [slice, row, column] = cine.spacing;
+  check_pixel_ratio(cine.spacing);
+  check_length("the slice spacing", slice, kSliceSpacing);
+  check_length("the row spacing", row, kInPlaneSpacing);
+  check_length("the column spacing", column, kInPlaneSpacing);
+  check_length("the field of view (rows x row spacing)", static_cast<double>(cine.shape.rows) * row, kFieldOfView);
+  check_length("the field of view (columns x column spacing)", static_cast<double>(cine.shape.columns) * column,
                kFieldOfView);
-  check_length("the field of view (columns x column spacing)",
-               static_cast<double>(cine.shape.columns) * cine.spacing.column, kFieldOfView);
 }
 
 [[noreturn]] void refuse_pixel(std::int64_t frame, std::int64_t slice, std::int64_t row, std::int64_t column,
@@ -96,6 +129,7 @@ void check_frame(const ops::Pixels& pixels, std::int64_t frame, std::span<float>
 void check_geometry(const CineView& cine) {
   check_shape(cine.shape);
   check_volume(cine.shape);
+  check_axes(cine.shape);
   check_lengths(cine);
   if (cine.data == nullptr) refuse("the image has no data: its pointer is null");
 }

@@ -25,13 +25,13 @@ LocateStage::Buffers::Buffers(const LocateStage& stage, const Grid& coarse, std:
       input_(static_cast<std::size_t>(frames * padded_.voxels())),
       output_(input_.size()) {}
 
-void LocateStage::run(Buffers& buffers, std::span<ops::CropOrigin> origins) const {
+void LocateStage::run(Buffers& buffers, std::span<ops::CropOrigin> origins, const KeepGoing& keep_going) const {
   const Grid& padded = buffers.padded_;
   const Grid& coarse = buffers.coarse_;
   const auto frames = static_cast<std::int64_t>(origins.size());
   const std::span<float> output = part(buffers.output_, 0, padded.voxels(), frames);
   const std::vector<std::int64_t> shape{frames, padded.slices, 1, padded.rows, padded.columns};
-  network_->run({buffers.input(frames), shape}, std::array{MutableTensorView{output, shape}});
+  network_->run({buffers.input(frames), shape}, std::array{MutableTensorView{output, shape}}, keep_going);
   ops::heart_centre(output, {frames, padded.slices, padded.rows, padded.columns, coarse.rows, coarse.columns}, crop_,
                     origins);
 }

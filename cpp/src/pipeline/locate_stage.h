@@ -42,7 +42,7 @@ class LocateStage {
   };
 
   /// Where Seg's crop of each stack in `buffers` is to lie; `origins` is as long as there are.
-  void run(Buffers& buffers, std::span<ops::CropOrigin> origins) const;
+  void run(Buffers& buffers, std::span<ops::CropOrigin> origins, const KeepGoing& keep_going) const;
 
  private:
   LocateRules rules_;

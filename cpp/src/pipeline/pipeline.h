@@ -28,7 +28,7 @@ class Pipeline {
   virtual std::int64_t frames_per_call(std::int64_t slices) const = 0;
 
   /// Runs a picture that shows no heart.
-  virtual void warm_up(const CineView& cine) const { run(cine, {}); }
+  virtual void warm_up(const CineView& cine, const RunOptions& options) const { run(cine, options); }
 };
 
 /// Makes the backend whose results are the reference, on the CPU. Throws Error(backend).

@@ -20,14 +20,17 @@ Segmentation empty_segmentation(const CineShape& shape, const RunOptions& option
           .probabilities = std::vector<float>(options.probabilities ? kLabelCount * voxels : 0),
           .agreement = std::vector<float>(kStructureCount * frames, nan),
           .quality = std::vector<float>(frames, nan),
+          .warnings = {},
           .report = {}};
 }
 
 void report_progress(const RunOptions& options, std::int64_t done, std::int64_t total) {
-  if (options.progress && !options.progress(done, total)) {
-    throw Error(ErrorCode::cancelled, "the progress function stopped the run after " + std::to_string(done) + " of " +
-                                          std::to_string(total) + " frames");
-  }
+  const auto stop = [&](const std::string& who) {
+    throw Error(ErrorCode::cancelled,
+                who + " stopped the run after " + std::to_string(done) + " of " + std::to_string(total) + " frames");
+  };
+  if (options.progress && !options.progress(done, total)) stop("the progress function");
+  if (options.keep_going && !options.keep_going()) stop("the caller");
 }
 
 }  // namespace cardiacseg

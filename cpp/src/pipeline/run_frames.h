@@ -11,7 +11,7 @@ namespace cardiacseg {
 /// A result of the final sizes with the values of what is not there.
 Segmentation empty_segmentation(const CineShape& shape, const RunOptions& options);
 
-/// Tells the progress function. Throws Error(cancelled) where it says stop.
+/// Tells the progress function and asks whether to go on. Throws Error(cancelled) where either says stop.
 void report_progress(const RunOptions& options, std::int64_t done, std::int64_t total);
 
 /// Calls `run_group(first, count)` for all of `total` frames in groups of at most `size`.

@@ -16,8 +16,9 @@ class SegmentationStage {
   bool classifies() const { return classifies_; }
 
   /// From `input` `[frames, slices, channels, rows, columns]` fills `logits` `[frames, slices, 4, rows, columns]` and,
-  /// if it classifies, `presence` `[frames, slices, 3]`. Throws Error(backend).
-  void run(const TensorView& input, std::span<float> logits, std::span<float> presence) const;
+  /// if it classifies, `presence` `[frames, slices, 3]`. Throws as the network does.
+  void run(const TensorView& input, std::span<float> logits, std::span<float> presence,
+           const KeepGoing& keep_going) const;
 
  private:
   std::unique_ptr<Network> network_;

@@ -2,11 +2,12 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cardiacseg.cli.parser import build_parser
 from cardiacseg.cli.terminal import complain
-from cardiacseg.errors import Error
+from cardiacseg.errors import Error, InputWarning
 
 _DICOM_PACKAGES = {"pydicom", "pynetdicom", "highdicom"}
 
@@ -28,6 +29,7 @@ def _sentence(error: Error | OSError) -> str:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    warnings.simplefilter("ignore", InputWarning)  # the quality flags say more
     options = build_parser().parse_args(arguments)
     try:
         return options.command(options) or 0

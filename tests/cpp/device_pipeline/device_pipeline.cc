@@ -358,7 +358,7 @@ TEST(the_first_run_verifies) {
     DeviceWishes wishes;
     wishes.verified = false;
     const auto pipeline = device_pipeline(bundle, wishes);
-    pipeline->warm_up(image.cine);
+    pipeline->warm_up(image.cine, {});
     CHECK(wishes.marked == 0);
     check_same(pipeline->run(image.cine, {}), host_pipeline(bundle)->run(image.cine, {}));
     const int marked = wishes.marked;

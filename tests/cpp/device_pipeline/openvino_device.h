@@ -70,7 +70,7 @@ class OpenVinoExecution : public DeviceExecution {
         views.push_back(
             {{outputs_[1] + frame * presence, static_cast<std::size_t>(presence)}, {1, shape_[1], kStructureCount}});
       }
-      network_.run({{input_ + frame * values(shape_[2]), count}, shape}, views);
+      network_.run({{input_ + frame * values(shape_[2]), count}, shape}, views, {});
       if (!map) std::for_each_n(views[0].values.begin(), outputs, [&](float& v) { v += wishes_.added_to_logits; });
     }
   }
@@ -95,7 +95,7 @@ class OpenVinoDeviceNetwork : public DeviceNetwork {
   bool verified() const override { return wishes_.verified; }
   void mark_verified() const override { ++wishes_.marked; }
 
-  void run(const TensorView& input, std::span<const MutableTensorView> outputs) const override {
+  void run(const TensorView& input, std::span<const MutableTensorView> outputs, const KeepGoing&) const override {
     std::vector<std::byte> scratch(100000);
     std::vector<float*> addresses;
     for (const MutableTensorView& output : outputs) addresses.push_back(output.values.data());

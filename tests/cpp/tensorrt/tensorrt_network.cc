@@ -205,11 +205,11 @@ TEST(run_takes_and_gives_host_memory) {
   std::vector<float> logits(image.size());
   std::vector<float> negated(image.size());
   const std::vector<MutableTensorView> outputs{{logits, image_shape(2, 3)}, {negated, image_shape(2, 3)}};
-  network->run({image, image_shape(2, 3)}, outputs);
+  network->run({image, image_shape(2, 3)}, outputs, {});
   CHECK(are_squares(logits, image) && negated[5] == -image[5]);
 
   const Variable wish("CARDIACSEG_DOUBLE", "unwritten");
-  network->run({image, image_shape(2, 3)}, outputs);
+  network->run({image, image_shape(2, 3)}, outputs, {});
   CHECK(std::isnan(logits.back()) && logits[0] == 1 && std::isnan(negated.back()));
 }
 

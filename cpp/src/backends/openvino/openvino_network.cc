@@ -1,9 +1,11 @@
 #include "backends/openvino/openvino_network.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "backends/openvino/openvino_error.h"
+#include "cardiacseg/error.h"
 
 namespace cardiacseg {
 namespace {
@@ -12,6 +14,9 @@ namespace {
 /// stack of 10 slices.
 constexpr std::size_t kCompiledShapes = 4;
 
+/// Between two questions whether to go on.
+constexpr std::chrono::milliseconds kPatience{50};
+
 ov::Shape to_shape(const std::vector<std::int64_t>& shape) { return {shape.begin(), shape.end()}; }
 
 std::string to_string(const std::vector<std::int64_t>& shape) {
@@ -19,6 +24,30 @@ std::string to_string(const std::vector<std::int64_t>& shape) {
   for (const std::int64_t extent : shape) text += (text.empty() ? "" : " x ") + std::to_string(extent);
   return text;
 }
+
+/// Unless all is well, ends a running request at its next layer: what it writes to is then free again.
+class StopAtLayer {
+ public:
+  explicit StopAtLayer(ov::InferRequest& request) : request_(request) {}
+  ~StopAtLayer() {
+    if (well_) return;
+    try {
+      request_.cancel();
+      request_.wait();
+    } catch (const std::exception&) {
+      // says that it was cancelled
+    }
+  }
+
+  StopAtLayer(const StopAtLayer&) = delete;
+  StopAtLayer& operator=(const StopAtLayer&) = delete;
+
+  void all_is_well() { well_ = true; }
+
+ private:
+  ov::InferRequest& request_;
+  bool well_ = false;
+};
 
 }  // namespace
 
@@ -45,19 +74,32 @@ void OpenVinoNetwork::Compiled::give_back(ov::InferRequest request) {
   idle.push_back(std::move(request));
 }
 
-void OpenVinoNetwork::run(const TensorView& input, std::span<const MutableTensorView> outputs) const {
+void OpenVinoNetwork::run(const TensorView& input, std::span<const MutableTensorView> outputs,
+                          const KeepGoing& keep_going) const {
   const std::shared_ptr<Compiled> compiled = recall(input.shape);
   std::call_once(compiled->once, [&] { compile(*compiled); });
-  translate_errors("OpenVINO could not run network " + name_ + " on " + to_string(input.shape), [&] {
-    ov::InferRequest request = compiled->take_request();
+  const std::string what = "OpenVINO could not run network " + name_ + " on " + to_string(input.shape);
+  ov::InferRequest request = translate_errors(what, [&] { return compiled->take_request(); });
+  translate_errors(what, [&] {
     request.set_input_tensor(ov::Tensor(ov::element::f32, to_shape(input.shape), input.values.data()));
     for (std::size_t index = 0; index < outputs.size(); ++index) {
       const MutableTensorView& output = outputs[index];
       request.set_output_tensor(index, ov::Tensor(ov::element::f32, to_shape(output.shape), output.values.data()));
     }
-    request.infer();
-    compiled->give_back(std::move(request));
   });
+  infer(request, what, keep_going);
+  compiled->give_back(std::move(request));
+}
+
+/// In this thread; where there is somebody to ask, in OpenVINO's, so that this one can ask meanwhile.
+void OpenVinoNetwork::infer(ov::InferRequest& request, const std::string& what, const KeepGoing& keep_going) const {
+  if (!keep_going) return translate_errors(what, [&] { request.infer(); });
+  translate_errors(what, [&] { request.start_async(); });
+  while (!translate_errors(what, [&] { return request.wait_for(kPatience); })) {
+    StopAtLayer stop(request);
+    if (!keep_going()) throw Error(ErrorCode::cancelled, "the caller stopped the run within network " + name_);
+    stop.all_is_well();
+  }
 }
 
 /// The entry for `shape`, made if there is none, and now the latest used. It may still have to be compiled.

@@ -23,7 +23,8 @@ class OpenVinoNetwork : public Network {
 
   const std::vector<std::string>& outputs() const override { return outputs_; }
 
-  void run(const TensorView& input, std::span<const MutableTensorView> outputs) const override;
+  void run(const TensorView& input, std::span<const MutableTensorView> outputs,
+           const KeepGoing& keep_going) const override;
 
  private:
   /// The network compiled for one shape, and its requests that are not running.
@@ -38,6 +39,7 @@ class OpenVinoNetwork : public Network {
     void give_back(ov::InferRequest request);
   };
 
+  void infer(ov::InferRequest& request, const std::string& what, const KeepGoing& keep_going) const;
   std::shared_ptr<Compiled> recall(const std::vector<std::int64_t>& shape) const;
   void compile(Compiled& compiled) const;
 

@@ -67,7 +67,7 @@ void run_on_device(DeviceExecution& execution, const TensorView& input, std::spa
 TensorRtNetwork::TensorRtNetwork(std::string name, std::shared_ptr<LoadedEngine> engine)
     : name_(std::move(name)), engine_(std::move(engine)) {}
 
-void TensorRtNetwork::run(const TensorView& input, std::span<const MutableTensorView> outputs) const {
+void TensorRtNetwork::run(const TensorView& input, std::span<const MutableTensorView> outputs, const KeepGoing&) const {
   const std::unique_ptr<DeviceExecution> execution = prepare(input.shape);
   with_cuda("network " + name_ + " could not be run", [&] { run_on_device(*execution, input, outputs); });
 }

@@ -20,7 +20,7 @@ class TensorRtNetwork : public DeviceNetwork {
   const std::vector<std::string>& outputs() const override { return engine_->info.facts.outputs; }
 
   /// What the engine does not write becomes NaN.
-  void run(const TensorView& input, std::span<const MutableTensorView> outputs) const override;
+  void run(const TensorView& input, std::span<const MutableTensorView> outputs, const KeepGoing&) const override;
 
   std::int64_t max_frames() const override { return engine_->range.largest.front(); }
   Precision precision() const override;
