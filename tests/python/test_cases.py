@@ -283,6 +283,9 @@ def test_results_inside_are_no_cases(tmp_path):
     write(readable(1), tmp_path / "P")
     write(readable(1), tmp_path / "results/P")
     assert [case.name for case in find_cases(tmp_path, without=tmp_path / "results")] == ["P"]
+    write(readable(1)[:1], tmp_path / "P/out")
+    (case,) = find_cases(tmp_path / "P", without=tmp_path / "P/out")
+    assert case.name == "P" and len(case.files) == 24 and not any("out" in path.parts for path in case.files)
 
 
 def test_a_folder_of_label_maps_alone_has_no_cases(tmp_path):

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,8 @@ Without = Callable[[Path], bool]
 class Found:
     """Files at or below ``path``, by what they are; ``problem`` says why it could not be looked through.
 
-    With ``deep`` they are all files of one folder among the cases, else those that lie beside such folders.
+    With ``deep`` they are all files of one folder among the cases, but those in a folder that is ``passed_over``; else
+    those that lie beside such folders.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Found:
     nifti: list[Path] = field(default_factory=list)
     dicom: list[Path] = field(default_factory=list)
     archives: list[Path] = field(default_factory=list)
+    passed_over: bool = False
     problem: str = ""
 
     @cached_property
@@ -68,9 +70,10 @@ class Found:
 
     def _dicom_cases(self) -> list[Case]:
         """A study each, where the files are of several and reading does not take them for one."""
-        files = () if self.deep else tuple(sorted({path for files in self.studies.values() for path in files}))
-        if not self.deep and not files:
+        listed = tuple(sorted({path for files in self.studies.values() for path in files}))
+        if not self.deep and not listed:
             return []
+        files = listed if self.passed_over or not self.deep else ()
         whole = Case(self.name, self.path, "dicom", files)
         problem = _problem(whole.source) if len(self.studies) > 1 else ""
         parts = self._parts() if problem else []
@@ -108,21 +111,17 @@ def look_into(path: Path, without: Without, deep: bool = True) -> Found:
     """All files in the folder ``path`` but hidden ones, with ``deep`` also in the folders below."""
     found, budget = Found(path, deep), Budget()
     try:
-        for file in _files(path, without):
-            if not deep and file.parent != path:
-                break
-            budget.take("files", 1, path.name)
-            _sort_in(file, found)
+        for place, folders, names in os.walk(path):  # links to folders are not followed: they may lead in circles
+            shown = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = [name for name in shown if deep and not without(Path(place, name))]
+            found.passed_over |= deep and len(folders) < len(shown)
+            for name in sorted(names):
+                budget.take("files", 1, path.name)
+                if not name.startswith("."):
+                    _sort_in(Path(place, name), found)
     except InvalidInputError as error:
         found.problem = str(error)
     return found
-
-
-def _files(path: Path, without: Without) -> Iterator[Path]:
-    """Links to folders are not followed, as they may lead in circles."""
-    for place, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not without(Path(place, name)))
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _sort_in(file: Path, found: Found) -> None:
