@@ -36,7 +36,7 @@ Results go to standard output, progress and errors to standard error.
 Research use only. Not a medical device; not for diagnosis or treatment.
 """
 
-_INPUT = "a NIfTI file (.nii, .nii.gz), or a DICOM study: folder, zip, DICOMDIR or one file"
+_INPUT = "a NIfTI file (.nii, .nii.gz), or a DICOM study: folder, DICOMDIR or one file; or a zip or tar"
 
 
 def build_parser() -> argparse.ArgumentParser:

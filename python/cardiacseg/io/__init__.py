@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.archives import nifti_inside
+from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Cine, Note
 from cardiacseg.io.file_kind import kind_of
 from cardiacseg.io.geometry import Geometry
@@ -34,18 +36,23 @@ def read_cine(
     uneven: bool = False,
     spacing: Spacing | None = None,
 ) -> Cine:
-    """Read a cine from a NIfTI file, or from a DICOM folder, file, list of files, DICOMDIR or zip.
+    """Read a cine from a NIfTI file, or from a DICOM folder, file, list of files or DICOMDIR, or a zip or tar of them.
 
-    What a file is, its content says, not its name. A list of NIfTI files has one frame in each, as
-    :func:`cardiacseg.io.nifti.read_frames`. ``spacing`` (slice, row, column), in mm, is for NIfTI files alone, and goes
-    before the file's. The other options are those of :func:`read_dicom`; for NIfTI a ``series`` is refused, as it has
-    none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of which ``DicomError`` is
-    one with a stable code.
+    What a file is, its content says, not its name. Of NIfTI files an archive may hold one. A list of NIfTI files has
+    one frame in each, as :func:`cardiacseg.io.nifti.read_frames`. ``spacing`` (slice, row, column), in mm, is for NIfTI
+    files alone, and goes before the file's. The other options are those of :func:`read_dicom`; for NIfTI a ``series``
+    is refused, as it has none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of
+    which ``DicomError`` is one with a stable code.
     """
     first = path if isinstance(path, (str, Path)) else next(filter(_is_nifti, path[:1]), None)
-    if first is not None and kind_of(first) == "nifti":
+    kind = None if first is None else kind_of(first)
+    budget = Budget()
+    inside = nifti_inside(Path(first), budget) if kind in ("zip", "tar") else None
+    if kind == "nifti" or inside:
         if series is not None:
             raise InvalidInputError(f"{first} is a NIfTI file, which has no series to choose from")
+        if inside:
+            return _read_held(Path(first), *inside, spacing, budget)
         return read_nifti(path, spacing=spacing) if first is path else _read_frames(path, spacing)
     if spacing is not None:
         raise InvalidInputError(f"{path}: a spacing can be given for NIfTI files alone; DICOM images have their own")
@@ -64,6 +71,12 @@ def _is_nifti(path: str | Path) -> bool:
         return kind_of(path) == "nifti"
     except InvalidInputError:  # read_dicom says what is wrong
         return False
+
+
+def _read_held(path: Path, name: str, held: bytes, spacing: Spacing | None, budget: Budget) -> Cine:
+    from cardiacseg.io import nifti
+
+    return nifti.read_nifti(path, spacing=spacing, held=held, name=f"{name} in {path}", budget=budget)
 
 
 def _read_frames(paths: Sequence[str | Path], spacing: Spacing | None) -> Cine:

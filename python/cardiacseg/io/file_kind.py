@@ -2,14 +2,16 @@
 
 import struct
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti_bytes import is_half_of_pair
+from cardiacseg.io.unpacking import decompressor
 
-Kind = Literal["nifti", "dicom", "zip", "folder"]
+Kind = Literal["nifti", "dicom", "zip", "tar", "folder"]
 
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd")
+START_BYTES = 512
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
 # sizeof_hdr of NIfTI-1 (and Analyze) and NIfTI-2, in both byte orders
 _HEADER_SIZES = {struct.pack(order + "i", size) for order in "<>" for size in (348, 540)}
 # DICOM without a preamble begins with group 2 or 8; files of old systems do.
@@ -17,31 +19,67 @@ _GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 
 
 def kind_of(path: str | Path) -> Kind:
-    """Raises ``InvalidInputError`` for what is not there or is none of these."""
+    """A compressed file is what is inside of it.
+
+    Raises ``InvalidInputError`` for what is not there or is none of these.
+    """
     path = Path(path)
     if path.is_dir():
         return "folder"
     if not path.is_file():
         raise InvalidInputError(f"{path} does not exist; wanted a NIfTI file, or a DICOM study: folder, zip or file")
-    kind = "nifti" if is_half_of_pair(path) else _kind_of_start(_start(path), path.name)
+    kind = "nifti" if is_half_of_pair(path) else _kind_of_start(*_starts(path), path.name)
     if kind is None:
-        raise InvalidInputError(f"{path} is neither NIfTI nor DICOM, nor a zip of DICOM files")
+        raise InvalidInputError(f"{path} is neither NIfTI nor DICOM, nor a zip or tar of such files")
     return kind
 
 
-def _start(path: Path) -> bytes:
+def _starts(path: Path) -> tuple[bytes, bytes]:
+    """First bytes as they are, and without compression; of damaged ones, or those of no compression, none."""
     try:
         with open(path, "rb") as file:
-            return file.read(132)
+            start = file.read(START_BYTES)
+            opener = decompressor(start)
+            file.seek(0)
+            return start, b"" if opener is None else _first(opener(file))
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def _kind_of_start(start: bytes, name: str) -> Kind | None:
-    if start[128:] == b"DICM":
+def _first(file: BinaryIO) -> bytes:
+    try:
+        return file.read(START_BYTES)
+    except Exception:  # each way of compressing raises errors of its own; who reads the file says what is wrong
+        return b""
+
+
+def _kind_of_start(start: bytes, inside: bytes, name: str) -> Kind | None:
+    if start[128:132] == b"DICM":
         return "dicom"
-    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+    if is_zip_start(start):
         return "zip"
-    if start.startswith(_COMPRESSED) or start[:4] in _HEADER_SIZES or ".nii" in name.lower():
+    if is_tar_start(start) or is_tar_start(inside):
+        return "tar"
+    if is_dicom_start(inside):
+        return "dicom"
+    if inside or decompressor(start) or start.startswith(_ZSTANDARD) or is_nifti_start(start) or ".nii" in name.lower():
         return "nifti"
-    return "dicom" if start.startswith(_GROUPS) else None
+    return "dicom" if is_dicom_start(start) else None
+
+
+def is_dicom_start(start: bytes) -> bool:
+    """DICOM's mark, or without it a first element of group 2 or 8."""
+    return start[128:132] == b"DICM" or start.startswith(_GROUPS)
+
+
+def is_nifti_start(start: bytes) -> bool:
+    """Of a file without compression."""
+    return start[:4] in _HEADER_SIZES
+
+
+def is_zip_start(start: bytes) -> bool:
+    return start.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+def is_tar_start(start: bytes) -> bool:
+    return start[257:262] == b"ustar"

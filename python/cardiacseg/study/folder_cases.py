@@ -135,5 +135,5 @@ def _sort_in(file: Path, found: Found) -> None:
         found.nifti.append(file)
     elif kind == "dicom":
         found.dicom.append(file)
-    elif kind == "zip" and file.suffix.lower() == ".zip":  # not a document of an office
+    elif kind == "tar" or (kind == "zip" and file.suffix.lower() == ".zip"):  # not a document of an office
         found.archives.append(file)

@@ -5,22 +5,27 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from cardiacseg.errors import DicomError
 from cardiacseg.io.budget import Budget
+from cardiacseg.io.dicom.errors import E_DAMAGED
 
-_READ_AT_ONCE = 1 << 20
+_READ_AT_ONCE = 1 << 16
 
 
 def open_bounded(path: Path, budget: Budget) -> BinaryIO:
     """A file of which nobody can read more than there is: an absurd length must not become an absurd buffer.
 
-    What is read is spent from ``budget``.
+    What is read is spent from ``budget``. Raises ``DicomError`` for a file that the system does not let read.
     """
-    length = path.stat().st_size
-    file = _BoundedFile(path, length, budget)
-    if length > _READ_AT_ONCE:
-        return file
-    with file:
-        return io.BytesIO(file.read())
+    try:
+        length = path.stat().st_size
+        file = _BoundedFile(path, length, budget)
+        if length > _READ_AT_ONCE:
+            return file
+        with file:
+            return io.BytesIO(file.read())
+    except OSError as error:
+        raise DicomError(E_DAMAGED, f"{path.name} cannot be read ({error.strerror})") from error
 
 
 class _BoundedFile(io.BufferedReader):

@@ -116,7 +116,10 @@ ERRORS = {
     ),
     E_TOO_LARGE: Meaning("a size is beyond what is read", "send a smaller study, or one that is not damaged"),
     E_MISSING_FILE: Meaning("the path, or a file that a DICOMDIR names, is not there", "give the whole medium"),
-    E_ARCHIVE: Meaning("a zip cannot be read: damaged, encrypted, or packed in an unknown way", "pack it again"),
+    E_ARCHIVE: Meaning(
+        "an archive, or a file in one, cannot be unpacked: damaged, encrypted, or packed in an unknown way",
+        "pack it again",
+    ),
     E_NO_DICOM_RESULTS: Meaning(
         "DICOM results cannot be made from the headers of the sources", "use the other results, or restore the headers"
     ),

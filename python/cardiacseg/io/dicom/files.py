@@ -1,24 +1,21 @@
-"""Finding the DICOM files of a folder, a list of files, a DICOMDIR or a zip."""
+"""Finding the DICOM files of a folder, a list of files, a DICOMDIR or an archive."""
 
-import io
 import os
 import stat
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
 from cardiacseg.errors import DicomError
+from cardiacseg.io.archives import Entry, Unpacker
 from cardiacseg.io.budget import Budget
 from cardiacseg.io.dicom.bounded_file import open_bounded
 from cardiacseg.io.dicom.dicomdir import files_of_dicomdir
-from cardiacseg.io.dicom.errors import E_ARCHIVE, E_MISSING_FILE
-
-MARK_BYTES = 132
+from cardiacseg.io.dicom.errors import E_DAMAGED, E_MISSING_FILE
+from cardiacseg.io.file_kind import START_BYTES, is_dicom_start
 
 
 @dataclass(frozen=True)
@@ -32,30 +29,55 @@ class File:
     name: str
     open: Callable[[], BinaryIO]
     budget: Budget = field(compare=False, repr=False)
+    place: int = 0
 
     def __post_init__(self):
         shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in self.name)
         object.__setattr__(self, "name", shown)
 
 
+@dataclass(frozen=True)
+class _OnDisk(Entry):
+    path: Path
+
+    def start(self) -> bytes:
+        try:
+            with open(self.path, "rb") as file:
+                return file.read(START_BYTES)
+        except OSError as error:
+            raise DicomError(E_DAMAGED, f"{self.name} cannot be read ({error.strerror})") from error
+
+
 @contextmanager
 def find_files(source: Path | Sequence[Path], budget: Budget | None = None) -> Iterator[list[File]]:
-    """All files of a source in the order of their names, of any kind, while a zip stays open.
+    """All files of a source, of any kind, while archives stay open.
 
-    Raises ``DicomError`` for what is missing, too many or too large, or a zip that cannot be read.
+    Archives and compressed files are looked into, also in archives and, if no other file there is DICOM, in folders.
+    Raises ``DicomError`` for what is missing, too many or too large.
     """
     budget = budget or Budget(dicom=True)
     paths = [Path(source)] if isinstance(source, (str, os.PathLike)) else [Path(path) for path in source]
     missing = next((path for path in paths if not path.exists()), None)
     if missing is not None or not paths:
         raise DicomError(E_MISSING_FILE, f"wanted DICOM files; {missing or 'an empty list'} has none")
-    if len(paths) == 1 and paths[0].is_file() and zipfile.is_zipfile(paths[0]):
-        with _open_zip(paths[0]) as archive:
-            yield _entries(archive, budget)
-        return
     named = sorted(_named(paths, budget).items())
     budget.take("files", len(named), paths[0].name)
-    yield [File(name, partial(open_bounded, path, budget), budget) for name, path in named]
+    on_disk = [_OnDisk(name, partial(open_bounded, path, budget), path) for name, path in named]
+    # Beside DICOM files an archive holds something else, or the same files once more.
+    archives = not any(path.is_dir() for path in paths) or not any(map(_is_dicom, on_disk))
+    with ExitStack() as stack:
+        unpacker, found = Unpacker(budget, stack), []
+        for file in on_disk:
+            inside = "" if len(paths) == 1 and paths[0].is_file() else f"{file.name}/"
+            found += unpacker.entries(file, inside, archives=archives)
+        yield [File(entry.name, entry.open, budget, place) for place, entry in enumerate(found)]
+
+
+def _is_dicom(file: Entry) -> bool:
+    try:
+        return is_dicom_start(file.start())
+    except DicomError:
+        return False
 
 
 def _named(paths: list[Path], budget: Budget) -> dict[str, Path]:
@@ -86,43 +108,3 @@ def _is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return False
-
-
-def looks_like_dicom(beginning: bytes) -> bool:
-    """By the first ``MARK_BYTES`` of a file: DICOM's mark, or without it a first element of group 2 or 8."""
-    if beginning[128:MARK_BYTES] == b"DICM":
-        return True
-    return beginning[:2] in (b"\x02\x00", b"\x08\x00") or beginning[:2] == b"\x00\x08"
-
-
-@contextmanager
-def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DicomError(E_ARCHIVE, f"{path.name} is a damaged zip") from error
-    with archive:
-        yield archive
-
-
-def _entries(archive: zipfile.ZipFile, budget: Budget) -> list[File]:
-    infos = sorted((info for info in archive.infolist() if not info.is_dir()), key=attrgetter("filename"))
-    budget.take("files", len(infos), Path(archive.filename).name)
-    return [File(info.filename, partial(_open_entry, archive, info, budget), budget) for info in infos]
-
-
-def _open_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> BinaryIO:
-    """An entry in memory; of what is no DICOM only the first bytes, so that nothing large is unpacked for nothing."""
-    try:
-        with archive.open(info) as entry:
-            beginning = entry.read(MARK_BYTES)
-            if not looks_like_dicom(beginning):
-                return io.BytesIO(beginning)
-            budget.check("part_bytes", info.file_size, info.filename)
-            budget.take("bytes", info.file_size, info.filename)
-            return io.BytesIO(beginning + entry.read())
-    except DicomError:
-        raise
-    # Each of zipfile's ways of compressing raises errors of its own.
-    except Exception as error:
-        raise DicomError(E_ARCHIVE, f"{info.filename} cannot be read from the zip ({type(error).__name__})") from error

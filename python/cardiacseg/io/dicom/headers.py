@@ -19,9 +19,11 @@ from pydicom.uid import (
 
 from cardiacseg.errors import DicomError
 from cardiacseg.io.dicom.errors import E_DAMAGED, E_TRUNCATED
-from cardiacseg.io.dicom.files import MARK_BYTES, File, looks_like_dicom
+from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.values import text, whole
+from cardiacseg.io.file_kind import is_dicom_start
 
+_MARK_BYTES = 132
 # pydicom's own question whether a syntax is compressed has no answer for private ones.
 NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 _PIXEL_TAGS = {struct.pack("<HH", 0x7FE0, element) for element in (8, 9, 0x10)}
@@ -46,11 +48,11 @@ def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
     DICOM and cannot be read up to its pixels.
     """
     with file.open() as stream:
-        beginning = stream.read(MARK_BYTES)
-        if not looks_like_dicom(beginning):
+        beginning = stream.read(_MARK_BYTES)
+        if not is_dicom_start(beginning):
             return None
         marked = beginning.endswith(b"DICM")
-        stream.seek(MARK_BYTES if marked else 0)
+        stream.seek(_MARK_BYTES if marked else 0)
         syntax = _check_deflated(file, stream)
         dataset = parse(file, stream, tags)
         sop_class = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
@@ -68,7 +70,7 @@ def read_damaged(file: File, tags: list[str]) -> Dataset:
     read = Dataset()
     try:
         with file.open() as stream:
-            stream.seek(MARK_BYTES if stream.read(MARK_BYTES).endswith(b"DICM") else 0)
+            stream.seek(_MARK_BYTES if stream.read(_MARK_BYTES).endswith(b"DICM") else 0)
             meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
             syntax = text(meta, "TransferSyntaxUID")
             order = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
@@ -92,6 +94,8 @@ def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Datase
     try:
         chosen = None if tags is None else [Tag(tag) for tag in tags]
         return read_partial(stream, partial(_ends, tags is not None), force=True, specific_tags=chosen)
+    except DicomError:
+        raise
     # A damaged file makes pydicom raise almost anything.
     except Exception as error:
         raise DicomError(E_DAMAGED, f"{file.name} begins as DICOM and cannot be parsed") from error

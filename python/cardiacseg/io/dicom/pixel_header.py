@@ -38,7 +38,7 @@ def pixel_header(dataset: Dataset) -> tuple[Dataset, set[Note]]:
     """The instance with nothing in it but its pixels and what describes them, and a note for each repair."""
     made = Dataset()
     for name in _COPIED:
-        if name in dataset:
+        if value(dataset, name) is not None:
             made[name] = dataset[name]
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = UID(dataset.file_meta.TransferSyntaxUID)

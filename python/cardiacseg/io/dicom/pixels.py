@@ -95,12 +95,13 @@ def _jobs(slices: Slices, parts: list[_Part], notes: set[Note]) -> Iterator[Job]
 
 
 def _by_file(slices: Slices) -> dict[File, list[Frame]]:
-    """Each file once, and of it each chosen frame once, in the order of the frames' numbers."""
+    """Each file once, in the order in which they are best read, and of it each chosen frame once, by its number."""
     wanted: dict[File, set[Frame]] = defaultdict(set)
     for frames in slices:
         for frame in frames:
             wanted[frame.file].add(frame)
-    return {file: sorted(frames, key=Frame.order) for file, frames in wanted.items()}
+    files = sorted(wanted, key=lambda file: file.place)
+    return {file: sorted(wanted[file], key=Frame.order) for file in files}
 
 
 def _stored_bits(parts: list[_Part]) -> dict[Field, StoredBits]:

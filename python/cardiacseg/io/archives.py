@@ -1,0 +1,162 @@
+"""Files inside of zips, tars and compressed files, by content, never by name. Nothing of them is written to disk."""
+
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+from typing import BinaryIO
+
+from cardiacseg.errors import DicomError, InvalidInputError
+from cardiacseg.io.budget import Budget
+from cardiacseg.io.file_kind import START_BYTES, is_dicom_start, is_nifti_start, is_tar_start, is_zip_start
+from cardiacseg.io.unpacking import Stream, Unpacked, archive_error, decompressor
+
+# An archive, and one inside of it.
+_DEPTH = 2
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, on disk or in an archive; ``open`` gives its bytes from the beginning."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+
+    def start(self) -> bytes:
+        with self.open() as file:
+            return file.read(START_BYTES)
+
+
+class Unpacker:
+    """The files of one input.
+
+    Archives stay open until ``stack`` is left, and all that is unpacked is spent from ``budget``.
+    """
+
+    def __init__(self, budget: Budget, stack: ExitStack):
+        self._budget, self._stack = budget, stack
+
+    def entries(self, file: Entry, inside: str = "", *, archives: bool = True, depth: int = _DEPTH) -> Iterator[Entry]:
+        """The file itself, without its compression if it is DICOM, or what is inside of it if it is an archive.
+
+        ``inside`` begins the names of what is inside. An archive that cannot be read is an entry that raises
+        ``DicomError`` as it is opened. Without ``archives`` these are left closed.
+        """
+        try:
+            found = self._inside(file, inside, archives, depth) if depth else None
+        except DicomError as error:
+            found = iter([Entry(file.name, partial(_raise, error))])
+        yield from [file] if found is None else found
+
+    def _inside(self, file: Entry, inside: str, archives: bool, depth: int) -> Iterator[Entry] | None:
+        start = file.start()
+        if is_dicom_start(start):
+            return None
+        if archives and is_zip_start(start):
+            return self._all(self._of_zip(file), inside, depth)
+        if archives and is_tar_start(start):
+            return self._all(self._of_tar(file.name, self._stack.enter_context(file.open())), inside, depth)
+        unpacked = self.unpacked(file, start)
+        start = b"" if unpacked is None else _start_or_nothing(unpacked)
+        if archives and is_tar_start(start):
+            stream = Stream(partial(self._reopen, file), file.name, self._budget)
+            return self._all(self._of_tar(file.name, stream), inside, depth)
+        return iter([unpacked]) if is_dicom_start(start) else None
+
+    def unpacked(self, file: Entry, start: bytes) -> Entry | None:
+        """The file, which begins with ``start``, without its compression; ``None`` if it has none."""
+        opener = decompressor(start)
+        return None if opener is None else Entry(file.name, partial(_open_compressed, file, opener, self._budget))
+
+    def _reopen(self, file: Entry) -> BinaryIO:
+        opened = self._stack.enter_context(file.open())
+        return decompressor(file.start())(opened)
+
+    def _all(self, entries: list[Entry], inside: str, depth: int) -> Iterator[Entry]:
+        for entry in entries:
+            named = replace(entry, name=inside + entry.name)
+            yield from self.entries(named, f"{named.name}/", depth=depth - 1)
+
+    def _of_zip(self, file: Entry) -> list[Entry]:
+        try:
+            archive = self._stack.enter_context(zipfile.ZipFile(self._stack.enter_context(file.open())))
+        except DicomError:
+            raise
+        except Exception as error:  # of many types
+            raise archive_error(file.name, error) from error
+        infos = sorted((info for info in archive.infolist() if not info.is_dir()), key=attrgetter("filename"))
+        self._budget.take("files", len(infos), file.name)
+        return [Entry(info.filename, partial(_open_in_zip, archive, info, self._budget)) for info in infos]
+
+    def _of_tar(self, name: str, stream: BinaryIO | Stream) -> list[Entry]:
+        """In the order in which they lie there, as a compressed tar is read forward. Links are none."""
+        found = []
+        try:
+            for info in tarfile.TarFile(fileobj=stream):
+                self._budget.take("files", 1, name)
+                if info.isreg() and not info.issparse():
+                    found.append(Entry(info.name, partial(_open_in_tar, stream, info, self._budget)))
+        except InvalidInputError:
+            raise
+        except Exception as error:  # of many types
+            raise archive_error(name, error) from error
+        return found
+
+
+def _open_compressed(file: Entry, opener: Callable[[BinaryIO], BinaryIO], budget: Budget) -> BinaryIO:
+    compressed = file.open()
+    unpacked = opener(compressed)
+    return Unpacked(unpacked, None, file.name, budget, owned=(unpacked, compressed))
+
+
+def _start_or_nothing(file: Entry) -> bytes:
+    try:
+        return file.start()
+    except DicomError:  # damaged; who reads the file says so
+        return b""
+
+
+def _raise(error: DicomError) -> BinaryIO:
+    raise error
+
+
+def _open_in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> BinaryIO:
+    try:
+        entry = archive.open(info)
+        return Unpacked(entry, info.file_size, info.filename, budget, owned=(entry,))
+    except Exception as error:  # encrypted, of an unknown way of compressing, damaged
+        raise archive_error(info.filename, error) from error
+
+
+def _open_in_tar(stream: BinaryIO | Stream, info: tarfile.TarInfo, budget: Budget) -> BinaryIO:
+    return Unpacked(stream, info.size, info.name, budget, info.offset_data)
+
+
+def nifti_inside(path: Path, budget: Budget) -> tuple[str, bytes] | None:
+    """Name and bytes of the only NIfTI file in an archive; ``None`` if it holds none, or DICOM.
+
+    Raises ``InvalidInputError`` if it holds several, or cannot be read.
+    """
+    with ExitStack() as stack:
+        unpacker, found = Unpacker(budget, stack), []
+        for entry in unpacker.entries(Entry(path.name, partial(open, path, "rb"))):
+            start = entry.start()
+            if is_dicom_start(start):
+                return None
+            unpacked = unpacker.unpacked(entry, start)
+            if is_nifti_start(start if unpacked is None else _start_or_nothing(unpacked)):
+                found.append(entry)
+        if len(found) > 1:
+            names = ", ".join(entry.name for entry in found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
+            raise InvalidInputError(f"expected one NIfTI file in {path}, got {len(found)} ({names}); give one of them")
+        return next(((entry.name, _content(entry)) for entry in found), None)
+
+
+def _content(entry: Entry) -> bytes:
+    with entry.open() as file:
+        return file.read()
