@@ -76,6 +76,7 @@ def measure(
     *,
     included: npt.NDArray[np.bool_],
     image: npt.NDArray[Any] | None,
+    slice_shares_mm: Sequence[float],
     frame_times_ms: Sequence[float],
     rr_interval_ms: float | None,
     height_m: float | None,
