@@ -169,6 +169,6 @@ def unusable_for_results(slices: Iterable[Sequence[Frame]]) -> tuple[str, tuple[
         known = names.setdefault((frame.sop_instance_uid, frame.number), frame.file)
         if not frame.sop_instance_uid or known is not frame.file:
             what = "have the same SOPInstanceUID" if frame.sop_instance_uid else "have no SOPInstanceUID"
-            text = f"different images {what}, so DICOM results cannot name them as their sources"
-            return text, (Note(N_REPEATED_UID, text),)
+            note = Note(N_REPEATED_UID, f"different images {what}; their other attributes told them apart")
+            return f"different images {what}, so that they cannot be named as sources", (note,)
     return "", ()

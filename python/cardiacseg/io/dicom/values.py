@@ -2,16 +2,24 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
+from pydicom.tag import BaseTag, Tag
+
+
+@cache
+def _tag(name: str | tuple[int, int]) -> BaseTag:
+    """Looked up once: there are many frames, and pydicom looks long for an attribute that is absent."""
+    return Tag(name)
 
 
 def value(dataset: Dataset, name: str | tuple[int, int]) -> object:
     """The value, as pydicom has it, of an attribute by its keyword or, without one, by its group and element."""
     try:
-        found = dataset.get(name)
+        found = dataset.get(_tag(name))
         return found.value if isinstance(found, DataElement) else found
     # A value is parsed when it is asked for, and a damaged one makes pydicom raise almost anything.
     except Exception:
