@@ -6,6 +6,8 @@ from dicom_reading import SMALL, read, set_all
 from made_up_dicom import classic_study
 from made_up_enhanced import enhanced_study
 
+from cardiacseg.errors import DicomError
+
 
 @pytest.fixture
 def study():
@@ -119,3 +121,14 @@ def test_an_acquisition_that_begins_late_in_the_beat(tmp_path, study):
     np.testing.assert_array_equal(cine.image, np.roll(study.image, -3, axis=0))
     np.testing.assert_allclose(cine.timing.frame_times_ms, np.arange(8) * 100)
     assert cine.notes == ()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("times", [(1e308, -1e308), (5e-324, 0), (0, 1e308)])
+def test_times_beyond_all_measure(tmp_path, study, times):
+    set_all(study, TriggerTime=lambda s, t: repr(times[t % 2]), NominalInterval=None, HeartRate=None)
+    set_all(study, AcquisitionNumber=lambda s, t: 1 + t // 4, InstanceNumber=lambda s, t: t + 1)
+    with pytest.raises(DicomError, match="E_DUPLICATE_SLICE"):
+        read(study.datasets, tmp_path)
+    timing = read(study.datasets, tmp_path, latest_retake=True).timing
+    assert (timing.rr_interval_ms, timing.frame_times_ms) == (None, None)

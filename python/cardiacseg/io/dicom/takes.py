@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
-
-import numpy as np
+from itertools import chain, pairwise
+from math import inf
+from statistics import median
 
 from cardiacseg.errors import DicomError
 from cardiacseg.io.cine import Note
@@ -87,7 +87,7 @@ def is_rest_of_run(few: Sequence[Frame], run: Sequence[Frame]) -> bool:
     return len(run) > len(few) and _is_one_run([tuple(run), tuple(few)], None, _LONGEST)
 
 
-def _is_one_run(parts: Sequence[Take], whole: int | None, longest: float = np.inf) -> bool:
+def _is_one_run(parts: Sequence[Take], whole: int | None, longest: float = inf) -> bool:
     """Whether no frame of the beat comes twice in the parts, and they have no more frames than other slices.
 
     The first attribute tells that differs between all frames of each part. Instance numbers tell only where they count
@@ -107,9 +107,9 @@ def _is_one_run(parts: Sequence[Take], whole: int | None, longest: float = np.in
 
 
 def _is_even(values: Sequence[float], longest: float) -> bool:
-    steps = np.diff(sorted(values))
-    usual = float(np.median(steps))
-    return bool(0 < steps.min() >= _EVEN * usual and steps.max() <= longest * usual)
+    steps = [later - earlier for earlier, later in pairwise(sorted(map(float, values)))]
+    usual = median(steps)
+    return 0 < min(steps) >= _EVEN * usual and max(steps) <= longest * usual
 
 
 def _check(takes: Sequence[Take], wanted: int, index: int, latest_retake: bool) -> None:

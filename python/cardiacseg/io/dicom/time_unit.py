@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-
-import numpy as np
+from statistics import median
 
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.beat import (
@@ -78,7 +77,7 @@ def _unit_of_beat(frames: Sequence[Frame]) -> str:
     lengths = [frame.rr_interval_ms for frame in frames if frame.rr_interval_ms]
     if not lengths or nominal_ms(frames) is not None:
         return "ms"
-    length = float(np.median(lengths))
+    length = median(lengths)
     units = (unit for unit, factor in _MS_PER_UNIT.items() if is_beat(length * factor))
     unit = next(units, "ms")
     return unit if _is_confirmed(frames, length * _MS_PER_UNIT[unit]) else "ms"
@@ -103,26 +102,27 @@ def _unit_of_trigger_times(frames: Sequence[Frame]) -> tuple[str | None, str]:
         return "ms", ""
     beat = nominal_ms(frames) or from_heart_rate_ms(frames)
     for fits, doubt in ((_are_of_one_beat, ""), (_are_of_several_beats, SEVERAL_BEATS)):
-        unit = _fitting_unit(np.array(times), lambda scaled, fits=fits: fits(scaled, beat))
+        unit = _fitting_unit(times, lambda scaled, fits=fits: fits(scaled, beat))
         if unit is not None:
             return unit, doubt
     return None, NO_BEAT
 
 
-def _fitting_unit(times: np.ndarray, fits: Callable[[np.ndarray], bool]) -> str | None:
-    return next((unit for unit, factor in _MS_PER_UNIT.items() if fits(times * factor)), None)
+def _fitting_unit(times: Sequence[float], fits: Callable[[Sequence[float]], bool]) -> str | None:
+    scaled = ((unit, [time * factor for time in times]) for unit, factor in _MS_PER_UNIT.items())
+    return next((unit for unit, values in scaled if fits(values)), None)
 
 
-def _are_of_one_beat(times: np.ndarray, beat: float | None) -> bool:
+def _are_of_one_beat(times: Sequence[float], beat: float | None) -> bool:
     latest = _LATEST * (beat or LONGEST_MS)
-    if times.max() > latest or times.min() < -latest:
+    if max(times) > latest or min(times) < -latest:
         return False
     cycle = length_of_cycle(times)
     low, high = (SHORTEST_MS, LONGEST_MS) if beat is None else (_LEAST_COVERED * beat, _LATEST * beat)
     return len(times) == 1 or low <= cycle <= high
 
 
-def _are_of_several_beats(times: np.ndarray, beat: float | None) -> bool:
+def _are_of_several_beats(times: Sequence[float], beat: float | None) -> bool:
     """Frames without a gate: the first was taken soon after some R wave, and the steps are those of a cine."""
     latest, step = _LATEST * (beat or LONGEST_MS), length_of_cycle(times) / len(times)
-    return abs(times.min()) <= latest < times.max() and _STEP_MS[0] <= step <= _STEP_MS[1]
+    return abs(min(times)) <= latest < max(times) and _STEP_MS[0] <= step <= _STEP_MS[1]
