@@ -10,6 +10,9 @@ import pydicom
 import pytest
 from dicom_items import code_of, errors_of_dciodvfy
 from made_up_dicom import SECRETS, classic_study
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 from segmented_dicom import EVERYTHING, TINY, bytes_of, result_of, segmented
 
 from cardiacseg.errors import DicomError, InvalidInputError
@@ -197,6 +200,21 @@ def test_makers_that_dicom_does_not_allow_are_shortened(tmp_path, value, written
     for name in bytes_of(tmp_path, made):
         (scanner, *_) = pydicom.dcmread(tmp_path / name).ContributingEquipmentSequence
         assert scanner.Manufacturer == written
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what makes the values here says so; writing results does not
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b"a\\b\\c", b"\x1b$B;3", b"x" * 1000])
+def test_an_attribute_that_is_damaged_costs_no_result(tmp_path, content):
+    keywords = ("PatientName", "FrameOfReferenceUID", "OtherPatientIDsSequence", "PatientBodyMassIndex", "PatientAge")
+    for keyword in (*keywords, "LongitudinalTemporalOffsetFromEvent", "StudyDescription", "PatientSize", "StudyTime"):
+        study = classic_study(replace(TINY, frames=1))
+        raw = RawDataElement(
+            Tag(keyword), dictionary_VR(keyword), len(content), content, 0, is_implicit_VR=False, is_little_endian=True
+        )
+        made = each(study, lambda one, raw=raw: one.__setitem__(raw.tag, raw))
+        assert {note.code for note in result_notes(made.cine)} <= {"N_RESULT_HEADER"}
+        assert write_dicom_results(tmp_path, made) == ["seg-phase-01.dcm", "sr.dcm"]
+        assert pydicom.dcmread(tmp_path / "sr.dcm").to_json()  # each value can be read
 
 
 def test_what_the_libraries_raise_is_typed_and_quotes_nothing(tmp_path):

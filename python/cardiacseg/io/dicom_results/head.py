@@ -5,6 +5,9 @@ from copy import deepcopy
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM, format_number_as_ds
 
 from cardiacseg.errors import DicomError
@@ -41,7 +44,7 @@ def source_head(cine: Cine) -> Dataset:
         raise DicomError(E_NO_DICOM_RESULTS, cine.dicom.unusable_for_results)
     head = _readable(cine.dicom.instances[cine.dicom.frames[0][0].sop_instance_uid])
     head.SpecificCharacterSet = "ISO_IR 192"
-    if not head.get("StudyInstanceUID"):
+    if not _one_uid(head, "StudyInstanceUID"):
         raise DicomError(
             E_NO_DICOM_RESULTS, "DICOM results need StudyInstanceUID, which the first source instance does not have"
         )
@@ -53,17 +56,25 @@ def source_head(cine: Cine) -> Dataset:
 
 def complete(head: Dataset, cine: Cine) -> Iterator[str]:
     """Give ``head`` what results must have and the sources lack, and a sentence for each such attribute."""
-    if not head.get("FrameOfReferenceUID"):
+    if not _one_uid(head, "FrameOfReferenceUID"):
         head.FrameOfReferenceUID = made_uid("frame of reference", instance_uids(cine.dicom))
         yield (
             "the sources have no FrameOfReferenceUID; DICOM results have one that was made from the UIDs of the "
             "sources, and a viewer may not show them over the images"
         )
+    if isinstance(head.PatientName, MultiValue):
+        head.PatientName = " ".join(map(str, head.PatientName))
+        yield "PatientName has several values; DICOM results hold them as one"
     for keyword in ("Manufacturer", "ManufacturerModelName"):
         value = head.get(keyword) or ""
         if (words := _long_string(value)) != value:
             setattr(head, keyword, words)
             yield f"{keyword} is not one text of up to {_LONG_STRING} characters; DICOM results hold it shortened"
+
+
+def _one_uid(head: Dataset, keyword: str) -> str:
+    value = head.get(keyword)
+    return value if isinstance(value, str) else ""
 
 
 def _long_string(value: object) -> str:
@@ -73,7 +84,7 @@ def _long_string(value: object) -> str:
 
 
 def _readable(instance: Dataset) -> Dataset:
-    """A copy of the standard attributes whose values can be read, without pixels and groups of frames."""
+    """A copy of the standard attributes that can be read and written, without pixels and groups of frames."""
     head = Dataset()
     for tag in instance.keys():  # noqa: SIM118, iterating over the dataset itself reads the values
         if tag.is_private or tag.group in _BULK:
@@ -82,10 +93,18 @@ def _readable(instance: Dataset) -> Dataset:
             one = Dataset()
             one.add(deepcopy(instance[tag]))
             one.remove_private_tags()
-        except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError, OverflowError):
+            one.to_json_dict()  # fails for what is no number and should be one
+            write_dataset(_nowhere(), one, "utf8")
+        except Exception:  # damaged values make pydicom raise nearly anything
             continue
         head.update(one)
     return head
+
+
+def _nowhere() -> DicomBytesIO:
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    return buffer
 
 
 def _is_valid(keyword: str, value: object) -> bool:
