@@ -11,7 +11,13 @@ import pydicom
 import pytest
 from dicom_reading import refused
 from made_up_dicom import Recipe, classic_study, decoys, instance, write
-from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io.budget import Budget, Limits
@@ -114,6 +120,17 @@ def test_dicomdir_that_leaves_its_medium(medium):
     (medium.parent / "outside").write_bytes(b"here")
     write_directory(medium, [["IMAGES", "IM0000"], ["..", "outside"]])
     refused("E_MISSING_FILE", medium / "DICOMDIR", "do not lie beside it")
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+def test_dicomdir_of_too_many_records(medium, syntax):
+    """They are counted before they are parsed; a deflated directory is small on disk."""
+    directory = pydicom.dcmread(medium / "DICOMDIR")
+    directory.file_meta.TransferSyntaxUID = syntax
+    directory.save_as(medium / "DICOMDIR", enforce_file_format=True)
+    refused("E_TOO_LARGE", medium / "DICOMDIR", "at most 25 records in a DICOMDIR, got 26", budget=limited(records=25))
+    refused("E_TOO_LARGE", medium / "DICOMDIR", "bytes", budget=limited(bytes=1500, part_bytes=1500))
+    assert same(read_dicom(medium / "DICOMDIR", budget=limited(records=26)))
 
 
 def test_damaged_dicomdir(medium):

@@ -2,7 +2,9 @@
 
 import io
 import shutil
+import signal
 import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -15,6 +17,7 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
 
+from cardiacseg.io.budget import Budget, Limits
 from cardiacseg.io.dicom import decoding
 from cardiacseg.io.dicom.read import read_dicom
 
@@ -179,3 +182,29 @@ def test_fragments_are_walked(tmp_path, study):
     compressed(dataset, uid.JPEG2000Lossless)
     dataset.PixelData = encapsulate([picture], fragments_per_frame=4)
     np.testing.assert_array_equal(read(study.datasets, tmp_path).image, study.image)
+
+
+def test_empty_fragments_without_end(tmp_path):
+    """A file of nothing but fragments is refused as soon as they are too many."""
+    study = classic_study(SMALL)
+    for dataset in study.datasets:
+        dataset.compress(uid.RLELossless, generate_instance_uid=False)
+    paths = write(study.datasets, tmp_path)
+    content = paths[3].read_bytes()
+    end = content.rindex(b"\xfe\xff\xdd\xe0")
+    paths[3].write_bytes(content[:end] + b"\xfe\xff\x00\xe0\0\0\0\0" * 40 + content[end:])
+    budget = Budget(Limits(fragments=40), dicom=True)
+    refused("E_TOO_LARGE", tmp_path, "at most 40 fragments of pixel data, got more in IM0003", budget=budget)
+
+
+def test_a_decoder_that_does_not_end_is_ended():
+    """Whatever it does: the limit of processor time works inside of a call as well."""
+    program = (
+        "import runpy, sys\n"
+        "child = runpy.run_path(sys.argv[1])\n"
+        "child['_limit_time'].__globals__['_SECONDS_OF_A_FRAME'] = 0.2\n"
+        "child['_limit_time']()\n"
+        "sum(iter(int, 1))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program, decoding._CHILD], timeout=60, check=False)
+    assert run.returncode == -signal.SIGPROF

@@ -13,7 +13,7 @@ from cardiacseg.errors import DicomError, InvalidInputError
 E_TOO_LARGE = "E_TOO_LARGE"
 
 Spent = Literal["bytes", "files", "frames", "pixels"]
-Size = Literal["part_bytes", "groups", "side"]
+Size = Literal["part_bytes", "records", "groups", "side"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Limits:
 
     ``bytes`` are read from its files or unpacked from them, of which ``part_bytes`` may be of one part that is held in
     memory to be unpacked: an entry of an archive, a deflated dataset. ``files`` counts those of a folder or an archive,
+    ``records`` those of a DICOMDIR, ``fragments`` those into which the compressed pixels of a file are cut,
     ``frames`` two-dimensional images of which the header is read, ``groups`` those that the frames fall into, and
     ``pixels`` those of the cine that is made; ``side`` is of rows and columns. ``seconds`` are of the reading thread's
     processor time, so that a slow disk or a busy machine refuses nothing.
@@ -30,6 +31,8 @@ class Limits:
     bytes: int = 8 << 30
     part_bytes: int = 1 << 29
     files: int = 100_000
+    records: int = 100_000
+    fragments: int = 200_000
     frames: int = 50_000
     groups: int = 1_000
     pixels: int = 1 << 29
@@ -81,6 +84,7 @@ class Budget:
 
 _WORDS = {
     "part_bytes": "bytes in an entry of an archive or a deflated dataset",
+    "records": "records in a DICOMDIR",
     "groups": "groups of images",
     "side": "rows or columns",
 }

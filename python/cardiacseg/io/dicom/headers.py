@@ -1,7 +1,6 @@
 """Reading one file up to its pixels, and checking that the pixels are all there."""
 
 import struct
-import zlib
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from pydicom.uid import (
 )
 
 from cardiacseg.errors import DicomError
+from cardiacseg.io.dicom.bounded_file import inflate
 from cardiacseg.io.dicom.errors import E_DAMAGED, E_TRUNCATED
 from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.values import text, whole
@@ -121,15 +121,12 @@ def _guessed_syntax(dataset: Dataset) -> str:
 
 
 def _check_deflated(file: File, stream: BinaryIO) -> str:
-    """The transfer syntax, "" where there is no file header; a deflated dataset must not grow without a limit."""
+    """The transfer syntax, "" where there is no file header; a deflated dataset is within its limit."""
     try:
         meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
         syntax = text(meta, "TransferSyntaxUID")
         if syntax == DeflatedExplicitVRLittleEndian:
-            inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-            unpacked = inflater.decompress(stream.read(), file.budget.limits.part_bytes + 1)
-            file.budget.check("part_bytes", len(unpacked), file.name)
-            file.budget.take("bytes", len(unpacked), file.name)
+            inflate(stream, file.name, file.budget)
         elif stream.read(4) == bytes(4):
             raise DicomError(E_DAMAGED, f"{file.name} holds zeros where its attributes should begin")
         return syntax
@@ -150,8 +147,7 @@ def _pixel_problem(file: File, stream: BinaryIO, dataset: Dataset, syntax: UID) 
     if length is None:
         return DicomError(E_TRUNCATED, f"{file.name} ends within the length of its pixel data")
     if length == _UNDEFINED:
-        whole_items = _items_are_whole(stream)
-        return None if whole_items else DicomError(E_TRUNCATED, f"{file.name} ends within its compressed pixel data")
+        return _fragments_problem(file, stream)
     start = stream.tell()
     there = min(length, stream.seek(0, 2) - start)
     wanted = max(length, _native_bytes(dataset) if syntax in NATIVE else 0)
@@ -173,13 +169,14 @@ def _native_bytes(dataset: Dataset) -> int:
     return max(0, frames * rows * columns * samples * bits // 8)
 
 
-def _items_are_whole(stream: BinaryIO) -> bool:
+def _fragments_problem(file: File, stream: BinaryIO) -> DicomError | None:
     """Walk the fragments of compressed pixel data up to the mark behind the last."""
-    while len(head := stream.read(8)) == 8:
-        if head[:4] == _END_OF_ITEMS:
-            return True
-        if head[:4] != _ITEM:
-            return False
-        (length,) = struct.unpack("<I", head[4:])
-        stream.seek(length, 1)
-    return False
+    count = 0
+    while len(head := stream.read(8)) == 8 and head[:4] == _ITEM:
+        count += 1
+        if count > file.budget.limits.fragments:
+            text = f"expected at most {file.budget.limits.fragments} fragments of pixel data, got more in {file.name}"
+            return file.budget.refusal(text)
+        stream.seek(int.from_bytes(head[4:], "little"), 1)
+    is_whole = len(head) == 8 and head[:4] == _END_OF_ITEMS
+    return None if is_whole else DicomError(E_TRUNCATED, f"{file.name} ends within its compressed pixel data")

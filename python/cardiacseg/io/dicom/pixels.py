@@ -130,7 +130,7 @@ def _image(slices: Slices, shape: tuple[int, ...], parts: list[_Part], notes: se
                 image = image.astype(np.float32, copy=False)
             for place in places[frame.file, frame.number]:
                 image[place] = values
-        part.decoded = []
+        part.decoded.clear()
     return image
 
 

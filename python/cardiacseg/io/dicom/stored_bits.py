@@ -78,7 +78,11 @@ class StoredBits:
 
     def values(self, words: np.ndarray) -> np.ndarray:
         """Pixels without other bits, in the words' type."""
-        return self._field.whole(words) if self._whole else self._field.cut(words)
+        field = self._field
+        if self._whole:
+            return field.whole(words)
+        nothing_to_cut = not (field.signed or field.overlays or self._lost) and field.high == field.stored - 1
+        return words if nothing_to_cut else field.cut(words)
 
     def range(self) -> tuple[int, int]:
         """What the pixels can be."""
