@@ -55,6 +55,7 @@ std::function<bool()> heeding_signals() {
   };
 }
 
+/// Calls `progress`, if there is one, and ends a run in a daemon thread when the interpreter ends.
 std::function<bool(std::int64_t, std::int64_t)> with_gil(const py::object& progress) {
   return [&progress](std::int64_t done, std::int64_t total) {
     const py::gil_scoped_acquire acquire;

@@ -7,6 +7,7 @@ import numpy as np
 
 from cardiacseg import _core
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.pixels import advice_for
 
 _CUDA = 2  # kDLCUDA of DLPack
 _DEFAULT_STREAM = 1  # CUDA's default stream, as both protocols number it
@@ -30,13 +31,26 @@ def as_device_array(image: Any, stream: Any = None) -> DeviceArray | None:
     ``stream`` is the one that the caller says it becomes ready on; without it what the protocol says counts.
     """
     wanted = stream_handle(stream)
-    if hasattr(image, "__dlpack__") and image.__dlpack_device__()[0] == _CUDA:
+    if _dlpack_device(image) == _CUDA:
         ready_on = _DEFAULT_STREAM if wanted is None else wanted
-        capsule = image.__dlpack__(stream=ready_on)
+        try:
+            capsule = image.__dlpack__(stream=ready_on)
+        except Exception as error:  # whatever its library raises
+            raise InvalidInputError(
+                f"image must be an array of numbers, got {type(image).__name__} on a GPU: {error}{advice_for(image)}"
+            ) from error
         return DeviceArray(*_core.read_dlpack(capsule), stream=ready_on, owner=(image, capsule))
     if hasattr(image, "__cuda_array_interface__"):
         return _from_interface(image, wanted)
     return None
+
+
+def _dlpack_device(image: Any) -> int | None:
+    """The kind of device that DLPack says; ``None`` without one, as a tensor of PyTorch's "meta" device is."""
+    try:
+        return image.__dlpack_device__()[0] if hasattr(image, "__dlpack__") else None
+    except Exception:  # whatever its library raises; as_pixels says what is wrong
+        return None
 
 
 def stream_handle(stream: Any) -> int | None:

@@ -33,7 +33,7 @@ def as_pixels(image: npt.ArrayLike) -> np.ndarray:
         pixels = np.asarray(image)
     except Exception as error:  # whatever another library's conversion raises
         raise InvalidInputError(
-            f"image must be an array of numbers, got {_type_name(image)}: {error}{_advice(image)}"
+            f"image must be an array of numbers, got {_type_name(image)}: {error}{advice_for(image)}"
         ) from error
     if pixels.dtype in _NATIVE:
         # what a file's reader calls little-endian may be this machine's own order under another name
@@ -43,7 +43,7 @@ def as_pixels(image: npt.ArrayLike) -> np.ndarray:
     if pixels.dtype == np.float16:
         return pixels.astype(np.float32)
     if pixels.dtype.kind not in "iuf":
-        raise InvalidInputError(f"image must have a real number type, got {pixels.dtype}{_advice(image)}")
+        raise InvalidInputError(f"image must have a real number type, got {pixels.dtype}{advice_for(image)}")
     narrow = pixels.dtype.newbyteorder("=")
     return pixels.astype(narrow if narrow in _NATIVE else np.float64)
 
@@ -72,7 +72,7 @@ def _refuse_other_objects(image: Any) -> None:
             raise InvalidInputError(f"image must be an array, got {name} ({_type_name(image)}): pass {wanted}")
 
 
-def _advice(image: Any) -> str:
+def advice_for(image: Any) -> str:
     """What to pass in place of a tensor, or of an array of a type that NumPy does not know."""
     if "bfloat16" in str(getattr(image, "dtype", "")):
         return "; pass image.float()" if hasattr(image, "float") else "; pass image.astype(numpy.float32)"

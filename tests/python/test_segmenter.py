@@ -172,6 +172,18 @@ def with_pixel(image, index, value):
     return image
 
 
+class OnGpu:
+    """Stands in for a tensor of PyTorch on a GPU that needs gradients."""
+
+    requires_grad = True
+
+    def __dlpack_device__(self):
+        return 2, 0
+
+    def __dlpack__(self, stream):
+        raise BufferError("gradient")
+
+
 REFUSED_IMAGES = {
     "rank 2": (lambda cine: cine[0, 0], r"2 axes of lengths \[90, 112\]"),
     "rank 5": (lambda cine: cine[None], "5 axes"),
@@ -195,6 +207,8 @@ REFUSED_IMAGES = {
     "a gradient": (lambda cine: torch.tensor(cine, requires_grad=True), r"pass image.detach\(\)"),
     "bfloat16 of PyTorch": (lambda cine: torch.tensor(cine).bfloat16(), r"pass image.float\(\)"),
     "bfloat16 of NumPy": (lambda cine: cine.astype(ml_dtypes.bfloat16), r"pass image.astype\(numpy.float32\)"),
+    "a tensor without values": (lambda cine: torch.tensor(cine).to("meta"), r"got Tensor: .*pass image.detach"),
+    "a gradient on a GPU": (lambda cine: OnGpu(), r"got OnGpu on a GPU: gradient; pass image.detach\(\)"),
     "a sparse tensor": (lambda cine: torch.tensor(cine).to_sparse(), "Tensor.to_dense"),
     "(x, y, z, t)": (lambda cine: np.broadcast_to(cine.T, (112, 90, 2, 3)), r"got \[112, 90, 2, 3\], which looks like"),
     "(x, y, z)": (lambda cine: cine[0].T, r"got \[112, 90, 2\], which looks like \[x, y, z\]"),
