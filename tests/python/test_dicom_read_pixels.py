@@ -244,6 +244,31 @@ def test_a_palette_of_colours_is_no_magnitude_image(tmp_path, study):
     refused("E_NO_SAX", tmp_path)
 
 
+def test_a_palette_of_colours_in_enhanced_images(tmp_path):
+    study = enhanced_study(SMALL)
+    table = np.arange(4096) * 16
+    with_palette(study, table, table, table[::-1])
+    write(study.datasets, tmp_path)
+    refused("E_DAMAGED", tmp_path, "a palette of colours")
+
+
+def test_a_file_that_is_large_and_empty(tmp_path, study):
+    """A sparse file of 20 GB beside the study costs nothing; as an image it is refused before memory is taken."""
+    write(study.datasets, tmp_path)
+    with open(tmp_path / "meas.dat", "wb") as file:
+        file.truncate(20 << 30)
+    assert read_dicom(tmp_path).image.shape == study.image.shape
+    (tmp_path / "meas.dat").unlink()
+    with open(tmp_path / "IM0003", "r+b") as file:
+        file.truncate(20 << 30)
+    assert read_dicom(tmp_path).image.shape == study.image.shape
+    small = Budget(Limits(file_bytes=1000), dicom=True)
+    dataset = study.datasets[5]
+    dataset.PixelData += bytes(100_000)
+    write(study.datasets, tmp_path)
+    refused("E_TOO_LARGE", tmp_path, "at most 1000 bytes to be read of one file", budget=small)
+
+
 def padded(pixels_, **values):
     dataset = described(**values)
     return without_padding(dataset, words_of(pixels_, dataset)).tolist()

@@ -13,22 +13,23 @@ from cardiacseg.errors import DicomError, InvalidInputError
 E_TOO_LARGE = "E_TOO_LARGE"
 
 Spent = Literal["bytes", "files", "frames", "pixels"]
-Size = Literal["part_bytes", "records", "groups", "side"]
+Size = Literal["file_bytes", "part_bytes", "records", "groups", "side"]
 
 
 @dataclass(frozen=True)
 class Limits:
     """At most so much is spent on one input.
 
-    ``bytes`` are read from its files or unpacked from them, of which ``part_bytes`` may be of one part that is held in
-    memory to be unpacked: an entry of an archive, a deflated dataset. ``files`` counts those of a folder or an archive,
-    ``records`` those of a DICOMDIR, ``fragments`` those into which the compressed pixels of a file are cut,
-    ``frames`` two-dimensional images of which the header is read, ``groups`` those that the frames fall into, and
-    ``pixels`` those of the cine that is made; ``side`` is of rows and columns. ``seconds`` are of the reading thread's
-    processor time, so that a slow disk or a busy machine refuses nothing.
+    ``bytes`` are read from its files or unpacked from them, of which ``file_bytes`` may be of one file, and
+    ``part_bytes`` of one part that is held in memory to be unpacked: an entry of an archive, a deflated dataset.
+    ``files`` counts those of a folder or an archive, ``records`` those of a DICOMDIR, ``fragments`` those into which
+    the compressed pixels of a file are cut, ``frames`` two-dimensional images of which the header is read, ``groups``
+    those that the frames fall into, and ``pixels`` those of the cine that is made; ``side`` is of rows and columns.
+    ``seconds`` are of the reading thread's processor time, so that a slow disk or a busy machine refuses nothing.
     """
 
     bytes: int = 8 << 30
+    file_bytes: int = 2 << 30
     part_bytes: int = 1 << 29
     files: int = 100_000
     records: int = 100_000
@@ -83,6 +84,7 @@ class Budget:
 
 
 _WORDS = {
+    "file_bytes": "bytes to be read of one file",
     "part_bytes": "bytes in an entry of an archive or a deflated dataset",
     "records": "records in a DICOMDIR",
     "groups": "groups of images",

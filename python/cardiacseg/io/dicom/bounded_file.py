@@ -32,6 +32,9 @@ def open_bounded(path: Path, budget: Budget) -> BinaryIO:
 
 def inflate(stream: BinaryIO, name: str, budget: Budget) -> bytes:
     """The deflated dataset that begins where the stream stands; it must not grow without a limit."""
+    start = stream.tell()
+    budget.check("part_bytes", stream.seek(0, 2) - start, name)
+    stream.seek(start)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     unpacked = inflater.decompress(stream.read(), budget.limits.part_bytes + 1)
     budget.check("part_bytes", len(unpacked), name)
@@ -42,12 +45,14 @@ def inflate(stream: BinaryIO, name: str, budget: Budget) -> bytes:
 class _BoundedFile(io.BufferedReader):
     def __init__(self, path: Path, length: int, budget: Budget):
         super().__init__(io.FileIO(os.fspath(path)))
-        self._length, self._budget = length, budget
+        self._length, self._budget, self._taken = length, budget, 0
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and 0 <= size <= _LITTLE:  # of which there are many in a header
             return super().read(size)
         left = max(0, self._length - self.tell())
         wanted = left if size is None or size < 0 else min(size, left)
+        self._taken += wanted
+        self._budget.check("file_bytes", self._taken, os.path.basename(self.name))
         self._budget.take("bytes", wanted, os.path.basename(self.name))
         return super().read(wanted)

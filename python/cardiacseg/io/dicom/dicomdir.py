@@ -48,6 +48,7 @@ def _file_identifiers(path: Path, budget: Budget) -> list[tuple[str, ...]]:
 
 def _check_size(file: BinaryIO, name: str, budget: Budget) -> None:
     """Count the records before they are parsed, which takes long; there is one, if not more, for each file."""
+    budget.check("part_bytes", file.seek(0, 2), name)
     file.seek(_PREAMBLE_BYTES)
     meta = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
     deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian

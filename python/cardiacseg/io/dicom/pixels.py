@@ -24,7 +24,7 @@ from cardiacseg.io.dicom.files import File
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.grey_values import inverted, is_inverted, is_lossy, modality_values, rescale, without_padding
 from cardiacseg.io.dicom.headers import parse_whole
-from cardiacseg.io.dicom.pixel_header import PIXELS, is_palette, pixel_header, through_palette
+from cardiacseg.io.dicom.pixel_header import PIXELS, has_grey_palette, is_palette, pixel_header, through_palette
 from cardiacseg.io.dicom.slices import Slices
 from cardiacseg.io.dicom.stored_bits import Field, StoredBits
 from cardiacseg.io.dicom.values import has_decimal_comma
@@ -141,6 +141,8 @@ def _picture(part: _Part, frame: Frame, decoded: np.ndarray, bits: StoredBits | 
         raise DicomError(E_DAMAGED, f"{name} decodes to {decoded.shape} of {decoded.dtype}; expected {wanted}")
     try:
         return _grey_values(part, frame.number, decoded, bits, notes)
+    except DicomError:
+        raise
     # Attributes of a wrong kind or length make pydicom raise almost anything.
     except Exception as error:
         raise DicomError(E_DAMAGED, f"{name} has malformed attributes of its grey values") from error
@@ -157,6 +159,8 @@ def _grey_values(
     if is_lossy(dataset):
         notes.add(_LOSSY)
     if is_palette(header):
+        if not has_grey_palette(dataset):
+            raise DicomError(E_DAMAGED, f"{part.file.name} has a palette of colours; expected grey values")
         notes.add(_PALETTE)
         return through_palette(dataset, values)
     if is_inverted(header):
