@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,6 +56,23 @@ def refused(done, code, *words):
     for word in words:
         assert word in done.stderr
     return True
+
+
+def test_the_docs_have_every_option():
+    said = "".join(path.read_text() for path in (Path(__file__).parents[2] / "docs").glob("*.md"))
+    for name in ("segment", "measure", "batch", "send", "receive"):
+        shown = subprocess.run(command(name, "--help"), env=environment(), capture_output=True, text=True, check=True)
+        options = set(re.findall(r"^  (?:-\w(?: \w+)?, )?(--[a-z-]+)", shown.stdout, re.MULTILINE))
+        assert len(options) > 4
+        absent = {option for option in options if not re.search(rf"{option}(?![a-z-])", said)}
+        assert absent <= {"--help", "--output"}  # the docs say -o
+
+
+def test_listing_groups_is_for_dicom(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 3), np.uint8), np.eye(4)), tmp_path / "image.nii")
+    assert refused(
+        cardiacseg_cli("segment", "image.nii", "--list", cwd=tmp_path), 2, "a NIfTI file, which has no groups"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +206,7 @@ def test_without_the_libraries_for_dicom(tmp_path, monkeypatch, capsys, words):
 def test_options_about_dicom_results_that_contradict_each_other(tmp_path, stack):
     pytest.importorskip("pynetdicom")
     done = cardiacseg_cli("receive", "--to", "PACS@127.0.0.1:104", "--no-dicom", cwd=tmp_path)
-    refused(done, 2, "--no-dicom leaves nothing to send")
+    refused(done, 2, "--to sends DICOM results, which --no-dicom switches off")
     refused(cardiacseg_cli("segment", stack, "-o", "out", "--no-dicom", "--rtstruct", cwd=tmp_path), 2, "switched off")
 
 

@@ -1,6 +1,7 @@
 """Which images are taken as the short-axis cine, and what is said of the others."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,7 @@ def test_rounded_orientations_are_one_group(tmp_path):
 def test_two_studies(tmp_path):
     other = classic_study(Recipe(slices=3, size=(32, 40), seed=2, direction=LONG_AXIS))
     write(classic_study(SMALL).datasets + other.datasets, tmp_path)
-    refused("E_MIXED_STUDY", tmp_path, "stacks of several studies")
+    refused("E_MIXED_STUDY", tmp_path, "g1 and g2 are of different studies")
     assert read_dicom(tmp_path, series="g1").image.shape[1] == 4
 
 
@@ -189,7 +190,7 @@ def test_two_that_are_equal(tmp_path):
     for dataset in other.datasets:
         dataset.FrameOfReferenceUID = "1.2.3"
     write(study.datasets + other.datasets, tmp_path)
-    refused("E_AMBIGUOUS_SAX", tmp_path, "groups g1 and g2 have 4 slices each")
+    refused("E_AMBIGUOUS_SAX", tmp_path, "got groups g1 and g2 of 4 slices each")
     assert list_groups(tmp_path).problem.startswith("E_AMBIGUOUS_SAX")
     assert codes(tmp_path) == {21: "R_UNDECIDED", 7001: "R_UNDECIDED"}
     np.testing.assert_array_equal(read_dicom(tmp_path, series="g1").image, other.image)
@@ -238,3 +239,6 @@ def test_every_code_has_a_meaning_and_is_in_the_documents():
         assert f"| `{code}` | {words.meaning} | {words.remedy} |\n" in said
     for code, meaning in NOTES.items():
         assert f"| `{code}` | {meaning} |\n" in said
+    source = "".join(path.read_text() for path in Path(errors.__file__).parent.glob("*.py"))
+    reasons = set(re.findall(r'"(R_[A-Z_]+)"', source))
+    assert len(reasons) > 10 and set(re.findall(r"^\| `(R_[A-Z_]+)` \|", said, re.MULTILINE)) == reasons

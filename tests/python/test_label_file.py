@@ -58,7 +58,7 @@ def moved(millimetres):
         (moved((0.5, 0, 0)), 2, "not those of the image"),
         (Geometry(GEOMETRY.origin, GEOMETRY.direction, (1.25, 1.5, 8.5), GEOMETRY.size), 2, "not those of the image"),
         (Geometry(GEOMETRY.origin, np.eye(3), GEOMETRY.spacing, GEOMETRY.size), 2, "not those of the image"),
-        (Geometry(GEOMETRY.origin, GEOMETRY.direction, GEOMETRY.spacing, (5, 4, 4)), 2, "wanted labels of"),
+        (Geometry(GEOMETRY.origin, GEOMETRY.direction, GEOMETRY.spacing, (5, 4, 4)), 2, "expected labels of"),
         (GEOMETRY, 3, "3 frames"),
     ],
 )

@@ -147,7 +147,7 @@ def patched(place, form, *values):
 def test_a_header_that_hides_frames_is_refused(tmp_path):
     for name, content in (("a.nii", patched(40, "h", 3)), ("a.nii.gz", gzip.compress(patched(40, "h", 3)))):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InvalidInputError, match="counts 3 axes in its header, but has 7 times as many"):
+        with pytest.raises(InvalidInputError, match=r"dim\[0\] counts 3 axes, .* the file holds 7 such images"):
             read_nifti(tmp_path / name)
     padded = 352 + VOXELS[..., 0].nbytes + 200
     (tmp_path / "a.nii").write_bytes(patched(40, "h", 3)[:padded])  # a length that was left behind, and some bytes

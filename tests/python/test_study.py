@@ -87,8 +87,9 @@ def test_an_uneven_study(tmp_path):
     for folder, words in (("again", ()), ("images", (*images, "--uneven"))):
         assert run("measure", tmp_path / "results", "-o", tmp_path / folder, *words) == 0
         assert read(tmp_path / folder / "measurements.json") == found
-    codes = [flag["code"] for flag in read(tmp_path / "results" / "quality.json")["flags"]]
-    assert codes[:2] == ["N_INCOMPLETE", "N_UNEVEN"] and "heart_incomplete" in codes
+    said = {flag["code"]: flag["text"] for flag in read(tmp_path / "results" / "quality.json")["flags"]}
+    assert list(said)[:2] == ["N_INCOMPLETE", "N_UNEVEN"] and "heart_incomplete" in said
+    assert said["wide_spacing"].startswith("Slices are up to 20.0 mm apart")
     labels = nibabel.load(tmp_path / "results" / "labels.nii.gz")
     assert labels.header.get_zooms()[2] == pytest.approx(70 / 6)
     segmentation = pydicom.dcmread(tmp_path / "results" / "seg-ed.dcm")
@@ -191,6 +192,15 @@ def test_papillary_muscles_cannot_be_told_without_the_images(results, tmp_path, 
     assert not (tmp_path / "again").exists()
 
 
+@pytest.mark.parametrize(
+    "options", [("--spacing", 8, 1, 1), ("--uneven",), ("--series", "g2"), ("--rtstruct",), ("--phases", "all")]
+)
+def test_options_that_need_the_images_are_not_ignored_without_them(results, tmp_path, capsys, options):
+    assert run("measure", results, "-o", tmp_path / "again", *options) == 2
+    assert "possible only with the images: give the input, too (--input)" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"grid": 1, "acquisition": 2}', None])
 def test_no_results_to_measure(results, content):
     if content is None:
@@ -265,7 +275,7 @@ def test_a_slice_with_fewer_images_than_frames_is_said_to_be_incomplete(tmp_path
     write([made for made in study.datasets if made.SOPInstanceUID != study.at(1, 4).SOPInstanceUID], tmp_path)
     notes = read_study(tmp_path, ReadOptions(nearest_phase=True)).notes
     assert [note.text for note in notes if note.code == "N_INCOMPLETE"] == [
-        "images may be missing: slice 2 has 8 for 9 frames"
+        "images may be missing: slice 2 has 8 images for 9 frames"
     ]
 
 

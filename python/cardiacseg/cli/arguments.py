@@ -65,7 +65,7 @@ def add_spacing_option(command: argparse.ArgumentParser) -> None:
         type=_within(0.05, 50),
         nargs=3,
         metavar=("SLICE", "ROW", "COLUMN"),
-        help="distance of slices and size of pixels in mm, instead of the file's",
+        help="distance between slices, rows and columns in mm, instead of the file's",
     )
 
 
@@ -125,7 +125,7 @@ def add_result_options(command: argparse.ArgumentParser, one_case: bool = True) 
             "--title",
             dest="heading",
             metavar="TEXT",
-            help="head page, PDF and preview with this text, such as the case's name and the study's date",
+            help="text at the top of page, PDF and preview, such as the case's name and the study's date",
         )
     group.add_argument("--no-report", dest="report", action="store_false", help="write no HTML page and no PDF")
     group.add_argument(

@@ -32,7 +32,7 @@ def receive(options: argparse.Namespace) -> None:
     from cardiacseg.study.many import StudySegmenter
 
     if options.to and not options.dicom:
-        raise InvalidInputError("--no-dicom leaves nothing to send: leave it or --to out")
+        raise InvalidInputError("--to sends DICOM results, which --no-dicom switches off: omit one of the two")
     wanted = ReceiverOptions(
         title=options.title,
         host=options.host,

@@ -30,13 +30,13 @@ exit codes:
   5    a problem with a DICOM peer (it cannot be reached, refuses, or answers with a failure)
   6    a batch that ended, but in which cases failed
   130  interrupted
-  141  whoever read standard output has gone before its end ("| head")
+  141  the reader of standard output closed it early ("| head")
 
 Results go to standard output, progress and errors to standard error.
 Research use only. Not a medical device; not for diagnosis or treatment.
 """
 
-_INPUT = "a NIfTI file (.nii, .nii.gz), or a DICOM study: folder, DICOMDIR or one file; or a zip or tar"
+_INPUT = "a NIfTI file (.nii, .nii.gz), a DICOM study (folder, DICOMDIR or one file), or a zip or tar of one of them"
 
 
 def build_parser() -> argparse.ArgumentParser:

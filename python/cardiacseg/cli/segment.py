@@ -34,8 +34,12 @@ def segment(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
+    from cardiacseg.errors import InvalidInputError
     from cardiacseg.io.dicom.read import list_groups
+    from cardiacseg.study.nifti_cases import is_nifti
 
+    if options.input.is_file() and is_nifti(options.input):
+        raise InvalidInputError(f"--list is for DICOM studies; {options.input} is a NIfTI file, which has no groups")
     found = list_groups(options.input, series=options.series).to_dict()
     if options.json:
         print_json(found)

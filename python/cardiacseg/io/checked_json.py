@@ -13,7 +13,7 @@ def read_json(path: Path) -> Any:
     """What a JSON file holds. Raises ``InvalidInputError`` if it is no file, too large, or not JSON in UTF-8."""
     try:
         if not path.is_file():
-            raise InvalidInputError(f"{path} is not a file; expected JSON")
+            raise InvalidInputError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
         if path.stat().st_size > _LARGEST:
             raise InvalidInputError(f"{path}: expected JSON of at most {_LARGEST >> 20} MB")
         return json.loads(path.read_text(encoding="utf-8-sig"))

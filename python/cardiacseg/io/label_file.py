@@ -27,7 +27,7 @@ def read_labels(path: str | Path, geometry: Geometry, frames: int, *, spacing_gi
     order, flips = _order_and_flips(Path(path), placed.affine, geometry)
     if tuple(file.shape[axis] for axis in order) != geometry.size or file.shape[3] != frames:
         raise InvalidInputError(
-            f"{path}: wanted labels of {geometry.size} voxels (x, y, z) and {frames} frames, got axes of {file.axes}"
+            f"{path}: expected labels of {geometry.size} voxels (x, y, z) and {frames} frames, got axes of {file.axes}"
         )
     values = read_voxels(file).transpose(3, order[2], order[1], order[0])
     values = np.flip(values, [3 - axis for axis in range(3) if flips[axis]])

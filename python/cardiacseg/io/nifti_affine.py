@@ -95,7 +95,7 @@ def _shear_notes(file: NiftiFile, directions: np.ndarray) -> list[Note]:
     shear = float(np.abs(directions.T @ directions - np.eye(3)).max())
     angle = math.degrees(math.asin(min(shear, 1)))
     if shear > _LARGEST_SHEAR:
-        raise InvalidInputError(f"{file.name} has axes {angle:.1f} degrees from right angles; wanted at most 6")
+        raise InvalidInputError(f"{file.name} has axes {angle:.1f} degrees from right angles; expected at most 6")
     larger = 100 * (1 / abs(np.linalg.det(directions)) - 1)
     text = (
         f"The file's axes are {angle:.1f} degrees from right angles; distances were taken along them, which makes "

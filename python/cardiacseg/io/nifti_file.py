@@ -24,7 +24,7 @@ _SECOND = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # 540, the size of a NIfTI-2 heade
 # Matrix, symmetric matrix, displacement vector, vector, quaternion; RGB and RGBA vectors.
 _VECTOR_INTENTS = {1004, 1005, 1006, 1007, 1010, 2003, 2004}
 _MOST_VALUES = 4  # of one voxel on the fifth axis, by which NIfTI means vectors: colours with their opacity
-_AXES = "wanted (x, y, z) or (x, y, z, t)"
+_AXES = "expected (x, y, z) or (x, y, z, t)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def _load(path: Path, budget: Budget, held: bytes | None, name: str) -> NiftiFil
     else:
         voxels = content if other is None or is_voxels_name(name) else content_of(other, budget)
     if not _is_header(head):
-        raise InvalidInputError(f"{name} is not a readable NIfTI file (no NIfTI header at its begin)")
+        raise InvalidInputError(f"{name} is not a readable NIfTI file (no NIfTI header at its start)")
     return _parsed(name, head, content, voxels)
 
 
@@ -168,10 +168,10 @@ def _check_kind(file: NiftiFile) -> None:
     except KeyError as error:
         raise InvalidInputError(f"{file.name} has a damaged header: unit code {error} has no meaning") from error
     if intent in _VECTOR_INTENTS:
-        raise InvalidInputError(f"{file.name} holds vectors (intent code {intent}); wanted one number for each pixel")
+        raise InvalidInputError(f"{file.name} holds vectors (intent code {intent}); expected one number for each pixel")
     if dtype.kind not in "uif":
         kind = "colours" if dtype.fields else f"numbers of type {dtype}"
-        raise InvalidInputError(f"{file.name} holds {kind}; wanted real grey values")
+        raise InvalidInputError(f"{file.name} holds {kind}; expected real grey values")
 
 
 def bytes_of_voxels(file: NiftiFile) -> int:
@@ -189,7 +189,7 @@ def _check_size(file: NiftiFile) -> None:
     if file.voxels.compressed:
         if promised > max(_SUSPECT_BYTES, _SUSPECT_FACTOR * length):
             raise InvalidInputError(
-                f"{name} promises {promised} bytes of voxels in {length} bytes; no image is so small"
+                f"{name}: the header promises {promised} bytes of voxels in {length} bytes; no image compresses so far"
             )
     elif length < file.offset + promised:
         raise InvalidInputError(f"{name}: the image data are cut short; {promised} bytes of voxels do not fit in it")

@@ -33,12 +33,12 @@ def sizes_of(file: NiftiFile, by_affine: np.ndarray | None) -> tuple[np.ndarray,
     stored = np.abs(file.sizes[1:4])
     if not (np.isfinite(stored) & (stored > 0)).all():
         raise InvalidInputError(
-            f"{file.name} has pixel sizes (x, y, z) of {_numbers(stored)}; wanted positive numbers: {_OPTION}"
+            f"{file.name} has pixel sizes (x, y, z) of {_numbers(stored)}; expected positive numbers: {_OPTION}"
         )
     if _never_set(file, by_affine):
         raise InvalidInputError(
-            f"{file.name} does not say how large its voxels are, as 1 x 1 x 1 mm is what programs write that do not "
-            f"know; {_OPTION}"
+            f"{file.name} does not say how large its voxels are: programs that do not know the size write "
+            f"1 x 1 x 1 mm; {_OPTION}"
         )
     sizes, notes = (stored, []) if by_affine is None else _one_answer(file, by_affine, stored)
     unit, unit_notes = _unit(file, sizes)
@@ -67,7 +67,7 @@ def _one_answer(file: NiftiFile, by_affine: np.ndarray, stored: np.ndarray) -> t
     both = f"{_numbers(by_affine)} {unit} by its affine and of {_numbers(stored)} {unit} by its pixel sizes"
     if not apart <= _NOTED_SIZE:
         raise InvalidInputError(
-            f"{file.name} has voxels of {both}; wanted one answer, as volumes depend on it: {_OPTION}"
+            f"{file.name} has voxels of {both}; expected equal sizes, as volumes depend on them: {_OPTION}"
         )
     volumes = 100 * abs(float(np.prod(by_affine / stored)) - 1)
     text = f"The file has voxels of {both}; the affine's were taken. Volumes differ by {volumes:.1f} %."

@@ -51,8 +51,8 @@ def values_in_parts(file: NiftiFile) -> Iterator[tuple[tuple[slice | int, ...], 
         raise InvalidInputError(f"{file.name}: the image data are damaged or cut short ({one_line(error)})") from error
     if hidden > 1:
         raise InvalidInputError(
-            f"{file.name} counts {len(file.axes)} axes in its header, but has {hidden} times as many voxels by the "
-            "lengths of further axes; expected one answer (dim[0] and the lengths behind it)"
+            f"{file.name}: dim[0] counts {len(file.axes)} axes, but the lengths of further axes and the voxels say "
+            f"that the file holds {hidden} such images; expected dim[0] to count all axes"
         )
 
 

@@ -54,7 +54,8 @@ def wide_spacing(evidence: Evidence, check: Check) -> Found:
     between = float(evidence.steps_mm.max())
     if between <= check.threshold:
         return []
-    text = f"Slices are {between:.1f} mm apart, centre to centre; wanted at most {check.threshold:g} mm."
+    most = "up to " if evidence.cine.geometry.slice_offsets_mm else ""
+    text = f"Slices are {most}{between:.1f} mm apart, centre to centre; wanted at most {check.threshold:g} mm."
     return [check.flag(text, between)]
 
 

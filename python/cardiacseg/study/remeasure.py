@@ -15,7 +15,7 @@ from cardiacseg.io.report import REPORT, measurements_document, write_json
 from cardiacseg.io.slice_list import read_slice_list, write_slice_list
 from cardiacseg.measurements import Measurements, measure
 from cardiacseg.study.analysis import body_of, measured, timing_of
-from cardiacseg.study.options import StudyOptions
+from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 from cardiacseg.study.outputs import with_result_notes
 from cardiacseg.study.segment import Outcome, read_study, title_of, write_outcome
 from cardiacseg.study.stopwatch import Stopwatch
@@ -100,10 +100,7 @@ def _acquisition(acquisition: Record, frames: int) -> tuple[Timing, Body]:
 
 def remeasure(folder: Path, run: EarlierRun, options: StudyOptions, slices: Path | None) -> Measurements:
     """Measure the labels of ``run`` again and write ``MEASURED`` into ``folder``."""
-    if options.results.title is not None:
-        raise InvalidInputError("page, PDF and preview are written with the images alone: give the input, too")
-    if options.measurements.papillary == "mass":
-        raise InvalidInputError("papillary muscles can be told from blood in the images alone: give the input, too")
+    _check_without_images(options)
     spacing = run.geometry.array_spacing
     measurements = measure(
         run.labels(),
@@ -118,6 +115,20 @@ def remeasure(folder: Path, run: EarlierRun, options: StudyOptions, slices: Path
     write_json(folder / "measurements.json", measurements_document(measurements, spacing))
     write_slice_list(folder / "slices.csv", measurements)
     return measurements
+
+
+def _check_without_images(options: StudyOptions) -> None:
+    """What is asked for and would be left undone without the images."""
+    results, default = options.results, ResultOptions()
+    needless = {
+        "options of reading (series, spacing, uneven and others) are": options.read != ReadOptions(),
+        "a title is": results.title is not None,
+        "DICOM results are": results.labelmap or results.rtstruct or results.phases != default.phases,
+        "papillary muscles as mass are": options.measurements.papillary == "mass",
+    }
+    for what, is_asked in needless.items():
+        if is_asked:
+            raise InvalidInputError(f"{what} possible only with the images: give the input, too (--input)")
 
 
 def rewrite(folder: Path, run: EarlierRun, source: Path, options: StudyOptions, slices: Path | None) -> Outcome:

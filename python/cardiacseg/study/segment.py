@@ -51,7 +51,9 @@ def missing_images(cine: Cine) -> Iterator[Note]:
     for s, frames in enumerate(zip(*cine.dicom.frames, strict=True)) if not nameless else ():
         images = len({(frame.sop_instance_uid, frame.frame_number) for frame in frames})
         if images < len(frames):
-            yield Note(N_INCOMPLETE, f"images may be missing: slice {s + 1} has {images} for {len(frames)} frames")
+            yield Note(
+                N_INCOMPLETE, f"images may be missing: slice {s + 1} has {images} images for {len(frames)} frames"
+            )
 
 
 def title_of(cine: Cine, options: StudyOptions) -> str:

@@ -58,7 +58,7 @@ def _best(candidates: Sequence[Group]) -> Group:
         names = " and ".join(group.name for group in best)
         raise DicomError(
             E_AMBIGUOUS_SAX,
-            f"wanted one short-axis cine; groups {names} have {most[0]} slices each; choose one; {LIST_HINT}",
+            f"expected one short-axis cine, got groups {names} of {most[0]} slices each; choose one; {LIST_HINT}",
         )
     return next((group for group in candidates if completes(best[0], group)), best[0])
 
@@ -89,7 +89,7 @@ def _check_patient(groups: Sequence[Group]) -> None:
     people = {frame.person for group in groups for frame in group.frames}
     if studies > 1 and any(len({value for value in values if value}) > 1 for values in zip(*people, strict=True)):
         raise DicomError(
-            E_MIXED_STUDY, f"wanted the images of one study, got {studies} studies of several patients or days"
+            E_MIXED_STUDY, f"expected the images of one study, got {studies} studies of several patients or days"
         )
 
 
@@ -102,7 +102,7 @@ def _check_study(best: Group, candidates: Sequence[Group], groups: Sequence[Grou
     if len(own) == 1 and others and not is_one_each:
         raise DicomError(
             E_MIXED_STUDY,
-            f"wanted the images of one study; {best.name} and {others[0]} are stacks of several studies; choose one; "
+            f"expected the images of one study; {best.name} and {others[0]} are of different studies; choose one; "
             f"{LIST_HINT}",
         )
 
@@ -128,7 +128,7 @@ def _explain_none(groups: Sequence[Group]) -> None:
     more = [f"{len(groups) - _REASONS_SAID} more"] if len(groups) > _REASONS_SAID else []
     raise DicomError(
         E_NO_SAX,
-        f"wanted a cine of at least {LEAST_SLICES} parallel slices with at least {LEAST_PHASES} phases each; "
+        f"expected a cine of at least {LEAST_SLICES} parallel slices with at least {LEAST_PHASES} phases each; "
         f"{'; '.join(reasons + more)}; {LIST_HINT}",
     )
 
@@ -199,7 +199,8 @@ def _choice_notes(groups: Sequence[Group], chosen: Group) -> tuple[Note, ...]:
     studies = len(_studies(*groups))
     if studies > len(_studies(chosen)) == 1:
         text = (
-            f"the files have {studies} StudyInstanceUIDs and nothing else tells several studies; {chosen.name} has one"
+            f"the files have {studies} StudyInstanceUIDs, but no patient or study date differs; they were read as one "
+            f"study, and the images of {chosen.name} have one UID"
         )
         notes.append(Note(N_STUDY_UID, text))
     return tuple(notes)

@@ -165,7 +165,9 @@ def _instance_attributes(file: File, header: Header) -> dict:
 
 def _size_problem(file: File, rows: int, columns: int) -> DicomError | None:
     if rows < 1 or columns < 1:
-        return DicomError(E_DAMAGED, f"{file.name} has {rows} rows and {columns} columns; wanted at least one of each")
+        return DicomError(
+            E_DAMAGED, f"{file.name} has {rows} rows and {columns} columns; expected at least one of each"
+        )
     try:
         file.budget.check("side", max(rows, columns), file.name)
     except DicomError as error:

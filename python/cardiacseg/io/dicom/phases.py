@@ -97,7 +97,7 @@ def _check_odd(slices: Slices, odd: list[int], wanted: int, nearest_phase: bool)
     advice = (
         f"`nearest_phase` fills only slices with at least half of the frames, so send all frames of slice {few[0] + 1}"
         if few
-        else "send the missing frames, or fill them with the nearest in the beat (`nearest_phase`)"
+        else "send the missing frames, or fill them with the nearest in the beat: `nearest_phase` (--nearest-phase)"
     )
     raise DicomError(E_MISSING_PHASE, f"expected {wanted} frames in each slice, got {got}; {advice}; {COUNTING}")
 

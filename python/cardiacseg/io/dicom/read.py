@@ -107,7 +107,7 @@ def _choose(found: Scan, groups: Sequence[Group], series: str | None) -> Group:
         raise found.damaged[0].error
     if not found.frames:
         count, other = found.counts["files"], found.counts.get("other_dicom", 0)
-        text = f"wanted MR images (classic or Enhanced); of {count} files {other} are other DICOM objects, none is one"
+        text = f"expected MR images (classic or Enhanced), got none in {count} files ({other} hold other DICOM objects)"
         raise DicomError(E_NO_DICOM, text)
     with blamed([file for file in found.damaged if file.may_be_cine]):
         return choose(groups) if series is None else select(groups, series)

@@ -127,10 +127,11 @@ def _check(takes: Sequence[Take], wanted: int, index: int, latest_retake: bool) 
 
 
 def _advice(takes: Sequence[Take], wanted: int) -> str:
+    option = "`latest_retake` (--latest-retake)"
     if all(len(take) != wanted for take in takes):
-        return f"none has the {wanted} frames of other slices; `latest_retake` keeps the most complete one"
+        return f"none has the {wanted} frames of other slices; {option} keeps the most complete one"
     by_series = ", `series` the one that it names" if len({_series(take[0]) for take in takes}) > 1 else ""
-    return f"`latest_retake` keeps the latest complete one{by_series}"
+    return f"{option} keeps the latest complete one{by_series}"
 
 
 def _age(take: Take) -> tuple:
