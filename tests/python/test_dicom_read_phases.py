@@ -96,7 +96,7 @@ def test_a_cine_of_several_beats_is_ordered_by_time(tmp_path, study):
     assert {frame.trigger_time_ms for frames in cine.dicom.frames for frame in frames} == {None}
     (note,) = cine.notes
     assert note.code == "N_TIMES_UNKNOWN"
-    assert "of 4 of 4 slices cover several beats" in note.text
+    assert "of 4 of 4 slices cover several beats, so that slices may not show the same moment" in note.text
 
 
 def test_nothing_puts_phases_in_order(tmp_path, study):

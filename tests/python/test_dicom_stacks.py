@@ -320,6 +320,14 @@ NO_CINES = {
     "perfusion": (perfusion(), "same time after the R wave"),
     "perfusion without trigger times": (perfusion(TriggerTime=None), "one beat after the other"),
     "trigger times that tremble": (perfusion(TriggerTime=lambda s, t: f"{300 + t % 3}"), "same time after the R wave"),
+    "trigger times that run on, without a clock": (
+        perfusion(TriggerTime=lambda s, t: str(150 * s + 850 * t), AcquisitionTime=""),
+        "one beat after the other",
+    ),
+    "trigger times that tremble and all differ, without a clock": (
+        perfusion(TriggerTime=lambda s, t: f"{300 + t / 10}", AcquisitionTime=""),
+        "same time after the R wave",
+    ),
     "only its name and inversion time": (perfusion(TriggerTime=None, AcquisitionTime=""), "its name"),
     "MOLLI": (molli(), "the inversion time changes"),
 }
@@ -366,6 +374,16 @@ NO_SIGNS = {
     "a name alone": {"SeriesDescription": "rest_perfusion", "TriggerTime": None, "AcquisitionTime": ""},
     "a constant inversion time": {"InversionTime": "300"},
     "trigger times in seconds": {"TriggerTime": lambda s, t: f"{0.1 * t:.1f}"},
+    "trigger times in microseconds, of short frames": {"TriggerTime": lambda s, t: str(12000 * t)},
+    "times that were changed in each file": {
+        "TriggerTime": None,
+        "AcquisitionTime": lambda s, t: f"{(7 * t + s) % 24:02}0000",
+    },
+    "percentages of the beat": {
+        "TriggerTime": "12",
+        "AcquisitionTime": "",
+        "NominalPercentageOfCardiacPhase": lambda s, t: 12.5 * t,
+    },
     "trigger times that count the examination": {"TriggerTime": lambda s, t: str(300000 + 100 * t)},
 }
 

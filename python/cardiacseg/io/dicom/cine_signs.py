@@ -14,6 +14,7 @@ from cardiacseg.io.dicom.frames import Frame
 LEAST_SLICES, LEAST_PHASES = 3, 8
 _CONSTANT = 0.1  # of the longest trigger time: times of a cine run from a small one to that of the whole beat
 _BEAT_MS, _OF_A_BEAT, _MOST_BEATS = 900.0, 0.5, 2.0
+_MOST_BEATS_APART = 5.0  # images of a slice that are farther apart have changed times, or times in another unit
 _INVERSION_TIMES = 3
 # Support only: names are free text, and "perf" may stand in anything.
 _NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
@@ -34,7 +35,7 @@ def signs_against(slices: _Slices) -> str:
     if not times and is_beat_after_beat:
         return "the images of a slice were taken in one beat after the other"
     is_constant = times and all(np.ptp(found) <= _CONSTANT * found.max() for found in times)
-    if is_constant and (is_beat_after_beat or not steps):
+    if is_constant and (is_beat_after_beat or not steps) and not _most(map(_has_percentages, full)):
         return "the images of a slice were all taken at the same time after the R wave"
     if _most(max(_inversion_times(frames), default=0) > 0 and _is_named(frames) for frames in full):
         return "it has an inversion time, and its name is that of perfusion, a map or late enhancement"
@@ -65,12 +66,29 @@ def _is_named(frames: Sequence[Frame]) -> bool:
     return any(_NAMES.search(frame.described) for frame in frames)
 
 
+def _has_percentages(frames: Sequence[Frame]) -> bool:
+    """Whether each image says its own place in the beat."""
+    percentages = [frame.percent_of_beat for frame in frames]
+    return None not in percentages and len(set(percentages)) == len(percentages)
+
+
 def _beats_between(frames: Sequence[Frame]) -> float | None:
-    """What share of a beat lies between the images, or ``None`` where their times do not tell them apart."""
-    clocks = [_clock_s(frame.taken_at) for frame in frames]
-    if None in clocks or len(set(clocks)) < len(clocks):
-        return None
-    return float(np.median(np.diff(np.sort(clocks)))) * 1000 / _beat_ms(frames)
+    """How many beats lie between the images, or ``None`` where no times tell.
+
+    Trigger times that run on from beat to beat tell where the clock does not.
+    """
+    clocks_s = [_clock_s(frame.taken_at) for frame in frames]
+    clocks_ms = [None if clock is None else 1000 * clock for clock in clocks_s]
+    times = [clocks_ms]
+    if _trigger_times(frames) is None:
+        times.append([frame.trigger_time_ms for frame in frames])
+    beats = (step / _beat_ms(frames) for step in map(_median_step, times) if step is not None)
+    return next((apart for apart in beats if apart <= _MOST_BEATS_APART), None)
+
+
+def _median_step(times: Sequence[float | None]) -> float | None:
+    tells = None not in times and len(set(times)) == len(times)
+    return float(np.median(np.diff(np.sort(times)))) if tells else None
 
 
 def _clock_s(taken_at: str) -> float | None:

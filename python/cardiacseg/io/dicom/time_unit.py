@@ -19,7 +19,7 @@ from cardiacseg.io.dicom.errors import N_TIME_UNIT
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.slices import Slices
 
-SEVERAL_BEATS = "cover several beats"
+SEVERAL_BEATS = "cover several beats, so that slices may not show the same moment of the beat"
 NO_BEAT = "fit no beat in ms, s or us"
 _MS_PER_UNIT = {"ms": 1.0, "s": 1000.0, "us": 0.001}
 # In beats: the least that all frames of a slice cover together, and the latest trigger time.
