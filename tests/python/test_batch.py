@@ -291,6 +291,38 @@ def test_a_result_that_is_no_more_as_it_was_written_is_made_again(tmp_path, case
         assert (tmp_path / "elsewhere").read_bytes() == whole
 
 
+def test_corrected_labels_of_an_older_version_are_not_lost(tmp_path, cases):
+    run_batch(cases, tmp_path / "out", Threshold())
+    marker = tmp_path / "out/b/case.json"
+    document = json.loads(marker.read_text())
+    del document["sha256"]
+    marker.write_text(json.dumps(document))
+    (tmp_path / "out/b/labels.nii.gz").write_text("corrected")
+    later = marker.stat().st_mtime + 60
+    os.utime(tmp_path / "out/b/labels.nii.gz", (later, later))
+    run_batch(cases, tmp_path / "out", Threshold())
+    kept = {path.name: path.read_text() for path in (tmp_path / "out/b").glob("changed-*")}
+    assert kept == {"changed-1-labels.nii.gz": "corrected"}
+
+
+@pytest.mark.parametrize("output", [".", "in"])
+def test_an_output_folder_that_holds_all_cases_is_refused(tmp_path, cases, output):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InvalidInputError, match="all cases lie inside of the output folder"):
+        run_batch(cases, tmp_path / output, Threshold())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_with_a_name_of_another_encoding_is_segmented(tmp_path, segmenter, cine):
+    path = tmp_path / "in" / os.fsdecode(b"M\xfcller.nii")
+    path.parent.mkdir()
+    image = nibabel.Nifti1Image(cine.astype(np.int16).transpose(3, 2, 1, 0), np.diag([-1.25, -1.5, 8, 1]))
+    nibabel.save(image, path)
+    options = StudyOptions(results=ResultOptions(report=False))
+    found = run_batch(find_cases(path.parent), tmp_path / "out", CaseSegmenter(segmenter, options, "default"))
+    assert [(row["state"], row.get("error")) for row in found.rows] == [("done", None)]
+
+
 def test_labels_that_a_person_corrected_are_not_lost(tmp_path, cases):
     run_batch(cases, tmp_path / "out", Threshold())
     for times in (1, 2):

@@ -1,5 +1,6 @@
 """Which cases a folder holds, in each of the layouts."""
 
+import os
 import zipfile
 
 import nibabel
@@ -55,6 +56,42 @@ def test_nnunet(tmp_path):
         "C": ("imagesTs/C_0000.nii", "nifti"),
     }
     assert names(tmp_path / "imagesTs") == ["C"]
+
+
+def test_a_number_without_a_first_channel_is_part_of_the_name(tmp_path):
+    for name in ("scan_2019.nii", "A_0000.nii", "A_0001.nii"):
+        nifti(tmp_path / "imagesTr" / name)
+    assert names(tmp_path) == ["A", "scan_2019"]
+
+
+def test_what_lies_beside_acdc_patients_is_a_case_too(tmp_path):
+    nifti(tmp_path / "patient001/patient001_4d.nii.gz")
+    nifti(tmp_path / "late.nii.gz")
+    assert names(tmp_path) == ["late", "patient001"]
+
+
+def test_links_that_lead_nowhere_have_a_row(tmp_path):
+    nifti(tmp_path / "a.nii")
+    for name in ("b.nii", "c/d.nii", "e", "f/IM1"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to("/nowhere")
+    assert names(tmp_path) == ["a", "b", "c"]
+    assert left_out(tmp_path) == {
+        "e": "it cannot be read",
+        "f": "it holds no NIfTI and no DICOM files; 1 files or folders in it cannot be read",
+    }
+
+
+def test_names_are_fit_for_any_disk(tmp_path):
+    long = tmp_path.joinpath(*["é" * 60] * 3)
+    for number in (1, 2):
+        nifti(long / f"{number}.nii")
+    for name in ("P.nii", "p.nii", "SUMMARY.CSV/x.nii", os.fsdecode(b"M\xfcller.nii")):
+        nifti(tmp_path / "in" / name)
+    found = names(tmp_path / "in")
+    assert found == ["M\N{REPLACEMENT CHARACTER}ller", "SUMMARY.CSV-2", "in_P.nii", "in_p.nii-2"]
+    assert len(set(names(tmp_path / ("é" * 60)))) == 2
+    assert all(len(name.encode()) < 200 for name in names(tmp_path / ("é" * 60)))
 
 
 def test_a_case_of_both_parts_of_nnunet_has_two_names(tmp_path):

@@ -20,7 +20,7 @@ RESEARCH_USE = "Research use only. Not a medical device; not for diagnosis or tr
 
 def write_json(path: str | Path, document: dict) -> None:
     """Write ``document`` as :func:`json_text` gives it, in UTF-8, atomically."""
-    write_bytes(Path(path), (json_text(document) + "\n").encode())
+    write_bytes(Path(path), (json_text(document) + "\n").encode("utf-8", "backslashreplace"))  # names of old disks
 
 
 def json_text(document: dict) -> str:

@@ -80,13 +80,16 @@ def run_batch(
     a row with the error, and one that is left out a row with the reason; the others go on. ``progress`` is called with
     cases done and in total, first with 0; if it returns False, the batch stops with :class:`CancelledError`. That and
     ``KeyboardInterrupt`` leave what is done, and its table. Cases inside of ``output`` are no cases. Raises
-    ``InvalidInputError`` before any work if ``output`` is a file or in use by another run, and ``OutputError`` where
-    the table cannot be written.
+    ``InvalidInputError`` before any work if ``output`` is a file, in use by another run or holds all cases, and
+    ``OutputError`` where the table cannot be written.
     """
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise InvalidInputError(f"{output} is not a folder; wanted a folder for the results")
-    cases = [case for case in cases if output.resolve() not in (case.path.resolve(), *case.path.resolve().parents)]
+    outside = [case for case in cases if output.resolve() not in (case.path.resolve(), *case.path.resolve().parents)]
+    if cases and not outside:
+        raise InvalidInputError(f"all cases lie inside of the output folder {output}; choose another output folder")
+    cases = outside
     rows, kept = [], []
     with locked(output), partial_folder(output) as scratch:
         for folder in output.iterdir():

@@ -83,13 +83,21 @@ def finish(made: Path, folder: Path, key: str, row: Mapping[str, Any]) -> None:
 
 def _keep_changed(folder: Path, marker: Record) -> None:
     """Give another name to files that a person has changed since, such as corrected labels."""
-    for name, digest in marker.values.get("sha256", {}).items():
+    digests = marker.values.get("sha256", {})
+    for name in sorted(_names(marker)):
         path = folder / name
-        if path.is_file() and path.stat().st_size and not _is_as_written(path, digest):
+        if path.is_file() and path.stat().st_size and not _is_as_left(path, digests.get(name)):
             number = 1
             while os.path.lexists(kept := folder / f"changed-{number}-{name}"):
                 number += 1
             os.rename(path, kept)
+
+
+def _is_as_left(path: Path, digest: object) -> bool:
+    """Whether nobody has changed the file; of an older version's, which have no digest, the times tell."""
+    if digest is None:
+        return path.stat().st_mtime <= path.with_name(MARKER).stat().st_mtime
+    return _is_as_written(path, digest)
 
 
 def _is_as_written(path: Path, digest: object) -> bool:

@@ -1,6 +1,8 @@
 """Which cases a folder holds: ACDC's or nnU-Net's layout, NIfTI files, or one DICOM study in each folder or zip."""
 
+import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,7 +13,7 @@ from pathlib import Path
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.study.case import Case
 from cardiacseg.study.folder_cases import Without, look_into
-from cardiacseg.study.nifti_cases import is_first_channel, is_nifti, nifti_cases, stem
+from cardiacseg.study.nifti_cases import first_channels, is_nifti, nifti_cases, stem
 
 __all__ = ["Case", "find_cases"]
 
@@ -20,6 +22,7 @@ _ACDC = re.compile(r"patient\d+$")
 # What ACDC has beside each cine: its labels, and of a cine with all frames ED and ES once more.
 _ACDC_BESIDE = re.compile(r"_(gt|frame\d+)$")
 _REASONS_SAID = 3
+_LONGEST_NAME = 150  # bytes; a file system has 255 for a name
 
 
 def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
@@ -67,13 +70,14 @@ def _in_layout(root: Path, without: Without) -> list[Case]:
     folders = [path for base in bases for path in _entries(base, without) if path.is_dir() and path not in bases]
     if not any(_ACDC.match(path.name) for path in folders):
         return []
-    cases = [case for folder in folders for case in look_into(folder, without).cases()]
+    cases = [case for base in bases for case in look_into(base, without, deep=False).cases()]
+    cases += [case for folder in folders for case in look_into(folder, without).cases()]
     return [case for case in cases if not (case.left_out and _ACDC_BESIDE.search(stem(case.path)))]
 
 
 def _first_channels(folder: Path, without: Without) -> list[Case]:
     files = [path for path in _entries(folder, without) if path.is_file() and is_nifti(path)]
-    return nifti_cases([path for path in files if is_first_channel(path)], stem, by_name=False)
+    return nifti_cases(first_channels(files), stem, by_name=False)
 
 
 def _plain(root: Path, without: Without) -> list[Case]:
@@ -97,15 +101,31 @@ def _with_unique_names(cases: Iterable[Case]) -> list[Case]:
 
     ``summary.csv`` is the table's.
     """
-    cases = list(cases)
+    cases = [replace(case, name=_as_folder(case.name)) for case in cases]
     for longer in (lambda case: case.path.name, lambda case: f"{case.path.parent.name}_{case.name}"):
-        taken = Counter(case.name for case in cases)
-        cases = [replace(case, name=longer(case)) if taken[case.name] > 1 else case for case in cases]
+        taken = Counter(_folded(case.name) for case in cases)
+        cases = [
+            replace(case, name=_as_folder(longer(case))) if taken[_folded(case.name)] > 1 else case for case in cases
+        ]
     taken = {"summary.csv"}
     unique = []
     for case in cases:
         names = chain([case.name], (f"{case.name}-{number}" for number in count(2)))
-        name = next(name for name in names if name not in taken)
-        taken.add(name)
+        name = next(name for name in names if _folded(name) not in taken)
+        taken.add(_folded(name))
         unique.append(replace(case, name=name))
     return unique
+
+
+def _as_folder(name: str) -> str:
+    """A name that a folder may have: in UTF-8, and not too long."""
+    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name.encode()[:_LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"
+
+
+def _folded(name: str) -> str:
+    """Equal for names that are one on a disk that does not tell capitals and composed letters apart."""
+    return unicodedata.normalize("NFC", name).casefold()

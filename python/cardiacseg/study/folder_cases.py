@@ -22,7 +22,7 @@ class Found:
     """Files at or below ``path``, by what they are; ``problem`` says why it could not be looked through.
 
     With ``deep`` they are all files of one folder among the cases, but those in a folder that is ``passed_over``; else
-    those that lie beside such folders.
+    those that lie beside such folders. ``unreadable`` are links that lead nowhere and folders that may not be read.
     """
 
     path: Path
@@ -30,6 +30,7 @@ class Found:
     nifti: list[Path] = field(default_factory=list)
     dicom: list[Path] = field(default_factory=list)
     archives: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
     passed_over: bool = False
     problem: str = ""
 
@@ -57,9 +58,11 @@ class Found:
             return self._dicom_cases() + [replace(case, left_out=case.left_out or reason) for case in found]
         found += [Case(self._name_of(path), path, "dicom") for path in self.archives]
         if not self.deep:
-            return found + self._dicom_cases()
+            lost = [Case(self._name_of(path), path, "dicom", left_out="it cannot be read") for path in self.unreadable]
+            return found + self._dicom_cases() + lost
         if not found:
-            return [Case(self.name, self.path, "dicom", left_out="it holds no NIfTI and no DICOM files")]
+            lost = f"; {len(self.unreadable)} files or folders in it cannot be read" if self.unreadable else ""
+            return [Case(self.name, self.path, "dicom", left_out=f"it holds no NIfTI and no DICOM files{lost}")]
         alone = sum(not case.left_out for case in found) == 1
         return [replace(case, name=self.name) if alone and not case.left_out else case for case in found]
 
@@ -111,7 +114,8 @@ def look_into(path: Path, without: Without, deep: bool = True) -> Found:
     """All files in the folder ``path`` but hidden ones, with ``deep`` also in the folders below."""
     found, budget = Found(path, deep), Budget()
     try:
-        for place, folders, names in os.walk(path):  # links to folders are not followed: they may lead in circles
+        # Links to folders are not followed: they may lead in circles.
+        for place, folders, names in os.walk(path, onerror=lambda error: found.unreadable.append(Path(error.filename))):
             shown = sorted(name for name in folders if not name.startswith("."))
             folders[:] = [name for name in shown if deep and not without(Path(place, name))]
             found.passed_over |= deep and len(folders) < len(shown)
@@ -128,8 +132,12 @@ def _sort_in(file: Path, found: Found) -> None:
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             return
+    except OSError:  # a link that leads nowhere; reading an image will say so
+        (found.nifti if is_nifti(file) else found.unreadable).append(file)
+        return
+    try:
         kind = "nifti" if is_nifti(file) else kind_of(file)
-    except (InvalidInputError, OSError):
+    except InvalidInputError:
         return
     if kind == "nifti" and is_nifti(file):
         found.nifti.append(file)

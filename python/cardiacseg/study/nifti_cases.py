@@ -38,9 +38,10 @@ def stem(path: Path) -> str:
     return _ENDING.sub("", path.name).removesuffix("_0000")
 
 
-def is_first_channel(path: Path) -> bool:
-    """Whether it is nnU-Net's file of the first channel, of which a case has a file each."""
-    return _CHANNEL.search(stem(path)) is None
+def first_channels(files: Sequence[Path]) -> list[Path]:
+    """The files without nnU-Net's further channels: ``CASE_0001`` is one only if there is a ``CASE_0000``."""
+    first = {stem(path) for path in files if stem(path) != _ENDING.sub("", path.name)}
+    return [path for path in files if _CHANNEL.sub("", stem(path)) not in first or not _CHANNEL.search(stem(path))]
 
 
 def nifti_cases(files: Sequence[Path], name_of: Callable[[Path], str], by_name: bool = True) -> list[Case]:
