@@ -308,9 +308,13 @@ def test_a_folder_beside_a_study_is_no_image_of_it(tmp_path):
     write(readable(1), tmp_path / "P/DICOM")
     nifti(tmp_path / "P/labels.nii.gz")
     nifti(tmp_path / "P/other.nii.gz")
+    for name in ("P/again.zip", "export"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("a.txt", "a")
     write(readable(2), tmp_path / "Q")
-    assert names(tmp_path) == ["P", "Q"]
+    assert names(tmp_path) == ["P", "Q", "export"]
     assert left_out(tmp_path) == {
+        "P_again": "it lies beside a DICOM study, which is taken",
         "P_labels": "it is a label map by its name",
         "P_other": "it lies beside a DICOM study, which is taken",
     }

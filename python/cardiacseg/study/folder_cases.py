@@ -53,10 +53,10 @@ class Found:
         if self.problem:
             return [Case(self.name, self.path, "dicom")]  # which fails for the same reason
         found = nifti_cases(self.nifti, self._name_of)
+        found += [Case(self._name_of(path), path, "dicom") for path in self.archives]
         if self.dicom and self.deep:
             reason = "it lies beside a DICOM study, which is taken"
             return self._dicom_cases() + [replace(case, left_out=case.left_out or reason) for case in found]
-        found += [Case(self._name_of(path), path, "dicom") for path in self.archives]
         if not self.deep:
             lost = [Case(self._name_of(path), path, "dicom", left_out="it cannot be read") for path in self.unreadable]
             return found + self._dicom_cases() + lost
@@ -143,5 +143,5 @@ def _sort_in(file: Path, found: Found) -> None:
         found.nifti.append(file)
     elif kind == "dicom":
         found.dicom.append(file)
-    elif kind == "tar" or (kind == "zip" and file.suffix.lower() == ".zip"):  # not a document of an office
+    elif kind == "tar" or (kind == "zip" and file.suffix.lower() in ("", ".zip")):  # not a document of an office
         found.archives.append(file)
