@@ -88,9 +88,9 @@ def receive_and_return(orthanc, tmp_path, route):
     """Runs our receiver while ``route`` makes Orthanc send to it; gives the folder of results that was kept."""
     called = threading.Event()
 
-    def segment(folder, output):
+    def segment(folder, output, notes):
         called.set()
-        return make_results(folder, output)
+        return make_results(folder, output), notes
 
     options = ReceiverOptions(
         port=orthanc.sdk_port, idle_s=1, peer=orthanc.peer, results=tmp_path / "kept", spool=tmp_path

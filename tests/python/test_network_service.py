@@ -3,12 +3,15 @@
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 
 import pytest
 from receiving import WAIT_S, made_up
 
 from cardiacseg.network.peer import Peer
+from cardiacseg.network.receive import Receiver, ReceiverOptions
 from cardiacseg.network.send import send
 
 SERVE = """
@@ -73,3 +76,27 @@ def test_a_second_signal_does_not_wait(tmp_path):
         assert process.returncode != 0
     assert not list((tmp_path / "spool").iterdir())
     assert not list((tmp_path / "results").iterdir())
+
+
+def test_an_interrupt_before_the_stop_gives_up_the_study_too(tmp_path):
+    """A second signal may come while the first one is still being logged."""
+    may_end = threading.Event()
+    working = threading.Event()
+
+    def segment(study, output, notes):
+        working.set()
+        may_end.wait(WAIT_S)
+        return [], notes
+
+    def serve():
+        options = ReceiverOptions(port=0, idle_s=0.2, results=tmp_path / "results", spool=tmp_path)
+        with Receiver(segment, options) as receiver:
+            send(made_up(tmp_path)[1], Peer("CARDIACSEG", "127.0.0.1", receiver.port))
+            assert working.wait(WAIT_S)
+            raise KeyboardInterrupt
+
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        serve()
+    assert time.monotonic() - begin < WAIT_S / 2
+    may_end.set()

@@ -16,7 +16,7 @@ from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io import Cine, read_cine, write_labels
 from cardiacseg.io.file_kind import kind_of
 from cardiacseg.io.label_file import read_labels
-from cardiacseg.io.quiet import PYDICOM, quiet
+from cardiacseg.io.quiet import quiet
 
 IMAGE = np.arange(60, dtype=np.int16).reshape(4, 5, 3)
 
@@ -153,11 +153,12 @@ def test_a_series_of_frames_in_files_is_refused(tmp_path):
 
 @pytest.mark.parametrize("first_out", [0, 1])
 def test_two_threads_are_quiet_until_the_last_one_leaves(first_out, caplog):
-    logger, leave = logging.getLogger(PYDICOM), [threading.Event(), threading.Event()]
+    name = f"{__name__}.reader"  # other tests set the level of the readers' own loggers
+    logger, leave = logging.getLogger(name), [threading.Event(), threading.Event()]
     inside, filters = threading.Barrier(3), list(warnings.filters)
 
     def read(number):
-        with quiet(PYDICOM):
+        with quiet(name):
             inside.wait(30)
             leave[number].wait(30)
 

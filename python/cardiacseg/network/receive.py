@@ -98,14 +98,18 @@ class Receiver:
         LOGGER.info("listening on port %d", self.port)
         return self
 
-    def stop(self) -> None:
-        """Stop listening, finish the study in work, drop those that wait (the log says how many), remove all files."""
+    def stop(self, finish: bool = True) -> None:
+        """Stop listening, ``finish`` the study in work or give it up, drop those that wait, remove all files.
+
+        The log says how many were dropped.
+        """
         try:
             self._listener.close()
             with self._changed:
                 self._stopping = True
                 self._changed.notify_all()
-            self._worker.join()
+            if finish:
+                self._worker.join()
         finally:
             self._spool.remove()
         LOGGER.info("stopped; %d studies were not segmented", self._studies.unfinished())
@@ -113,8 +117,8 @@ class Receiver:
     def __enter__(self) -> "Receiver":
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop(finish=kind is not KeyboardInterrupt)
 
     def _keep(self, arrival: Arrival, association: Hashable) -> str:
         with self._changed:
