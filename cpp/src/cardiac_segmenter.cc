@@ -7,7 +7,9 @@
 #include "backends/process.h"
 #include "backends/registry.h"
 #include "bundle/bundle.h"
+#include "cardiacseg/compiled_networks.h"
 #include "cardiacseg/error.h"
+#include "files/user_cache.h"
 #include "pipeline/made_up_cine.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/run_warnings.h"
@@ -42,6 +44,11 @@ ChosenBackend choose(const SegmenterOptions& options, LazyBundle& bundle) {
 }  // namespace
 
 std::string version() { return CARDIACSEG_VERSION; }
+
+std::filesystem::path compiled_networks_folder(const std::filesystem::path& wanted) {
+  const std::filesystem::path folder = wanted.empty() ? user_cache_folder("CARDIACSEG_CACHE", "networks") : wanted;
+  return folder == "off" ? std::filesystem::path() : folder;
+}
 
 DeviceChoice explain_device(const std::filesystem::path& bundle, const SegmenterOptions& options) {
   LazyBundle lazy(bundle);

@@ -7,6 +7,7 @@
 
 #include "arrays.h"
 #include "cardiacseg/cardiac_segmenter.h"
+#include "cardiacseg/compiled_networks.h"
 #include "cardiacseg/labels.h"
 #include "device_labels.h"
 #include "long_call.h"
@@ -157,21 +158,22 @@ py::dict verify(const CardiacSegmenter& segmenter, const py::array& image, const
   return py::dict(py::arg("passed") = parity.passed, py::arg("summary") = parity.summary, py::arg("stages") = stages);
 }
 
-SegmenterOptions options_of(const std::string& device, int threads, const std::filesystem::path& engines) {
-  return {.device = device, .threads = threads, .engines = engines};
+SegmenterOptions options_of(const std::string& device, int threads, const std::filesystem::path& engines,
+                            const std::filesystem::path& cache) {
+  return {.device = device, .threads = threads, .engines = engines, .cache = cache};
 }
 
 std::unique_ptr<CardiacSegmenter> make(const std::filesystem::path& bundle, const std::string& device, int threads,
-                                       const std::filesystem::path& engines) {
+                                       const std::filesystem::path& engines, const std::filesystem::path& cache) {
   const py::gil_scoped_release release;
-  return std::make_unique<CardiacSegmenter>(bundle, options_of(device, threads, engines));
+  return std::make_unique<CardiacSegmenter>(bundle, options_of(device, threads, engines, cache));
 }
 
 py::dict choice(const std::filesystem::path& bundle, const std::string& device, int threads,
                 const std::filesystem::path& engines) {
   const DeviceChoice chosen = [&] {
     const py::gil_scoped_release release;
-    return explain_device(bundle, options_of(device, threads, engines));
+    return explain_device(bundle, options_of(device, threads, engines, {}));
   }();
   return py::dict(py::arg("backend") = chosen.backend, py::arg("device") = chosen.device,
                   py::arg("reason") = chosen.reason);
@@ -191,7 +193,8 @@ py::list backends() {
 void register_segmenter(py::module_& module) {
   using Guard = py::call_guard<LongCall>;
   py::class_<CardiacSegmenter>(module, "CardiacSegmenter")
-      .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"))
+      .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"),
+           py::arg("cache"))
       .def("run", &run, Guard(), py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
            py::arg("device_labels"), "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")
       .def("run_device", &run_device, Guard(), py::arg("address"), py::arg("dtype"), py::arg("shape"),
@@ -201,6 +204,10 @@ void register_segmenter(py::module_& module) {
       .def("verify", &verify, Guard(), py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.");
   module.def("explain_device", &choice, Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"),
              py::arg("engines"), "What a segmenter made so would run on, as a dict of backend, device and reason.");
+  module.def("compiled_networks_folder", &compiled_networks_folder, py::arg("wanted") = "",
+             "Folder of compiled networks for the CPU; empty if none are kept.");
+  module.attr("COMPILED_BYTES") = kCompiledBytes;
+  module.attr("CACHE_BYTES") = kCacheBytes;
   module.def("list_backends", &backends, "Every backend of this build, as dicts of name, device, available, reason.");
 }
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -7,13 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 __version__: str
+CACHE_BYTES: int
+COMPILED_BYTES: int
 MYOCARDIAL_DENSITY: float
 engines: ModuleType
 ops: ModuleType
 
 class CardiacSegmenter:
     def __init__(
-        self, bundle: str | PathLike[str], device: str, threads: int, engines: str | PathLike[str]
+        self,
+        bundle: str | PathLike[str],
+        device: str,
+        threads: int,
+        engines: str | PathLike[str],
+        cache: str | PathLike[str],
     ) -> None: ...
     def run(
         self,
@@ -68,6 +76,7 @@ def read_dlpack(capsule: Any) -> tuple[int, np.dtype[Any], tuple[int, ...], tupl
 def explain_device(
     bundle: str | PathLike[str], device: str, threads: int, engines: str | PathLike[str]
 ) -> dict[str, str]: ...
+def compiled_networks_folder(wanted: str | PathLike[str] = "") -> Path: ...
 def list_backends() -> list[dict[str, Any]]: ...
 def measure(
     labels: npt.NDArray[np.uint8],

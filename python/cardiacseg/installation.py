@@ -18,6 +18,7 @@ def describe_installation() -> dict:
         "platform": platform.platform(),
         "backends": [dict(backend) for backend in _core.list_backends()],
         "auto": _automatic_choice(),
+        "compiled_networks": _compiled_networks(),
         "models": bundled_models(Path(__file__).with_name("bundles")),
         "intended_use": RESEARCH_USE,
     }
@@ -29,6 +30,19 @@ def _automatic_choice() -> dict[str, str | None]:
         return dict(explain_device())
     except Error as error:
         return {"backend": None, "device": None, "reason": str(error)}
+
+
+def _compiled_networks() -> dict[str, str | int | None]:
+    """Networks compiled for the CPU: the folder of their files (``None``: none are kept), and what they may take."""
+    folder = _core.compiled_networks_folder()
+    files = list(folder.glob("*.blob")) if folder != Path() else []
+    return {
+        "folder": str(folder) if folder != Path() else None,
+        "files": len(files),
+        "bytes": sum(path.stat().st_size for path in files),
+        "limit_bytes": _core.CACHE_BYTES,
+        "memory_limit_bytes": _core.COMPILED_BYTES,
+    }
 
 
 def bundled_models(folder: Path) -> list[dict]:

@@ -89,7 +89,9 @@ class CardiacSegmenter:
     ``model`` is ``"default"`` or a bundle's folder. ``device`` is ``"auto"`` (a GPU where there is one with engines
     that are verified on it, else the CPU; the report says why), ``"cpu"`` or ``"cuda"``. ``threads`` is the most that
     inference uses (0: all cores; labels do not depend on it). ``engines`` is the folder of the GPU's engines, by
-    default ``$CARDIACSEG_ENGINES`` or the user's cache. Raises :class:`BundleNotFoundError`, :class:`BundleError`,
+    default ``$CARDIACSEG_ENGINES`` or the user's cache. ``cache`` is the folder where networks that were compiled on
+    the CPU are kept for later processes (``"off"``: none are; labels do not depend on it), by default
+    ``$CARDIACSEG_CACHE`` or the user's cache. Raises :class:`BundleNotFoundError`, :class:`BundleError`,
     :class:`BackendError` or :class:`InvalidInputError` of :mod:`cardiacseg.errors`.
     """
 
@@ -99,8 +101,9 @@ class CardiacSegmenter:
         device: str = "auto",
         threads: int = 0,
         engines: str | os.PathLike[str] | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ):
-        self._core = _core.CardiacSegmenter(bundle_folder(model), device, threads, engines or "")
+        self._core = _core.CardiacSegmenter(bundle_folder(model), device, threads, engines or "", cache or "")
 
     def run(
         self,

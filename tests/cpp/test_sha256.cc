@@ -38,6 +38,17 @@ TEST(parts_of_any_length_give_the_digest_of_the_whole) {
   }
 }
 
+TEST(the_processors_instructions_change_nothing) {
+  std::string text;
+  for (int index = 0; index < 300; ++index) text += static_cast<char>(index * index);
+  for (std::size_t length = 0; length <= text.size(); ++length) {
+    const auto bytes = std::as_bytes(std::span(text)).first(length);
+    Sha256 portable(true);
+    portable.update(bytes);
+    CHECK(portable.digest() == sha256(bytes));
+  }
+}
+
 // Lengths round the block size, where the padding takes one block or two; digests from Python's hashlib.
 TEST(lengths_round_the_block_size) {
   CHECK(digest(std::string(55, 'x')) == "d5e285683cd4efc02d021a5c62014694958901005d6f71e89e0989fac77e4072");

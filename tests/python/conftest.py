@@ -18,6 +18,18 @@ def run_command(*words, cwd=None):
     return run.stdout
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Networks that tests compile are kept for other tests, not in the user's cache."""
+    before = os.environ.get("CARDIACSEG_CACHE")
+    os.environ["CARDIACSEG_CACHE"] = str(tmp_path_factory.mktemp("cache") / "networks")
+    yield
+    if before is None:
+        del os.environ["CARDIACSEG_CACHE"]
+    else:
+        os.environ["CARDIACSEG_CACHE"] = before
+
+
 @pytest.fixture(scope="session")
 def simulated_build(tmp_path_factory):
     """Builds targets of a tree in which all that is written for CUDA runs on the simulated GPU; gives its folder."""

@@ -26,9 +26,11 @@ MAY_INCLUDE = {
     "src/backends/openvino/*": [
         STANDARD,
         "<openvino/.*>",
-        '"cardiacseg/error.h"',
+        "<malloc.h>",
+        '"cardiacseg/(cardiac_segmenter|compiled_networks|error).h"',
         '"backends/backend.h"',
         '"backends/openvino/.*"',
+        '"files/.*"',
     ],
     "src/backends/tensorrt/*.*": [
         STANDARD,
@@ -52,7 +54,7 @@ MAY_INCLUDE = {
         '"ops/(device|scalar|slice_attention|slice_attention_cuda).h"',
     ],
     "src/bundle/*": [STANDARD, '"cardiacseg/error.h"', '"bundle/.*"', '"files/.*"', "<nlohmann/.*>"],
-    "src/files/*": [STANDARD, "<nlohmann/.*>", '"cardiacseg/error.h"', '"files/.*"'],
+    "src/files/*": [STANDARD, "<immintrin.h>", "<nlohmann/.*>", '"cardiacseg/error.h"', '"files/.*"'],
     "src/measure/*": [STANDARD, '"cardiacseg/.*"', '"measure/.*"', '"ops/read_row.h"'],
     "src/pipeline/*": [
         STANDARD,

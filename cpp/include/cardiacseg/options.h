@@ -15,6 +15,11 @@ struct SegmenterOptions {
   /// Folder of the engines that a GPU runs. Empty: $CARDIACSEG_ENGINES, $XDG_CACHE_HOME/cardiacseg/engines or
   /// ~/.cache/cardiacseg/engines, the first that is set.
   std::filesystem::path engines;
+
+  /// Folder where networks that were compiled on the CPU are kept for later processes, which then start in less time;
+  /// labels do not depend on it. "off": none are kept. Empty: $CARDIACSEG_CACHE, $XDG_CACHE_HOME/cardiacseg/networks or
+  /// ~/.cache/cardiacseg/networks, the first that is set. A folder that cannot be used is no error.
+  std::filesystem::path cache = {};
 };
 
 /// Decided anew for each run.

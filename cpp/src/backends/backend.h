@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,6 +35,10 @@ class Network {
 
   /// Names of the ONNX graph's outputs, in its order.
   virtual const std::vector<std::string>& outputs() const = 0;
+
+  /// Starts in another thread what the first run on an input of `shape` would wait for; where that fails, the run says
+  /// why. The network must outlive the future, which waits when it goes. Without a state if there is nothing to do.
+  virtual std::future<void> prepare_ahead(const std::vector<std::int64_t>&) const { return {}; }
 
   /// Fills every output. Inputs and outputs are in the order of the ONNX graph; their shapes are the caller's promise.
   /// Throws Error(backend), and Error(cancelled) where `keep_going` says stop; what that throws comes out. A network

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "backends/process.h"
+#include "cardiacseg/compiled_networks.h"
 #include "cardiacseg/error.h"
 
 #ifdef CARDIACSEG_WITH_OPENVINO
@@ -54,7 +55,9 @@ const std::vector<Entry>& entries() {
       tensorrt_entry<kTensorRtRtx>(),
 #ifdef CARDIACSEG_WITH_OPENVINO
       {"openvino", "cpu", describe_openvino,
-       [](const SegmenterOptions& options) { return make_openvino_backend(options.threads); }},
+       [](const SegmenterOptions& options) {
+         return make_openvino_backend(options.threads, compiled_networks_folder(options.cache));
+       }},
 #endif
   };
   return all;

@@ -4,6 +4,10 @@
 #include <array>
 #include <bit>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace cardiacseg {
 namespace {
 
@@ -54,18 +58,74 @@ void compress(State& state, Block block) {
   for (std::size_t i = 0; i < state.size(); ++i) state[i] += worked[i];
 }
 
+#if defined(__x86_64__)
+
+/// As `compress` for each block in turn, with the processor's own instructions, which are some eight times as fast.
+/// They have the state as (f, e, b, a) and (h, g, d, c), from the lowest word on.
+[[gnu::target("sha,sse4.1")]] void compress_natively(State& state, std::span<const std::byte> blocks) {
+  const auto word = [&](std::size_t index) { return static_cast<int>(state[index]); };
+  __m128i first = _mm_set_epi32(word(0), word(1), word(4), word(5));
+  __m128i second = _mm_set_epi32(word(2), word(3), word(6), word(7));
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  for (std::size_t at = 0; at < blocks.size(); at += kBlock) {
+    const __m128i first_before = first;
+    const __m128i second_before = second;
+    __m128i words[4];
+    for (std::size_t round = 0; round < 16; ++round) {
+      __m128i& now = words[round % 4];  // words 4 * round to 4 * round + 3 of the message schedule
+      if (round < 4) {
+        const auto* source = reinterpret_cast<const __m128i*>(blocks.data() + at + 16 * round);
+        now = _mm_shuffle_epi8(_mm_loadu_si128(source), big_endian);
+      } else {
+        const __m128i& last = words[(round + 3) % 4];
+        const __m128i seventh = _mm_alignr_epi8(last, words[(round + 2) % 4], 4);
+        now = _mm_add_epi32(_mm_sha256msg1_epu32(now, words[(round + 1) % 4]), seventh);
+        now = _mm_sha256msg2_epu32(now, last);
+      }
+      const auto* constants = reinterpret_cast<const __m128i*>(kRoundConstants.data() + 4 * round);
+      const __m128i sum = _mm_add_epi32(now, _mm_loadu_si128(constants));
+      second = _mm_sha256rnds2_epu32(second, first, sum);
+      first = _mm_sha256rnds2_epu32(first, second, _mm_shuffle_epi32(sum, 0x0e));
+    }
+    first = _mm_add_epi32(first, first_before);
+    second = _mm_add_epi32(second, second_before);
+  }
+  State found{};
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(found.data()), first);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(found.data() + 4), second);
+  state = {found[3], found[2], found[7], found[6], found[1], found[0], found[5], found[4]};
+}
+
+bool is_native() { return __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1"); }
+
+#else
+
+void compress_natively(State&, std::span<const std::byte>) {}
+
+bool is_native() { return false; }
+
+#endif
+
+/// Whole blocks.
+void compress_all(State& state, std::span<const std::byte> blocks, bool native) {
+  if (native) return compress_natively(state, blocks);
+  for (; !blocks.empty(); blocks = blocks.subspan(kBlock)) compress(state, blocks.first<kBlock>());
+}
+
 /// Section 5.1.1: a one bit, zeros, and the message's length in bits, up to whole blocks.
-void compress_tail(State& state, std::span<const std::byte> tail, std::uint64_t message_bytes) {
+void compress_tail(State& state, std::span<const std::byte> tail, std::uint64_t message_bytes, bool native) {
   std::array<std::byte, 2 * kBlock> padded{};
   std::copy(tail.begin(), tail.end(), padded.begin());
   padded[tail.size()] = std::byte{0x80};
   const std::size_t size = tail.size() + 9 <= kBlock ? kBlock : 2 * kBlock;
   const std::uint64_t bits = message_bytes * 8;
   for (std::size_t i = 0; i < 8; ++i) padded[size - 1 - i] = static_cast<std::byte>(bits >> 8 * i & 0xffU);
-  for (std::size_t at = 0; at < size; at += kBlock) compress(state, Block(padded.data() + at, kBlock));
+  compress_all(state, std::span<const std::byte>(padded).first(size), native);
 }
 
 }  // namespace
+
+Sha256::Sha256(bool portable) : native_(!portable && is_native()) {}
 
 void Sha256::update(std::span<const std::byte> bytes) {
   const std::size_t waiting = bytes_ % kBlock;
@@ -75,14 +135,16 @@ void Sha256::update(std::span<const std::byte> bytes) {
     std::copy_n(bytes.begin(), taken, rest_.begin() + static_cast<std::ptrdiff_t>(waiting));
     bytes = bytes.subspan(taken);
     if (waiting + taken < kBlock) return;
-    compress(state_, rest_);
+    compress_all(state_, rest_, native_);
   }
-  for (; bytes.size() >= kBlock; bytes = bytes.subspan(kBlock)) compress(state_, bytes.first<kBlock>());
+  const std::size_t whole = bytes.size() / kBlock * kBlock;
+  compress_all(state_, bytes.first(whole), native_);
+  bytes = bytes.subspan(whole);
   std::copy(bytes.begin(), bytes.end(), rest_.begin());
 }
 
 std::string Sha256::digest() {
-  compress_tail(state_, std::span(rest_).first(bytes_ % kBlock), bytes_);
+  compress_tail(state_, std::span(rest_).first(bytes_ % kBlock), bytes_, native_);
   constexpr char digits[] = "0123456789abcdef";
   std::string text;
   for (const std::uint32_t word : state_) {

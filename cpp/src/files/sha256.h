@@ -11,6 +11,9 @@ namespace cardiacseg {
 /// SHA-256 (FIPS 180-4) of bytes that come in parts.
 class Sha256 {
  public:
+  /// With `portable`, without the processor's own instructions for it, which are used where it has them.
+  explicit Sha256(bool portable = false);
+
   void update(std::span<const std::byte> bytes);
 
   /// 64 lower-case hexadecimal digits. No `update` may follow.
@@ -24,6 +27,7 @@ class Sha256 {
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::array<std::byte, kBlock> rest_{};  ///< what does not fill a block yet
   std::uint64_t bytes_ = 0;
+  bool native_;
 };
 
 /// The same of bytes that are all there.

@@ -25,6 +25,13 @@ FrameGroup::FrameGroup(const Stages& stages, const CineView& cine, std::int64_t 
     coarse_.emplace(cine, stages.locate->spacing_mm());
     locate_buffers_.emplace(*stages.locate, coarse_->grid(), frames);
   }
+  if (stages.threads != 1) prepare_ahead(frames);
+}
+
+/// While the heart is looked for.
+void FrameGroup::prepare_ahead(std::int64_t frames) {
+  ahead_.push_back(stages_.seg.prepare_ahead(network_shape(frames, 1)));
+  if (stages_.ref) ahead_.push_back(stages_.ref->prepare_ahead(network_shape(frames, kLabelCount)));
 }
 
 void FrameGroup::run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock) {

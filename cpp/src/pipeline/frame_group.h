@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <optional>
 #include <span>
 #include <vector>
@@ -41,6 +42,7 @@ class FrameGroup {
   void run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock);
 
  private:
+  void prepare_ahead(std::int64_t frames);
   void preprocess(std::int64_t first, std::int64_t count);
   void crop(std::int64_t first, std::int64_t count);
   void run_seg(std::int64_t count, std::span<float> presence);
@@ -60,6 +62,7 @@ class FrameGroup {
   std::vector<float> crops_;
   std::vector<float> seg_logits_;
   std::vector<float> ref_logits_;
+  std::vector<std::future<void>> ahead_;  ///< what prepares the networks meanwhile
 };
 
 }  // namespace cardiacseg

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstdint>
+#include <future>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "backends/backend.h"
 
@@ -14,6 +17,11 @@ class SegmentationStage {
   explicit SegmentationStage(std::unique_ptr<Network> network);
 
   bool classifies() const { return classifies_; }
+
+  /// As Network::prepare_ahead.
+  std::future<void> prepare_ahead(const std::vector<std::int64_t>& shape) const {
+    return network_->prepare_ahead(shape);
+  }
 
   /// From `input` `[frames, slices, channels, rows, columns]` fills `logits` `[frames, slices, 4, rows, columns]` and,
   /// if it classifies, `presence` `[frames, slices, 3]`. Throws as the network does.

@@ -50,6 +50,9 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--model", default="default", help="'default' or the folder of a model bundle")
     group.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
     group.add_argument("--threads", type=at_least(0), default=0, help="most threads to use; 0: all cores")
+    group.add_argument(
+        "--cache", metavar="DIR", help="where networks compiled for the CPU are kept for the next start; 'off': nowhere"
+    )
 
 
 def add_writing_options(command: argparse.ArgumentParser) -> None:
@@ -177,4 +180,4 @@ def load_segmenter(options: argparse.Namespace):
     """The segmenter that was asked for."""
     from cardiacseg.segmenter import CardiacSegmenter
 
-    return CardiacSegmenter(options.model, device=options.device, threads=options.threads)
+    return CardiacSegmenter(options.model, device=options.device, threads=options.threads, cache=options.cache)

@@ -21,11 +21,21 @@ def info(options: argparse.Namespace) -> None:
         print(f"  {backend['name']} ({backend['device']}): {state}. {backend['reason']}")
     chosen = found["auto"]
     print(f"device auto takes {chosen['backend'] or 'nothing'} for the default model: {chosen['reason']}")
+    print(_compiled_networks_line(found["compiled_networks"]))
     print("models:" if found["models"] else "models: none in this installation")
     for model in found["models"]:
         calibration = "" if model["temperature"] is None else f", temperature {model['temperature']:g}"
         print(f"  {model['name']} {model['version']}  {model['model']}{calibration}  ({model['licence']})")
     print(found["intended_use"])
+
+
+def _compiled_networks_line(kept: dict) -> str:
+    mib = {name: f"{kept[name] / 2**20:.0f}" for name in ("bytes", "limit_bytes", "memory_limit_bytes")}
+    where = f"in {kept['folder']}, {mib['bytes']} of at most {mib['limit_bytes']} MiB"
+    return (
+        f"compiled networks (CPU): {where if kept['folder'] else 'none are kept on disk'}; "
+        f"at most {mib['memory_limit_bytes']} MiB of memory in a process"
+    )
 
 
 def bench(options: argparse.Namespace) -> None:

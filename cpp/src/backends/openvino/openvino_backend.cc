@@ -1,10 +1,14 @@
 #include "backends/openvino/openvino_backend.h"
 
+#include <cstdlib>
 #include <openvino/openvino.hpp>
+#include <sstream>
 #include <utility>
 
 #include "backends/openvino/openvino_error.h"
 #include "backends/openvino/openvino_network.h"
+#include "cardiacseg/cardiac_segmenter.h"
+#include "cardiacseg/compiled_networks.h"
 
 namespace cardiacseg {
 namespace {
@@ -23,14 +27,33 @@ ov::AnyMap compile_options(int threads) {
   return options;
 }
 
+/// All that a compiled network depends on beside its ONNX file and its shape. What OpenVINO notes in its own files is
+/// less: its version and the CPU's instructions.
+std::string describe_maker(ov::Core& core, const ov::AnyMap& options) {
+  std::ostringstream text;
+  text << "cardiacseg " << version() << "\nOpenVINO " << ov::get_openvino_version().buildNumber << "\n"
+       << core.get_property(kDevice, ov::device::full_name);
+  for (const std::string& capability : core.get_property(kDevice, ov::device::capabilities)) text << " " << capability;
+  for (const char* name : {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"}) {
+    const char* value = std::getenv(name);
+    text << "\n" << name << "=" << (value != nullptr ? value : "");
+  }
+  for (const auto& [name, value] : options) text << "\n" << name << "=" << value.as<std::string>();
+  return text.str();
+}
+
+std::shared_ptr<OpenVinoContext> make_context(ov::AnyMap options, const std::filesystem::path& cache) {
+  ov::Core core = translate_errors("OpenVINO could not start", [] { return ov::Core(); });
+  std::string maker =
+      translate_errors("OpenVINO's CPU plugin could not be loaded", [&] { return describe_maker(core, options); });
+  return std::make_shared<OpenVinoContext>(std::move(core), std::move(options), BlobStore(cache, kCacheBytes),
+                                           std::move(maker), kCompiledBytes);
+}
+
 class OpenVinoBackend : public Backend {
  public:
-  explicit OpenVinoBackend(int threads)
-      : core_(translate_errors("OpenVINO could not start", [] { return ov::Core(); })),
-        options_(compile_options(threads)) {
-    translate_errors("OpenVINO's CPU plugin could not be loaded",
-                     [&] { core_.get_property(kDevice, ov::device::full_name); });
-  }
+  OpenVinoBackend(int threads, const std::filesystem::path& cache)
+      : context_(make_context(compile_options(threads), cache)) {}
 
   std::string name() const override { return "openvino"; }
 
@@ -40,17 +63,18 @@ class OpenVinoBackend : public Backend {
   std::int64_t frames_per_call(std::int64_t) const override { return 1; }
 
   std::unique_ptr<Network> load(const std::string& name, std::span<const std::byte> onnx) const override {
-    return std::make_unique<OpenVinoNetwork>(core_, name, onnx, options_);
+    return std::make_unique<OpenVinoNetwork>(context_, name, onnx);
   }
 
  private:
-  ov::Core core_;
-  ov::AnyMap options_;
+  std::shared_ptr<OpenVinoContext> context_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_openvino_backend(int threads) { return std::make_unique<OpenVinoBackend>(threads); }
+std::unique_ptr<Backend> make_openvino_backend(int threads, const std::filesystem::path& cache) {
+  return std::make_unique<OpenVinoBackend>(threads, cache);
+}
 
 std::string describe_openvino() {
   return translate_errors("OpenVINO's CPU plugin could not be loaded", [] {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -7,9 +8,9 @@
 
 namespace cardiacseg {
 
-/// Networks on the CPU with OpenVINO. `threads` is the most that one call uses; 0: all cores. Throws Error(backend)
-/// where OpenVINO's CPU plugin cannot be loaded.
-std::unique_ptr<Backend> make_openvino_backend(int threads);
+/// Networks on the CPU with OpenVINO. `threads` is the most that one call uses; 0: all cores. `cache` is the folder of
+/// compiled networks; empty: none is kept. Throws Error(backend) where OpenVINO's CPU plugin cannot be loaded.
+std::unique_ptr<Backend> make_openvino_backend(int threads, const std::filesystem::path& cache = {});
 
 /// OpenVINO's version and the CPU that it found, in one phrase. Throws Error(backend) as above.
 std::string describe_openvino();

@@ -1,18 +1,21 @@
 #include "backends/openvino/openvino_network.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <chrono>
+#include <optional>
+#include <sstream>
+#include <system_error>
 #include <utility>
 
 #include "backends/openvino/openvino_error.h"
+#include "backends/openvino/working_bytes.h"
 #include "cardiacseg/error.h"
+#include "files/sha256.h"
 
 namespace cardiacseg {
 namespace {
-
-/// Shapes that stay compiled: a protocol has one field of view and few numbers of slices, and each costs 0.2 GB for a
-/// stack of 10 slices.
-constexpr std::size_t kCompiledShapes = 4;
 
 /// Between two questions whether to go on.
 constexpr std::chrono::milliseconds kPatience{50};
@@ -51,17 +54,43 @@ class StopAtLayer {
 
 }  // namespace
 
-OpenVinoNetwork::OpenVinoNetwork(const ov::Core& core, std::string name, std::span<const std::byte> onnx,
-                                 ov::AnyMap options)
-    : core_(core), name_(std::move(name)), options_(std::move(options)) {
-  const std::string bytes(reinterpret_cast<const char*>(onnx.data()), onnx.size());
-  translate_errors("OpenVINO could not read network " + name_, [&] {
-    model_ = core_.read_model(bytes, ov::Tensor());
-    for (const auto& output : std::as_const(*model_).outputs()) outputs_.push_back(output.get_any_name());
-  });
+OpenVinoNetwork::OpenVinoNetwork(std::shared_ptr<OpenVinoContext> context, std::string name,
+                                 std::span<const std::byte> onnx)
+    : context_(std::move(context)),
+      name_(std::move(name)),
+      onnx_(reinterpret_cast<const char*>(onnx.data()), onnx.size()) {
+  if (context_->store.is_on()) key_ = "network " + sha256(onnx) + "\n" + context_->maker;
+  find_outputs();
 }
 
-ov::InferRequest OpenVinoNetwork::Compiled::take_request() {
+OpenVinoNetwork::~OpenVinoNetwork() { context_->shapes.forget(this); }
+
+/// That the store has them says, too, that OpenVINO could read the network.
+void OpenVinoNetwork::find_outputs() {
+  if (const std::optional<std::string> known = context_->store.read(key_)) {
+    std::istringstream lines(*known);
+    for (std::string line; std::getline(lines, line);) outputs_.push_back(line);
+    return;
+  }
+  std::string lines;
+  for (const auto& output : model().outputs()) {
+    outputs_.push_back(output.get_any_name());
+    lines += outputs_.back() + "\n";
+  }
+  context_->store.write(key_, lines);
+}
+
+const ov::Model& OpenVinoNetwork::model() const {
+  const std::lock_guard lock(reading_);
+  if (!model_) {
+    translate_errors("OpenVINO could not read network " + name_,
+                     [&] { model_ = context_->core.read_model(onnx_, ov::Tensor()); });
+    onnx_ = {};
+  }
+  return *model_;
+}
+
+ov::InferRequest CompiledNetwork::take_request() {
   const std::lock_guard lock(mutex);
   if (idle.empty()) return model.create_infer_request();
   ov::InferRequest request = std::move(idle.back());
@@ -69,15 +98,24 @@ ov::InferRequest OpenVinoNetwork::Compiled::take_request() {
   return request;
 }
 
-void OpenVinoNetwork::Compiled::give_back(ov::InferRequest request) {
+void CompiledNetwork::give_back(ov::InferRequest request) {
   const std::lock_guard lock(mutex);
   idle.push_back(std::move(request));
 }
 
+std::future<void> OpenVinoNetwork::prepare_ahead(const Shape& shape) const {
+  if (context_->shapes.peek(this, shape)) return {};
+  try {
+    return std::async(std::launch::async, [this, shape] { make_ready(*context_->shapes.recall(this, shape), shape); });
+  } catch (const std::system_error&) {
+    return {};  // no thread is to be had
+  }
+}
+
 void OpenVinoNetwork::run(const TensorView& input, std::span<const MutableTensorView> outputs,
                           const KeepGoing& keep_going) const {
-  const std::shared_ptr<Compiled> compiled = recall(input.shape);
-  std::call_once(compiled->once, [&] { compile(*compiled); });
+  const std::shared_ptr<CompiledNetwork> compiled = context_->shapes.recall(this, input.shape);
+  make_ready(*compiled, input.shape);
   const std::string what = "OpenVINO could not run network " + name_ + " on " + to_string(input.shape);
   ov::InferRequest request = translate_errors(what, [&] { return compiled->take_request(); });
   translate_errors(what, [&] {
@@ -102,27 +140,51 @@ void OpenVinoNetwork::infer(ov::InferRequest& request, const std::string& what, 
   }
 }
 
-/// The entry for `shape`, made if there is none, and now the latest used. It may still have to be compiled.
-std::shared_ptr<OpenVinoNetwork::Compiled> OpenVinoNetwork::recall(const std::vector<std::int64_t>& shape) const {
-  const std::lock_guard lock(mutex_);
-  const auto known =
-      std::find_if(recent_.begin(), recent_.end(), [&](const auto& entry) { return entry->shape == shape; });
-  if (known != recent_.end()) {
-    recent_.splice(recent_.begin(), recent_, known);
-  } else {
-    recent_.push_front(std::make_shared<Compiled>());
-    recent_.front()->shape = shape;
-    if (recent_.size() > kCompiledShapes) recent_.pop_back();
-  }
-  return recent_.front();
+void OpenVinoNetwork::make_ready(CompiledNetwork& compiled, const Shape& shape) const {
+  std::call_once(compiled.once, [&] {
+    const std::string key = "compiled for " + to_string(shape) + " from " + key_;
+    if (!load(compiled, key)) compile(compiled, shape, key);
+  });
 }
 
-void OpenVinoNetwork::compile(Compiled& compiled) const {
-  translate_errors("OpenVINO could not compile network " + name_ + " for " + to_string(compiled.shape), [&] {
-    const std::shared_ptr<ov::Model> model = model_->clone();
-    model->reshape(ov::PartialShape(to_shape(compiled.shape)));
-    compiled.model = core_.compile_model(model, "CPU", options_);
+/// From the store; whether that was possible. What it has is the memory in bytes, a line feed, and what OpenVINO wrote.
+bool OpenVinoNetwork::load(CompiledNetwork& compiled, const std::string& key) const {
+  std::optional<std::string> known = context_->store.read(key);
+  if (!known) return false;
+  std::istringstream stream(std::move(*known));
+  std::int64_t bytes = 0;
+  stream >> bytes;
+  stream.get();
+  make_room(compiled, bytes);
+  try {
+    compiled.model = context_->core.import_model(stream, "CPU", context_->options);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+void OpenVinoNetwork::compile(CompiledNetwork& compiled, const Shape& shape, const std::string& key) const {
+  translate_errors("OpenVINO could not compile network " + name_ + " for " + to_string(shape), [&] {
+    const std::shared_ptr<ov::Model> reshaped = model().clone();
+    reshaped->reshape(ov::PartialShape(to_shape(shape)));
+    const std::int64_t bytes = working_bytes(*reshaped);
+    make_room(compiled, bytes);
+    compiled.model = context_->core.compile_model(reshaped, "CPU", context_->options);
+    if (!context_->store.is_on()) return;
+    std::ostringstream stream;
+    stream << bytes << '\n';
+    compiled.model.export_model(stream);
+    context_->store.write(key, stream.str());
   });
+}
+
+/// glibc keeps what is freed: 100 MB and more after some shapes, if it is not asked to give it back.
+void OpenVinoNetwork::make_room(const CompiledNetwork& compiled, std::int64_t bytes) const {
+  if (!context_->shapes.make_room(compiled, bytes)) return;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace cardiacseg

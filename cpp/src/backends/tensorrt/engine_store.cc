@@ -9,6 +9,7 @@
 
 #include "backends/tensorrt/engine_file.h"
 #include "cardiacseg/error.h"
+#include "files/user_cache.h"
 
 namespace cardiacseg {
 namespace tensorrt {
@@ -123,11 +124,6 @@ std::string plain(std::string text) {
   return text;
 }
 
-const char* environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : nullptr;
-}
-
 }  // namespace
 
 std::string engine_file_name(const EngineInfo& info) {
@@ -158,11 +154,8 @@ std::string build_command(const std::string& flavour) {
 
 std::filesystem::path engines_folder(const std::filesystem::path& wanted) {
   if (!wanted.empty()) return wanted;
-  if (const char* folder = tensorrt::environment("CARDIACSEG_ENGINES")) return folder;
-  if (const char* cache = tensorrt::environment("XDG_CACHE_HOME"))
-    return std::filesystem::path(cache) / "cardiacseg/engines";
-  if (const char* home = tensorrt::environment("HOME"))
-    return std::filesystem::path(home) / ".cache/cardiacseg/engines";
+  const std::filesystem::path folder = user_cache_folder("CARDIACSEG_ENGINES", "engines");
+  if (!folder.empty()) return folder;
   throw Error(ErrorCode::backend,
               "wanted a folder of engines, found none of CARDIACSEG_ENGINES, XDG_CACHE_HOME and HOME set");
 }
