@@ -4,7 +4,8 @@
 DATA has ACDC's layout or nnU-Net's raw layout. Prints Dice by slice level beside the paper's figures, distances,
 presence, shape, volumes and calibration; with -o also writes cases.csv, summary.json and pictures. --robustness adds
 Dice under gamma, noise, wrong spacing and the like; --quality how well the agreement of the two stages predicts Dice;
---flags how often each quality flag is raised on good labels and on spoiled ones.
+--flags how often each quality flag is raised on good labels and on spoiled ones; --temporal what presence over the
+beat changes, on synthetic beating hearts and on stacks repeated as a cine.
 """
 
 import argparse
@@ -27,6 +28,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--robustness", action="store_true", help="also run on spoiled stacks (12 times as long)")
     parser.add_argument("--quality", action="store_true", help="also validate the predicted quality (the same runs)")
     parser.add_argument("--flags", action="store_true", help="also count quality flags (the model runs once more)")
+    parser.add_argument(
+        "--temporal", action="store_true", help="also compare presence over the beat with each frame's own (40 times)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, with every case")
     return parser.parse_args()
 
@@ -41,6 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
     from cardiacseg.evaluation.paper import ROWS
     from cardiacseg.evaluation.report import REPORT_FILES, write_report
     from cardiacseg.evaluation.runs import read_manifest
+    from cardiacseg.evaluation.summary import json_ready
+    from cardiacseg.evaluation.temporal import temporal_document
     from cardiacseg.io.labelled import find_labelled_frames, read_split
     from cardiacseg.io.output_folder import output_folder
 
@@ -58,6 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
         document = describe(arguments, found, trials)
         if arguments.flags:
             document["flags"] = flag_document(frames, CardiacSegmenter(arguments.model), say)
+        if arguments.temporal:
+            document["temporal"] = json_ready(temporal_document(frames, CardiacSegmenter(arguments.model), say))
         if folder:
             write_report(folder, found, document, paper)
     print_results(arguments, found, document, paper)
@@ -80,6 +88,7 @@ def print_results(arguments: argparse.Namespace, found, document: dict, paper) -
     from cardiacseg.evaluation.cases import case_row
     from cardiacseg.evaluation.flag_tables import flag_tables
     from cardiacseg.evaluation.summary import json_ready
+    from cardiacseg.evaluation.temporal import temporal_table
 
     if arguments.json:
         cases = [json_ready(case_row(case)) for case in found.cases]
@@ -92,6 +101,8 @@ def print_results(arguments: argparse.Namespace, found, document: dict, paper) -
         print("\n" + tables.quality_table(document["quality_validation"]))
     if arguments.flags:
         print("\n" + flag_tables(document["flags"]))
+    if arguments.temporal:
+        print("\n" + temporal_table(document["temporal"]))
 
 
 def main() -> int:

@@ -91,9 +91,10 @@ CardiacSegmenter& CardiacSegmenter::operator=(CardiacSegmenter&& other) noexcept
 Segmentation CardiacSegmenter::run(const CineView& cine, const RunOptions& options) const {
   enter_process();
   Segmentation result = parts_->pipeline->run(cine, options);
-  std::vector<StageTime> stages = std::exchange(result.report.stages, {});
-  result.report = parts_->report;
-  result.report.stages = std::move(stages);
+  RunReport of_run = std::exchange(result.report, parts_->report);
+  result.report.stages = std::move(of_run.stages);
+  result.report.temporal = of_run.temporal;
+  result.report.presence_changes = of_run.presence_changes;
   result.warnings = run_warnings(cine, result);
   return result;
 }
@@ -105,7 +106,8 @@ void CardiacSegmenter::warm_up(std::span<const CineKind> kinds, const std::funct
     const std::int64_t group = parts_->pipeline->frames_per_call(shape.slices);
     // One full group, and what is left for the last one.
     if (shape.frames > group) shape.frames = group + shape.frames % group;
-    parts_->pipeline->warm_up(made_up_cine(shape, kind.spacing, kind.type).cine, {.keep_going = keep_going});
+    parts_->pipeline->warm_up(made_up_cine(shape, kind.spacing, kind.type).cine,
+                              {.temporal = "off", .keep_going = keep_going});
   }
 }
 

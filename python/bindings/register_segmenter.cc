@@ -79,7 +79,8 @@ py::dict to_python(const RunReport& report) {
   return py::dict(py::arg("backend") = report.backend, py::arg("device") = report.device,
                   py::arg("reason") = report.reason, py::arg("model") = report.model,
                   py::arg("model_digest") = report.model_digest, py::arg("version") = report.version,
-                  py::arg("stages") = stages);
+                  py::arg("stages") = stages, py::arg("temporal") = report.temporal,
+                  py::arg("presence_changes") = report.presence_changes);
 }
 
 py::object labels_of(Segmentation& result) {
@@ -105,9 +106,10 @@ py::dict to_python(Segmentation result) {
 }
 
 py::dict run_view(const CardiacSegmenter& segmenter, const CineView& cine, const py::object& progress,
-                  bool probabilities, bool device_labels, std::uintptr_t stream) {
+                  bool probabilities, bool device_labels, const std::string& temporal, std::uintptr_t stream) {
   return to_python([&] {
     const RunOptions options{.probabilities = probabilities,
+                             .temporal = temporal,
                              .progress = with_gil(progress),
                              .keep_going = heeding_signals(),
                              .device_labels = device_labels,
@@ -118,15 +120,15 @@ py::dict run_view(const CardiacSegmenter& segmenter, const CineView& cine, const
 }
 
 py::dict run(const CardiacSegmenter& segmenter, const py::array& image, const SpacingOf& spacing,
-             const py::object& progress, bool probabilities, bool device_labels) {
-  return run_view(segmenter, view_of(image, spacing), progress, probabilities, device_labels, 0);
+             const py::object& progress, bool probabilities, bool device_labels, const std::string& temporal) {
+  return run_view(segmenter, view_of(image, spacing), progress, probabilities, device_labels, temporal, 0);
 }
 
 py::dict run_device(const CardiacSegmenter& segmenter, std::uintptr_t address, const py::dtype& dtype,
                     const Axes& shape, const Axes& strides, const SpacingOf& spacing, const py::object& progress,
-                    bool probabilities, bool device_labels, std::uintptr_t stream) {
+                    bool probabilities, bool device_labels, const std::string& temporal, std::uintptr_t stream) {
   return run_view(segmenter, device_view(address, dtype, shape, strides, spacing), progress, probabilities,
-                  device_labels, stream);
+                  device_labels, temporal, stream);
 }
 
 void warm_up(const CardiacSegmenter& segmenter, const std::vector<Axes>& shapes, const SpacingOf& spacing,
@@ -196,10 +198,11 @@ void register_segmenter(py::module_& module) {
       .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"),
            py::arg("cache"))
       .def("run", &run, Guard(), py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
-           py::arg("device_labels"), "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")
+           py::arg("device_labels"), py::arg("temporal"),
+           "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")
       .def("run_device", &run_device, Guard(), py::arg("address"), py::arg("dtype"), py::arg("shape"),
            py::arg("strides"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
-           py::arg("device_labels"), py::arg("stream"), "The same for an image in device memory.")
+           py::arg("device_labels"), py::arg("temporal"), py::arg("stream"), "The same for an image in device memory.")
       .def("warm_up", &warm_up, Guard(), py::arg("shapes"), py::arg("spacing"), py::arg("dtype"))
       .def("verify", &verify, Guard(), py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.");
   module.def("explain_device", &choice, Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"),

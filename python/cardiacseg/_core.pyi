@@ -30,6 +30,7 @@ class CardiacSegmenter:
         progress: Callable[[int, int], bool | None] | None,
         probabilities: bool,
         device_labels: bool,
+        temporal: str,
     ) -> dict[str, Any]: ...
     def run_device(
         self,
@@ -41,6 +42,7 @@ class CardiacSegmenter:
         progress: Callable[[int, int], bool | None] | None,
         probabilities: bool,
         device_labels: bool,
+        temporal: str,
         stream: int,
     ) -> dict[str, Any]: ...
     def warm_up(

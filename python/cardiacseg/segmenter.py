@@ -25,7 +25,9 @@ class Report:
     """Which backend ran and why, with which model, and how long it took.
 
     ``model_digest`` is the SHA-256 of the bundle's manifest, which holds the digests of its other files; ``stages``
-    maps each stage to its milliseconds over all frames, in order of running.
+    maps each stage to its milliseconds over all frames, in order of running. ``temporal``: whether presence was decided
+    over the beat; ``presence_changes`` is by how many decisions (frame, slice, structure) that differs from each
+    frame's own.
     """
 
     backend: str
@@ -35,6 +37,8 @@ class Report:
     model_digest: str
     version: str
     stages: Mapping[str, float]
+    temporal: bool = False
+    presence_changes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,8 @@ class Result:
     for a single stack, and three values are those of RV, myocardium and LV.
 
     ``presence`` ``[T, S, 3]``: probability that a structure is in a slice, from the model's classifier; of a model
-    without one, 1 where the structure was labelled, else 0.
+    without one, 1 where the structure was labelled, else 0. If ``report.temporal`` is true, it is the probability given
+    what the classifier says of the slice in all frames.
 
     ``agreement`` ``[T, 3]``: Dice between the labels of the model's two stages over the stack on the networks' grid, 1
     where a structure is in neither; NaN for a model of one stage.
@@ -114,22 +119,27 @@ class CardiacSegmenter:
         progress: Progress | None = None,
         stream: Any = None,
         device_labels: bool = False,
+        temporal: str = "auto",
     ) -> Result:
         """Label every voxel of a stack ``[S, H, W]`` or a cine ``[T, S, H, W]`` of any real type, strides and order.
 
         ``spacing`` is (slice, row, column), centre to centre, in mm; it has no default, as areas and volumes depend on
         it. ``probabilities`` asks for those of each voxel, 16 bytes each; labels do not depend on it. ``progress`` is
-        called with frames done and frames in total, first with 0; if it returns False the run stops with
-        :class:`CancelledError`, and what it raises comes out of ``run``. Frames are independent of each other. Raises
-        :class:`InvalidInputError` before any computation for an image that cannot be a short-axis cine, and warns of
-        doubtful labels with :class:`InputWarning`. In the main thread, Ctrl-C ends a run within a frame.
+        called with frames done and frames in total, first with 0, last with all; if it returns False the run stops with
+        :class:`CancelledError`, and what it raises comes out of ``run``. Raises :class:`InvalidInputError` before any
+        computation for an image that cannot be a short-axis cine, and warns of doubtful labels with
+        :class:`InputWarning`. In the main thread, Ctrl-C ends a run within a frame.
+
+        ``temporal="auto"``: in a cine of 6 or more frames, whether a structure is in a slice is decided over the beat,
+        and frames in which that changes a decision are labelled again (``progress`` repeats its number meanwhile).
+        Below 6 frames, and with ``"off"``, a cine gives the same labels as its frames one by one.
 
         With ``device="cuda"`` the image may already lie on the GPU, contiguous: an object with DLPack or
         ``__cuda_array_interface__``. ``stream``, the CUDA stream on which it becomes ready, is a number or an object
         of cuda-python, CuPy or PyTorch; without it, what the image says. ``device_labels`` leaves the labels on the
         GPU; they are ready when this returns.
         """
-        wanted = (as_spacing(spacing), progress, probabilities, device_labels)
+        wanted = (as_spacing(spacing), progress, probabilities, device_labels, temporal)
         on_device = as_device_array(image, stream)
         if on_device is not None:
             shape = on_device.shape
@@ -144,15 +154,13 @@ class CardiacSegmenter:
             warnings.warn(doubt, stacklevel=2)
         return Result(labels=labels.reshape(shape), report=Report(**report), warnings=doubts, **found)
 
-    def _run_device(self, image: DeviceArray, spacing, progress, probabilities, device_labels) -> dict:
+    def _run_device(self, image: DeviceArray, *wanted) -> dict:
         _require_stack_or_cine(image.shape)
         shape, strides = image.shape, image.strides
         if len(shape) == 3:
             shape, strides = (1, *shape), (shape[0] * strides[0], *strides)
         dtype = np.dtype(np.uint8) if image.dtype == np.bool_ else image.dtype
-        return self._core.run_device(
-            image.address, dtype, shape, strides, spacing, progress, probabilities, device_labels, image.stream
-        )
+        return self._core.run_device(image.address, dtype, shape, strides, *wanted, image.stream)
 
     def warm_up(
         self,

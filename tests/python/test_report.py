@@ -58,6 +58,8 @@ def test_report_names_input_model_backend_and_versions(tmp_path):
         reason="no GPU.",
         version="9.8.7",
         stages={"seg": 12.5, "ref": 3.0},
+        temporal=True,
+        presence_changes=7,
     )
     nan = np.float32("nan")
     result = SimpleNamespace(
@@ -97,6 +99,7 @@ def test_report_names_input_model_backend_and_versions(tmp_path):
         {"rv": None, "myo": None, "lv": None},
     ]
     assert document["model"] == {"name": "default", "manifest_sha256": "ab" * 32}
+    assert document["temporal"] == {"applied": True, "presence_changes": 7}
     assert document["backend"] == {"name": "openvino", "device": "cpu", "reason": "no GPU."}
     assert document["stages_ms"] == {"seg": 12.5, "ref": 3.0}
     assert document["seconds"] == {"read": 1.5}

@@ -60,9 +60,12 @@ class [[gnu::visibility("default")]] CardiacSegmenter {
   CardiacSegmenter(CardiacSegmenter&&) noexcept;
   CardiacSegmenter& operator=(CardiacSegmenter&&) noexcept;
 
-  /// Labels every voxel of every frame. Blocks; may be called from several threads at once. Frames are independent:
-  /// a cine gives the same labels as its frames one by one. Working memory does not grow with the number of frames.
-  /// Throws Error: invalid_input before any computation, cancelled, backend.
+  /// Labels every voxel of every frame. Blocks; may be called from several threads at once. Frames go through the
+  /// networks one by one. In a cine of 6 or more frames, whether a structure is in a slice is then decided over the
+  /// beat, and frames in which that changes a decision are labelled again; below 6 frames, and with
+  /// RunOptions::temporal "off", a cine gives the same labels as its frames one by one. Working memory does not grow
+  /// with the number of frames, but for a few hundred bytes each. Throws Error: invalid_input before any computation,
+  /// cancelled, backend.
   ///
   /// On a GPU whose engines have not passed the parity gate there, the first run puts them through it (`verify`) and
   /// throws Error(backend) with the numbers where they fail.

@@ -27,7 +27,12 @@ struct RunOptions {
   /// Whether to fill Segmentation::probabilities, 16 bytes for each voxel. Labels do not depend on it.
   bool probabilities = false;
 
-  /// Called with frames done and frames in total, first with 0, from the thread that called `run`.
+  /// "auto": in a cine of 6 or more frames, presence is decided over the beat (Segmentation::presence). "off": in each
+  /// frame alone. Anything else is refused with ErrorCode::invalid_input.
+  std::string temporal = "auto";
+
+  /// Called with frames done and frames in total, first with 0 and last with all, from the thread that called `run`.
+  /// While frames are labelled again, because presence over the beat differs from theirs, the number stays the same.
   /// Returning false stops the run with ErrorCode::cancelled.
   std::function<bool(std::int64_t done, std::int64_t total)> progress = {};
 

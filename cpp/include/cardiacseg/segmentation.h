@@ -24,6 +24,10 @@ struct RunReport {
   std::string model_digest;       ///< SHA-256 of the bundle's manifest, which holds the digests of all other files
   std::string version;            ///< of this library
   std::vector<StageTime> stages;  ///< in order of running
+
+  bool temporal = false;  ///< whether presence was decided over the beat
+  std::int64_t presence_changes =
+      0;  ///< by how many decisions (frame, slice, structure) that differs from each frame's own
 };
 
 /// Something that makes a run's labels doubtful, though not impossible.
@@ -43,7 +47,8 @@ struct Segmentation {
   std::shared_ptr<std::uint8_t> device_labels;
 
   /// `[frames, slices, 3]`: probability that a structure is in a slice, from the model's classifier; of a model without
-  /// one, 1 where the structure was labelled and 0 elsewhere.
+  /// one, 1 where the structure was labelled and 0 elsewhere. If RunReport::temporal is set, it is the probability
+  /// given what the classifier says of the slice in all frames.
   std::vector<float> presence;
 
   /// `[frames, slices, 4, rows, columns]`, or empty where RunOptions::probabilities was not set: probability of each

@@ -43,6 +43,13 @@ const DeviceProgram& DeviceLane::run(const ProgramKey& key, const CineView& cine
   return ready;
 }
 
+const DeviceProgram& DeviceLane::gate(std::span<const float> presence, std::uint8_t* device_labels) {
+  healthy_ = false;
+  recent_.front().gate(presence, device_labels);
+  healthy_ = true;
+  return recent_.front();
+}
+
 void DeviceLane::wait_for(cudaStream_t stream) {
   ready_.record(stream);
   ready_.hold(stream_.get());

@@ -26,6 +26,9 @@ class DeviceLane {
   const DeviceProgram& run(const ProgramKey& key, const CineView& cine, std::int64_t first, int threads,
                            std::uint8_t* device_labels);
 
+  /// The program that ran last, after DeviceProgram::gate.
+  const DeviceProgram& gate(std::span<const float> presence, std::uint8_t* device_labels);
+
   /// Lets what comes wait until a caller's `stream` is done with what is on it now.
   void wait_for(cudaStream_t stream);
 

@@ -13,8 +13,11 @@ namespace cardiacseg {
 /// Marks on a stream where one stage ends and the next begins. In a graph they become part of it.
 class DeviceMarks {
  public:
-  /// From here on the marks are set anew, in the same order.
-  void rewind() { next_ = 0; }
+  /// Where the next mark will be.
+  std::size_t position() const { return next_; }
+
+  /// The marks from `position` on are set anew, in the same order.
+  void rewind(std::size_t position = 0) { next_ = position; }
 
   /// What came since the mark before was `stage`; of the first mark nobody asks. Throws cuda::CudaError.
   void set(const std::string& stage, cudaStream_t stream) {

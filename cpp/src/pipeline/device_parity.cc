@@ -75,8 +75,9 @@ Parity check_parity(const Bundle& bundle, const Backend& reference, const Device
   Segmentation result = empty_segmentation(cine.shape, {});
   FrameGroup group(compared, cine, size, {});
   StageClock clock;
-  run_frames(cine.shape.frames, size, {},
-             [&](std::int64_t first, std::int64_t count) { group.run(first, count, result, clock); });
+  run_frames(size, stages.manifest, false, {}, result, [&](std::int64_t first, std::int64_t count, Gating gating) {
+    group.run(first, count, gating, result, clock);
+  });
   std::vector<StageParity> found;
   for (const auto& [stage, network] : networks) found.push_back(comparisons.at(stage).result());
   return join(std::move(found));

@@ -84,6 +84,7 @@ class DevicePipeline : public Pipeline {
   Segmentation run(const CineView& cine, const RunOptions& options) const override {
     return translate_errors([&] {
       const cuda::DeviceScope device(device_);
+      check_temporal(options);
       check(cine);
       verify_once(cine, options);
       return run_verified(cine, options);
@@ -144,25 +145,40 @@ class DevicePipeline : public Pipeline {
     if (options.device_labels) result.device_labels = shared_labels(cine.shape);
     lanes_.with_lane([&](DeviceLane& lane) {
       if (cine.memory == Memory::device) lane.wait_for(static_cast<cudaStream_t>(options.stream));
-      run_frames(cine.shape.frames, stages_.max_frames(), options,
-                 [&](std::int64_t first, std::int64_t count) { run_group(lane, cine, first, count, result, clock); });
+      run_frames(stages_.max_frames(), stages_.manifest, stages_.classify(), options, result,
+                 [&](std::int64_t first, std::int64_t count, Gating gating) {
+                   run_group(lane, cine, first, count, gating, result, clock);
+                 });
     });
     result.report.stages = clock.stages();
     return result;
   }
 
-  void run_group(DeviceLane& lane, const CineView& cine, std::int64_t first, std::int64_t count, Segmentation& result,
-                 StageClock& clock) const {
+  void run_group(DeviceLane& lane, const CineView& cine, std::int64_t first, std::int64_t count, Gating gating,
+                 Segmentation& result, StageClock& clock) const {
+    std::uint8_t* labels = result.device_labels.get();
+    if (labels != nullptr) labels += first * cine.shape.voxels_per_frame();
+    if (gating == Gating::classifier) {
+      collect(infer(lane, cine, first, count, labels, !result.probabilities.empty(), clock), first, count, result);
+      return;
+    }
+    // What the networks said of a cine of one group is still there.
+    if (count < cine.shape.frames) infer(lane, cine, first, count, labels, !result.probabilities.empty(), clock);
+    const auto presence = part(result.presence, first, kStructureCount * cine.shape.slices, count);
+    clock.time("fusion", [&] { collect(lane.gate(presence, labels).results(), first, count, result); });
+  }
+
+  /// Runs the program, whose labels the classifier gates.
+  ProgramResults infer(DeviceLane& lane, const CineView& cine, std::int64_t first, std::int64_t count,
+                       std::uint8_t* labels, bool probabilities, StageClock& clock) const {
     CineShape shape = cine.shape;
     shape.frames = count;
-    std::uint8_t* labels = result.device_labels.get();
-    if (labels != nullptr) labels += first * shape.voxels_per_frame();
     const DeviceProgram& program =
-        lane.run({shape, cine.spacing, cine.type, !result.probabilities.empty()}, cine, first, threads_, labels);
+        lane.run({shape, cine.spacing, cine.type, probabilities}, cine, first, threads_, labels);
     const ProgramResults found = program.results();
     if (!std::all_of(found.ranges.begin(), found.ranges.end(), has_width)) refuse_pixels(cine);
-    collect(found, first, count, result);
     program.add_times(clock);
+    return found;
   }
 
   /// Says what is wrong with the pixels in the CPU's words.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <exception>
 #include <utility>
 #include <vector>
@@ -181,10 +182,26 @@ void DeviceProgram::enqueue() {
     ref_->enqueue(stream_);
     marks_.set("ref", stream_);
   }
+  results_mark_ = marks_.position();
+  enqueue_results();
+}
+
+/// What comes after the networks.
+void DeviceProgram::enqueue_results() {
   enqueue_fusion();
   if (stages_.manifest.clean_up) enqueue_clean_up();
   if (ref_) enqueue_agreement();
   cuda::download(small_on_host_.data(), small_.data(), small_.bytes(), stream_);
+}
+
+void DeviceProgram::gate(std::span<const float> presence, std::uint8_t* device_labels) {
+  std::byte* pinned_presence = small_on_host_.as<std::byte>() + layout_.presence;
+  std::memcpy(pinned_presence, presence.data(), presence.size_bytes());
+  cuda::upload(small<float>(layout_.presence), pinned_presence, presence.size_bytes(), stream_);
+  marks_.rewind(results_mark_);
+  enqueue_results();
+  download(device_labels);
+  cuda::check(cudaStreamSynchronize(stream_), "a run on the GPU");
 }
 
 void DeviceProgram::enqueue_ranges() {

@@ -53,6 +53,10 @@ class DeviceProgram {
   /// `device_labels`, or where that is nullptr to the results. Throws cuda::CudaError, Error(backend).
   void run(const CineView& cine, std::int64_t first, int threads, std::uint8_t* device_labels);
 
+  /// Labels the frames of the last run anew, gated by `presence` of all their slices in the place of the classifier's,
+  /// and waits. Throws cuda::CudaError.
+  void gate(std::span<const float> presence, std::uint8_t* device_labels);
+
   /// Of the last run.
   ProgramResults results() const;
   void add_times(StageClock& clock) const;
@@ -89,6 +93,7 @@ class DeviceProgram {
   void enqueue_ranges();
   void enqueue_locator();
   void enqueue_crop();
+  void enqueue_results();
   void enqueue_fusion();
   void enqueue_clean_up();
   void enqueue_agreement();
@@ -128,6 +133,7 @@ class DeviceProgram {
   cuda::Event start_;
   cuda::Event end_;
   DeviceMarks marks_;
+  std::size_t results_mark_ = 0;  ///< the first after the networks'
   std::optional<cuda::Graph> graph_;
   bool ran_ = false;
 };

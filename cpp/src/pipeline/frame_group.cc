@@ -1,5 +1,6 @@
 #include "pipeline/frame_group.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cardiacseg/labels.h"
@@ -18,6 +19,7 @@ FrameGroup::FrameGroup(const Stages& stages, const CineView& cine, std::int64_t 
       ranges_(static_cast<std::size_t>(frames)),
       origins_(ranges_.size(), {ops::middle_start(fine_.grid().rows, 1.0, crop_.rows),
                                 ops::middle_start(fine_.grid().columns, 1.0, crop_.columns)}),
+      presence_(static_cast<std::size_t>(frames * cine.shape.slices * kStructureCount)),
       crops_(static_cast<std::size_t>(frames * crop_.voxels())),
       seg_logits_(kLabelCount * crops_.size()) {
   if (stages.ref) ref_logits_.resize(seg_logits_.size());
@@ -34,8 +36,9 @@ void FrameGroup::prepare_ahead(std::int64_t frames) {
   if (stages_.ref) ahead_.push_back(stages_.ref->prepare_ahead(network_shape(frames, kLabelCount)));
 }
 
-void FrameGroup::run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock) {
-  const std::span<float> presence = part(result.presence, first, cine_.shape.slices * kStructureCount, count);
+void FrameGroup::run(std::int64_t first, std::int64_t count, Gating gating, Segmentation& result, StageClock& clock) {
+  const std::int64_t per_frame = cine_.shape.slices * kStructureCount;
+  const std::span<float> presence = part(presence_, 0, per_frame, count);
   clock.time("preprocess", [&] { preprocess(first, count); });
   if (stages_.locate) {
     const std::span<ops::CropOrigin> origins = part(origins_, 0, 1, count);
@@ -44,6 +47,9 @@ void FrameGroup::run(std::int64_t first, std::int64_t count, Segmentation& resul
   clock.time("preprocess", [&] { crop(first, count); });
   clock.time("seg", [&] { run_seg(count, presence); });
   if (stages_.ref) clock.time("ref", [&] { run_ref(count, presence); });
+  if (gating == Gating::classifier) {
+    std::copy(presence.begin(), presence.end(), part(result.presence, first, per_frame, count).begin());
+  }
   for (std::int64_t index = 0; index < count; ++index) finish(index, first + index, result, clock);
 }
 

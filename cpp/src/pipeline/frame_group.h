@@ -16,6 +16,7 @@
 #include "pipeline/preprocess.h"
 #include "pipeline/segmentation_stage.h"
 #include "pipeline/stage_clock.h"
+#include "pipeline/temporal_presence.h"
 
 namespace cardiacseg {
 
@@ -38,8 +39,9 @@ class FrameGroup {
   /// The networks ask `keep_going`.
   FrameGroup(const Stages& stages, const CineView& cine, std::int64_t frames, KeepGoing keep_going);
 
-  /// Fills what `result` says of `count` frames from frame `first`; its arrays have their final size.
-  void run(std::int64_t first, std::int64_t count, Segmentation& result, StageClock& clock);
+  /// Fills what `result` says of `count` frames from frame `first`; its arrays have their final size. If presence is
+  /// decided already, that of `result` stays and gates the labels.
+  void run(std::int64_t first, std::int64_t count, Gating gating, Segmentation& result, StageClock& clock);
 
  private:
   void prepare_ahead(std::int64_t frames);
@@ -59,6 +61,7 @@ class FrameGroup {
   std::optional<LocateStage::Buffers> locate_buffers_;
   std::vector<ops::IntensityRange> ranges_;
   std::vector<ops::CropOrigin> origins_;
+  std::vector<float> presence_;  ///< the classifier's
   std::vector<float> crops_;
   std::vector<float> seg_logits_;
   std::vector<float> ref_logits_;

@@ -29,13 +29,15 @@ HostPipeline::HostPipeline(const Bundle& bundle, std::unique_ptr<const Backend> 
 
 Segmentation HostPipeline::run(const CineView& cine, const RunOptions& options) const {
   require_host(cine, options);
+  check_temporal(options);
   StageClock clock;
   clock.time("check", [&] { check_cine(cine); });
   const std::int64_t size = std::min(cine.shape.frames, frames_per_call(cine.shape.slices));
   Segmentation result = empty_segmentation(cine.shape, options);
   FrameGroup group(stages_, cine, size, options.keep_going);
-  run_frames(cine.shape.frames, size, options,
-             [&](std::int64_t first, std::int64_t count) { group.run(first, count, result, clock); });
+  run_frames(
+      size, stages_.manifest, stages_.classify(), options, result,
+      [&](std::int64_t first, std::int64_t count, Gating gating) { group.run(first, count, gating, result, clock); });
   result.report.stages = clock.stages();
   return result;
 }

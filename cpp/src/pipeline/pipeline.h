@@ -18,7 +18,8 @@ class Pipeline {
  public:
   virtual ~Pipeline() = default;
 
-  /// Segments every frame; of the result's report it fills the stages alone. Throws as CardiacSegmenter::run does.
+  /// Segments every frame; of the result's report it fills stages, temporal and presence_changes. Throws as
+  /// CardiacSegmenter::run does.
   virtual Segmentation run(const CineView& cine, const RunOptions& options) const = 0;
 
   /// What CardiacSegmenter::verify does.

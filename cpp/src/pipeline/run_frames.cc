@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cardiacseg/error.h"
@@ -31,6 +32,25 @@ void report_progress(const RunOptions& options, std::int64_t done, std::int64_t 
   };
   if (options.progress && !options.progress(done, total)) stop("the progress function");
   if (options.keep_going && !options.keep_going()) stop("the caller");
+}
+
+void check_temporal(const RunOptions& options) {
+  if (options.temporal == "auto" || options.temporal == "off") return;
+  throw Error(ErrorCode::invalid_input, "temporal: expected \"auto\" or \"off\", got \"" + options.temporal + "\"");
+}
+
+std::vector<bool> decide_presence(float threshold, Segmentation& result) {
+  const std::vector<float> own =
+      std::exchange(result.presence, temporal_presence(result.presence, result.shape.slices, threshold));
+  const std::size_t per_frame = own.size() / static_cast<std::size_t>(result.shape.frames);
+  std::vector<bool> changed(static_cast<std::size_t>(result.shape.frames));
+  for (std::size_t index = 0; index < own.size(); ++index) {
+    if ((own[index] > threshold) == (result.presence[index] > threshold)) continue;
+    changed[index / per_frame] = true;
+    ++result.report.presence_changes;
+  }
+  result.report.temporal = true;
+  return changed;
 }
 
 }  // namespace cardiacseg

@@ -55,6 +55,16 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_temporal_option(command: argparse.ArgumentParser) -> None:
+    """Whether frames are looked at together."""
+    command.add_argument_group("labels").add_argument(
+        "--temporal",
+        choices=("auto", "off"),
+        default="auto",
+        help="whether a structure is in a slice: decided over the beat if there are 6 phases or more, or in each alone",
+    )
+
+
 def add_writing_options(command: argparse.ArgumentParser) -> None:
     """What may be replaced, what is shown."""
     command.add_argument("--overwrite", action="store_true", help="replace results that are already there")
@@ -173,6 +183,7 @@ def study_options(options: argparse.Namespace):
         ),
         body=Body(getattr(options, "height", None), getattr(options, "weight", None)),
         heart_rate_per_min=getattr(options, "heart_rate", None),
+        temporal=getattr(options, "temporal", "auto"),
     )
 
 

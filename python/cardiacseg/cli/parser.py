@@ -10,6 +10,7 @@ from cardiacseg.cli.arguments import (
     add_read_options,
     add_result_options,
     add_spacing_option,
+    add_temporal_option,
     add_writing_options,
     at_least,
 )
@@ -82,6 +83,7 @@ def _segment(command: argparse.ArgumentParser) -> None:
     )
     add_read_options(command)
     add_spacing_option(command)
+    add_temporal_option(command)
     add_measurement_options(command)
     add_result_options(command)
     add_writing_options(command)
@@ -111,6 +113,7 @@ def _batch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--again", action="store_true", help="segment cases again whose results are there already")
     add_read_options(command, series=False)
     add_spacing_option(command)
+    add_temporal_option(command)
     add_measurement_options(command, one_person=False)
     add_result_options(command, one_case=False)
     command.add_argument("--quiet", action="store_true", help="show no progress")
@@ -138,6 +141,7 @@ def _receive(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--idle", type=at_least(1), default=5, help="seconds without images that end a study (5)")
     add_read_options(command, series=False)
+    add_temporal_option(command)
     add_measurement_options(command, one_person=False)
     add_result_options(command, one_case=False)
     add_model_options(command)

@@ -37,11 +37,16 @@ def bias_field(stack: LabelledImage, random: np.random.Generator) -> LabelledIma
     return replace(stack, image=(stack.image * field).astype(np.float32))
 
 
+def add_noise(image: np.ndarray, random: np.random.Generator, fraction: float) -> np.ndarray:
+    """Rician noise, as in magnitude images, of a fraction of the range (Gudbjartsson and Patz, 1995)."""
+    low, width = _range(image)
+    real, imaginary = random.normal(0, fraction * width, (2, *image.shape))
+    return (np.hypot(image - low + real, imaginary) + low).astype(np.float32)
+
+
 def noise(stack: LabelledImage, random: np.random.Generator) -> LabelledImage:
-    """A magnitude image's (Rician) noise, its standard deviation 7 % of the range (Gudbjartsson and Patz, 1995)."""
-    low, width = _range(stack.image)
-    real, imaginary = random.normal(0, 0.07 * width, (2, *stack.image.shape))
-    return replace(stack, image=(np.hypot(stack.image - low + real, imaginary) + low).astype(np.float32))
+    """Noise of 7 % of the range."""
+    return replace(stack, image=add_noise(stack.image, random, 0.07))
 
 
 def blur(stack: LabelledImage, random: np.random.Generator) -> LabelledImage:

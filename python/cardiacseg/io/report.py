@@ -131,6 +131,7 @@ def _run_document(result) -> dict:
         "model": {"name": report.model, "manifest_sha256": report.model_digest},
         "backend": {"name": report.backend, "device": report.device, "reason": report.reason},
         "stages_ms": dict(report.stages),
+        "temporal": {"applied": report.temporal, "presence_changes": report.presence_changes},
     }
 
 

@@ -17,7 +17,7 @@ def analyse(
     cine: Cine, segmenter: CardiacSegmenter, options: StudyOptions, title: str, progress: Progress | None = None
 ) -> SegmentedCine:
     """Segment a cine, measure the labels and look for signs of trouble."""
-    result = segmenter.run(cine.image, spacing=cine.spacing, progress=progress)
+    result = segmenter.run(cine.image, spacing=cine.spacing, progress=progress, temporal=options.temporal)
     return measured(cine, result.labels, options, title, result)
 
 

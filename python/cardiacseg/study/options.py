@@ -52,10 +52,14 @@ _READ, _MEASUREMENTS, _RESULTS = ReadOptions(), MeasurementOptions(), ResultOpti
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Everything about one study. ``body`` and ``heart_rate_per_min``, where given, go before what the files say."""
+    """Everything about one study. ``body`` and ``heart_rate_per_min``, where given, go before what the files say.
+
+    ``temporal`` is that of :meth:`CardiacSegmenter.run`.
+    """
 
     read: ReadOptions = _READ
     measurements: MeasurementOptions = _MEASUREMENTS
     results: ResultOptions = _RESULTS
     body: Body = UNKNOWN_BODY
     heart_rate_per_min: float | None = None
+    temporal: str = "auto"

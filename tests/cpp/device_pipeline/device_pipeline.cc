@@ -178,6 +178,44 @@ TEST(a_last_group_may_be_smaller) {
   check_equal(kWhole, image.cine, probabilities());
 }
 
+/// One frame flickers; frames go through the networks in groups of three, or all at once.
+TEST(presence_over_the_beat) {
+  Image image({8, 2, 30, 32});
+  const std::size_t frame = 2 * 30 * 32;
+  for (std::size_t index = 0; index < image.pixels.size(); ++index) image.pixels[index] = image.pixels[index % frame];
+  for (std::size_t index = 4 * frame; index < 5 * frame; ++index) image.pixels[index] *= index % 3 == 0 ? 1.0F : 0.2F;
+  for (const std::string& bundle : {kWhole, std::string("ref_presence"), std::string("seg_presence")}) {
+    const Segmentation wanted = host_pipeline(bundle)->run(image.cine, probabilities());
+    CHECK(wanted.report.temporal && wanted.report.presence_changes > 0);
+    for (const std::int64_t most : {3, 8}) {
+      DeviceWishes wishes;
+      wishes.max_frames = most;
+      const auto pipeline = device_pipeline(bundle, wishes);
+      for (int run = 0; run < 3; ++run) {
+        const Segmentation found = pipeline->run(image.cine, probabilities());
+        check_same(found, wanted);
+        CHECK(found.report.presence_changes == wanted.report.presence_changes);
+        const Segmentation kept = pipeline->run(image.cine, device_labels());
+        CHECK(std::equal(wanted.labels.begin(), wanted.labels.end(), kept.device_labels.get()));
+      }
+      const int before = simulated_allocations;
+      const int enqueued = wishes.enqueued;
+      pipeline->run(image.cine, {});
+      CHECK(simulated_allocations == before);
+      CHECK(wishes.enqueued == enqueued);
+      RunOptions off;
+      off.temporal = "off";
+      const Segmentation own = pipeline->run(image.cine, off);
+      check_same(own, host_pipeline(bundle)->run(image.cine, off));
+      CHECK(!own.report.temporal && !same_bits(own.labels, wanted.labels));
+    }
+  }
+  RunOptions other;
+  other.temporal = "on";
+  DeviceWishes wishes;
+  CHECK_THROWS_CODE(device_pipeline(kWhole, wishes)->run(image.cine, other), ErrorCode::invalid_input, "got \"on\"");
+}
+
 TEST(progress_counts_groups_and_can_stop_the_run) {
   const Image image({7, 1, 30, 32});
   DeviceWishes wishes;

@@ -1,0 +1,83 @@
+#include "pipeline/temporal_presence.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+
+#include "cardiacseg/labels.h"
+
+namespace cardiacseg {
+namespace {
+
+/// Changes of state that are expected in a beat.
+constexpr double kChanges = 1.0;
+/// The most that the odds of one frame count.
+constexpr double kLargestOdds = 50.0;
+/// Frames in a beat beyond which they repeat each other.
+constexpr double kIndependentFrames = 25.0;
+
+/// Weight of each way from the states absent and present (rows) to absent and present (columns).
+using Ways = std::array<double, 4>;
+
+/// The ways through both, divided by the largest.
+Ways chained(const Ways& a, const Ways& b) {
+  const Ways ways{a[0] * b[0] + a[1] * b[2], a[0] * b[1] + a[1] * b[3], a[2] * b[0] + a[3] * b[2],
+                  a[2] * b[1] + a[3] * b[3]};
+  const double largest = *std::max_element(ways.begin(), ways.end());
+  return {ways[0] / largest, ways[1] / largest, ways[2] / largest, ways[3] / largest};
+}
+
+/// Odds of `present` as a ratio to those of the threshold.
+class ThresholdOdds {
+ public:
+  explicit ThresholdOdds(float threshold) : odds_(threshold / (1.0 - threshold)) {}
+
+  double of(double present) const { return present / (1.0 - present) / odds_; }
+  double probability(double odds) const { return odds * odds_ / (1.0 + odds * odds_); }
+
+ private:
+  double odds_;
+};
+
+/// One slice and structure around the beat: odds of presence in each frame, which it replaces.
+void decide_ring(std::vector<double>& odds) {
+  const auto frames = static_cast<double>(odds.size());
+  const double strength = std::min(1.0, kIndependentFrames / frames);
+  const double change = kChanges / frames;
+  std::vector<Ways> steps;
+  std::vector<Ways> from_first;
+  for (const double said : odds) {
+    const double counted = std::pow(std::clamp(said, 1.0 / kLargestOdds, kLargestOdds), strength);
+    steps.push_back({1.0 - change, change * counted, change, (1.0 - change) * counted});
+    from_first.push_back(from_first.empty() ? steps.back() : chained(from_first.back(), steps.back()));
+  }
+  Ways to_last{1.0, 0.0, 0.0, 1.0};
+  for (std::size_t frame = odds.size(); frame-- > 0;) {
+    const Ways around = chained(to_last, from_first[frame]);  // from this frame's state back to it
+    odds[frame] = around[3] / around[0];
+    to_last = chained(steps[frame], to_last);
+  }
+}
+
+}  // namespace
+
+std::vector<float> temporal_presence(std::span<const float> presence, std::int64_t slices, float threshold) {
+  std::vector<float> decided(presence.begin(), presence.end());
+  if (!(threshold > 0.0F && threshold < 1.0F)) return decided;  // every gate is open, or none
+  const ThresholdOdds relative(threshold);
+  const auto chains = static_cast<std::size_t>(slices * kStructureCount);
+  std::vector<double> odds(presence.size() / chains);
+  for (std::size_t chain = 0; chain < chains; ++chain) {
+    for (std::size_t frame = 0; frame < odds.size(); ++frame)
+      odds[frame] = relative.of(presence[frame * chains + chain]);
+    if (std::any_of(odds.begin(), odds.end(), [](double value) { return std::isnan(value); })) continue;
+    decide_ring(odds);
+    for (std::size_t frame = 0; frame < odds.size(); ++frame) {
+      decided[frame * chains + chain] = static_cast<float>(relative.probability(odds[frame]));
+    }
+  }
+  return decided;
+}
+
+}  // namespace cardiacseg

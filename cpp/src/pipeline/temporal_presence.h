@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace cardiacseg {
+
+/// Cines of fewer frames are left as they are: they are no heart beat.
+inline constexpr std::int64_t kFewestTemporalFrames = 6;
+
+/// The presence that gates labels: the classifier's, or that decided over the beat, which the result holds already.
+enum class Gating { classifier, decided };
+
+/// Presence, `[frames, slices, 3]`, decided over the beat that the frames cover: the probability that a structure is in
+/// a slice given what the classifier says of that slice in all frames.
+///
+/// Each slice and structure is a hidden Markov chain of two states, in the slice or not, on a ring: the last frame is
+/// followed by the first. From frame to frame the state changes with probability 1 / frames, so that a base that leaves
+/// a slice and comes back (two changes in a beat) costs little, and a structure that flickers costs much. What the
+/// classifier says of one frame, as odds relative to those of `threshold`, counts at most 50 to 1; where frames are
+/// more than 25 in a beat they repeat each other, and count less. The result is the chain's posterior, exact (forward
+/// and backward once for each state of the first frame; Rabiner, Proc IEEE 1989;77:257), as odds relative to those of
+/// `threshold` again: what is above `threshold` is more probably present than not. A structure for which any value is
+/// not a number keeps its values in that slice. In double precision, and the same on every machine up to the last bits
+/// of `exp` and `log`.
+std::vector<float> temporal_presence(std::span<const float> presence, std::int64_t slices, float threshold);
+
+}  // namespace cardiacseg

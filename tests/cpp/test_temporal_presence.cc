@@ -1,0 +1,153 @@
+#include <array>
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "check.h"
+#include "pipeline/temporal_presence.h"
+
+namespace cardiacseg {
+namespace {
+
+/// Presence of one structure's chain, the same in all three of one slice.
+std::vector<float> one_slice(const std::vector<float>& chain) {
+  std::vector<float> all;
+  for (const float value : chain) all.insert(all.end(), 3, value);
+  return all;
+}
+
+std::vector<float> decided(const std::vector<float>& chain, float threshold = 0.5F) {
+  const std::vector<float> all = temporal_presence(one_slice(chain), 1, threshold);
+  std::vector<float> first;
+  for (std::size_t index = 0; index < all.size(); index += 3) first.push_back(all[index]);
+  return first;
+}
+
+/// '#' where a gate of 0.5 is open.
+std::string gates(const std::vector<float>& chain) {
+  std::string text;
+  for (const float value : chain) text += value > 0.5F ? '#' : '.';
+  return text;
+}
+
+/// Each frame's probability of presence, from the weights of all 2^T sequences of states.
+std::vector<double> by_all_sequences(const std::vector<float>& chain) {
+  const std::size_t frames = chain.size();
+  const double change = 1.0 / static_cast<double>(frames);
+  std::vector<double> present(frames);
+  double total = 0;
+  for (unsigned sequence = 0; sequence < 1U << frames; ++sequence) {
+    double weight = 1;
+    for (std::size_t frame = 0; frame < frames; ++frame) {
+      const bool here = (sequence >> frame & 1U) != 0;
+      const bool next = (sequence >> (frame + 1) % frames & 1U) != 0;
+      const double said = std::clamp(static_cast<double>(chain[frame]), 1.0 / 51.0, 50.0 / 51.0);
+      weight *= (here ? said : 1.0 - said) * (here == next ? 1.0 - change : change);
+    }
+    total += weight;
+    for (std::size_t frame = 0; frame < frames; ++frame) {
+      if ((sequence >> frame & 1U) != 0) present[frame] += weight;
+    }
+  }
+  for (double& value : present) value /= total;
+  return present;
+}
+
+}  // namespace
+
+TEST(the_posterior_is_that_of_all_sequences_of_states) {
+  for (const std::vector<float>& chain : {std::vector<float>{0.9F, 0.2F, 0.7F, 0.6F, 0.1F, 0.4F},
+                                          {1.0F, 0.0F, 1.0F, 1.0F, 0.001F, 0.3F, 0.5F},
+                                          {0.2F, 0.3F, 0.6F, 0.9F, 0.95F, 0.7F, 0.4F, 0.45F, 0.55F, 0.3F, 0.1F}}) {
+    const std::vector<float> found = decided(chain);
+    const std::vector<double> wanted = by_all_sequences(chain);
+    for (std::size_t frame = 0; frame < chain.size(); ++frame) CHECK_NEAR(found[frame], wanted[frame], 1e-6);
+  }
+}
+
+TEST(a_beat_may_start_anywhere) {
+  std::vector<float> chain{0.9F, 0.8F, 0.3F, 0.7F, 0.2F, 0.1F, 0.1F, 0.6F, 0.2F, 0.4F, 0.9F, 0.97F};
+  std::vector<float> wanted = decided(chain);
+  for (std::size_t shift = 0; shift < chain.size(); ++shift) {
+    std::rotate(chain.begin(), chain.begin() + 1, chain.end());
+    std::rotate(wanted.begin(), wanted.begin() + 1, wanted.end());
+    const std::vector<float> found = decided(chain);
+    for (std::size_t frame = 0; frame < chain.size(); ++frame) CHECK_NEAR(found[frame], wanted[frame], 1e-6);
+  }
+}
+
+TEST(a_structure_that_flickers_is_held) {
+  std::vector<float> chain(25, 0.97F);
+  chain[0] = chain[11] = chain[12] = chain[24] = 0.2F;  // 24 and 0 follow each other
+  CHECK(gates(decided(chain)) == std::string(25, '#'));
+  std::vector<float> rare(25, 0.04F);
+  rare[7] = 0.9F;
+  CHECK(gates(decided(rare)) == std::string(25, '.'));
+}
+
+TEST(a_base_that_leaves_in_systole_stays_away) {
+  std::vector<float> chain(25, 0.97F);
+  for (std::size_t frame = 6; frame < 14; ++frame) chain[frame] = 0.05F;
+  CHECK(gates(decided(chain)) == "######........###########");
+  chain[9] = 0.7F;    // a flicker within
+  chain[20] = 0.35F;  // and outside
+  CHECK(gates(decided(chain)) == "######........###########");
+  std::rotate(chain.begin(), chain.begin() + 10, chain.end());  // systole across the end of the cine
+  CHECK(gates(decided(chain)) == "....#################....");
+}
+
+TEST(the_same_beat_in_more_frames_is_decided_alike) {
+  for (const std::size_t times : {1U, 2U, 4U}) {
+    std::vector<float> held(25 * times, 0.95F);
+    std::vector<float> left = held;
+    std::fill_n(held.begin(), 2 * times, 0.2F);
+    std::fill_n(left.begin(), 6 * times, 0.1F);
+    CHECK(gates(decided(held)) == std::string(25 * times, '#'));
+    CHECK(gates(decided(left)) == std::string(6 * times, '.') + std::string(19 * times, '#'));
+  }
+}
+
+TEST(chains_do_not_mix) {
+  const std::vector<float> flat(25, 0.9F);
+  std::vector<float> other = flat;
+  other[3] = 0.1F;
+  std::vector<float> all;
+  for (std::size_t frame = 0; frame < 25; ++frame) {
+    for (std::size_t chain = 0; chain < 6; ++chain) all.push_back(chain == 4 ? other[frame] : flat[frame]);
+  }
+  const std::vector<float> found = temporal_presence(all, 2, 0.5F);
+  const std::vector<float> of_flat = decided(flat);
+  const std::vector<float> of_other = decided(other);
+  for (std::size_t index = 0; index < found.size(); ++index) {
+    CHECK(found[index] == (index % 6 == 4 ? of_other : of_flat)[index / 6]);
+  }
+}
+
+TEST(odds_count_relative_to_the_threshold) {
+  std::vector<float> low(12, 0.4F);
+  CHECK(gates(decided(low)) == std::string(12, '.'));
+  for (const float value : decided(low, 0.3F)) CHECK(value > 0.4F && value < 1.0F);
+  for (const float value : decided(low, 0.6F)) CHECK(value < 0.4F);
+  for (const float value : decided(std::vector<float>(12, 0.3F), 0.3F)) CHECK_NEAR(value, 0.3, 1e-6);
+  CHECK(decided(low, 0.0F) == low);
+  CHECK(decided(low, 1.0F) == low);
+}
+
+TEST(a_chain_with_a_value_that_is_no_number_stays) {
+  std::vector<float> chain(12, 0.9F);
+  chain[5] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> found = decided(chain);
+  for (std::size_t frame = 0; frame < 12; ++frame) {
+    CHECK(std::bit_cast<std::uint32_t>(found[frame]) == std::bit_cast<std::uint32_t>(chain[frame]));
+  }
+}
+
+TEST(certain_values_of_a_long_cine_stay_probabilities) {
+  for (const float said : {0.0F, 1.0F}) {
+    for (const float value : decided(std::vector<float>(10000, said))) {
+      CHECK(value >= 0.0F && value <= 1.0F && (value > 0.5F) == (said > 0.5F));
+    }
+  }
+}
+
+}  // namespace cardiacseg

@@ -1,0 +1,176 @@
+"""Presence over the beat: a classifier whose values the images choose, and all sequences of states in NumPy."""
+
+import itertools
+import json
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+from conftest import run_command
+from onnx_bundle import SIDE, ref, seg, write_bundle
+from scipy import special
+
+import cardiacseg
+from cardiacseg.cli.arguments import study_options
+from cardiacseg.cli.parser import build_parser
+
+SPACING = (8.0, 1.5, 1.5)  # the networks' own, and the image is one crop, so that no grid is changed
+FRAMES = 8
+# Mean intensity of each slice in each frame, which decides its presence: the second slice flickers in one frame, and
+# from the third one RV and LV are gone in systole.
+BRIGHTNESS = np.repeat([[0.6], [0.6], [0.7]], FRAMES, axis=1)
+BRIGHTNESS[1, 5] = 0.38
+BRIGHTNESS[2, 2:5] = 0.1
+
+pytestmark = pytest.mark.filterwarnings("ignore:W_QUALITY")  # such networks do not agree
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("temporal") / "bundle"
+    return write_bundle(folder, seg_presence=True, ref=True, quality={"intercept": 0.1, "slope": 0.7})
+
+
+@pytest.fixture(scope="module")
+def segmenter(bundle):
+    return cardiacseg.CardiacSegmenter(bundle)
+
+
+@pytest.fixture(scope="module")
+def image():
+    """``[8, 3, 32, 32]`` from 0 to 1 in each frame, another pattern in each."""
+    image = np.random.default_rng(5).uniform(-0.3, 0.3, (FRAMES, 3, SIDE, SIDE))
+    image[:, 0, 0, :2] = 0
+    image = np.clip(image - image.mean(axis=(2, 3), keepdims=True) + BRIGHTNESS.T[..., None, None], 0, 1)
+    image[:, 0, 0, 0], image[:, 0, 0, 1] = 0, 1
+    return image.astype(np.float32)
+
+
+def over_the_beat(presence):
+    """Posterior ``[T, N]`` from the weights of all 2^T sequences of states."""
+    states = np.array(list(itertools.product((0, 1), repeat=FRAMES)))
+    switches = (states != np.roll(states, 1, axis=1)).sum(axis=1)
+    prior = (1 / FRAMES) ** switches * (1 - 1 / FRAMES) ** (FRAMES - switches)
+    said = np.clip(presence, 1 / 51, 50 / 51)
+    weights = prior[:, None] * np.where(states[..., None], said, 1 - said).prod(axis=1)
+    return states.T @ weights / weights.sum(axis=0)
+
+
+def labels_of(image, presence):
+    shares = special.softmax(ref(seg(image)[0])[0], axis=2)
+    shares[:, :, 1:] *= (presence > 0.5)[..., None, None]
+    return shares.argmax(axis=2)
+
+
+def assert_same(found, wanted):
+    for name in ("labels", "presence", "agreement", "quality", "probabilities"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
+
+
+def frames_one_by_one(segmenter, image):
+    runs = [segmenter.run(frame, spacing=SPACING, probabilities=True) for frame in image]
+    parts = {
+        name: np.stack([getattr(run, name)[0] for run in runs])
+        for name in ("presence", "agreement", "quality", "probabilities")
+    }
+    return cardiacseg.Result(labels=np.stack([run.labels for run in runs]), report=runs[0].report, **parts)
+
+
+def test_off_gives_the_frames_one_by_one(segmenter, image):
+    found = segmenter.run(image, spacing=SPACING, probabilities=True, temporal="off")
+    assert_same(found, frames_one_by_one(segmenter, image))
+    assert (found.report.temporal, found.report.presence_changes) == (False, 0)
+    np.testing.assert_allclose(found.presence, seg(image)[1], atol=1e-5)
+
+
+def test_presence_is_decided_over_the_beat(segmenter, image):
+    """The flickering frame is repaired, the base still leaves, and labels follow."""
+    own = segmenter.run(image, spacing=SPACING, probabilities=True, temporal="off")
+    found = segmenter.run(image, spacing=SPACING, probabilities=True)
+    wanted = over_the_beat(own.presence.reshape(FRAMES, -1)).reshape(own.presence.shape)
+    np.testing.assert_allclose(found.presence, wanted, atol=1e-6)
+    np.testing.assert_array_equal(found.labels, labels_of(image, wanted))
+    assert (own.presence[5, 1] > 0.5).tolist() == [False, True, False]
+    assert (found.presence[:, 1] > 0.5).tolist() == [[True, False, True]] * FRAMES
+    assert (found.presence[:, 2, 0] > 0.5).tolist() == [True, True, False, False, False, True, True, True]
+    assert found.report.temporal
+    assert found.report.presence_changes == ((found.presence > 0.5) != (own.presence > 0.5)).sum() == 3
+    others = np.arange(FRAMES) != 5
+    for name in ("labels", "agreement", "quality", "probabilities"):
+        np.testing.assert_array_equal(getattr(found, name)[others], getattr(own, name)[others], err_msg=name)
+    assert (found.labels[5, 1] != own.labels[5, 1]).any()
+    assert found.quality[5] != own.quality[5]
+    assert (found.probabilities.sum(axis=2) == pytest.approx(1, abs=1e-5)) and (found.probabilities[5, 1, 2] == 0).all()
+
+
+def test_the_beat_may_start_anywhere(segmenter, image):
+    wanted = segmenter.run(image, spacing=SPACING)
+    for shift in (3, 6):
+        found = segmenter.run(np.roll(image, shift, axis=0), spacing=SPACING)
+        np.testing.assert_array_equal(found.labels, np.roll(wanted.labels, shift, axis=0))
+        np.testing.assert_allclose(found.presence, np.roll(wanted.presence, shift, axis=0), atol=1e-6)
+
+
+def test_fewer_than_six_frames_are_left_alone(segmenter, image):
+    few = image[3:]
+    found = segmenter.run(few, spacing=SPACING, probabilities=True)
+    assert_same(found, frames_one_by_one(segmenter, few))
+    assert not found.report.temporal
+    assert segmenter.run(image[2:], spacing=SPACING).report.temporal
+
+
+def test_a_model_without_a_classifier_is_left_alone(tmp_path, image):
+    segmenter = cardiacseg.CardiacSegmenter(write_bundle(tmp_path / "bundle", ref=True))
+    found = segmenter.run(image, spacing=SPACING, probabilities=True)
+    assert_same(found, frames_one_by_one(segmenter, image))
+    assert not found.report.temporal
+
+
+def test_progress_stays_while_frames_are_labelled_again(segmenter, image):
+    told = []
+    segmenter.run(image, spacing=SPACING, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, FRAMES) for done in (0, 1, 2, 3, 4, 5, 6, 7, 7, 8)]
+    told = []
+    segmenter.run(image, spacing=SPACING, temporal="off", progress=lambda done, total: told.append(done))
+    assert told == list(range(FRAMES + 1))
+
+
+def test_a_run_can_be_cancelled_while_frames_are_labelled_again(segmenter, image):
+    told = []
+
+    def until_the_second_seven(done, total):
+        told.append(done)
+        return told.count(7) < 2
+
+    with pytest.raises(cardiacseg.CancelledError, match="after 7 of 8 frames"):
+        segmenter.run(image, spacing=SPACING, progress=until_the_second_seven)
+
+
+def test_another_word_is_refused_before_any_computation(segmenter, image):
+    told = []
+    with pytest.raises(cardiacseg.InvalidInputError, match='temporal: expected "auto" or "off", got "on"'):
+        segmenter.run(image, spacing=SPACING, temporal="on", progress=lambda *counts: told.append(counts))
+    assert told == []
+
+
+def test_the_command_line_says_what_changed(tmp_path, bundle, image):
+    nibabel.save(nibabel.Nifti1Image(image.T, np.diag([1.5, 1.5, 8, 1])), tmp_path / "cine.nii")
+    for way, applied, changes in (("auto", True, 3), ("off", False, 0)):
+        words = ("segment", tmp_path / "cine.nii", "-o", tmp_path / way, "--model", bundle, "--temporal", way)
+        run_command(sys.executable, "-m", "cardiacseg.cli", *words, "--no-report")
+        assert json.loads((tmp_path / way / "report.json").read_text())["temporal"] == {
+            "applied": applied,
+            "presence_changes": changes,
+        }
+    auto, off = (nibabel.load(tmp_path / way / "labels.nii.gz").get_fdata() for way in ("auto", "off"))
+    assert {int(t) for t in np.flatnonzero((auto != off).any(axis=(0, 1, 2)))} == {5}
+
+
+@pytest.mark.parametrize("words", [("segment", "in", "-o", "out"), ("batch", "in", "-o", "out"), ("receive",)])
+def test_every_command_that_segments_has_the_option(words):
+    parser = build_parser()
+    assert study_options(parser.parse_args(words)).temporal == "auto"
+    assert study_options(parser.parse_args((*words, "--temporal", "off"))).temporal == "off"
+    with pytest.raises(SystemExit):
+        parser.parse_args((*words, "--temporal", "on"))
