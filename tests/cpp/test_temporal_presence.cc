@@ -1,5 +1,5 @@
-#include <array>
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 
@@ -33,7 +33,7 @@ std::string gates(const std::vector<float>& chain) {
 /// Each frame's probability of presence, from the weights of all 2^T sequences of states.
 std::vector<double> by_all_sequences(const std::vector<float>& chain) {
   const std::size_t frames = chain.size();
-  const double change = 1.0 / static_cast<double>(frames);
+  const double change = 0.5 / static_cast<double>(frames);
   std::vector<double> present(frames);
   double total = 0;
   for (unsigned sequence = 0; sequence < 1U << frames; ++sequence) {
@@ -119,7 +119,43 @@ TEST(chains_do_not_mix) {
   const std::vector<float> of_flat = decided(flat);
   const std::vector<float> of_other = decided(other);
   for (std::size_t index = 0; index < found.size(); ++index) {
-    CHECK(found[index] == (index % 6 == 4 ? of_other : of_flat)[index / 6]);
+    CHECK_NEAR(found[index], (index % 6 == 4 ? of_other : of_flat)[index / 6], 1e-6);
+  }
+}
+
+TEST(myo_and_lv_are_one_where_the_classifier_says_the_same_of_both) {
+  const std::vector<float> rv{0.9F, 0.8F, 0.2F, 0.7F, 0.9F, 0.95F, 0.9F};
+  const std::vector<float> myo{0.9F, 0.8F, 0.4F, 0.3F, 0.2F, 0.9F, 0.95F};
+  const std::vector<float> lv{0.7F, 0.9F, 0.2F, 0.6F, 0.4F, 0.4F, 0.6F};
+  const auto mean = [](float a, float b) {
+    const double odds = std::sqrt(static_cast<double>(a) / (1.0 - a) * b / (1.0 - b));
+    return static_cast<float>(odds / (1.0 + odds));
+  };
+  std::vector<float> all;
+  std::vector<float> pooled_myo = myo;
+  std::vector<float> pooled_lv = lv;
+  for (std::size_t frame = 0; frame < rv.size(); ++frame) {
+    all.insert(all.end(), {rv[frame], myo[frame], lv[frame]});
+    if ((myo[frame] > 0.5F) != (lv[frame] > 0.5F)) continue;
+    pooled_myo[frame] = pooled_lv[frame] = mean(myo[frame], lv[frame]);
+  }
+  const std::vector<float> found = temporal_presence(all, 1, 0.5F);
+  const std::array wanted{by_all_sequences(rv), by_all_sequences(pooled_myo), by_all_sequences(pooled_lv)};
+  for (std::size_t index = 0; index < found.size(); ++index) {
+    CHECK_NEAR(found[index], wanted[index % 3][index / 3], 1e-6);
+  }
+}
+
+TEST(a_still_picture_keeps_its_decisions) {
+  for (const std::size_t frames : {6U, 8U, 25U, 60U}) {
+    for (const float first : {0.001F, 0.3F, 0.499F, 0.501F, 0.8F, 1.0F}) {
+      for (const float second : {0.01F, 0.49F, 0.51F, 0.97F}) {
+        std::vector<float> all;
+        for (std::size_t frame = 0; frame < frames; ++frame) all.insert(all.end(), {second, first, second});
+        const std::vector<float> found = temporal_presence(all, 1, 0.5F);
+        for (std::size_t index = 0; index < all.size(); ++index) CHECK((found[index] > 0.5F) == (all[index] > 0.5F));
+      }
+    }
   }
 }
 

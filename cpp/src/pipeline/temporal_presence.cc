@@ -10,8 +10,9 @@
 namespace cardiacseg {
 namespace {
 
-/// Changes of state that are expected in a beat.
-constexpr double kChanges = 1.0;
+/// Changes of state that are expected in a beat; those of rings with two changes are kChanges^2 / 2 as frequent as
+/// none.
+constexpr double kChanges = 0.5;
 /// The most that the odds of one frame count.
 constexpr double kLargestOdds = 50.0;
 /// Frames in a beat beyond which they repeat each other.
@@ -48,7 +49,7 @@ void decide_ring(std::vector<double>& odds) {
   std::vector<Ways> steps;
   std::vector<Ways> from_first;
   for (const double said : odds) {
-    const double counted = std::pow(std::clamp(said, 1.0 / kLargestOdds, kLargestOdds), strength);
+    const double counted = std::pow(said, strength);
     steps.push_back({1.0 - change, change * counted, change, (1.0 - change) * counted});
     from_first.push_back(from_first.empty() ? steps.back() : chained(from_first.back(), steps.back()));
   }
@@ -60,21 +61,41 @@ void decide_ring(std::vector<double>& odds) {
   }
 }
 
+/// Odds of one structure in each frame.
+using Odds = std::vector<double>;
+
+/// Where both say the same, both get the geometric mean.
+void pool(Odds& a, Odds& b) {
+  for (std::size_t frame = 0; frame < a.size(); ++frame) {
+    const bool both = a[frame] > 1.0 && b[frame] > 1.0;
+    const bool neither = a[frame] < 1.0 && b[frame] < 1.0;
+    if (both || neither) a[frame] = b[frame] = std::sqrt(a[frame] * b[frame]);
+  }
+}
+
+bool is_number(double value) { return !std::isnan(value); }
+
 }  // namespace
 
 std::vector<float> temporal_presence(std::span<const float> presence, std::int64_t slices, float threshold) {
   std::vector<float> decided(presence.begin(), presence.end());
   if (!(threshold > 0.0F && threshold < 1.0F)) return decided;  // every gate is open, or none
   const ThresholdOdds relative(threshold);
-  const auto chains = static_cast<std::size_t>(slices * kStructureCount);
-  std::vector<double> odds(presence.size() / chains);
-  for (std::size_t chain = 0; chain < chains; ++chain) {
-    for (std::size_t frame = 0; frame < odds.size(); ++frame)
-      odds[frame] = relative.of(presence[frame * chains + chain]);
-    if (std::any_of(odds.begin(), odds.end(), [](double value) { return std::isnan(value); })) continue;
-    decide_ring(odds);
-    for (std::size_t frame = 0; frame < odds.size(); ++frame) {
-      decided[frame * chains + chain] = static_cast<float>(relative.probability(odds[frame]));
+  const auto step = static_cast<std::size_t>(slices * kStructureCount);  // from frame to frame
+  for (std::size_t slice = 0; slice < step; slice += kStructureCount) {
+    std::array<Odds, kStructureCount> odds;
+    for (std::size_t index = slice; index < presence.size(); index += step) {
+      for (std::size_t k = 0; k < odds.size(); ++k) {
+        odds[k].push_back(std::clamp(relative.of(presence[index + k]), 1.0 / kLargestOdds, kLargestOdds));
+      }
+    }
+    pool(odds[1], odds[2]);
+    for (std::size_t k = 0; k < odds.size(); ++k) {
+      if (!std::all_of(odds[k].begin(), odds[k].end(), is_number)) continue;
+      decide_ring(odds[k]);
+      for (std::size_t frame = 0; frame < odds[k].size(); ++frame) {
+        decided[frame * step + slice + k] = static_cast<float>(relative.probability(odds[k][frame]));
+      }
     }
   }
   return decided;
