@@ -27,7 +27,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--crop-pixels", type=int, default=96, help="field of view (default: %(default)s)")
     parser.add_argument("--splits", type=Path, help='JSON with "train" and "val" (default: DATA/splits.json)')
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: %(default)s)")
     return parser.parse_args()
 
 
@@ -68,7 +67,7 @@ def run_one(arguments: argparse.Namespace, config, stacks: list, patients: list[
             raise ValueError(f"{found} was made with another budget; give another folder")
         return summary
     device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = train(config, stacks, [], folder, device, arguments.workers).averaged_model().to("cpu")
+    model = train(config, stacks, [], folder, device).averaged_model().to("cpu")
     info = BundleInfo(config.model, "comparison", config.model)
     manifest = export_bundle(model, config.preprocessing, info, folder / "bundle", overwrite=True)
     summary = {

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Train a model on a folder in ACDC's or nnU-Net's raw layout: train.py DATA -o RUN [--preset NAME] [--model NAME] ...
 
-Run it again with the same arguments to resume; with more --steps a run goes on from before its cooldown. Needs the
-`train` extra (torch, nibabel, safetensors, tqdm), not the compiled core: from a checkout, `PYTHONPATH=python python
-tools/train.py ...` is enough. Several processes: `torchrun --nproc-per-node N tools/train.py ...`.
+Run it again with the same arguments to resume; with more --steps or --minutes a run goes on from before its cooldown.
+Needs the `train` extra (torch, nibabel, safetensors, tqdm), not the compiled core: from a checkout, `PYTHONPATH=python
+python tools/train.py ...` is enough. Several processes: `torchrun --nproc-per-node N tools/train.py ...`.
 """
 
 import argparse
@@ -11,7 +11,10 @@ import dataclasses
 import hashlib
 import json
 import sys
+import time
 from pathlib import Path
+
+STARTED = time.monotonic()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -23,6 +26,15 @@ def parse_arguments() -> argparse.Namespace:
         "--init", type=Path, metavar="FILE_OR_BUNDLE", help="weights to start from, which name model and preprocessing"
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE_OR_BUNDLE",
+        help="trained models to learn from beside the labels; they must have the run's preprocessing",
+    )
+    parser.add_argument("--teacher-weight", type=float, help="of the losses against the teachers (default: 1)")
+    parser.add_argument(
         "--splits", type=Path, help='JSON with patient names under "train" and "val" (default: DATA/splits.json)'
     )
     parser.add_argument(
@@ -32,9 +44,13 @@ def parse_arguments() -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="number of updates")
     length.add_argument("--epochs", type=float, help="or how often each training stack is seen, on average")
+    length.add_argument(
+        "--minutes", type=float, help="or the time that all of it may take, loading and saving included"
+    )
     parser.add_argument("--coarse-steps", type=int, help="of which at two thirds of the resolution, first")
     parser.add_argument("--warmup-steps", type=int, help="over which the learning rate rises")
     parser.add_argument("--cooldown-steps", type=int, help="over which it falls to 0 in the end")
+    parser.add_argument("--cooldown-fraction", type=float, help="of the --minutes, over which it falls to 0 in the end")
     parser.add_argument("--stacks-per-step", type=int, help="stacks in one update, of all processes together")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--validate-every", type=int, help="steps between validations and checkpoints")
@@ -43,7 +59,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches (default: %(default)s)")
     parser.add_argument("--tensorboard", action="store_true", help="write events for TensorBoard into the run folder")
     return parser.parse_args()
 
@@ -57,18 +72,20 @@ def configuration(arguments: argparse.Namespace):
         raise ValueError(f"unknown preset {arguments.preset!r}; known presets: {', '.join(PRESETS)}")
     config, weights = PRESETS[arguments.preset](), None
     if arguments.init is not None:
-        model, preprocessing, weights, digest = initial_weights(arguments.init)
+        model, preprocessing, weights, digest = read_weights(arguments.init)
         if arguments.model not in (None, model):
             raise ValueError(f"--init {arguments.init} is a {model}, --model wants a {arguments.model}")
         config = dataclasses.replace(config, model=model, preprocessing=preprocessing, initial_weights=digest)
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
     chosen = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
-    if "steps" in chosen:
+    if "steps" in chosen or "minutes" in chosen:
         chosen["epochs"] = None
+    if arguments.teacher_weight is not None:
+        chosen["loss"] = dataclasses.replace(config.loss, teacher=arguments.teacher_weight)
     return dataclasses.replace(config, **chosen), weights
 
 
-def initial_weights(path: Path):
+def read_weights(path: Path):
     """Model name, preprocessing, weights and digest of a checkpoint or of a bundle's folder."""
     if path.is_dir():
         from cardiacseg.export.weights import load_bundle_weights
@@ -90,12 +107,14 @@ def run(arguments: argparse.Namespace, device) -> int:
     from cardiacseg.training.loop import train
     from cardiacseg.training.processes import processes
     from cardiacseg.training.splits import split_patients, write_split
+    from cardiacseg.training.teachers import make_teacher
     from cardiacseg.training.trainer import check_run
 
     if arguments.tensorboard:
         require_tensorboard()
     config, weights = configuration(arguments)
     check_run(config, device)
+    teachers = [make_teacher(*read_weights(path), config.preprocessing) for path in arguments.teacher]
     made = arguments.output / "splits.json"
     parts = split_patients(arguments.data, arguments.splits, made, arguments.validation_share, config.seed)
     training, validation = (load_stacks(arguments.data, part, config.preprocessing) for part in parts)
@@ -108,9 +127,10 @@ def run(arguments: argparse.Namespace, device) -> int:
         validation,
         arguments.output,
         device,
-        arguments.workers,
         initial_weights=weights,
         events=arguments.tensorboard,
+        teachers=teachers,
+        started=STARTED,
     )
     if processes().rank == 0:
         print(json.dumps({"step": trainer.step, "best": trainer.best}))

@@ -5,6 +5,7 @@ import os
 import runpy
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ TINY = "--model seg_ref_mt_tiny --validate-every 2 --phantoms 0 --precision fp32
 # each process trains a run, the same run in two parts, and writes what it has in the end
 SCRIPT = """
 import sys
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 import torch
 from safetensors.torch import save_file
@@ -34,7 +37,10 @@ with process_group(cpu) as (rank, _):
     whole = train(CONFIG, stacks, stacks[:1], folder / "whole", cpu, report=lines.append)
     train(CONFIG, stacks, [], folder / "parts", cpu, stop_at=2, report=lines.append)
     parts = train(CONFIG, stacks, [], folder / "parts", cpu, report=lines.append)
-    tensors = {f"{run}/{name}": tensor for run, trainer in (("whole", whole), ("parts", parts))
+    # the clocks of the two differ
+    clock, timed = count(3 * rank, 0.5).__next__, replace(CONFIG, minutes=0.1, coarse_steps=0)
+    clock = train(timed, stacks, [], folder / "clock", cpu, report=lines.append, clock=clock)
+    tensors = {f"{run}/{name}": tensor for run, trainer in (("whole", whole), ("parts", parts), ("clock", clock))
                for name, tensor in trainer.model.state_dict().items()}
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / f"process{rank}.safetensors")
     (folder / f"lines{rank}.txt").write_text("\\n".join(lines))
@@ -67,9 +73,11 @@ def test_two_processes_have_the_same_weights_and_resume_exactly(tmp_path):
     assert any(not torch.equal(first[name], second[name]) for name in first)
     for name in first:
         run_name, tensor_name = name.split("/", 1)
-        assert torch.equal(first[name], first[f"parts/{tensor_name}"]), (run_name, tensor_name)
+        if run_name == "whole":
+            assert torch.equal(first[name], first[f"parts/{tensor_name}"]), tensor_name
     lines = [(tmp_path / f"lines{rank}.txt").read_text() for rank in range(2)]
     assert "step 4:" in lines[0] and "resuming at step 2" in lines[0] and not lines[1]
+    assert load_checkpoint(tmp_path / "clock/last.safetensors").step > 2
     assert {path.name for path in (tmp_path / "whole").iterdir()} == {
         "last.safetensors",
         "best.safetensors",
@@ -99,6 +107,24 @@ def test_the_command_trains_in_two_processes_resumes_in_one_and_fine_tunes(tmp_p
     assert [len(parts[part]) for part in ("train", "val")] == [2, 1]
 
 
+def test_a_bundle_and_a_checkpoint_teach(tiny_bundle, tmp_path, monkeypatch, capsys):
+    data, run = write_acdc(tmp_path / "data"), tmp_path / "run"
+    command = [data, "-o", run, "--preset", "finetune", "--init", tiny_bundle, "--steps", 1, "--stacks-per-step", 1]
+    status, _, errors = call(monkeypatch, capsys, *command)
+    assert status == 0, errors
+    taught = [*command, "--teacher", tiny_bundle, run / "last.safetensors", "--teacher-weight", 0.5]
+    taught[2] = tmp_path / "taught"
+    status, _, errors = call(monkeypatch, capsys, *taught)
+    assert status == 0 and "seg_teacher" in errors and "presence_teacher" in errors, errors
+    config = load_checkpoint(tmp_path / "taught/last.safetensors").config
+    digests = [sha256(path.read_bytes()).hexdigest() for path in (tiny_bundle / "manifest.json", taught[-3])]
+    assert config.teachers == tuple(digests) and config.loss.teacher == 0.5
+    status, _, error = call(
+        monkeypatch, capsys, data, "-o", tmp_path / "other", "--preset", "paper", "--teacher", tiny_bundle
+    )
+    assert status == 2 and "a teacher must have the run's preprocessing" in error
+
+
 def test_fine_tuning_starts_from_a_bundle(tiny_bundle, tmp_path, monkeypatch, capsys):
     data, run = write_acdc(tmp_path / "data"), tmp_path / "run"
     tuning = [data, "-o", run, "--preset", "finetune", "--init", tiny_bundle, "--steps", 1, "--learning-rate", 0]
@@ -117,6 +143,9 @@ def test_fine_tuning_starts_from_a_bundle(tiny_bundle, tmp_path, monkeypatch, ca
     ("options", "sentence"),
     [
         ("--steps 0", "steps must be at least 1, got 0"),
+        ("--minutes 0", "minutes must be positive, got 0.0"),
+        ("--minutes 1e-6 --phantoms 0 --model seg_ref_mt_tiny --stacks-per-step 1", "1e-06 minutes are too few"),
+        ("--teacher NOWHERE", "no checkpoint at"),
         ("--preset best", "unknown preset 'best'"),
         ("--model unet", "unknown model 'unet'"),
         ("--init NOWHERE", "no checkpoint at"),

@@ -82,6 +82,56 @@ def test_a_best_checkpoint_alone_is_not_overwritten(stacks, tmp_path):
         train(CONFIG, stacks, [], tmp_path, CPU)
 
 
+class InterruptedRunError(Exception):
+    """What stops a run in :class:`Clock`."""
+
+
+class Clock:
+    """A clock that moves on by a second each time it is read, and breaks after ``last``."""
+
+    def __init__(self, last=1000):
+        self.now, self.last = 0, last
+
+    def __call__(self):
+        self.now += 1
+        if self.now > self.last:
+            raise InterruptedRunError
+        return float(self.now)
+
+
+def test_a_run_by_the_clock_is_resumed_with_what_was_left_and_lengthened(stacks, tmp_path):
+    config, lines = replace(CONFIG, minutes=0.5, coarse_steps=0), []
+
+    def go_on(minutes, **clock):
+        run = replace(config, minutes=minutes)
+        return train(run, stacks, stacks[:1], tmp_path, CPU, report=lines.append, clock=Clock(**clock))
+
+    with pytest.raises(InterruptedRunError):
+        go_on(0.5, last=14)
+    last = load_checkpoint(tmp_path / "last.safetensors")
+    assert 3 < last.seconds < 14 and not (tmp_path / "before_cooldown.safetensors").exists()
+    ended = go_on(0.5)
+    assert f"resuming at step {last.step}, minute 0.{round(last.seconds / 6)} of 0.5" in "".join(lines)
+    plateau = load_checkpoint(tmp_path / "before_cooldown.safetensors")
+    assert ended.step > plateau.step > last.step and ended.seconds >= 30 and plateau.seconds == pytest.approx(18)
+    best = load_checkpoint(tmp_path / "best.safetensors").scores
+    looks = [float(line.split("dice_mean ")[1].split(",")[0]) for line in lines if "dice_mean" in line]
+    assert len(looks) >= 3 and best["dice_mean"] == pytest.approx(max(looks), abs=1e-4)
+
+    assert go_on(0.5).step == ended.step
+    longer = go_on(0.8)
+    assert any(line.startswith(f"resuming at step {plateau.step}, minute 0.3 of 0.8 from") for line in lines)
+    assert longer.seconds >= 48
+    with pytest.raises(ValueError, match=r"minutes 0\.8 in the file and None wanted"):
+        train(replace(config, minutes=None), stacks, [], tmp_path, CPU)
+
+
+def test_minutes_that_are_too_few_for_a_step_are_refused(stacks, tmp_path):
+    with pytest.raises(ValueError, match=r"0\.05 minutes are too few: 3 s went by before the first step"):
+        train(replace(CONFIG, minutes=0.05), stacks, [], tmp_path, CPU, clock=Clock(), started=0.0)
+    assert not tmp_path.joinpath("last.safetensors").exists()
+
+
 def test_training_learns(stacks):
     config = replace(
         CONFIG, steps=25, coarse_steps=0, warmup_steps=5, cooldown_steps=5, average_decay=0.9, learning_rate=5e-3

@@ -9,7 +9,7 @@ import torch
 from cardiacseg.models import create_model
 from cardiacseg.training.config import TrainingConfig, differences
 from cardiacseg.training.presets import PRESETS, default, paper
-from cardiacseg.training.schedule import cooldown_start, learning_rate, obstacles
+from cardiacseg.training.schedule import ClockSchedule, cooldown_start, learning_rate, obstacles
 from cardiacseg.training.trainer import autocast_type, check_run
 
 CPU = torch.device("cpu")
@@ -42,6 +42,9 @@ def test_an_epoch_sees_each_stack_once_on_average():
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"stacks_per_step": 0}, "stacks_per_step must be at least 1"),
         ({"epochs": 0.0}, "epochs must be positive"),
+        ({"minutes": float("nan")}, "minutes must be positive, got nan"),
+        ({"minutes": 1.0, "epochs": 2.0}, "expected epochs or minutes, got both"),
+        ({"cooldown_fraction": 1.5}, "cooldown_fraction must lie between 0 and 1, got 1.5"),
     ],
 )
 def test_impossible_lengths_are_refused(values, sentence):
@@ -103,3 +106,72 @@ def test_precision_is_what_was_asked_for():
 def test_the_default_crop_fits_every_system():
     for name in ("sk_unet", "det_seg", "seg_ref", "seg_ref_mt"):
         assert default().preprocessing.crop_pixels % create_model(name).seg.stride == 0
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def run_by_clock(config, loading=30.0, step_took=2.0, look_took=6.0, used=0.0):
+    """The rates, the seconds at which each was taken, those of the looks, and of the cooldown's start."""
+    clock, rates, looks, cooling = Clock(), [], [], []
+    clock.now = loading
+    schedule, step = ClockSchedule(config, 0.0, used, clock), 0
+    over = schedule.over(step)
+    while not over:
+        rates.append((schedule.used, schedule.rate(step)))
+        clock.now += step_took
+        step += 1
+        over = schedule.over(step)
+        if schedule.cooling:
+            cooling.append(schedule.used)
+        if over or schedule.look_due(step):
+            looks.append(schedule.used)
+            clock.now += look_took
+            schedule.looked()
+    return rates, looks, cooling, schedule.used
+
+
+def test_a_run_by_the_clock_warms_up_cools_down_and_ends_in_time():
+    config = TrainingConfig(minutes=10, learning_rate=1.0, warmup_steps=4, cooldown_fraction=0.4)
+    rates, looks, cooling, end = run_by_clock(config)
+    assert [rate for _, rate in rates[:5]] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+    assert all(rate == 1.0 for at, rate in rates[4:] if at <= 360) and all(rate < 1.0 for at, rate in rates if at > 362)
+    # the updates end 7.5 s, 1.25 looks, before the end
+    for at, rate in rates:
+        if at > 362:
+            assert rate == pytest.approx((592.5 - at) / (592.5 - 360), abs=0.04)
+    assert rates[-1][1] < 0.02 and rates[-1][0] > 585 and 595 < end <= 600
+    assert len(cooling) == 1 and 360 < cooling[0] <= 362 + 6
+    assert 7 <= len(looks) <= 9 and looks[-1] > 585
+
+
+def test_a_short_slot_has_a_short_warm_up_and_dear_looks_are_few():
+    config = TrainingConfig(minutes=10, learning_rate=1.0, warmup_steps=1000, cooldown_fraction=0.0)
+    rates, looks, cooling, end = run_by_clock(config, look_took=60.0)
+    assert rates[5][1] == pytest.approx(10 / 18) and all(rate == 1.0 for at, rate in rates if at > 30 + 18)
+    assert len(looks) == 2 and not cooling and end <= 600
+    assert run_by_clock(config, loading=601.0)[0] == []
+
+
+def test_an_interrupted_run_goes_on_with_the_minutes_that_were_left():
+    config = TrainingConfig(minutes=10, learning_rate=1.0, warmup_steps=0)
+    rates, _, cooling, end = run_by_clock(config, loading=20.0, used=400.0)
+    assert (
+        rates[0][0] == 420.0 and rates[0][1] == pytest.approx((600 - 420) / (600 - 360)) and not cooling and end <= 600
+    )
+    rates, _, cooling, end = run_by_clock(config, loading=20.0, used=300.0)
+    assert rates[0] == (320.0, 1.0) and len(cooling) == 1 and end <= 600
+
+
+def test_minutes_may_change_up_to_the_cooldown():
+    short, long = TrainingConfig(minutes=10), TrainingConfig(minutes=20)
+    assert obstacles(7, short, long, 360.0) == obstacles(7, long, short, 360.0) == ""
+    assert obstacles(7, short, long, 361.0) == "minutes 10 in the file and 20 wanted"
+    assert obstacles(0, TrainingConfig(), long) == "minutes None in the file and 20 wanted"

@@ -1,19 +1,24 @@
 """What the networks are trained on: reading, resampling, random views, batches, splits."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from tiny_training import CONFIG, SMALL, ring_stacks, write_acdc
+from torch.nn import functional
 
-from cardiacseg.training.augment import kept_slices, random_linear_map, sample_plane
+from cardiacseg.training.augment import Intensity, change_intensity, kept_slices, random_linear_map
 from cardiacseg.training.batches import Batches
 from cardiacseg.training.config import Augmentation
 from cardiacseg.training.data import load_stacks, resample_plane
+from cardiacseg.training.planes import Planes, affine_points, pack, read_labels, read_values
 from cardiacseg.training.presets import paper
 from cardiacseg.training.processes import Processes
 from cardiacseg.training.splits import draw_split, split_patients, write_split
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +44,40 @@ def test_resampling_keeps_a_constant_and_halves_a_ramp():
     torch.testing.assert_close(resample_plane(torch.full((1, 5, 7), 3.0), (0.37, 1.9)), torch.full((1, 2, 13), 3.0))
 
 
-def test_sample_plane_identity_and_shift():
-    plane = torch.rand(2, 1, 9, 9)
-    eye, middle = torch.eye(2), torch.tensor([4.0, 4.0])
-    torch.testing.assert_close(sample_plane(plane, middle, eye, 9, 1.0), plane, atol=1e-5, rtol=0)
-    moved = sample_plane(plane, middle + torch.tensor([1.0, 0.0]), eye, 9, 1.0)
-    torch.testing.assert_close(moved[..., :8], plane[..., 1:], atol=1e-5, rtol=0)
-    assert moved[..., 8].abs().max() < 1e-5
+def test_packed_slices_of_any_size_are_read_as_grid_sample_reads_each():
+    generator = torch.Generator().manual_seed(2)
+    stacks = [torch.rand(2, 7, 9, generator=generator), torch.rand(3, 12, 5, generator=generator)]
+    labels = [torch.randint(4, stack.shape, generator=generator, dtype=torch.uint8) for stack in stacks]
+    planes = Planes([stack.shape for stack in stacks], CPU)
+    slices = torch.tensor([4, 0, 2, 1])
+    centre = torch.tensor([[2.0, 6.5], [4.0, 3.0], [0.2, 11.0], [30.0, 30.0]])
+    x, y = affine_points(centre, random_maps(Augmentation(), 4), 16, 0.7)
+    corners = planes.corners(slices, (x, y))
+    values, found = read_values(pack(stacks, CPU), corners), read_labels(pack(labels, CPU), corners)
+    assert planes.first == [0, 2, 5] and 0 < (found > 0).float().mean() < 1 and not found[3].any()
+    for index, (stack, number) in enumerate([(1, 2), (0, 0), (1, 0), (0, 1)]):
+        height, width = stacks[stack].shape[1:]
+        grid = torch.stack([(x[index] + 0.5) / width, (y[index] + 0.5) / height], dim=-1)[None] * 2 - 1
+        one_hot = functional.one_hot(labels[stack][number].long(), 4).movedim(-1, 0)[1:].float()
+        wanted = functional.grid_sample(
+            torch.cat([stacks[stack][number][None], one_hot])[None], grid, align_corners=False
+        )[0]
+        torch.testing.assert_close(values[index], wanted[0], atol=1e-5, rtol=0)
+        assert torch.equal(found[index], torch.cat([1 - wanted[1:].sum(dim=0, keepdim=True), wanted[1:]]).argmax(dim=0))
+
+
+def test_each_stack_of_a_batch_has_its_own_change_of_intensities():
+    flat, image = torch.zeros(4, 4), torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    square = Intensity(offset=0.1, gain=0.5, gamma=2.0, noise=0.0, blurs=0, bias=flat)
+    blurred = Intensity(offset=0.0, gain=1.0, gamma=1.0, noise=0.25, blurs=2, bias=flat + math.log(0.5))
+    noise = torch.ones(2, 3, 8, 8)
+    changed = change_intensity(image, [square, blurred], noise)
+    torch.testing.assert_close(changed[0], ((image[0] + 0.1) * 0.5) ** 2)
+    inner = functional.conv2d(image[1][:, None], torch.ones(1, 1, 3, 3) / 9)  # without the border
+    torch.testing.assert_close(
+        changed[1, :, 2:-2, 2:-2], functional.conv2d(inner, torch.ones(1, 1, 3, 3) / 9)[:, 0] / 2 + 0.25
+    )
+    assert torch.equal(change_intensity(image[1:], [blurred], noise[1:]), changed[1:])
 
 
 def random_maps(settings, count=300):
@@ -87,7 +119,7 @@ def test_kept_slices_are_neighbours_or_any_in_order():
 def test_batches_are_a_function_of_the_step(stacks):
     batches = Batches(stacks, CONFIG)
     first, again, other = batches[1], batches[1], batches[2]
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first[:4], again[:4], strict=True))
     assert first.image.shape[-2:] == (16, 16) and other.image.shape[-2:] == (32, 32)
     assert first.image.min() >= 0 and first.image.max() <= 1
     assert set(first.labels.unique().tolist()) <= {0, 1, 2, 3} and (first.labels > 0).any()
@@ -96,8 +128,8 @@ def test_batches_are_a_function_of_the_step(stacks):
 
 
 def test_processes_share_the_stacks_of_a_step(stacks):
-    whole = Batches(stacks, CONFIG)[3]
-    parts = [Batches(stacks, CONFIG, Processes(rank, 2))[3] for rank in range(2)]
+    whole = Batches(stacks, CONFIG)[3][:4]
+    parts = [Batches(stacks, CONFIG, Processes(rank, 2))[3][:4] for rank in range(2)]
     assert all(torch.equal(torch.cat(halves), both) for *halves, both in zip(*parts, whole, strict=True))
     with pytest.raises(ValueError, match="multiple of the 3 processes, got 2"):
         Batches(stacks, CONFIG, Processes(0, 3))

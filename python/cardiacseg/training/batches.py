@@ -1,38 +1,92 @@
-"""Training batches, each a pure function of the seed, the step and the process."""
+"""Training batches on the device, each a pure function of the seed, the step and the process."""
 
-from dataclasses import replace
+from typing import NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
-from cardiacseg.training.augment import Sample, coarse_canvas, kept_slices, random_sample
+from cardiacseg.training.augment import (
+    Intensity,
+    change_intensity,
+    kept_slices,
+    random_intensity,
+    random_linear_map,
+    random_shift,
+)
 from cardiacseg.training.config import TrainingConfig
-from cardiacseg.training.data import LabelledStack
+from cardiacseg.training.data import LabelledStack, boxes_centre
+from cardiacseg.training.planes import Planes, affine_points, pack, read_labels, read_values
 from cardiacseg.training.processes import ALONE, Processes, share_of
 
 LOCATE_SLICES = 4
 FEWEST_SLICES = 3
+CPU = torch.device("cpu")
 
 
-class Batches(Dataset):
+class Soft(NamedTuple):
+    """What teachers say of a batch: probabilities ``[B, S, 4, h, w]`` and presence ``[B, S, 3]``."""
+
+    probability: torch.Tensor
+    presence: torch.Tensor
+
+
+class Sample(NamedTuple):
+    """Views of the stacks of a step: crops ``[B, S, h, w]`` with labels, coarse fields of view with heart masks."""
+
+    image: torch.Tensor
+    labels: torch.Tensor
+    coarse_image: torch.Tensor
+    coarse_heart: torch.Tensor
+    soft: Soft | None = None
+
+
+class View(NamedTuple):
+    """What is drawn for one stack of a step. Slices are numbers in the stack, centres (x, y) in its pixels."""
+
+    stack: int
+    slices: torch.Tensor
+    coarse_slices: torch.Tensor
+    matrix: torch.Tensor
+    centre: torch.Tensor
+    coarse_centre: torch.Tensor
+    change: Intensity
+    coarse_change: Intensity
+    noise: torch.Generator
+
+
+class Batches:
     """Batch number ``step`` of one process, so that a resumed run sees the same data.
 
-    The stacks of a step have nearly the same number of slices and are cut to the smallest at a random place. They and
-    their views do not depend on the number of processes; each process gets its share of them. The locator, which sees
+    All ``stacks`` are copied to ``device``, and views of them are made there; the few numbers that a view is drawn
+    from come from the CPU's generator and are the same on every device, the noise from the device's own. The stacks
+    of a step have nearly the same number of slices and are cut to the smallest at a random place. They and their
+    views do not depend on the number of processes; each process gets its share of them. The locator, which sees
     slices one by one, gets up to four of each stack. Raises ``ValueError`` where there are fewer stacks than a step
     takes, or the processes cannot share them evenly.
     """
 
-    def __init__(self, stacks: list[LabelledStack], config: TrainingConfig, processes: Processes = ALONE):
-        if len(stacks) < config.stacks_per_step:
-            raise ValueError(f"wanted at least {config.stacks_per_step} stacks for each step, got {len(stacks)}")
+    def __init__(
+        self,
+        stacks: list[LabelledStack],
+        config: TrainingConfig,
+        processes: Processes = ALONE,
+        device: torch.device = CPU,
+    ):
+        check_stacks(len(stacks), config)
         share = share_of(config.stacks_per_step, processes.count)
         self.mine = range(processes.rank * share, (processes.rank + 1) * share)
-        self.stacks = sorted(stacks, key=lambda stack: (stack.slices, stack.name))
-        self.config = config
-
-    def __len__(self) -> int:
-        return self.config.steps
+        self.config, self.device = config, device
+        stacks = sorted(stacks, key=lambda stack: (stack.slices, stack.name))
+        self.slices = [stack.slices for stack in stacks]
+        self.sizes = [stack.image.shape[1:] for stack in stacks]
+        self.boxes = [stack.heart_boxes() for stack in stacks]
+        self.coarse_sizes = [stack.coarse_image.shape[1:] for stack in stacks]
+        self.fine = Planes([stack.image.shape for stack in stacks], device)
+        self.coarse = Planes([stack.coarse_image.shape for stack in stacks], device)
+        self.pixels = {
+            name: pack((getattr(stack, name) for stack in stacks), device)
+            for name in ("image", "labels", "coarse_image", "coarse_heart")
+        }
+        self.soft = _SoftLabels(stacks, device) if stacks[0].soft is not None else None
 
     def crop(self, step: int) -> int:
         """Side of the crop at ``step``: the coarse size first, a multiple of 16, then the full one."""
@@ -43,46 +97,112 @@ class Batches(Dataset):
         number = self.config.seed * 1_000_003 + step
         generator = torch.Generator().manual_seed(number)
         chosen = self._choose(generator)
-        slices, scattered = self._count_slices(min(stack.slices for stack in chosen), generator)
-        canvas = max(map(coarse_canvas, chosen))
-        views = []
-        for index in self.mine:
-            generator.manual_seed(number * 1009 + index + 1)
-            part = _some_slices(chosen[index], slices, scattered, generator)
-            settings = self.config.preprocessing, self.config.augmentation
-            views.append(random_sample(part, *settings, self.crop(step), canvas, generator))
-        return Sample(*(torch.stack(parts) for parts in zip(*views, strict=True)))
+        slices, scattered = self._count_slices(min(self.slices[stack] for stack in chosen), generator)
+        views = [
+            self._draw(chosen[index], slices, scattered, generator.manual_seed(number * 1009 + index + 1))
+            for index in self.mine
+        ]
+        # the locator's canvas: the longest side of the fields of view, rounded up to 16 pixels
+        canvas = -(-max(side for stack in chosen for side in self.coarse_sizes[stack]) // 16) * 16
+        return Sample(**self._fine_views(views, self.crop(step)), **self._coarse_views(views, canvas))
 
-    def _choose(self, generator: torch.Generator) -> list[LabelledStack]:
-        count = self.config.stacks_per_step
-        first = int(torch.randint(len(self.stacks), (), generator=generator))
-        reach = min(max(4 * count, 8), len(self.stacks))
-        start = min(max(first - reach // 2, 0), len(self.stacks) - reach)
+    def _choose(self, generator: torch.Generator) -> list[int]:
+        count, total = self.config.stacks_per_step, len(self.slices)
+        first = int(torch.randint(total, (), generator=generator))
+        reach = min(max(4 * count, 8), total)
+        start = min(max(first - reach // 2, 0), total - reach)
         others = [index for index in range(start, start + reach) if index != first]
         picked = torch.randperm(len(others), generator=generator)[: count - 1]
-        return [self.stacks[first], *(self.stacks[others[int(index)]] for index in picked)]
+        return [first, *(others[int(index)] for index in picked)]
 
     def _count_slices(self, most: int, generator: torch.Generator) -> tuple[int, bool]:
         """Slices of each stack of a step, and whether any may be missing or those at the ends alone."""
-        drop, scatter, share = torch.rand(3, generator=generator).tolist()
+        drop, scatter, fraction = torch.rand(3, generator=generator).tolist()
         if drop >= self.config.augmentation.slice_drop_probability or most <= FEWEST_SLICES:
             return most, False
-        return FEWEST_SLICES + int(share * (most - FEWEST_SLICES)), scatter < 0.5
+        return FEWEST_SLICES + int(fraction * (most - FEWEST_SLICES)), scatter < 0.5
+
+    def _draw(self, stack: int, count: int, scattered: bool, generator: torch.Generator) -> View:
+        """``count`` slices for Seg and Ref and up to four, apart from those, for the locator, and their changes."""
+        settings, rules = self.config.augmentation, self.config.preprocessing
+        height, width = self.coarse_sizes[stack]
+        slices = kept_slices(self.slices[stack], count, scattered, generator)
+        coarse_slices = kept_slices(self.slices[stack], min(LOCATE_SLICES, count), True, generator)
+        matrix = random_linear_map(settings, generator)
+        row, column = boxes_centre(self.boxes[stack][slices], self.sizes[stack])
+        centre = torch.tensor([column, row]) + random_shift(settings.shift_mm / rules.spacing_mm, generator)
+        jitter = torch.randn(count, 2, generator=generator) * (settings.slice_shift_mm / rules.spacing_mm)
+        change = random_intensity(settings, generator)
+        middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
+        return View(
+            stack,
+            slices,
+            coarse_slices,
+            matrix,
+            centre + jitter,
+            (middle + random_shift(2 * settings.shift_mm / rules.locate_spacing_mm, generator)).expand(
+                len(coarse_slices), 2
+            ),
+            change,
+            random_intensity(settings, generator),
+            torch.Generator(self.device).manual_seed(int(torch.randint(2**62, (), generator=generator))),
+        )
+
+    def _fine_views(self, views: list[View], crop: int) -> dict[str, torch.Tensor | Soft | None]:
+        slices = torch.cat([view.slices + self.fine.first[view.stack] for view in views]).to(self.device)
+        centre = torch.cat([view.centre for view in views]).to(self.device)
+        points = affine_points(centre, self._matrices(views), crop, self.config.preprocessing.crop_pixels / crop)
+        corners = self.fine.corners(slices, points)
+        shape = len(views), -1, crop, crop
+        image = read_values(self.pixels["image"], corners).reshape(shape)
+        return {
+            "image": change_intensity(image, [view.change for view in views], self._noise(views, image)),
+            "labels": read_labels(self.pixels["labels"], corners).reshape(shape),
+            "soft": self.soft.read(slices, points, len(views)) if self.soft else None,
+        }
+
+    def _coarse_views(self, views: list[View], canvas: int) -> dict[str, torch.Tensor]:
+        slices = torch.cat([view.coarse_slices + self.coarse.first[view.stack] for view in views]).to(self.device)
+        centre = torch.cat([view.coarse_centre for view in views]).to(self.device)
+        corners = self.coarse.corners(slices, affine_points(centre, self._matrices(views, coarse=True), canvas, 1.0))
+        shape = len(views), -1, canvas, canvas
+        image = read_values(self.pixels["coarse_image"], corners).reshape(shape)
+        return {
+            "coarse_image": change_intensity(image, [view.coarse_change for view in views], self._noise(views, image)),
+            "coarse_heart": read_values(self.pixels["coarse_heart"], corners).reshape(shape),
+        }
+
+    def _matrices(self, views: list[View], coarse: bool = False) -> torch.Tensor:
+        """The view's matrix for each of its slices."""
+        count = len(views[0].coarse_slices if coarse else views[0].slices)
+        return torch.stack([view.matrix for view in views]).repeat_interleave(count, dim=0).to(self.device)
+
+    def _noise(self, views: list[View], image: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.randn(image.shape[1:], generator=view.noise, device=self.device) for view in views])
 
 
-def _some_slices(stack: LabelledStack, count: int, scattered: bool, generator: torch.Generator) -> LabelledStack:
-    """``count`` slices of a stack for Seg and Ref and up to four, apart from those, for the locator."""
-    fine = kept_slices(stack.slices, count, scattered, generator)
-    coarse = kept_slices(stack.slices, min(LOCATE_SLICES, count), True, generator)
-    return replace(
-        stack,
-        image=stack.image[fine],
-        labels=stack.labels[fine],
-        coarse_image=stack.coarse_image[coarse],
-        coarse_heart=stack.coarse_heart[coarse],
-    )
+def check_stacks(count: int, config: TrainingConfig) -> None:
+    """Raise ``ValueError`` where ``count`` stacks are fewer than a step takes."""
+    if count < config.stacks_per_step:
+        raise ValueError(f"wanted at least {config.stacks_per_step} stacks for each step, got {count}")
 
 
-def load_batches(batches: Batches, first: int, workers: int) -> DataLoader:
-    """Batches from ``first`` on, prepared by ``workers`` processes, or by this one with 0."""
-    return DataLoader(batches, batch_size=None, sampler=range(first, len(batches)), num_workers=workers)
+class _SoftLabels:
+    """The teachers' probabilities round the hearts of all stacks on the device, read like the labels."""
+
+    def __init__(self, stacks: list[LabelledStack], device: torch.device):
+        soft = [stack.soft for stack in stacks]
+        self.planes = Planes([part.probability.shape[1:] for part in soft], device)
+        # [3, all pixels]: the three structures of a slice lie apart
+        self.pixels = torch.cat([part.probability.reshape(3, -1) for part in soft], dim=1).to(device)
+        self.presence = torch.cat([part.presence for part in soft]).to(device)
+        origins = [torch.tensor(part.origin[::-1]).expand(len(part.presence), 2) for part in soft]
+        self.origin = torch.cat(origins).to(device)
+
+    def read(self, slices: torch.Tensor, points: tuple[torch.Tensor, torch.Tensor], views: int) -> Soft:
+        """Probabilities and presence of ``slices`` at ``points`` in pixels of the stacks; background is the rest."""
+        x, y = (axis - self.origin[slices, index, None, None] for index, axis in enumerate(points))
+        corners = self.planes.corners(slices, (x, y))
+        structures = torch.stack([read_values(pixels, corners) for pixels in self.pixels], dim=1)
+        whole = torch.cat([1 - structures.sum(dim=1, keepdim=True), structures], dim=1)
+        return Soft(whole.unflatten(0, (views, -1)), self.presence[slices].unflatten(0, (views, -1)))

@@ -16,12 +16,16 @@ FORMAT_VERSION = 1
 
 
 class Checkpoint(NamedTuple):
-    """What a file holds: ``tensors`` by group (``model``, ``average``, ``optimizer``) and then by name."""
+    """What a file holds: ``tensors`` by group (``model``, ``average``, ``optimizer``) and then by name.
+
+    ``seconds`` is the time that a run by the clock had used.
+    """
 
     tensors: dict[str, dict[str, torch.Tensor]]
     config: TrainingConfig
     step: int
     scores: dict[str, float]
+    seconds: float = 0.0
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -36,6 +40,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "config": json.dumps(checkpoint.config.to_dict()),
         "step": str(checkpoint.step),
         "scores": json.dumps(checkpoint.scores),
+        "seconds": repr(checkpoint.seconds),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".partial")
@@ -64,6 +69,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         TrainingConfig.from_dict(json.loads(metadata["config"])),
         int(metadata["step"]),
         json.loads(metadata["scores"]),
+        float(metadata.get("seconds", 0)),
     )
 
 

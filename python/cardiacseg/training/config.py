@@ -45,28 +45,32 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Section 2.4 with ``dice`` 0; ``presence`` is the paper's lambda."""
+    """Section 2.4 with ``dice`` 0; ``presence`` is the paper's lambda. ``teacher`` counts where there are teachers."""
 
     presence: float = 0.3
     dice: float = 1.0
     locate: float = 0.5
+    teacher: float = 1.0
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """One run; without arguments the default preset. Raises ``ValueError`` for a length or count that is none.
 
-    ``epochs`` (all training stacks once on average) gives the length instead of ``steps`` where it is not None. The
-    learning rate rises for ``warmup_steps``, stays, and falls to 0 over the last ``cooldown_steps``. The optimizer is
-    AdamW, which with ``weight_decay`` 0 is Adam. ``gradient_norm`` None does not clip. The first ``coarse_steps``
-    steps train on the same field of view at ``coarse_factor`` of its size. ``phantoms`` synthetic hearts, three
-    frames of each, are mixed into the training stacks. ``stacks_per_step`` counts the stacks of all processes
-    together. ``initial_weights`` is the digest of the weights that the run starts from, empty for random ones.
+    ``epochs`` (all training stacks once on average) gives the length instead of ``steps`` where it is not None, and so
+    does ``minutes`` by the clock. The learning rate rises for ``warmup_steps``, stays, and falls to 0 over the last
+    ``cooldown_steps``, or over the last ``cooldown_fraction`` of the ``minutes``. The optimizer is AdamW, which with
+    ``weight_decay`` 0 is Adam. ``gradient_norm`` None does not clip. The first ``coarse_steps`` steps train on the
+    same field of view at ``coarse_factor`` of its size. ``phantoms`` synthetic hearts, three frames of each, are mixed
+    into the training stacks. ``stacks_per_step`` counts the stacks of all processes together. ``initial_weights`` is
+    the digest of the weights that the run starts from, empty for random ones, ``teachers`` those of the models that it
+    learns from beside the labels.
     """
 
     model: str = "seg_ref_mt"
     steps: int = 6000
     epochs: float | None = None
+    minutes: float | None = None
     coarse_steps: int = 0
     coarse_factor: float = 2 / 3
     stacks_per_step: int = 2
@@ -74,6 +78,7 @@ class TrainingConfig:
     weight_decay: float = 1e-2
     warmup_steps: int = 50
     cooldown_steps: int = 600
+    cooldown_fraction: float = 0.4
     average_decay: float = 0.998
     gradient_norm: float | None = 1.0
     validate_every: int = 200
@@ -81,6 +86,7 @@ class TrainingConfig:
     seed: int = 0
     precision: str = "auto"
     initial_weights: str = ""
+    teachers: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Augmentation = field(default_factory=Augmentation)
     loss: LossWeights = field(default_factory=LossWeights)
@@ -89,8 +95,14 @@ class TrainingConfig:
         for name in ("steps", "stacks_per_step", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.epochs is not None and self.epochs <= 0:
-            raise ValueError(f"epochs must be positive, got {self.epochs}")
+        for name in ("epochs", "minutes"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if None not in (self.epochs, self.minutes):
+            raise ValueError("expected epochs or minutes, got both")
+        if not 0 <= self.cooldown_fraction <= 1:
+            raise ValueError(f"cooldown_fraction must lie between 0 and 1, got {self.cooldown_fraction}")
 
     def for_stacks(self, count: int) -> "TrainingConfig":
         """The same run on ``count`` training stacks, its length in steps."""
@@ -115,7 +127,7 @@ class TrainingConfig:
         try:
             return cls(
                 **{
-                    **values,
+                    **tuples(values),
                     "preprocessing": Preprocessing(**tuples(values["preprocessing"])),
                     "augmentation": Augmentation(**tuples(values["augmentation"])),
                     "loss": LossWeights(**values["loss"]),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +13,22 @@ from cardiacseg.io.labelled import find_labelled_frames, read_labelled_frame
 from cardiacseg.training.config import Preprocessing
 
 
+class SoftLabels(NamedTuple):
+    """What teachers say of a stack: float16 probabilities ``[3, S, h, w]`` of RV, MYO and LV in a crop whose first
+    pixel is ``origin`` (row, column) of the stack, and presence ``[S, 3]``."""
+
+    probability: torch.Tensor
+    presence: torch.Tensor
+    origin: tuple[int, int]
+
+
 @dataclass(frozen=True)
 class LabelledStack:
     """One frame of one patient. ``image`` float32 and ``labels`` uint8 are ``[S, H, W]`` at the model's spacing.
 
     ``image`` is normalised but not yet clipped. ``coarse_image`` and ``coarse_heart`` are the whole field of view
-    at the locator's spacing; ``coarse_heart`` is the share of each coarse pixel that belongs to the heart.
+    at the locator's spacing; ``coarse_heart`` is the share of each coarse pixel that belongs to the heart. ``soft``
+    is there where the stack has teachers.
     """
 
     name: str
@@ -25,18 +36,34 @@ class LabelledStack:
     labels: torch.Tensor
     coarse_image: torch.Tensor
     coarse_heart: torch.Tensor
+    soft: SoftLabels | None = None
 
     @property
     def slices(self) -> int:
         """Number of slices."""
         return self.image.shape[0]
 
+    def heart_boxes(self) -> torch.Tensor:
+        """First and last row, first and last column ``[S, 4]`` of each slice's labels; (inf, -inf) if it has none."""
+        boxes = []
+        for axis in (2, 1):
+            filled = self.labels.amax(dim=axis) > 0
+            places = torch.arange(filled.shape[1], dtype=torch.float32)
+            boxes += [places.where(filled, torch.inf).amin(dim=1), places.where(filled, -torch.inf).amax(dim=1)]
+        return torch.stack(boxes, dim=1)
+
     def heart_centre(self) -> tuple[float, float]:
         """Centre (row, column) in pixels of the box round all labels of the stack; the middle if there are none."""
-        rows, columns = (torch.nonzero(self.labels.amax(dim=axes)).flatten() for axes in ((0, 2), (0, 1)))
-        if not len(rows):
-            return (self.labels.shape[1] - 1) / 2, (self.labels.shape[2] - 1) / 2
-        return float(rows[0] + rows[-1]) / 2, float(columns[0] + columns[-1]) / 2
+        return boxes_centre(self.heart_boxes(), self.labels.shape[1:])
+
+
+def boxes_centre(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[float, float]:
+    """Centre (row, column) of the box round ``boxes`` of slices of ``size`` pixels; the middle if all are empty."""
+    top, left = boxes[:, [0, 2]].amin(dim=0).tolist()
+    bottom, right = boxes[:, [1, 3]].amax(dim=0).tolist()
+    if bottom < top:
+        return (size[0] - 1) / 2, (size[1] - 1) / 2
+    return (top + bottom) / 2, (left + right) / 2
 
 
 def resample_plane(stack: torch.Tensor, ratio: tuple[float, float]) -> torch.Tensor:

@@ -2,20 +2,23 @@
 
 import math
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from cardiacseg.training.batches import Batches, load_batches
+from cardiacseg.training.batches import Batches, check_stacks
 from cardiacseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cardiacseg.training.config import TrainingConfig
 from cardiacseg.training.data import LabelledStack
 from cardiacseg.training.events import Log, event_log
 from cardiacseg.training.processes import processes
-from cardiacseg.training.schedule import cooldown_start, obstacles
-from cardiacseg.training.trainer import Trainer
+from cardiacseg.training.schedule import ClockSchedule, StepSchedule, obstacles
+from cardiacseg.training.teachers import Teacher, teach
+from cardiacseg.training.trainer import Trainer, autocast_type
 from cardiacseg.training.validate import validate
 
 LAST, PLATEAU, BEST = "last.safetensors", "before_cooldown.safetensors", "best.safetensors"
@@ -27,48 +30,64 @@ def train(
     validation: list[LabelledStack],
     output: Path,
     device: torch.device,
-    workers: int = 0,
     stop_at: int | None = None,
     report: Callable[[str], None] = lambda line: tqdm.write(line, file=sys.stderr),
     initial_weights: dict[str, torch.Tensor] | None = None,
     events: bool = False,
+    teachers: Sequence[Teacher] = (),
+    started: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Trainer:
-    """Train until ``config.steps`` (or ``stop_at``), resuming what lies in ``output``.
+    """Train until ``config.steps`` (or ``stop_at``) or for ``config.minutes``, resuming what lies in ``output``.
 
-    ``output`` receives ``last.safetensors`` every ``validate_every`` steps and at the end, and ``best.safetensors``
-    whenever the averaged weights reach a new best mean Dice on ``validation``; that is asked once the crops have
-    their full size, as before it the network knows the heart at another scale. ``before_cooldown.safetensors`` is
-    the state before the cooldown, from which a longer run goes on; ``events`` adds TensorBoard's.
+    ``output`` receives ``last.safetensors`` at each look (every ``validate_every`` steps, by the clock as
+    :class:`~cardiacseg.training.schedule.ClockSchedule` says) and at the end, and ``best.safetensors`` whenever the
+    averaged weights reach a new best mean Dice on ``validation``; that is asked once the crops have their full size,
+    as before it the network knows the heart at another scale. ``before_cooldown.safetensors`` is the state before
+    the cooldown, from which a longer run goes on; ``events`` adds TensorBoard's. With ``teachers`` the training
+    stacks are shown to them first. A run by the clock begins at ``started``, a reading of ``clock`` (default: now),
+    and a resumed one has what the checkpoint had left of its minutes.
 
-    Resuming gives the weights of an uninterrupted run, bit by bit on the same machine with one process or two (the
-    order in which more are summed may change). A checkpoint of another configuration raises ``ValueError``, a best
-    checkpoint without a state to resume ``FileExistsError``. A new run starts from ``initial_weights`` where given.
-    Of several processes the first one alone writes, validates and reports.
+    Resuming a run by steps on the CPU gives the weights of an uninterrupted run, bit by bit on the same machine with
+    one process or two (the order in which more are summed may change). A checkpoint of another configuration, or
+    too few minutes for one step, raise ``ValueError``, a best checkpoint without a state to resume
+    ``FileExistsError``. A new run starts from ``initial_weights`` where given. Of several processes the first one
+    alone writes, validates and reports.
     """
-    config = config.for_stacks(len(training))
+    started = clock() if started is None else started
+    config = replace(config.for_stacks(len(training)), teachers=tuple(teacher.digest for teacher in teachers))
     alone = processes().rank == 0
-    batches = Batches(training, config, processes())
+    check_stacks(len(training), config)
     trainer = Trainer(config, device)
     _start(trainer, output, initial_weights, report if alone else lambda line: None)
-    end = min(config.steps, stop_at or config.steps)
+    if teachers:
+        training = teach(training, list(teachers), device, autocast_type(config.precision, device))
+    batches = Batches(training, config, processes(), device)
+    if config.minutes is None:
+        schedule = StepSchedule(config, stop_at)
+    else:
+        schedule = ClockSchedule(config, started, trainer.seconds, clock)
+    total = config.steps if config.minutes is None else None
     with (
         event_log(output if events and alone else None, trainer.step + 1) as log,
         tqdm(
-            total=config.steps, initial=trainer.step, unit="step", desc="train", file=sys.stderr, disable=not alone
+            total=total, initial=trainer.step, unit="step", desc="train", file=sys.stderr, disable=not alone
         ) as progress,
     ):
-        for batch in load_batches(batches, trainer.step, workers):
-            if trainer.step >= end:
-                break
-            terms = trainer.train_step(batch)
+        over = schedule.over(trainer.step)
+        while not over:
+            terms = trainer.train_step(batches[trainer.step], schedule.rate(trainer.step))
             if not math.isfinite(terms["total"]):
                 raise FloatingPointError(f"the loss became {terms['total']} at step {trainer.step}: {terms}")
+            over = schedule.over(trainer.step)
             if not alone:
                 continue
             log("loss", terms, trainer.step)
             progress.set_postfix({name: f"{term:.3f}" for name, term in terms.items()}, refresh=False)
             progress.update()
-            _keep(trainer, validation, output, end, report, log)
+            _keep(trainer, schedule, over, validation, output, report, log)
+    if not trainer.step:
+        raise ValueError(f"{config.minutes:g} minutes are too few: {schedule.used:.0f} s went by before the first step")
     return trainer
 
 
@@ -81,12 +100,12 @@ def _start(
         if not path.exists():
             continue
         checkpoint = load_checkpoint(path)
-        found = obstacles(checkpoint.step, checkpoint.config, trainer.config)
+        found = obstacles(checkpoint.step, checkpoint.config, trainer.config, checkpoint.seconds)
         if not found:
             trainer.restore(checkpoint)
             if (output / BEST).exists():
                 trainer.best = load_checkpoint(output / BEST).scores
-            report(f"resuming at step {trainer.step} of {trainer.config.steps} from {path}")
+            report(f"resuming at step {_position(trainer)} from {path}")
             return
         refusal = refusal or f"{path} at step {checkpoint.step} was made with another configuration: {found}"
     if refusal:
@@ -97,22 +116,35 @@ def _start(
         trainer.start_from(initial_weights)
 
 
+def _position(trainer: Trainer) -> str:
+    """How far a run is, as "300 of 6000" or "300, minute 2.5 of 10"."""
+    if trainer.config.minutes is None:
+        return f"{trainer.step} of {trainer.config.steps}"
+    return f"{trainer.step}, minute {trainer.seconds / 60:.1f} of {trainer.config.minutes:g}"
+
+
 def _keep(
     trainer: Trainer,
+    schedule: StepSchedule | ClockSchedule,
+    over: bool,
     validation: list[LabelledStack],
     output: Path,
-    end: int,
     report: Callable[[str], None],
     log: Log,
 ) -> None:
     """Validate and write checkpoints where it is time."""
     step, config = trainer.step, trainer.config
-    if step % config.validate_every == 0 or step == end:
+    look = over or schedule.look_due(step)
+    if look:
         if validation and step > config.coarse_steps:
             log("validation", _validate_and_keep_best(trainer, validation, output / BEST, report), step)
+        trainer.seconds = max(schedule.used, schedule.total) if over else schedule.used
         save_checkpoint(output / LAST, trainer.checkpoint(trainer.best))
-    if config.cooldown_steps and step == cooldown_start(config):
+    if schedule.cooling:
+        trainer.seconds = min(schedule.used, schedule.cooldown)
         save_checkpoint(output / PLATEAU, trainer.checkpoint(trainer.best))
+    if look:
+        schedule.looked()
 
 
 def _validate_and_keep_best(

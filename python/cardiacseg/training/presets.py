@@ -20,6 +20,7 @@ def paper() -> TrainingConfig:
         weight_decay=0.0,
         warmup_steps=0,
         cooldown_steps=0,
+        cooldown_fraction=0.0,
         average_decay=0.0,
         gradient_norm=None,
         validate_every=350,

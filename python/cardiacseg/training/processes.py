@@ -46,6 +46,16 @@ def processes() -> Processes:
     return Processes(distributed.get_rank(), distributed.get_world_size())
 
 
+def agreed(*values: float) -> list[float]:
+    """The first process's ``values``, which a run by the clock needs: all processes must take the same decisions."""
+    if processes().count == 1:
+        return list(values)
+    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+    numbers = torch.tensor(values, dtype=torch.float64, device=device)
+    distributed.broadcast(numbers, 0)
+    return numbers.tolist()
+
+
 def share_of(stacks: int, count: int) -> int:
     """Stacks of each of ``count`` processes in a step of ``stacks``. Raises ``ValueError`` where it has a rest."""
     if stacks % count:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from cardiacseg.models import create_model
-from cardiacseg.training.augment import Sample
+from cardiacseg.training.batches import Sample
 from cardiacseg.training.checkpoint import Checkpoint
 from cardiacseg.training.config import TrainingConfig
 from cardiacseg.training.losses import heart_loss, total_loss
@@ -66,7 +66,7 @@ class Trainer:
     def __init__(self, config: TrainingConfig, device: torch.device):
         torch.manual_seed(config.seed)
         torch.set_flush_denormal(True)
-        self.config, self.device, self.step = config, device, 0
+        self.config, self.device, self.step, self.seconds = config, device, 0, 0.0
         self.best: dict[str, float] = {}
         self.precision = autocast_type(config.precision, device)
         model = create_model(config.model)
@@ -79,15 +79,14 @@ class Trainer:
         )
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == torch.float16)
 
-    def train_step(self, batch: Sample) -> dict[str, float]:
-        """One update; returns the loss's terms."""
+    def train_step(self, batch: Sample, rate: float | None = None) -> dict[str, float]:
+        """One update at ``rate``, without which the step gives it; returns the loss's terms."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.step)
-        image, labels, coarse_image, coarse_heart = (part.to(self.device) for part in batch)
+            group["lr"] = learning_rate(self.config, self.step) if rate is None else rate
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None):
-            output, heart = self.passes(image, coarse_image)
-        terms = total_loss(output, labels, self.config.loss)
-        terms["locate"] = self.config.loss.locate * heart_loss(heart, coarse_heart)
+            output, heart = self.passes(batch.image, batch.coarse_image)
+        terms = total_loss(output, batch.labels, self.config.loss, batch.soft)
+        terms["locate"] = self.config.loss.locate * heart_loss(heart, batch.coarse_heart)
         terms["total"] = terms["total"] + terms["locate"]
         self._update(terms["total"])
         values = torch.stack([term.detach() for term in terms.values()]).tolist()
@@ -127,7 +126,7 @@ class Trainer:
             "optimizer": {f"{index}.{key}": value for index, state in states.items() for key, value in state.items()},
             "scaler": {name: torch.tensor(value) for name, value in self.scaler.state_dict().items()},
         }
-        return Checkpoint(tensors, self.config, self.step, scores)
+        return Checkpoint(tensors, self.config, self.step, scores, self.seconds)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over weights, average, the optimizer's state, the loss scale and the step."""
@@ -142,7 +141,7 @@ class Trainer:
         scale = {name: value.item() for name, value in checkpoint.tensors.get("scaler", {}).items()}
         if scale:
             self.scaler.load_state_dict(scale)
-        self.step, self.best = checkpoint.step, checkpoint.scores
+        self.step, self.best, self.seconds = checkpoint.step, checkpoint.scores, checkpoint.seconds
 
 
 def check_run(config: TrainingConfig, device: torch.device) -> None:
