@@ -68,13 +68,15 @@ def train(
     else:
         schedule = ClockSchedule(config, started, trainer.seconds, clock)
     total = config.steps if config.minutes is None else None
+    over = schedule.over(trainer.step)
+    if over and not trainer.step:
+        raise ValueError(f"{config.minutes:g} minutes are too few: {schedule.used:.0f} s went by before the first step")
     with (
         event_log(output if events and alone else None, trainer.step + 1) as log,
         tqdm(
             total=total, initial=trainer.step, unit="step", desc="train", file=sys.stderr, disable=not alone
         ) as progress,
     ):
-        over = schedule.over(trainer.step)
         while not over:
             terms = trainer.train_step(batches[trainer.step], schedule.rate(trainer.step))
             if not math.isfinite(terms["total"]):
@@ -86,8 +88,6 @@ def train(
             progress.set_postfix({name: f"{term:.3f}" for name, term in terms.items()}, refresh=False)
             progress.update()
             _keep(trainer, schedule, over, validation, output, report, log)
-    if not trainer.step:
-        raise ValueError(f"{config.minutes:g} minutes are too few: {schedule.used:.0f} s went by before the first step")
     return trainer
 
 
