@@ -53,7 +53,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cooldown-fraction", type=float, help="of the --minutes, over which it falls to 0 in the end")
     parser.add_argument("--stacks-per-step", type=int, help="stacks in one update, of all processes together")
     parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--validate-every", type=int, help="steps between validations and checkpoints")
+    parser.add_argument(
+        "--validate-every", type=int, help="steps between validations and checkpoints, without --minutes"
+    )
     parser.add_argument("--phantoms", type=int, help="synthetic hearts mixed into the training stacks")
     parser.add_argument("--average-decay", type=float, help="of the weight average, per step")
     parser.add_argument("--seed", type=int)
