@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 HEAVY = ["torch", "matplotlib", "nibabel", "scipy", "onnx", "onnxruntime", "openvino", "pydicom"]
@@ -18,6 +19,20 @@ def python(code):
 def test_importing_imports_numpy_and_the_core_alone():
     loaded = python(f"import cardiacseg, sys; print([name for name in {HEAVY} if name in sys.modules])")
     assert loaded.strip() == "[]"
+
+
+def test_segmenting_imports_what_it_needs(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    stack = np.random.default_rng(0).integers(0, 200, (48, 64, 3), dtype=np.int16)
+    nibabel.save(nibabel.Nifti1Image(stack, np.diag([1.5, 1.5, 8, 1])), tmp_path / "stack.nii")
+    words = ["segment", tmp_path / "stack.nii", "-o", tmp_path / "out", "--no-report"]
+    never = ["torch", "scipy.ndimage", "onnx", "openvino", "pydicom", "highdicom", "pynetdicom", "fontTools.ttLib"]
+    loaded = python(
+        f"from cardiacseg.cli import main; import sys; assert main({[str(word) for word in words]}) == 0; "
+        f"import nibabel; print([name for name in {never} if name in sys.modules])"
+    )
+    assert loaded.splitlines()[-1] == "[]"
+    assert (tmp_path / "out/labels.nii.gz").is_file()
 
 
 def test_every_public_name_is_there_and_listed():

@@ -253,6 +253,21 @@ def test_clean_up_does_not_depend_on_threads():
         np.testing.assert_array_equal(found[0], wanted)
 
 
+@thorough
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0.0, 2.0), st.sampled_from([SIDES, CORNERS]), seeds)
+def test_region_sizes_are_scipys(rows, columns, width, structure, seed):
+    mask = ndimage.gaussian_filter(noise(seed, rows, columns), width) > 0
+    regions, _ = ndimage.label(mask, structure=structure)
+    _, first, sizes = np.unique(regions[regions > 0], return_index=True, return_counts=True)
+    assert ops.region_sizes(mask, 8 if structure is CORNERS else 4) == sizes[first.argsort()].tolist()
+
+
+def test_region_sizes_refuse_other_neighbours():
+    with pytest.raises(ValueError, match="expected 4 or 8, got 6"):
+        ops.region_sizes(np.zeros((2, 3)), 6)
+    assert ops.region_sizes(np.zeros((2, 3)), 4) == []
+
+
 def heart_origin(heart, window, threshold, ratio, crop):
     """Where the crop of one stack begins, as the contract says; all sums are whole numbers below 2**53."""
     mass = np.floor(np.where(heart >= threshold, heart, 0).astype(np.float64) * 2**24).sum(axis=0)

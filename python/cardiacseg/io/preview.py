@@ -50,7 +50,7 @@ def write_preview(
                 axes.text(-0.05, 0.5, note, transform=axes.transAxes, rotation=90, color=_INK, va="center", ha="right")
     _draw_foot(figure, measurements, foot_inch / height)
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    FigureCanvasAgg(figure).print_png(buffer, pil_kwargs={"compress_level": 3})  # half the time, a tenth more bytes
     write_bytes(Path(path), buffer.getvalue())
 
 
