@@ -32,6 +32,14 @@ class LazyBundle {
   std::optional<Bundle> bundle_;
 };
 
+/// The bundle that had `digest`. Throws Error(bad_bundle) if another one has taken its place.
+Bundle read_again(const std::filesystem::path& folder, const std::string& digest) {
+  Bundle bundle = read_bundle(folder);
+  if (bundle.digest == digest) return bundle;
+  throw Error(ErrorCode::bad_bundle, folder.string() + ": expected the bundle that this segmenter was made from, " +
+                                         digest + ", got " + bundle.digest);
+}
+
 ChosenBackend choose(const SegmenterOptions& options, LazyBundle& bundle) {
   enter_process();
   if (options.threads < 0) {
@@ -53,19 +61,26 @@ std::filesystem::path compiled_networks_folder(const std::filesystem::path& want
 DeviceChoice explain_device(const std::filesystem::path& bundle, const SegmenterOptions& options) {
   LazyBundle lazy(bundle);
   ChosenBackend chosen = choose(options, lazy);
-  return {chosen.backend->name(), std::move(chosen.device), std::move(chosen.reason)};
+  return {chosen.backend->name(), std::move(chosen.device), std::move(chosen.reason), std::move(chosen.precision),
+          std::move(chosen.precision_reason)};
 }
 
 struct CardiacSegmenter::Parts {
-  Parts(const Bundle& bundle, ChosenBackend chosen, int threads)
+  Parts(const Bundle& bundle, const std::filesystem::path& folder, ChosenBackend chosen, int threads)
       : report{.backend = chosen.backend->name(),
                .device = std::move(chosen.device),
                .reason = std::move(chosen.reason),
+               .precision = std::move(chosen.precision),
+               .precision_reason = std::move(chosen.precision_reason),
                .model = bundle.manifest.name,
                .model_digest = bundle.digest,
                .version = version(),
                .stages = {}},
-        pipeline(make_pipeline(bundle, std::move(chosen.backend), chosen.make_reference, threads)) {}
+        pipeline(make_pipeline(
+            bundle, std::move(chosen.backend),
+            {std::move(chosen.make_host_backend), [folder = std::filesystem::absolute(folder),
+                                                   digest = bundle.digest] { return read_again(folder, digest); }},
+            threads)) {}
 
   RunReport report;
   std::unique_ptr<const Pipeline> pipeline;
@@ -74,7 +89,7 @@ struct CardiacSegmenter::Parts {
 CardiacSegmenter::CardiacSegmenter(const std::filesystem::path& bundle, const SegmenterOptions& options) {
   LazyBundle lazy(bundle);
   ChosenBackend chosen = choose(options, lazy);
-  parts_ = std::make_unique<const Parts>(lazy.get(), std::move(chosen), options.threads);
+  parts_ = std::make_unique<const Parts>(lazy.get(), bundle, std::move(chosen), options.threads);
 }
 
 CardiacSegmenter::~CardiacSegmenter() {

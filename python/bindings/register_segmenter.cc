@@ -77,7 +77,8 @@ py::dict to_python(const RunReport& report) {
   py::dict stages;
   for (const StageTime& stage : report.stages) stages[py::str(stage.stage)] = stage.milliseconds;
   return py::dict(py::arg("backend") = report.backend, py::arg("device") = report.device,
-                  py::arg("reason") = report.reason, py::arg("model") = report.model,
+                  py::arg("reason") = report.reason, py::arg("precision") = report.precision,
+                  py::arg("precision_reason") = report.precision_reason, py::arg("model") = report.model,
                   py::arg("model_digest") = report.model_digest, py::arg("version") = report.version,
                   py::arg("stages") = stages, py::arg("temporal") = report.temporal,
                   py::arg("presence_changes") = report.presence_changes);
@@ -160,25 +161,27 @@ py::dict verify(const CardiacSegmenter& segmenter, const py::array& image, const
   return py::dict(py::arg("passed") = parity.passed, py::arg("summary") = parity.summary, py::arg("stages") = stages);
 }
 
-SegmenterOptions options_of(const std::string& device, int threads, const std::filesystem::path& engines,
-                            const std::filesystem::path& cache) {
-  return {.device = device, .threads = threads, .engines = engines, .cache = cache};
+SegmenterOptions options_of(const std::string& device, int threads, const std::string& precision,
+                            const std::filesystem::path& engines, const std::filesystem::path& cache) {
+  return {.device = device, .threads = threads, .precision = precision, .engines = engines, .cache = cache};
 }
 
 std::unique_ptr<CardiacSegmenter> make(const std::filesystem::path& bundle, const std::string& device, int threads,
-                                       const std::filesystem::path& engines, const std::filesystem::path& cache) {
+                                       const std::string& precision, const std::filesystem::path& engines,
+                                       const std::filesystem::path& cache) {
   const py::gil_scoped_release release;
-  return std::make_unique<CardiacSegmenter>(bundle, options_of(device, threads, engines, cache));
+  return std::make_unique<CardiacSegmenter>(bundle, options_of(device, threads, precision, engines, cache));
 }
 
 py::dict choice(const std::filesystem::path& bundle, const std::string& device, int threads,
-                const std::filesystem::path& engines) {
+                const std::string& precision, const std::filesystem::path& engines) {
   const DeviceChoice chosen = [&] {
     const py::gil_scoped_release release;
-    return explain_device(bundle, options_of(device, threads, engines, {}));
+    return explain_device(bundle, options_of(device, threads, precision, engines, {}));
   }();
   return py::dict(py::arg("backend") = chosen.backend, py::arg("device") = chosen.device,
-                  py::arg("reason") = chosen.reason);
+                  py::arg("reason") = chosen.reason, py::arg("precision") = chosen.precision,
+                  py::arg("precision_reason") = chosen.precision_reason);
 }
 
 py::list backends() {
@@ -195,8 +198,8 @@ py::list backends() {
 void register_segmenter(py::module_& module) {
   using Guard = py::call_guard<LongCall>;
   py::class_<CardiacSegmenter>(module, "CardiacSegmenter")
-      .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("engines"),
-           py::arg("cache"))
+      .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("precision"),
+           py::arg("engines"), py::arg("cache"))
       .def("run", &run, Guard(), py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
            py::arg("device_labels"), py::arg("temporal"),
            "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")
@@ -206,7 +209,8 @@ void register_segmenter(py::module_& module) {
       .def("warm_up", &warm_up, Guard(), py::arg("shapes"), py::arg("spacing"), py::arg("dtype"))
       .def("verify", &verify, Guard(), py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.");
   module.def("explain_device", &choice, Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"),
-             py::arg("engines"), "What a segmenter made so would run on, as a dict of backend, device and reason.");
+             py::arg("precision"), py::arg("engines"),
+             "What a segmenter made so would run on, as a dict of what cardiacseg.Report says of it.");
   module.def("compiled_networks_folder", &compiled_networks_folder, py::arg("wanted") = "",
              "Folder of compiled networks for the CPU; empty if none are kept.");
   module.attr("COMPILED_BYTES") = kCompiledBytes;

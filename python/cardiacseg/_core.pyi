@@ -20,6 +20,7 @@ class CardiacSegmenter:
         bundle: str | PathLike[str],
         device: str,
         threads: int,
+        precision: str,
         engines: str | PathLike[str],
         cache: str | PathLike[str],
     ) -> None: ...
@@ -76,7 +77,7 @@ class MeasurementOptions:
 
 def read_dlpack(capsule: Any) -> tuple[int, np.dtype[Any], tuple[int, ...], tuple[int, ...]]: ...
 def explain_device(
-    bundle: str | PathLike[str], device: str, threads: int, engines: str | PathLike[str]
+    bundle: str | PathLike[str], device: str, threads: int, precision: str, engines: str | PathLike[str]
 ) -> dict[str, str]: ...
 def compiled_networks_folder(wanted: str | PathLike[str] = "") -> Path: ...
 def list_backends() -> list[dict[str, Any]]: ...

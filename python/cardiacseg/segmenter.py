@@ -22,8 +22,9 @@ Progress = Callable[[int, int], bool | None]
 
 @dataclass(frozen=True)
 class Report:
-    """Which backend ran and why, with which model, and how long it took.
+    """Which backend ran and why, how closely it computes, with which model, and how long it took.
 
+    ``precision`` is ``"fp32"`` or ``"bf16"``; on a GPU what the engines were built in, ``"fp16"`` or ``"fp32"``.
     ``model_digest`` is the SHA-256 of the bundle's manifest, which holds the digests of its other files; ``stages``
     maps each stage to its milliseconds over all frames, in order of running. ``temporal``: whether presence was decided
     over the beat; ``presence_changes`` is by how many decisions (frame, slice, structure) that differs from each
@@ -39,6 +40,8 @@ class Report:
     stages: Mapping[str, float]
     temporal: bool = False
     presence_changes: int = 0
+    precision: str = "fp32"
+    precision_reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the networks on the GPU are from those on the CPU: one dict for each stage, with its numbers."""
+    """How far networks are from those on the CPU in fp32: one dict for each stage, with its numbers.
+
+    ``summary`` says it in one sentence.
+    """
 
     passed: bool
     summary: str
@@ -96,7 +102,11 @@ class CardiacSegmenter:
     inference uses (0: all cores; labels do not depend on it). ``engines`` is the folder of the GPU's engines, by
     default ``$CARDIACSEG_ENGINES`` or the user's cache. ``cache`` is the folder where networks that were compiled on
     the CPU are kept for later processes (``"off"``: none are; labels do not depend on it), by default
-    ``$CARDIACSEG_CACHE`` or the user's cache. Raises :class:`BundleNotFoundError`, :class:`BundleError`,
+    ``$CARDIACSEG_CACHE`` or the user's cache.
+
+    ``precision`` is ``"fp32"``, ``"bf16"`` or ``"auto"``: on the CPU bf16 if the CPU computes in it natively and the
+    bundle's manifest records that it keeps its labels in it, else fp32; on a GPU what the engines were built in. The
+    report says which was taken and why. Raises :class:`BundleNotFoundError`, :class:`BundleError`,
     :class:`BackendError` or :class:`InvalidInputError` of :mod:`cardiacseg.errors`.
     """
 
@@ -107,8 +117,11 @@ class CardiacSegmenter:
         threads: int = 0,
         engines: str | os.PathLike[str] | None = None,
         cache: str | os.PathLike[str] | None = None,
+        precision: str = "auto",
     ):
-        self._core = _core.CardiacSegmenter(bundle_folder(model), device, threads, engines or "", cache or "")
+        self._core = _core.CardiacSegmenter(
+            bundle_folder(model), device, threads, precision, engines or "", cache or ""
+        )
 
     def run(
         self,
@@ -181,10 +194,11 @@ class CardiacSegmenter:
         self._core.warm_up(cines, as_spacing(spacing), pixel)
 
     def verify(self, image: npt.ArrayLike, *, spacing: tuple[float, float, float]) -> Parity:
-        """Put the networks on the GPU through the parity gate: their outputs against the CPU's for this image.
+        """Put the networks through the parity gate: their outputs for this image against those of the CPU in fp32.
 
-        Where they pass, the engine files are marked as verified on this GPU. Raises :class:`BackendError` where this
-        segmenter runs on the CPU, and what ``run`` raises.
+        On a GPU the networks are the engines; if they pass, their files are marked as verified on this GPU. On the CPU
+        they are the bundle's in bf16, whatever precision this segmenter runs in. Raises :class:`BackendError` if the
+        CPU does not compute in bf16, and what ``run`` raises.
         """
         return Parity(**self._core.verify(_as_cine(as_pixels(image)), as_spacing(spacing)))
 
@@ -203,10 +217,16 @@ def bundle_digest(model: str | os.PathLike[str]) -> str:
 
 
 def explain_device(
-    model: str | os.PathLike[str] = "default", device: str = "auto", engines: str | os.PathLike[str] | None = None
+    model: str | os.PathLike[str] = "default",
+    device: str = "auto",
+    engines: str | os.PathLike[str] | None = None,
+    precision: str = "auto",
 ) -> dict[str, str]:
-    """What a segmenter made so would run on: its ``backend``, ``device`` and the ``reason`` in one sentence."""
-    return _core.explain_device(bundle_folder(model), device, 0, engines or "")
+    """What a segmenter made so would run on: its ``backend``, ``device`` and the ``reason`` in one sentence.
+
+    ``precision`` and ``precision_reason`` say the same of what it computes in.
+    """
+    return _core.explain_device(bundle_folder(model), device, 0, precision, engines or "")
 
 
 def list_backends() -> list[dict]:

@@ -28,15 +28,17 @@ struct BackendStatus {
 /// Every backend that this build knows. Loads no model.
 [[gnu::visibility("default")]] std::vector<BackendStatus> list_backends();
 
-/// What a run's report would say of the device.
+/// What a run's report would say of the device and the precision.
 struct DeviceChoice {
   std::string backend;
   std::string device;
   std::string reason;
+  std::string precision;
+  std::string precision_reason;
 };
 
-/// The device that `options` lead to for the bundle in folder `bundle`. On the CPU no network is loaded. Throws as the
-/// constructor of CardiacSegmenter does.
+/// The device and the precision that `options` lead to for the bundle in folder `bundle`. On the CPU no network is
+/// loaded. Throws as the constructor of CardiacSegmenter does.
 [[gnu::visibility("default")]] DeviceChoice explain_device(const std::filesystem::path& bundle,
                                                            const SegmenterOptions& options = {});
 
@@ -76,9 +78,11 @@ class [[gnu::visibility("default")]] CardiacSegmenter {
   /// `keep_going` is that of RunOptions.
   void warm_up(std::span<const CineKind> kinds, const std::function<bool()>& keep_going = {}) const;
 
-  /// Puts the networks on the GPU through the parity gate with all frames of `cine`: each gets the input of its stage
-  /// from a run on the CPU, and its outputs are compared with the CPU's. Where they pass, the engine files are marked
-  /// as verified on this GPU. Throws Error: backend where this segmenter runs on the CPU; as `run` does otherwise.
+  /// Puts the networks through the parity gate with all frames of `cine`: each gets the input of its stage from a run
+  /// on the CPU in fp32, and its outputs are compared with those of that run. On a GPU the networks are the engines; if
+  /// they pass, the engine files are marked as verified on this GPU. On the CPU they are the bundle's in bf16, whatever
+  /// precision this segmenter runs in; the bundle's folder is read again, and nothing is marked. Throws Error: backend
+  /// if the CPU does not compute in bf16; as `run` does otherwise.
   Parity verify(const CineView& cine) const;
 
  private:

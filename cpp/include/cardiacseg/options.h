@@ -12,6 +12,11 @@ struct SegmenterOptions {
   std::string device = "auto";  ///< "auto", "cpu" or "cuda"
   int threads = 0;              ///< threads that inference may use; 0: all cores. Labels do not depend on it.
 
+  /// "auto", "fp32" or "bf16". On the CPU, "auto" is bf16 if the CPU computes in it natively and the bundle's manifest
+  /// records that it passed the parity gate in it, else fp32. On a GPU it is what the engines were built in; "fp32"
+  /// takes engines in fp32 alone, and none compute in bf16.
+  std::string precision = "auto";
+
   /// Folder of the engines that a GPU runs. Empty: $CARDIACSEG_ENGINES, $XDG_CACHE_HOME/cardiacseg/engines or
   /// ~/.cache/cardiacseg/engines, the first that is set.
   std::filesystem::path engines;

@@ -9,11 +9,10 @@
 
 namespace cardiacseg {
 
-/// How far a network on the GPU is from the same network on the CPU, which computes in 32 bits, over all that both were
-/// given.
+/// How far a network is from the same network on the CPU in fp32, the reference, over all that both were given.
 struct StageParity {
   std::string stage;      ///< "locate", "seg" or "ref"
-  std::string precision;  ///< of the network on the GPU: "fp16" or "fp32"
+  std::string precision;  ///< of the network that is compared: "fp16" or "fp32" on a GPU, "bf16" on the CPU
   bool passed = false;
   std::string verdict;  ///< one phrase: the numbers that count, and where it failed what was wanted
 
@@ -23,9 +22,9 @@ struct StageParity {
   /// Largest difference of its probabilities: presence, or the locator's map. 0 where it gives none.
   double probability_difference = 0;
 
-  std::int64_t voxels = 0;                            ///< that have a label here and there
+  std::int64_t voxels = 0;                            ///< that have a label in both
   std::int64_t differing = 0;                         ///< of these, with another one
-  double largest_gap = 0;                             ///< of those: between the CPU's two largest logits
+  double largest_gap = 0;                             ///< of those: between the reference's two largest logits
   std::array<double, kStructureCount> dice{1, 1, 1};  ///< of RV, MYO and LV
 };
 

@@ -15,11 +15,13 @@ struct StageTime {
   double milliseconds;
 };
 
-/// Which backend ran and why, with which model, and how long it took.
+/// Which backend ran and why, how closely it computes, with which model, and how long it took.
 struct RunReport {
   std::string backend;            ///< for instance "openvino"
   std::string device;             ///< "cpu" or "cuda"
   std::string reason;             ///< one sentence: why this backend
+  std::string precision;          ///< "fp32" or "bf16"; on a GPU what the engines were built in, "fp16" or "fp32"
+  std::string precision_reason;   ///< one sentence: why this precision
   std::string model;              ///< name of the bundle's model
   std::string model_digest;       ///< SHA-256 of the bundle's manifest, which holds the digests of all other files
   std::string version;            ///< of this library

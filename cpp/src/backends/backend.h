@@ -68,7 +68,13 @@ class DeviceExecution {
 };
 
 /// How closely a network computes: as the ONNX file says, or in 16 bits where that does not show in the labels.
-enum class Precision { float32, float16 };
+enum class Precision { float32, float16, bfloat16 };
+
+/// As reports have it: "fp32", "fp16" or "bf16".
+constexpr const char* to_string(Precision precision) {
+  if (precision == Precision::float32) return "fp32";
+  return precision == Precision::float16 ? "fp16" : "bf16";
+}
 
 /// A network whose weights are in device memory. `run`, on host memory, uploads, waits and downloads; elements of the
 /// outputs that the network did not write are NaN.
@@ -106,6 +112,10 @@ class Backend {
   /// Loads a network from the bytes of an ONNX file. `name` is for messages. Throws Error(backend).
   virtual std::unique_ptr<Network> load(const std::string& name, std::span<const std::byte> onnx) const = 0;
 };
+
+/// Makes a backend on the CPU that computes in float32, whose results are the reference, or in bfloat16. Throws
+/// Error(backend), also where the CPU does not compute in what was wanted.
+using MakeHostBackend = std::function<std::unique_ptr<Backend>(Precision)>;
 
 /// A backend that runs engines which were built beforehand, each for the ONNX file whose digest it holds.
 class DeviceBackend : public Backend {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -23,16 +24,21 @@ struct Entry {
   std::string_view name;
   std::string_view device;
   std::string (*describe)();  ///< one phrase; throws Error(backend) where the backend cannot be used
-  std::unique_ptr<Backend> (*make)(const SegmenterOptions& options);  ///< nullptr: not in this build
+  /// On a CPU in `precision`, on a GPU in what `options` say. nullptr: not in this build
+  std::unique_ptr<Backend> (*make)(const SegmenterOptions& options, Precision precision);
+  std::string (*bfloat16_obstacle)();  ///< why it does not compute in bf16; empty if it does
 };
+
+std::string no_bfloat16_on_gpu() { return "engines on a GPU compute in fp16 or fp32, never in bf16"; }
 
 #ifdef CARDIACSEG_WITH_TENSORRT
 template <const char* flavour>
 constexpr Entry tensorrt_entry() {
   return {flavour, "cuda", [] { return describe_tensorrt(flavour); },
-          [](const SegmenterOptions& options) -> std::unique_ptr<Backend> {
-            return make_tensorrt_backend(flavour, options.engines);
-          }};
+          [](const SegmenterOptions& options, Precision) -> std::unique_ptr<Backend> {
+            return make_tensorrt_backend(flavour, options.engines, options.precision == "fp32" ? "fp32" : "");
+          },
+          no_bfloat16_on_gpu};
 }
 #else
 template <const char* flavour>
@@ -41,7 +47,7 @@ constexpr Entry tensorrt_entry() {
           []() -> std::string {
             throw Error(ErrorCode::backend, "this build has no TensorRT: it was made without CARDIACSEG_WITH_TENSORRT");
           },
-          nullptr};
+          nullptr, no_bfloat16_on_gpu};
 }
 #endif
 
@@ -55,9 +61,10 @@ const std::vector<Entry>& entries() {
       tensorrt_entry<kTensorRtRtx>(),
 #ifdef CARDIACSEG_WITH_OPENVINO
       {"openvino", "cpu", describe_openvino,
-       [](const SegmenterOptions& options) {
-         return make_openvino_backend(options.threads, compiled_networks_folder(options.cache));
-       }},
+       [](const SegmenterOptions& options, Precision precision) {
+         return make_openvino_backend(options.threads, precision, compiled_networks_folder(options.cache));
+       },
+       openvino_bfloat16_obstacle},
 #endif
   };
   return all;
@@ -80,6 +87,16 @@ bool has_device(std::string_view device) {
                      [&](const Entry& entry) { return entry.device == device && entry.make != nullptr; });
 }
 
+void check_precision(const SegmenterOptions& options) {
+  const std::string& precision = options.precision;
+  if (precision != "auto" && precision != "fp32" && precision != "bf16") {
+    throw Error(ErrorCode::invalid_input, "precision must be auto, fp32 or bf16, got '" + precision + "'");
+  }
+  if (precision == "bf16" && options.device == "cuda") {
+    throw Error(ErrorCode::backend, "precision 'bf16' was asked for on a GPU, but " + no_bfloat16_on_gpu());
+  }
+}
+
 void check_device(const std::string& device) {
   if (device != "auto" && device != "cpu" && device != "cuda") {
     throw Error(ErrorCode::invalid_input, "device must be auto, cpu or cuda, got '" + device + "'");
@@ -91,13 +108,42 @@ void check_device(const std::string& device) {
   }
 }
 
-std::function<std::unique_ptr<Backend>()> reference_maker(const SegmenterOptions& options) {
-  return [options] {
+std::string require_bfloat16(const Entry& entry) {
+  const std::string obstacle = entry.bfloat16_obstacle();
+  if (!obstacle.empty()) throw Error(ErrorCode::backend, "precision 'bf16' is not to be had: " + obstacle);
+  return "the CPU computes in it natively";
+}
+
+MakeHostBackend host_backend_maker(const SegmenterOptions& options) {
+  return [options](Precision precision) {
     for (const Entry& entry : entries()) {
-      if (entry.device == "cpu") return entry.make(options);
+      if (entry.device != "cpu") continue;
+      if (precision == Precision::bfloat16) require_bfloat16(entry);
+      return entry.make(options, precision);
     }
     throw Error(ErrorCode::backend, "this build has no CPU backend, which gives the reference");
   };
+}
+
+struct ChosenPrecision {
+  Precision precision;
+  std::string reason;
+};
+
+/// On the CPU. The questions that cost least come first.
+ChosenPrecision host_precision(const Entry& entry, const std::string& wanted, const ReadBundle& bundle) {
+  if (wanted == "fp32") return {Precision::float32, "fp32 was asked for"};
+  const bool kept = bundle().manifest.keeps_labels_in_bfloat16;
+  const std::string record = kept ? "the bundle's manifest records that it keeps its labels in bf16"
+                                  : "the bundle's manifest does not record that it keeps its labels in bf16";
+  if (wanted == "bf16") {
+    require_bfloat16(entry);
+    return {Precision::bfloat16, "bf16 was asked for; " + record};
+  }
+  if (!kept) return {Precision::float32, "auto; " + record};
+  const std::string obstacle = entry.bfloat16_obstacle();
+  if (!obstacle.empty()) return {Precision::float32, "auto; " + obstacle};
+  return {Precision::bfloat16, "auto; OpenVINO computes in bf16 natively on this CPU, and " + record};
 }
 
 /// Every network of `bundle` on the GPU.
@@ -117,16 +163,41 @@ void require_verified(const std::vector<std::unique_ptr<DeviceNetwork>>& network
       "its engines have not passed the parity gate on this GPU yet, as a first run with device 'cuda' makes them");
 }
 
+/// What the engines were built in: "fp16", "fp32" or, where they differ, both.
+std::string precision_of(const std::vector<std::unique_ptr<DeviceNetwork>>& networks) {
+  std::set<std::string> all;
+  for (const auto& network : networks) all.insert(to_string(network->precision()));
+  return all.size() == 1 ? *all.begin() : *all.begin() + " and " + *all.rbegin();
+}
+
+void take_engines(ChosenBackend& chosen, const Entry& entry, const SegmenterOptions& options,
+                  const ReadBundle& bundle) {
+  if (options.precision == "bf16") throw Error(ErrorCode::backend, no_bfloat16_on_gpu());
+  chosen.backend = entry.make(options, Precision::float32);
+  chosen.loaded = load_all(*chosen.backend, bundle());
+  if (options.device == "auto") require_verified(chosen.loaded);
+  chosen.precision = precision_of(chosen.loaded);
+  chosen.precision_reason = options.precision == "fp32" ? "fp32 was asked for, and the engines were built in it"
+                                                        : "the engines were built in it";
+}
+
 /// Throws Error(backend) where it cannot be used.
 ChosenBackend try_entry(const Entry& entry, const SegmenterOptions& options, const ReadBundle& bundle) {
   ChosenBackend chosen{.backend = nullptr,
                        .device = std::string(entry.device),
                        .reason = entry.describe(),
-                       .make_reference = reference_maker(options),
+                       .precision = {},
+                       .precision_reason = {},
+                       .make_host_backend = host_backend_maker(options),
                        .loaded = {}};
-  chosen.backend = entry.make(options);
-  if (entry.device == "cuda") chosen.loaded = load_all(*chosen.backend, bundle());
-  if (options.device == "auto") require_verified(chosen.loaded);
+  if (entry.device == "cuda") {
+    take_engines(chosen, entry, options, bundle);
+    return chosen;
+  }
+  const ChosenPrecision precision = host_precision(entry, options.precision, bundle);
+  chosen.backend = entry.make(options, precision.precision);
+  chosen.precision = to_string(precision.precision);
+  chosen.precision_reason = precision.reason;
   return chosen;
 }
 
@@ -139,6 +210,7 @@ std::vector<BackendStatus> list_backends() {
 }
 
 ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& bundle) {
+  check_precision(options);
   check_device(options.device);
   const bool any = options.device == "auto";
   std::string reason = any ? "auto" : options.device + " was asked for";

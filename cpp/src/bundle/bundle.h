@@ -42,6 +42,7 @@ struct Manifest {
   bool clean_up;                       ///< whether fragments are removed and holes filled in the labels
   std::optional<LocateRules> locate;   ///< absent: the crop is the middle of the image
   std::optional<QualityRule> quality;  ///< absent: no quality is predicted
+  bool keeps_labels_in_bfloat16;       ///< whether it is recorded that the networks passed the parity gate in bf16
 };
 
 /// A model as read from disk, every digest checked. The networks are the bytes of ONNX files.

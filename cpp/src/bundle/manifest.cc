@@ -65,6 +65,13 @@ std::array<double, 2> read_percentiles(const Section& preprocessing) {
   return values;
 }
 
+/// `"precisions": {"bf16": {"passed": true, ...}}`; the numbers beside it are for people.
+bool read_bfloat16_record(const Section& root) {
+  if (!root.has("precisions")) return false;
+  const Section precisions = root.section("precisions");
+  return precisions.has("bf16") && precisions.section("bf16").flag("passed");
+}
+
 Manifest read_rules(const Section& root) {
   const Section preprocessing = root.section("preprocessing");
   Manifest manifest{};
@@ -80,6 +87,7 @@ Manifest read_rules(const Section& root) {
     const Section quality = root.section("quality");
     manifest.quality = QualityRule{quality.number("intercept", kCoefficient), quality.number("slope", kCoefficient)};
   }
+  manifest.keeps_labels_in_bfloat16 = read_bfloat16_record(root);
   if (preprocessing.has("locate")) {
     const Section locate = preprocessing.section("locate");
     manifest.locate = LocateRules{locate.number("spacing_mm", kSpacing), locate.integer("size_multiple", kSizeMultiple),

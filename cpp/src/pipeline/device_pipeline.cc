@@ -12,8 +12,8 @@
 #include "cardiacseg/error.h"
 #include "cardiacseg/labels.h"
 #include "cuda/device.h"
+#include "pipeline/check_parity.h"
 #include "pipeline/device_lane.h"
-#include "pipeline/device_parity.h"
 #include "pipeline/gather.h"
 #include "pipeline/input_checks.h"
 #include "pipeline/part.h"
@@ -70,7 +70,7 @@ std::shared_ptr<std::uint8_t> shared_labels(const CineShape& shape) {
 
 class DevicePipeline : public Pipeline {
  public:
-  DevicePipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend, MakeReference reference,
+  DevicePipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend, MakeHostBackend reference,
                  int threads)
       : bundle_(bundle),
         backend_(std::move(backend)),
@@ -131,7 +131,9 @@ class DevicePipeline : public Pipeline {
 
   Parity verify_frames(const CineView& cine, std::int64_t frames) const {
     const HostCopy copy = copy_to_host(cine, frames);
-    const Parity parity = check_parity(bundle_, *make_reference_(), stages_, copy.cine, threads_);
+    const Parity parity = join(check_parity(bundle_, *make_reference_(Precision::float32), stages_.tested(),
+                                            stages_.max_frames(), copy.cine, threads_),
+                               "the networks on the GPU", "those on the CPU");
     if (parity.passed) {
       stages_.mark_verified();
       verified_ = true;
@@ -207,7 +209,7 @@ class DevicePipeline : public Pipeline {
 
   Bundle bundle_;  ///< for the reference, which is loaded when it is needed
   std::unique_ptr<const DeviceBackend> backend_;
-  MakeReference make_reference_;
+  MakeHostBackend make_reference_;
   int threads_;
   int device_;
   DeviceStages stages_;
@@ -219,9 +221,9 @@ class DevicePipeline : public Pipeline {
 }  // namespace
 
 std::unique_ptr<Pipeline> make_device_pipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend,
-                                               const MakeReference& reference, int threads) {
+                                               MakeHostBackend reference, int threads) {
   return translate_errors([&]() -> std::unique_ptr<Pipeline> {
-    return std::make_unique<DevicePipeline>(bundle, std::move(backend), reference, threads);
+    return std::make_unique<DevicePipeline>(bundle, std::move(backend), std::move(reference), threads);
   });
 }
 

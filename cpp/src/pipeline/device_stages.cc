@@ -26,6 +26,17 @@ std::vector<const DeviceNetwork*> DeviceStages::networks() const {
   return all;
 }
 
+std::vector<TestedNetwork> DeviceStages::tested() const {
+  std::vector<TestedNetwork> all;
+  const auto add = [&all](const char* stage, const std::unique_ptr<const DeviceNetwork>& network) {
+    if (network) all.push_back({stage, *network, network->precision()});
+  };
+  add("locate", locate);
+  add("seg", seg);
+  add("ref", ref);
+  return all;
+}
+
 std::int64_t DeviceStages::max_frames() const {
   std::int64_t most = std::numeric_limits<std::int64_t>::max();
   for (const DeviceNetwork* network : networks()) most = std::min(most, network->max_frames());

@@ -7,6 +7,7 @@
 
 #include "backends/backend.h"
 #include "bundle/bundle.h"
+#include "pipeline/check_parity.h"
 
 namespace cardiacseg {
 
@@ -19,6 +20,9 @@ struct DeviceStages {
 
   /// Those that are there.
   std::vector<const DeviceNetwork*> networks() const;
+
+  /// The same for the parity gate.
+  std::vector<TestedNetwork> tested() const;
 
   /// Whether presence comes from a classifier; if both stages have one, from Ref's.
   bool classify() const { return classifies(*seg) || (ref && classifies(*ref)); }

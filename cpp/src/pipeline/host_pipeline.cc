@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cardiacseg/error.h"
+#include "pipeline/check_parity.h"
 #include "pipeline/input_checks.h"
 #include "pipeline/load_stages.h"
 #include "pipeline/run_frames.h"
@@ -22,8 +23,9 @@ void require_host(const CineView& cine, const RunOptions& options) {
 
 }  // namespace
 
-HostPipeline::HostPipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, int threads)
+HostPipeline::HostPipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, GateSources gate, int threads)
     : backend_(std::move(backend)),
+      gate_(std::move(gate)),
       stages_(
           load_stages(bundle, [this](const auto& stage, auto onnx) { return backend_->load(stage, onnx); }, threads)) {}
 
@@ -42,9 +44,9 @@ Segmentation HostPipeline::run(const CineView& cine, const RunOptions& options) 
   return result;
 }
 
-Parity HostPipeline::verify(const CineView&) const {
-  throw Error(ErrorCode::backend,
-              "verify compares networks on a GPU with those on the CPU, but this segmenter runs on the CPU");
+Parity HostPipeline::verify(const CineView& cine) const {
+  require_host(cine, {});
+  return check_host_parity(gate_.read_bundle(), gate_.make_host_backend, cine, stages_.threads);
 }
 
 }  // namespace cardiacseg

@@ -10,7 +10,7 @@ namespace cardiacseg {
 /// The order of things on the CPU: check everything, then group after group of frames.
 class HostPipeline : public Pipeline {
  public:
-  HostPipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, int threads);
+  HostPipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, GateSources gate, int threads);
 
   Segmentation run(const CineView& cine, const RunOptions& options) const override;
   Parity verify(const CineView& cine) const override;
@@ -18,6 +18,7 @@ class HostPipeline : public Pipeline {
 
  private:
   std::unique_ptr<const Backend> backend_;
+  GateSources gate_;
   Stages stages_;
 };
 

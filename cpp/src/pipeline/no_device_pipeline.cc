@@ -3,8 +3,8 @@
 
 namespace cardiacseg {
 
-std::unique_ptr<Pipeline> make_device_pipeline(const Bundle&, std::unique_ptr<const DeviceBackend>,
-                                               const MakeReference&, int) {
+std::unique_ptr<Pipeline> make_device_pipeline(const Bundle&, std::unique_ptr<const DeviceBackend>, MakeHostBackend,
+                                               int) {
   throw Error(ErrorCode::backend, "this build cannot run on a GPU: it was made without CUDA");
 }
 

@@ -139,7 +139,7 @@ StageParity StageComparison::result() const {
   StageComparison ended = *this;
   StageParity& sums = ended.sums_;
   sums.stage = stage_;
-  sums.precision = precision_ == Precision::float32 ? "fp32" : "fp16";
+  sums.precision = to_string(precision_);
   for (std::size_t k = 0; k < sums.dice.size(); ++k) {
     const auto sum = static_cast<double>(in_reference_[k + 1] + in_found_[k + 1]);
     sums.dice[k] = sum > 0 ? 2 * static_cast<double>(in_both_[k + 1]) / sum : 1.0;
@@ -151,15 +151,15 @@ StageParity StageComparison::result() const {
   return sums;
 }
 
-Parity join(std::vector<StageParity> stages) {
+Parity join(std::vector<StageParity> stages, const std::string& networks, const std::string& reference) {
   Parity parity{.passed = true, .stages = std::move(stages), .summary = {}};
   std::vector<std::string> verdicts;
   for (const StageParity& stage : parity.stages) {
     parity.passed = parity.passed && stage.passed;
     verdicts.push_back(stage.verdict);
   }
-  parity.summary = std::string("the networks on the GPU ") + (parity.passed ? "agree" : "do not agree") +
-                   " with those on the CPU: " + joined(verdicts, "; ");
+  parity.summary =
+      networks + (parity.passed ? " agree with " : " do not agree with ") + reference + ": " + joined(verdicts, "; ");
   return parity;
 }
 

@@ -17,7 +17,7 @@ struct StageOutputs {
   std::span<const float> probabilities;  ///< presence `[slices, 3]`, a locator's map, or nothing
 };
 
-/// Compares a network on the GPU with the reference, stacks after stacks.
+/// Compares a network with the reference, stacks after stacks.
 class StageComparison {
  public:
   /// `threshold` is that of presence: labels are compared where the reference's gate is open.
@@ -44,7 +44,7 @@ class StageComparison {
   std::array<std::int64_t, kLabelCount> in_both_{};
 };
 
-/// All stages' results in one.
-Parity join(std::vector<StageParity> stages);
+/// All stages' results in one. `networks` and `reference` are how the summary calls what was compared.
+Parity join(std::vector<StageParity> stages, const std::string& networks, const std::string& reference);
 
 }  // namespace cardiacseg

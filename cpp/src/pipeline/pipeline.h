@@ -32,12 +32,15 @@ class Pipeline {
   virtual void warm_up(const CineView& cine, const RunOptions& options) const { run(cine, options); }
 };
 
-/// Makes the backend whose results are the reference, on the CPU. Throws Error(backend).
-using MakeReference = std::function<std::unique_ptr<Backend>()>;
+/// What the parity gate needs beside the networks in use.
+struct GateSources {
+  MakeHostBackend make_host_backend;
+  std::function<Bundle()> read_bundle;  ///< the same bundle again; throws Error
+};
 
 /// Loads the bundle's networks into `backend`, in whose memory the pipeline then works. `threads` is the most that the
 /// operations before and after the networks use on the host; 0: all cores. Throws Error(backend).
-std::unique_ptr<Pipeline> make_pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend,
-                                        const MakeReference& reference, int threads);
+std::unique_ptr<Pipeline> make_pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, GateSources gate,
+                                        int threads);
 
 }  // namespace cardiacseg

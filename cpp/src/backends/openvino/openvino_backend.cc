@@ -1,9 +1,15 @@
 #include "backends/openvino/openvino_backend.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <exception>
+#include <openvino/op/constant.hpp>
+#include <openvino/op/matmul.hpp>
+#include <openvino/op/parameter.hpp>
 #include <openvino/openvino.hpp>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "backends/openvino/openvino_error.h"
 #include "backends/openvino/openvino_network.h"
@@ -15,10 +21,14 @@ namespace {
 
 constexpr const char* kDevice = "CPU";
 
-ov::AnyMap compile_options(int threads) {
+ov::element::Type element_of(Precision precision) {
+  return precision == Precision::bfloat16 ? ov::element::bf16 : ov::element::f32;
+}
+
+ov::AnyMap compile_options(int threads, Precision precision) {
   ov::AnyMap options{
       // Processors with bfloat16 units would otherwise compute in it, and labels would depend on the machine.
-      ov::hint::inference_precision(ov::element::f32),
+      ov::hint::inference_precision(element_of(precision)),
       ov::num_streams(1),
       // Pinned threads of two processes would sit on the same cores.
       ov::hint::enable_cpu_pinning(false),
@@ -50,10 +60,39 @@ std::shared_ptr<OpenVinoContext> make_context(ov::AnyMap options, const std::fil
                                            std::move(maker), kCompiledBytes);
 }
 
+/// The smallest network that has a matrix product.
+std::shared_ptr<ov::Model> matrix_product() {
+  const auto input = std::make_shared<ov::op::v0::Parameter>(ov::element::f32, ov::Shape{32, 32});
+  const auto weights = ov::op::v0::Constant::create(ov::element::f32, {32, 32}, std::vector<float>(1024, 1.0F));
+  const auto product = std::make_shared<ov::op::v0::MatMul>(input, weights);
+  return std::make_shared<ov::Model>(ov::OutputVector{product}, ov::ParameterVector{input});
+}
+
+/// Whether a network compiled for bfloat16 computes in it: where oneDNN is kept from instructions that the processor
+/// has (ONEDNN_MAX_CPU_ISA), OpenVINO lists them all the same, and fails or goes another way when it compiles.
+bool compiles_in_bfloat16(ov::Core& core) {
+  try {
+    ov::CompiledModel compiled = core.compile_model(matrix_product(), kDevice, compile_options(1, Precision::bfloat16));
+    return compiled.get_property(ov::hint::inference_precision) == ov::element::bf16;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+std::string find_bfloat16_obstacle() {
+  ov::Core core;
+  const std::vector<std::string> listed = core.get_property(kDevice, ov::device::capabilities);
+  if (std::find(listed.begin(), listed.end(), ov::device::capability::BF16) == listed.end()) {
+    return "OpenVINO does not list bf16 among what this CPU computes in";
+  }
+  if (!compiles_in_bfloat16(core)) return "OpenVINO does not compile networks for bf16 on this CPU";
+  return {};
+}
+
 class OpenVinoBackend : public Backend {
  public:
-  OpenVinoBackend(int threads, const std::filesystem::path& cache)
-      : context_(make_context(compile_options(threads), cache)) {}
+  OpenVinoBackend(int threads, Precision precision, const std::filesystem::path& cache)
+      : context_(make_context(compile_options(threads, precision), cache)) {}
 
   std::string name() const override { return "openvino"; }
 
@@ -72,8 +111,14 @@ class OpenVinoBackend : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_openvino_backend(int threads, const std::filesystem::path& cache) {
-  return std::make_unique<OpenVinoBackend>(threads, cache);
+std::unique_ptr<Backend> make_openvino_backend(int threads, Precision precision, const std::filesystem::path& cache) {
+  return std::make_unique<OpenVinoBackend>(threads, precision, cache);
+}
+
+std::string openvino_bfloat16_obstacle() {
+  static const std::string obstacle =
+      translate_errors("OpenVINO's CPU plugin could not be loaded", [] { return find_bfloat16_obstacle(); });
+  return obstacle;
 }
 
 std::string describe_openvino() {

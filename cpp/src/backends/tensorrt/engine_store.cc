@@ -49,6 +49,9 @@ std::vector<std::string> differences(const EngineInfo& info, const EngineKey& ke
   if (info.library_version != key.library_version) {
     all.push_back("was built by version " + info.library_version + ", the library here is " + key.library_version);
   }
+  if (!key.precision.empty() && info.facts.precision != key.precision) {
+    all.push_back("computes in " + info.facts.precision + ", " + key.precision + " was wanted");
+  }
   return all;
 }
 
@@ -142,12 +145,13 @@ FoundEngine find_engine(const fs::path& folder, const EngineKey& key) {
   for (const fs::path& path : engine_files(folder)) search.look_at(path);
   if (search.best()) return *search.best();
   throw Error(ErrorCode::backend, "network " + key.network + ": no engine in " + folder.string() +
-                                      " fits: " + search.reason() + "; " + build_command(key.flavour));
+                                      " fits: " + search.reason() + "; " + build_command(key.flavour, key.precision));
 }
 
-std::string build_command(const std::string& flavour) {
+std::string build_command(const std::string& flavour, const std::string& precision) {
   return std::string("build one with `python tools/build_engine.py BUNDLE --flavor ") +
-         (flavour == "tensorrt_rtx" ? "rtx" : "tensorrt") + "`";
+         (flavour == "tensorrt_rtx" ? "rtx" : "tensorrt") + (precision.empty() ? "" : " --precision " + precision) +
+         "`";
 }
 
 }  // namespace tensorrt

@@ -15,6 +15,7 @@ struct EngineKey {
   std::string library_version;
   std::string compute_capability;  ///< of the GPU, "9.0"
   std::string gpu;                 ///< its name
+  std::string precision = {};      ///< "fp16" or "fp32"; empty: either
 };
 
 struct FoundEngine {
@@ -33,7 +34,7 @@ bool verified_on(const EngineInfo& info, const std::string& gpu);
 /// build one.
 FoundEngine find_engine(const std::filesystem::path& folder, const EngineKey& key);
 
-/// The command that builds the engines of `flavour`, for the end of a message.
-std::string build_command(const std::string& flavour);
+/// The command that builds the engines of `flavour`, in `precision` if it is not empty, for the end of a message.
+std::string build_command(const std::string& flavour, const std::string& precision = {});
 
 }  // namespace cardiacseg::tensorrt

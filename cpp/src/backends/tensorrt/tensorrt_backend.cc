@@ -16,8 +16,8 @@ std::string product(const std::string& flavour) { return flavour == "tensorrt_rt
 
 class TensorRtBackend : public DeviceBackend {
  public:
-  TensorRtBackend(const std::string& flavour, const std::filesystem::path& engines)
-      : provider_(provider(flavour)), engines_(engines_folder(engines)) {}
+  TensorRtBackend(const std::string& flavour, const std::filesystem::path& engines, std::string precision)
+      : provider_(provider(flavour)), engines_(engines_folder(engines)), precision_(std::move(precision)) {}
 
   std::string name() const override { return provider_.flavour(); }
 
@@ -36,20 +36,23 @@ class TensorRtBackend : public DeviceBackend {
                         .flavour = provider_.flavour(),
                         .library_version = provider_.library_version(),
                         .compute_capability = gpu.compute_capability,
-                        .gpu = gpu.name};
+                        .gpu = gpu.name,
+                        .precision = precision_};
     return std::make_unique<TensorRtNetwork>(name, load_engine(provider_, find_engine(engines_, key), gpu));
   }
 
  private:
   const Provider& provider_;
   std::filesystem::path engines_;
+  std::string precision_;
 };
 
 }  // namespace
 
-std::unique_ptr<DeviceBackend> make_tensorrt_backend(const std::string& flavour, const std::filesystem::path& engines) {
+std::unique_ptr<DeviceBackend> make_tensorrt_backend(const std::string& flavour, const std::filesystem::path& engines,
+                                                     const std::string& precision) {
   describe_tensorrt(flavour);
-  return std::make_unique<TensorRtBackend>(flavour, engines);
+  return std::make_unique<TensorRtBackend>(flavour, engines, precision);
 }
 
 std::string describe_tensorrt(const std::string& flavour) {
