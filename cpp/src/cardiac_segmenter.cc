@@ -103,6 +103,8 @@ CardiacSegmenter& CardiacSegmenter::operator=(CardiacSegmenter&& other) noexcept
   return *this;
 }
 
+std::string CardiacSegmenter::precision() const { return parts_->report.precision; }
+
 Segmentation CardiacSegmenter::run(const CineView& cine, const RunOptions& options) const {
   enter_process();
   Segmentation result = parts_->pipeline->run(cine, options);

@@ -200,6 +200,7 @@ void register_segmenter(py::module_& module) {
   py::class_<CardiacSegmenter>(module, "CardiacSegmenter")
       .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("precision"),
            py::arg("engines"), py::arg("cache"))
+      .def_property_readonly("precision", &CardiacSegmenter::precision)
       .def("run", &run, Guard(), py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
            py::arg("device_labels"), py::arg("temporal"),
            "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")

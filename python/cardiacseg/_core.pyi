@@ -24,6 +24,8 @@ class CardiacSegmenter:
         engines: str | PathLike[str],
         cache: str | PathLike[str],
     ) -> None: ...
+    @property
+    def precision(self) -> str: ...
     def run(
         self,
         image: npt.NDArray[Any],

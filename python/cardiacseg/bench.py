@@ -14,14 +14,17 @@ _FIRST_RESULT = """
 import sys
 import numpy as np
 import cardiacseg
-model, device, threads, slices = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+model, device, precision = sys.argv[1:4]
+threads, slices = map(int, sys.argv[4:6])
 image = np.random.default_rng(0).integers(0, 1000, (slices, 208, 224), dtype=np.uint16)
-cardiacseg.CardiacSegmenter(model, device=device, threads=threads).run(image, spacing=(8.0, 1.4, 1.5))
+segmenter = cardiacseg.CardiacSegmenter(model, device=device, threads=threads, precision=precision)
+segmenter.run(image, spacing=(8.0, 1.4, 1.5))
 """
 
 
-def run_bench(slices: int, repeats: int, settings: tuple[str, str, int]) -> dict:
-    """Times in ms for one stack of ``slices`` slices, as a JSON-ready dict; ``settings`` is (model, device, threads).
+def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) -> dict:
+    """Times in ms for one stack of ``slices`` slices, as a JSON-ready dict; ``settings`` is (model, device,
+    threads, precision).
 
     ``latency_*`` is the wall time of ``CardiacSegmenter.run`` after two warm-up runs, ``cold_start_ms`` from the start
     of a new process to its first result, ``import_ms`` that of ``import cardiacseg`` in a new process (the median of
@@ -30,15 +33,15 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int]) -> dict
     from cardiacseg.segmenter import CardiacSegmenter
 
     phantom = beating_heart(frames=1, slices=slices)
-    model, device, threads = settings
-    segmenter = CardiacSegmenter(model, device=device, threads=threads)
+    model, device, threads, precision = settings
+    segmenter = CardiacSegmenter(model, device=device, threads=threads, precision=precision)
     times = []
     for _ in range(repeats + 2):
         start = time.perf_counter()
         result = segmenter.run(phantom.image[0], spacing=phantom.spacing)
         times.append((time.perf_counter() - start) * 1000)
     start = time.perf_counter()
-    _run_python(_FIRST_RESULT, model, device, str(threads), str(slices))
+    _run_python(_FIRST_RESULT, model, device, precision, str(threads), str(slices))
     cold_start_ms = (time.perf_counter() - start) * 1000
     return {
         "slices": slices,
@@ -48,6 +51,7 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int]) -> dict
         "model": result.report.model,
         "backend": result.report.backend,
         "device": result.report.device,
+        "precision": result.report.precision,
         "latency_p50_ms": float(np.percentile(times[2:], 50)),
         "latency_p95_ms": float(np.percentile(times[2:], 95)),
         "cold_start_ms": cold_start_ms,

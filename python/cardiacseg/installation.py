@@ -25,11 +25,11 @@ def describe_installation() -> dict:
 
 
 def _automatic_choice() -> dict[str, str | None]:
-    """What ``device="auto"`` takes for the default model, or why nothing."""
+    """What ``device="auto"`` and ``precision="auto"`` take for the default model, or why nothing."""
     try:
         return dict(explain_device())
     except Error as error:
-        return {"backend": None, "device": None, "reason": str(error)}
+        return {"backend": None, "device": None, "reason": str(error), "precision": None, "precision_reason": None}
 
 
 def _compiled_networks() -> dict[str, str | int | None]:

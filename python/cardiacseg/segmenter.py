@@ -123,6 +123,11 @@ class CardiacSegmenter:
             bundle_folder(model), device, threads, precision, engines or "", cache or ""
         )
 
+    @property
+    def precision(self) -> str:
+        """What runs compute in, as :attr:`Report.precision` says."""
+        return self._core.precision
+
     def run(
         self,
         image: npt.ArrayLike,

@@ -52,6 +52,26 @@ TEST(confidence_and_clean_up_may_be_absent) {
   CHECK(!parsed(with("\"clean_up\": false")).manifest.clean_up);
 }
 
+TEST(only_a_passed_gate_counts_for_bf16) {
+  CHECK(!parsed(manifest_text()).manifest.keeps_labels_in_bfloat16);
+  CHECK(parsed(with(R"("precisions": {"bf16": {"passed": true, "stages": []}})")).manifest.keeps_labels_in_bfloat16);
+  for (const char* record : {R"({"bf16": {"passed": false}})", "{}", R"({"fp16": {"passed": true}})"}) {
+    CHECK(!parsed(with("\"precisions\": " + std::string(record))).manifest.keeps_labels_in_bfloat16);
+  }
+}
+
+TEST(records_of_precisions_are_checked) {
+  const auto refuses = [](const std::string& record, const std::string& text) {
+    CHECK_THROWS_CODE(parsed(with("\"precisions\": " + record)), ErrorCode::bad_bundle, text);
+  };
+  refuses("1", "\"precisions\"");
+  refuses(R"({"bf16": true})", "\"bf16\"");
+  refuses(R"({"bf16": {}})", "\"passed\"");
+  for (const char* value : {"1", "\"yes\"", "null"}) {
+    refuses(R"({"bf16": {"passed": )" + std::string(value) + "}}", "\"passed\": wanted true or false, found");
+  }
+}
+
 TEST(confidence_and_clean_up_are_checked) {
   const auto refuses = [](const std::string& keys, const std::string& text) {
     CHECK_THROWS_CODE(parsed(with(keys)), ErrorCode::bad_bundle, "dir/manifest.json: " + text);

@@ -40,12 +40,12 @@ void nearly(std::vector<float>& reference, std::vector<float>& found, std::size_
 }  // namespace
 
 TEST(equal_outputs_pass) {
-  for (const Precision precision : {Precision::float32, Precision::float16}) {
+  for (const Precision precision : {Precision::float32, Precision::float16, Precision::bfloat16}) {
     const StageParity parity = compare(clear_logits(), clear_logits(), precision);
     CHECK(parity.passed);
     CHECK(parity.voxels == 4000 && parity.differing == 0 && parity.unwritten == 0);
     CHECK(parity.dice[0] == 1 && parity.dice[2] == 1);
-    CHECK(parity.stage == "seg" && parity.precision == (precision == Precision::float32 ? "fp32" : "fp16"));
+    CHECK(parity.stage == "seg" && parity.precision == to_string(precision));
   }
 }
 
@@ -177,9 +177,9 @@ TEST(one_stage_that_fails_fails_all) {
   std::vector<float> found = clear_logits();
   found[0] = kNan;
   const StageParity bad = compare(clear_logits(), found, Precision::float16);
-  CHECK(join({good, good}).passed);
-  const Parity parity = join({good, bad});
+  CHECK(join({good, good}, "the networks in bf16", "those in fp32").passed);
+  const Parity parity = join({good, bad}, "the networks in bf16", "those in fp32");
   CHECK(!parity.passed);
-  CHECK(parity.summary.find("do not agree") != std::string::npos);
+  CHECK(parity.summary.starts_with("the networks in bf16 do not agree with those in fp32: seg (fp16): "));
   CHECK(parity.summary.find("never written") != std::string::npos);
 }

@@ -60,6 +60,8 @@ def test_report_names_input_model_backend_and_versions(tmp_path):
         stages={"seg": 12.5, "ref": 3.0},
         temporal=True,
         presence_changes=7,
+        precision="bf16",
+        precision_reason="asked for.",
     )
     nan = np.float32("nan")
     result = SimpleNamespace(
@@ -100,7 +102,13 @@ def test_report_names_input_model_backend_and_versions(tmp_path):
     ]
     assert document["model"] == {"name": "default", "manifest_sha256": "ab" * 32}
     assert document["temporal"] == {"applied": True, "presence_changes": 7}
-    assert document["backend"] == {"name": "openvino", "device": "cpu", "reason": "no GPU."}
+    assert document["backend"] == {
+        "name": "openvino",
+        "device": "cpu",
+        "reason": "no GPU.",
+        "precision": "bf16",
+        "precision_reason": "asked for.",
+    }
     assert document["stages_ms"] == {"seg": 12.5, "ref": 3.0}
     assert document["seconds"] == {"read": 1.5}
     assert document["files"] == ["a.json"]

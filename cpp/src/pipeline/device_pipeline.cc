@@ -16,6 +16,7 @@
 #include "pipeline/device_lane.h"
 #include "pipeline/gather.h"
 #include "pipeline/input_checks.h"
+#include "pipeline/parity.h"
 #include "pipeline/part.h"
 #include "pipeline/postprocess.h"
 #include "pipeline/run_frames.h"

@@ -49,6 +49,12 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("model")
     group.add_argument("--model", default="default", help="'default' or the folder of a model bundle")
     group.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    group.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "fp32", "bf16"),
+        help="what to compute in; auto: bf16 on a CPU that has it, with a model that keeps its labels in it, else fp32",
+    )
     group.add_argument("--threads", type=at_least(0), default=0, help="most threads to use; 0: all cores")
     group.add_argument(
         "--cache", metavar="DIR", help="where networks compiled for the CPU are kept for the next start; 'off': nowhere"
@@ -191,4 +197,10 @@ def load_segmenter(options: argparse.Namespace):
     """The segmenter that was asked for."""
     from cardiacseg.segmenter import CardiacSegmenter
 
-    return CardiacSegmenter(options.model, device=options.device, threads=options.threads, cache=options.cache)
+    return CardiacSegmenter(
+        options.model,
+        device=options.device,
+        threads=options.threads,
+        cache=options.cache,
+        precision=options.precision,
+    )

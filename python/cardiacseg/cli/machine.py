@@ -21,6 +21,8 @@ def info(options: argparse.Namespace) -> None:
         print(f"  {backend['name']} ({backend['device']}): {state}. {backend['reason']}")
     chosen = found["auto"]
     print(f"device auto takes {chosen['backend'] or 'nothing'} for the default model: {chosen['reason']}")
+    if chosen["precision"]:
+        print(f"precision auto takes {chosen['precision']} for it: {chosen['precision_reason']}")
     print(_compiled_networks_line(found["compiled_networks"]))
     print("models:" if found["models"] else "models: none in this installation")
     for model in found["models"]:
@@ -42,13 +44,13 @@ def bench(options: argparse.Namespace) -> None:
     """Time the segmenter on a phantom on this machine."""
     from cardiacseg.bench import run_bench
 
-    found = run_bench(options.slices, options.repeats, (options.model, options.device, options.threads))
+    found = run_bench(options.slices, options.repeats, (options.model, options.device, options.threads, options.precision))
     if options.json:
         print_json(found)
         return
     pixels = f"{found['rows']} x {found['columns']}"
     print(f"one stack of {found['slices']} slices of {pixels} pixels, {found['repeats']} runs after warm-up")
-    print(f"  backend         {found['backend']} on {found['device']}, model {found['model']}")
+    print(f"  backend         {found['backend']} on {found['device']}, {found['precision']}, model {found['model']}")
     print(f"  latency p50     {found['latency_p50_ms']:.1f} ms")
     print(f"  latency p95     {found['latency_p95_ms']:.1f} ms")
     print(f"  first result    {found['cold_start_ms']:.0f} ms after a new process starts")

@@ -68,6 +68,7 @@ def summary(segmented) -> list[str]:
     if result is not None:
         report = result.report
         lines.append(f"model {report.model}, backend {report.backend} on {report.device}: {report.reason}")
+        lines.append(f"computed in {report.precision}: {report.precision_reason}")
     return lines
 
 

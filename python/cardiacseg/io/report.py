@@ -129,7 +129,13 @@ def _run_document(result) -> dict:
     return {
         **_confidence_document(result),
         "model": {"name": report.model, "manifest_sha256": report.model_digest},
-        "backend": {"name": report.backend, "device": report.device, "reason": report.reason},
+        "backend": {
+            "name": report.backend,
+            "device": report.device,
+            "reason": report.reason,
+            "precision": report.precision,
+            "precision_reason": report.precision_reason,
+        },
         "stages_ms": dict(report.stages),
         "temporal": {"applied": report.temporal, "presence_changes": report.presence_changes},
     }

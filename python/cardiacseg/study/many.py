@@ -67,6 +67,7 @@ class CaseSegmenter:
         self.made_with: Mapping[str, Any] = {
             "model": bundle_digest(model),
             "options": dataclasses.asdict(options),
+            "precision": segmenter.precision,
             "version": _core.__version__,
         }
 

@@ -133,7 +133,7 @@ def model_facts(segmented: SegmentedCine) -> list[tuple[str, str]]:
         ("Model", report.model),
         ("Model digest (SHA-256)", report.model_digest),
         ("Software", f"cardiacseg {report.version}"),
-        ("Ran on", f"{report.backend}, {report.device}"),
+        ("Ran on", f"{report.backend}, {report.device}, {report.precision}"),
     ]
 
 
