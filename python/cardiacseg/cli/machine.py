@@ -44,7 +44,8 @@ def bench(options: argparse.Namespace) -> None:
     """Time the segmenter on a phantom on this machine."""
     from cardiacseg.bench import run_bench
 
-    found = run_bench(options.slices, options.repeats, (options.model, options.device, options.threads, options.precision))
+    settings = options.model, options.device, options.threads, options.precision
+    found = run_bench(options.slices, options.repeats, settings)
     if options.json:
         print_json(found)
         return
