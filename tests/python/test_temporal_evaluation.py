@@ -49,7 +49,7 @@ def test_motion_mixes_adjacent_slices():
 
 
 def test_conditions_of_a_heart():
-    plain, noisy, moved = islice(temporal.beating_cines(count=1, frames=6), 3)
+    plain, noisy, moved = islice(temporal.beating_cines(frames=6), 3)
     assert [cine.condition.split(", ")[1] for cine in (plain, noisy, moved)] == [
         "as it is",
         "noise",

@@ -73,9 +73,9 @@ def _difference(ours: float | None, truth: float | None) -> float:
     return np.nan if ours is None or truth is None else ours - truth
 
 
-def beating_cines(count: int = 6, frames: int = 25, seed: int = 100) -> Iterator[LabelledCine]:
+def beating_cines(frames: int = 25, people: Iterable[int] = range(100, 106, 2)) -> Iterator[LabelledCine]:
     """Synthetic hearts whose base moves, as they are, with much noise, and with noise and motion in some images."""
-    for person in range(seed, seed + count):
+    for person in people:
         heart = beating_heart(frames, 10, (144, 144), (9.0, 2.0, 2.0), person)
         random = np.random.default_rng(person)
         still = heart.image.astype(np.float32)
