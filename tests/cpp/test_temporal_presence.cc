@@ -33,7 +33,7 @@ std::string gates(const std::vector<float>& chain) {
 /// Each frame's probability of presence, from the weights of all 2^T sequences of states.
 std::vector<double> by_all_sequences(const std::vector<float>& chain) {
   const std::size_t frames = chain.size();
-  const double change = 0.5 / static_cast<double>(frames);
+  const double change = 0.7 / static_cast<double>(frames);
   std::vector<double> present(frames);
   double total = 0;
   for (unsigned sequence = 0; sequence < 1U << frames; ++sequence) {
@@ -83,6 +83,14 @@ TEST(a_structure_that_flickers_is_held) {
   std::vector<float> rare(25, 0.04F);
   rare[7] = 0.9F;
   CHECK(gates(decided(rare)) == std::string(25, '.'));
+}
+
+TEST(one_certain_frame_is_held_and_two_are_kept) {
+  std::vector<float> chain(25, 0.99F);
+  chain[7] = 0.01F;
+  CHECK(gates(decided(chain)) == std::string(25, '#'));
+  chain[8] = 0.01F;
+  CHECK(gates(decided(chain)) == "#######..################");
 }
 
 TEST(a_base_that_leaves_in_systole_stays_away) {

@@ -12,7 +12,7 @@ namespace {
 
 /// Changes of state that are expected in a beat; those of rings with two changes are kChanges^2 / 2 as frequent as
 /// none.
-constexpr double kChanges = 0.5;
+constexpr double kChanges = 0.7;
 /// The most that the odds of one frame count.
 constexpr double kLargestOdds = 50.0;
 /// Frames in a beat beyond which they repeat each other.
