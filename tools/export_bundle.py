@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 """Export a checkpoint as a bundle: export_bundle.py CHECKPOINT -o DIR [--evaluate DATA]
 
+    export_bundle.py BUNDLE --record-precisions [--evaluate DATA]     for a bundle that is there already
+
 Writes an ONNX file for each stage, manifest.json and MODEL_CARD.md, or nothing: where an ONNX graph differs from its
 PyTorch network by more than 1e-3 in probability the bundle is refused. With --evaluate the finished bundle is run
 through the C++ runtime on the validation patients: its temperature and predicted quality are fitted to them, and its
 accuracy on them goes into the manifest and the model card.
+
+At the end the bundle is put through the parity gate in bf16 on this machine's CPU, on the stacks of DATA or on
+synthetic ones. The manifest records that it passed, which lets precision "auto" take bf16; if it fails, or if the CPU
+does not compute in bf16, nothing is recorded, and a line on standard error says why.
 """
 
 import argparse
@@ -16,7 +22,12 @@ from pathlib import Path
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training run")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("-o", "--output", type=Path, help="folder of the bundle")
+    parser.add_argument(
+        "--record-precisions",
+        action="store_true",
+        help="export nothing: the first argument is a bundle, whose manifest gets the record of the gate in bf16",
+    )
     parser.add_argument(
         "--model", help="smaller model that the checkpoint's holds: after_unet, seg_ref (default: the checkpoint's own)"
     )
@@ -40,11 +51,16 @@ def parse_arguments() -> argparse.Namespace:
         "--splits", type=Path, help='JSON with the patients to evaluate under "val" (default: DATA/splits.json)'
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing bundle")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if (arguments.output is None) != arguments.record_precisions:
+        parser.error("expected -o DIR for an export, or --record-precisions without it")
+    return arguments
 
 
 def main() -> int:
     arguments = parse_arguments()
+    if arguments.record_precisions:
+        return _record_precisions(arguments)
     from cardiacseg.export.bundle import BundleInfo, export_bundle
     from cardiacseg.export.parity import ParityError
     from cardiacseg.training.checkpoint import load_checkpoint, load_model
@@ -70,6 +86,7 @@ def main() -> int:
             arguments.output,
             **_on_patients(arguments),
             overwrite=arguments.overwrite,
+            record=lambda folder: _record(folder, arguments),
         )
     except (OSError, ValueError, KeyError, ImportError, ParityError) as error:
         print(f"export_bundle.py: {error}", file=sys.stderr)
@@ -81,6 +98,34 @@ def main() -> int:
         )
     )
     return 0
+
+
+def _record_precisions(arguments: argparse.Namespace) -> int:
+    from cardiacseg.errors import Error
+
+    try:
+        return 0 if _record(arguments.checkpoint, arguments) is None else 1
+    except (OSError, ValueError, KeyError, Error) as error:
+        print(f"export_bundle.py: {error}", file=sys.stderr)
+        return 2
+
+
+def _record(folder: Path, arguments: argparse.Namespace) -> str | None:
+    """Run the gate and say what came of it on standard error; the reason if nothing is recorded."""
+    from cardiacseg.export.precision_gate import record_bf16, synthetic_stacks
+
+    if arguments.evaluate is None:
+        stacks, data = synthetic_stacks(), "synthetic hearts"
+    else:
+        from cardiacseg.io.labelled import find_labelled_frames, read_labelled_frame, read_split
+
+        frames = find_labelled_frames(arguments.evaluate, read_split(arguments.evaluate, "val", arguments.splits))
+        images = map(read_labelled_frame, frames)
+        stacks, data = ((image.image, image.spacing) for image in images), "the validation patients"
+    reason = record_bf16(folder, stacks, data)
+    said = f"the manifest records that labels are kept in bf16 on {data}"
+    print(said if reason is None else f"bf16 is not recorded: {reason}", file=sys.stderr)
+    return reason
 
 
 def _on_patients(arguments: argparse.Namespace) -> dict:

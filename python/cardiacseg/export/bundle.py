@@ -52,11 +52,13 @@ def export_bundle(
     calibrate: Callable[[Path], dict] | None = None,
     evaluate: Callable[[Path], dict] | None = None,
     overwrite: bool = False,
+    record: Callable[[Path], object] | None = None,
 ) -> dict:
     """Export ``model`` as the folder ``output`` and return its manifest.
 
     ``calibrate`` is called with the finished bundle before it takes its place and returns its ``"temperature"`` and
-    ``"quality"``; ``evaluate`` is called with the calibrated bundle and returns its accuracy. Raises ``ValueError``
+    ``"quality"``; ``evaluate`` is called with the calibrated bundle and returns its accuracy; ``record`` is called last
+    and may add to the manifest (:func:`cardiacseg.export.precision_gate.record_bf16`). Raises ``ValueError``
     for a crop that the networks cannot take, ``FileExistsError`` where ``output`` exists and ``overwrite`` is not
     set, and ``ParityError`` where an exported graph is not its network; ``output`` is then as it was.
     """
@@ -76,6 +78,9 @@ def export_bundle(
             manifest = _describe(work, model, preprocessing, info, parity)
         if evaluate is not None:
             manifest = _describe(work, model, preprocessing, replace(info, accuracy=evaluate(work)), parity)
+        if record is not None:
+            record(work)
+            manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
         work.chmod(0o755)
         _take_place(work, output)
     finally:
