@@ -26,7 +26,6 @@ MAY_INCLUDE = {
     "src/backends/openvino/*": [
         STANDARD,
         "<openvino/.*>",
-        "<malloc.h>",
         '"cardiacseg/(cardiac_segmenter|compiled_networks|error).h"',
         '"backends/backend.h"',
         '"backends/openvino/.*"',

@@ -1,7 +1,5 @@
 #include "backends/openvino/openvino_network.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -155,7 +153,7 @@ bool OpenVinoNetwork::load(CompiledNetwork& compiled, const std::string& key) co
   std::int64_t bytes = 0;
   stream >> bytes;
   stream.get();
-  make_room(compiled, bytes);
+  context_->shapes.make_room(compiled, bytes);
   try {
     compiled.model = context_->core.import_model(stream, "CPU", context_->options);
     return true;
@@ -169,7 +167,7 @@ void OpenVinoNetwork::compile(CompiledNetwork& compiled, const Shape& shape, con
     const std::shared_ptr<ov::Model> reshaped = model().clone();
     reshaped->reshape(ov::PartialShape(to_shape(shape)));
     const std::int64_t bytes = working_bytes(*reshaped);
-    make_room(compiled, bytes);
+    context_->shapes.make_room(compiled, bytes);
     compiled.model = context_->core.compile_model(reshaped, "CPU", context_->options);
     if (!context_->store.is_on()) return;
     std::ostringstream stream;
@@ -177,14 +175,6 @@ void OpenVinoNetwork::compile(CompiledNetwork& compiled, const Shape& shape, con
     compiled.model.export_model(stream);
     context_->store.write(key, stream.str());
   });
-}
-
-/// glibc keeps what is freed: 100 MB and more after some shapes, if it is not asked to give it back.
-void OpenVinoNetwork::make_room(const CompiledNetwork& compiled, std::int64_t bytes) const {
-  if (!context_->shapes.make_room(compiled, bytes)) return;
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
 }
 
 }  // namespace cardiacseg

@@ -67,7 +67,6 @@ class OpenVinoNetwork : public Network {
   void make_ready(CompiledNetwork& compiled, const Shape& shape) const;
   bool load(CompiledNetwork& compiled, const std::string& key) const;
   void compile(CompiledNetwork& compiled, const Shape& shape, const std::string& key) const;
-  void make_room(const CompiledNetwork& compiled, std::int64_t bytes) const;
   void find_outputs();
   const ov::Model& model() const;
 

@@ -40,25 +40,22 @@ class RecentShapes {
     return known == entries_.end() ? nullptr : known->compiled;
   }
 
-  /// Says that `compiled` will take `bytes`, and lets others go for it. Whether any went.
-  bool make_room(const Compiled& compiled, std::int64_t bytes) {
+  /// Says that `compiled` will take `bytes`, and lets others go for it.
+  void make_room(const Compiled& compiled, std::int64_t bytes) {
     std::vector<std::shared_ptr<Compiled>> gone;  // goes after the lock
-    {
-      const std::lock_guard lock(mutex_);
-      std::int64_t total = 0;
-      for (Entry& entry : entries_) {
-        if (entry.compiled.get() == &compiled) entry.bytes = bytes;
-        total += entry.bytes;
-      }
-      for (auto entry = entries_.end(); total > budget_ && entry != entries_.begin();) {
-        --entry;
-        if (entry->bytes == 0 || is_latest(entry)) continue;
-        total -= entry->bytes;
-        gone.push_back(std::move(entry->compiled));
-        entry = entries_.erase(entry);
-      }
+    const std::lock_guard lock(mutex_);
+    std::int64_t total = 0;
+    for (Entry& entry : entries_) {
+      if (entry.compiled.get() == &compiled) entry.bytes = bytes;
+      total += entry.bytes;
     }
-    return !gone.empty();
+    for (auto entry = entries_.end(); total > budget_ && entry != entries_.begin();) {
+      --entry;
+      if (entry->bytes == 0 || is_latest(entry)) continue;
+      total -= entry->bytes;
+      gone.push_back(std::move(entry->compiled));
+      entry = entries_.erase(entry);
+    }
   }
 
   /// Lets go what `network` has.
