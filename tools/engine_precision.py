@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""How far fp16 moves a bundle's labels, without a GPU: engine_precision.py DATA [--bundle default] [--patients 10]
+"""How far 16 bits move a bundle's labels, without a GPU: engine_precision.py DATA [--precision fp16|bf16] [--ranges]
 
-The graphs that TensorRT would get in fp16 run in ONNX Runtime with each result rounded to 16 bits, beside those in
+fp16: the graphs that TensorRT would get run in ONNX Runtime with each result rounded to 16 bits, beside those in
 float32, on the validation patients of DATA (ACDC's or nnU-Net's layout). Sums inside an operation are in 32 bits here;
-an engine's may not be, which only the parity gate on a GPU tells.
+an engine's may not be, which only the parity gate on a GPU tells. bf16: OpenVINO's on this CPU. --ranges says how large
+weights, results and sums are instead.
 """
 
 import argparse
@@ -17,12 +18,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder of labelled images, with splits.json")
     parser.add_argument("--bundle", default="default", help="bundled model's name, or a folder (default: %(default)s)")
     parser.add_argument("--patients", type=int, default=10, help="at most so many (default: %(default)s)")
+    parser.add_argument("--precision", choices=("fp16", "bf16"), default="fp16", help="(default: %(default)s)")
+    parser.add_argument("--ranges", action="store_true", help="largest values of weights, results and sums, in float32")
     return parser.parse_args()
 
 
 def main() -> int:
     arguments = parse_arguments()
-    from cardiacseg.export.engine_agreement import measure_agreement
+    from cardiacseg.export.engine_agreement import largest_values, measure_agreement
     from cardiacseg.export.weights import load_bundle_weights
     from cardiacseg.io.labelled import read_split
     from cardiacseg.segmenter import bundle_folder
@@ -35,9 +38,25 @@ def main() -> int:
     preprocessing = load_bundle_weights(folder).preprocessing
     stacks = load_stacks(arguments.data, read_split(arguments.data, "val")[: arguments.patients], preprocessing)
     print(f"{len(stacks)} stacks")
+    if arguments.ranges:
+        print_ranges(largest_values(files, stacks, preprocessing, multiple))
+    else:
+        print_agreement(measure_agreement(files, stacks, preprocessing, multiple, arguments.precision))
+    return 0
+
+
+def print_ranges(found: dict[str, dict[str, float]]) -> None:
+    print("| largest magnitude of | " + " | ".join(found) + " |")
+    print("|---|" + "---|" * len(found))
+    for what in sorted({what for values in found.values() for what in values}):
+        cells = [f"{values[what]:.4g}" if what in values else "" for values in found.values()]
+        print(f"| {what} | " + " | ".join(cells) + " |")
+
+
+def print_agreement(agreement: dict) -> None:
     print("| stage | voxels | other label | gap at most | Dice RV | MYO | LV | worst of a stack | probability |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for stage, found in measure_agreement(files, stacks, preprocessing, multiple).items():
+    for stage, found in agreement.items():
         if not found.voxels:
             print(f"| {stage} | | | | | | | | {found.difference:.4f} |")
             continue
@@ -46,7 +65,6 @@ def main() -> int:
             f"| {stage} | {found.voxels} | {100 * found.differing / found.voxels:.4f} % | {found.gap:.3f} | {dice} | "
             f"{found.worst_dice:.4f} | {found.difference:.4f} |"
         )
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 import torch
 from engine_graphs import assert_known_to_8_5, run_graph, run_in_pieces
 
-from cardiacseg.export.engine_agreement import StageAgreement, open_graph, stage_cases
+from cardiacseg.export.engine_agreement import StageAgreement, largest_values, open_graph, stage_cases
 from cardiacseg.export.engine_graph import EngineGraphError, engine_graph
 from cardiacseg.export.onnx import example_input, stage_graphs
 from cardiacseg.export.passes.graph import FLOAT, FLOAT16, Wiring, infer_types
@@ -144,12 +144,12 @@ def heart():
     stack = prepare_stack("heart", phantom.image[0], phantom.labels[0], (1.5, 1.5), preprocessing)
     files = {stage: (folder / f"{stage}.onnx").read_bytes() for stage in STAGES}
     sessions = {stage: open_graph(content) for stage, content in files.items()}
-    return files, stage_cases(sessions, stack, preprocessing, 8)
+    return files, stage_cases(sessions, stack, preprocessing, 8), (stack, preprocessing)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_rounded_to_16_bits_it_gives_the_same_labels(stage, heart):
-    files, cases = heart
+    files, cases, _ = heart
     inputs, wanted = cases[stage]
     graph = engine_graph(files[stage], precision="fp16", plugin=False)
     found = run_graph(say_rounding(graph.onnx), **inputs)
@@ -162,6 +162,14 @@ def test_rounded_to_16_bits_it_gives_the_same_labels(stage, heart):
         assert agreement.voxels == 4 * 128 * 128 and min(agreement.counts[:, 0]) > 200
         assert agreement.differing <= 5e-4 * agreement.voxels and agreement.gap < 0.05
         assert min(agreement.dice) >= 0.999
+
+
+def test_the_largest_values_are_those_of_the_graph(heart):
+    files, cases, (stack, preprocessing) = heart
+    found = largest_values(files, [stack], preprocessing, 8)["locate"]
+    assert float(cases["locate"][1][0].max()) <= found["Sigmoid"] + 1e-6 <= 1 + 1e-6  # of the map and of its gates
+    assert found["sum over a map"] > 100 * found["ReduceMean"] > 0
+    assert 0.1 < found["weights"] < 60000
 
 
 def test_agreement_is_counted():

@@ -1,11 +1,16 @@
-"""How far 16 bits move the labels, measured without a GPU: each result rounded, in ONNX Runtime, stage by stage."""
+"""How far 16 bits move the labels, stage by stage, and how large the values are, measured without a GPU.
+
+fp16 is each result rounded, in ONNX Runtime; bf16 is OpenVINO's on this CPU.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import onnx
 
 from cardiacseg.export.engine_graph import engine_graph
+from cardiacseg.export.passes.graph import FLOAT, add_constant, infer_types
 from cardiacseg.export.rounding import say_rounding
 from cardiacseg.metrics import STRUCTURES
 from cardiacseg.training.config import Preprocessing
@@ -73,19 +78,101 @@ def _gated(logits: np.ndarray, presence: list[np.ndarray]) -> np.ndarray:
 
 
 def measure_agreement(
-    files: dict[str, bytes], stacks: Iterable[LabelledStack], preprocessing: Preprocessing, size_multiple: int
+    files: dict[str, bytes],
+    stacks: Iterable[LabelledStack],
+    preprocessing: Preprocessing,
+    size_multiple: int,
+    precision: str = "fp16",
 ) -> dict[str, StageAgreement]:
-    """Compare each stage's fp16 graph with its ONNX file, on that stage's input of each stack."""
+    """Compare each stage in ``precision``, "fp16" or "bf16", with float32, on that stage's input of each stack."""
     wide = {stage: open_graph(content) for stage, content in files.items()}
-    narrow = {
-        stage: open_graph(say_rounding(engine_graph(content, precision="fp16", plugin=False).onnx))
-        for stage, content in files.items()
-    }
+    open_narrow = _open_fp16 if precision == "fp16" else OpenVinoGraph
+    narrow = {stage: open_narrow(content) for stage, content in files.items()}
     found = {stage: StageAgreement() for stage in files}
     for stack in stacks:
         for stage, (inputs, wanted) in stage_cases(wide, stack, preprocessing, size_multiple).items():
             found[stage].add(narrow[stage].run(None, inputs), wanted)
     return found
+
+
+def largest_values(
+    files: dict[str, bytes], stacks: Iterable[LabelledStack], preprocessing: Preprocessing, size_multiple: int
+) -> dict[str, dict[str, float]]:
+    """The largest magnitude over all ``stacks`` of what each operator gives, by stage and operator; and of "weights".
+
+    The graphs are those that an engine in fp32 is built from, batch norm folded. "squares of a token" is the largest
+    sum in a layer norm, "sum over a map" that in a mean.
+    """
+    wide = {stage: open_graph(content) for stage, content in files.items()}
+    graphs = {
+        stage: onnx.load_from_string(engine_graph(content, precision="fp32", plugin=False).onnx)
+        for stage, content in files.items()
+    }
+    names = {stage: _say_magnitudes(model) for stage, model in graphs.items()}
+    sessions = {stage: open_graph(model.SerializeToString()) for stage, model in graphs.items()}
+    found = {stage: {"weights": _largest_weight(model.graph)} for stage, model in graphs.items()}
+    for stack in stacks:
+        for stage, (inputs, _) in stage_cases(wide, stack, preprocessing, size_multiple).items():
+            values = sessions[stage].run(list(names[stage]), inputs)
+            for what, value in zip(names[stage].values(), values, strict=True):
+                found[stage][what] = max(found[stage].get(what, 0.0), float(value))
+    return found
+
+
+def _largest_weight(graph: onnx.GraphProto) -> float:
+    weights = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.data_type == FLOAT]
+    return max(float(np.abs(weight).max(initial=0)) for weight in weights)
+
+
+def _say_magnitudes(model: onnx.ModelProto) -> dict[str, str]:
+    """Add outputs that are the largest magnitudes of all float32 results: their names, and what each is of."""
+    graph, types = model.graph, infer_types(model)
+    last_axis = add_constant(graph, "largest.last_axis", np.array([-1]))
+    names: dict[str, str] = {}
+
+    def add(operator: str, inputs: list[str], what: str) -> None:
+        made, name = f"{inputs[0]}.{operator}", f"{inputs[0]}.{operator}.largest"
+        if name in names:
+            return
+        graph.node.append(onnx.helper.make_node(operator, inputs, [made]))
+        graph.node.append(onnx.helper.make_node("ReduceMax", [made], [name], keepdims=0))
+        graph.output.append(onnx.helper.make_tensor_value_info(name, FLOAT, []))
+        names[name] = what
+
+    for node in list(graph.node):
+        if node.output[0] in types and types[node.output[0]].elem_type == FLOAT:
+            add("Abs", [node.output[0]], node.op_type)
+        if node.op_type == "LayerNormalization":
+            add("ReduceSumSquare", [node.input[0], last_axis], "squares of a token")
+        if node.op_type == "ReduceMean":
+            add("ReduceL1", list(node.input), "sum over a map")
+    return names
+
+
+def _open_fp16(onnx_file: bytes):
+    return open_graph(say_rounding(engine_graph(onnx_file, precision="fp16", plugin=False).onnx))
+
+
+class OpenVinoGraph:
+    """The graph in OpenVINO, compiled for bf16 and for each shape; ``run`` as that of ONNX Runtime."""
+
+    def __init__(self, onnx_file: bytes):
+        import openvino
+
+        self._core = openvino.Core()
+        self._model = self._core.read_model(onnx_file, b"")
+        self._options = {"INFERENCE_PRECISION_HINT": openvino.Type.bf16}
+        self._compiled: dict[tuple[int, ...], object] = {}
+
+    def run(self, names: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """All outputs, in the graph's order."""
+        (image,) = inputs.values()
+        if image.shape not in self._compiled:
+            model = self._model.clone()
+            model.reshape(list(image.shape))
+            self._compiled[image.shape] = self._core.compile_model(model, "CPU", self._options)
+        found = self._compiled[image.shape]([image])
+        return [np.array(found[index]) for index in range(len(self._model.outputs))]
 
 
 def open_graph(onnx_file: bytes):
