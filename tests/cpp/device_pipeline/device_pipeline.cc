@@ -429,6 +429,7 @@ TEST(engines_that_fail_the_gate_do_not_run) {
   CHECK(wishes.marked == 3);
   wishes.seg_writes_nothing = true;
   CHECK(pipeline->verify(image.cine).stages[1].unwritten > 0);
+  image.cine.memory = Memory::host;
   CHECK_THROWS_CODE(host_pipeline(kWhole)->verify(image.cine), ErrorCode::backend, "no bf16 in this test");
 }
 
