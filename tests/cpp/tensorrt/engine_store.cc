@@ -110,6 +110,18 @@ TEST(what_differs_is_said_of_the_nearest_engine) {
   store.refuses("near.engine was built by version 10.3.0, the library here is 10.16.0");
 }
 
+TEST(a_precision_that_is_asked_for_takes_engines_of_it_alone) {
+  Store store;
+  store.add("half", unchanged);
+  EngineKey key = kKey;
+  key.precision = "fp32";
+  store.refuses("half.engine computes in fp16, fp32 was wanted", key);
+  store.refuses("BUNDLE --flavor tensorrt --precision fp32`", key);
+  store.add("whole", [](EngineInfo& info) { info.facts.precision = "fp32"; });
+  CHECK(store.found(key) == "whole");
+  CHECK(store.found() == "half");
+}
+
 TEST(the_command_names_the_flavour) {
   Store store;
   EngineKey key = kKey;
