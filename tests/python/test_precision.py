@@ -11,9 +11,12 @@ from onnx import helper
 from onnx_bundle import CENTRES, _graph, write_bundle, write_manifest
 
 import cardiacseg
+from cardiacseg.cli.parser import build_parser
 from cardiacseg.errors import BackendError, BundleError, InvalidInputError
 from cardiacseg.export.engine_gate import ParityGateError
 from cardiacseg.export.precision_gate import measure_bf16, record_bf16
+from cardiacseg.study.many import CaseSegmenter
+from cardiacseg.study.options import StudyOptions
 
 SPACING = (8.0, 1.5, 1.5)
 PASSED = {"precisions": {"bf16": {"passed": True}}}
@@ -163,3 +166,25 @@ def test_what_passes_is_recorded_and_what_fails_is_not(keeping, losing, tmp_path
     assert "precisions" not in json.loads((bad / "manifest.json").read_text())
     with pytest.raises(ParityGateError, match=r"wanted less than 0\.05"):
         measure_bf16(losing, stacks)
+
+
+@pytest.mark.parametrize(
+    "command", [("segment", "in"), ("batch", "in", "-o", "out"), ("receive", "-o", "out"), ("demo",), ("bench",)]
+)
+def test_every_command_that_runs_a_model_takes_a_precision(command, capsys):
+    assert build_parser().parse_args(command).precision == "auto"
+    assert build_parser().parse_args([*command, "--precision", "bf16"]).precision == "bf16"
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([*command, "--precision", "fp16"])
+    assert "argument --precision: invalid choice: 'fp16'" in capsys.readouterr().err
+
+
+@needs_bf16
+def test_results_of_a_batch_depend_on_the_precision(keeping):
+    made = {
+        precision: CaseSegmenter(
+            cardiacseg.CardiacSegmenter(keeping, device="cpu", precision=precision), StudyOptions(), keeping
+        ).made_with
+        for precision in ("auto", "fp32", "bf16")
+    }
+    assert made["auto"] == made["fp32"] != made["bf16"]
