@@ -28,35 +28,63 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) ->
 
     ``latency_*`` is the wall time of ``CardiacSegmenter.run`` after two warm-up runs, ``cold_start_ms`` from the start
     of a new process to its first result, ``import_ms`` that of ``import cardiacseg`` in a new process (the median of
-    three).
+    three). On the CPU, if ``precision`` is "auto", fp32 and bf16 take turns: ``precisions`` holds the latency and the
+    stages of both, or ``not_run`` with the reason.
     """
-    from cardiacseg.segmenter import CardiacSegmenter
-
     phantom = beating_heart(frames=1, slices=slices)
     model, device, threads, precision = settings
-    segmenter = CardiacSegmenter(model, device=device, threads=threads, precision=precision)
-    times = []
+    segmenters, not_run = _segmenters(*settings)
+    times: dict[str, list[float]] = {name: [] for name in segmenters}
+    results = {}
     for _ in range(repeats + 2):
-        start = time.perf_counter()
-        result = segmenter.run(phantom.image[0], spacing=phantom.spacing)
-        times.append((time.perf_counter() - start) * 1000)
+        for name, segmenter in segmenters.items():
+            start = time.perf_counter()
+            results[name] = segmenter.run(phantom.image[0], spacing=phantom.spacing)
+            times[name].append((time.perf_counter() - start) * 1000)
+    rows = {name: _latency(times[name][2:], results[name].report.stages) for name in segmenters}
     start = time.perf_counter()
     _run_python(_FIRST_RESULT, model, device, precision, str(threads), str(slices))
     cold_start_ms = (time.perf_counter() - start) * 1000
+    taken = next(iter(segmenters))
+    report = results[taken].report
     return {
         "slices": slices,
         "rows": phantom.image.shape[2],
         "columns": phantom.image.shape[3],
         "repeats": repeats,
-        "model": result.report.model,
-        "backend": result.report.backend,
-        "device": result.report.device,
-        "precision": result.report.precision,
-        "latency_p50_ms": float(np.percentile(times[2:], 50)),
-        "latency_p95_ms": float(np.percentile(times[2:], 95)),
+        "model": report.model,
+        "backend": report.backend,
+        "device": report.device,
+        "precision": report.precision,
+        **rows[taken],
         "cold_start_ms": cold_start_ms,
         "import_ms": float(np.median([float(_run_python(_IMPORT)) * 1000 for _ in range(3)])),
-        "stages_ms": dict(result.report.stages),
+        "precisions": {**rows, **{name: {"not_run": reason} for name, reason in not_run.items()}},
+    }
+
+
+def _segmenters(model: str, device: str, threads: int, precision: str) -> tuple[dict, dict[str, str]]:
+    """Segmenters by precision, first the one that ``precision`` takes, and why another one cannot be had."""
+    from cardiacseg.segmenter import CardiacSegmenter, explain_device
+
+    taken = CardiacSegmenter(model, device=device, threads=threads, precision=precision)
+    segmenters, not_run = {taken.precision: taken}, {}
+    on_cpu = explain_device(model, device)["backend"] == "openvino"
+    for other in ("fp32", "bf16") if on_cpu and precision == "auto" else ():
+        if other in segmenters:
+            continue
+        try:
+            segmenters[other] = CardiacSegmenter(model, device=device, threads=threads, precision=other)
+        except BackendError as error:
+            not_run[other] = str(error)
+    return segmenters, not_run
+
+
+def _latency(times: list[float], stages: dict[str, float]) -> dict:
+    return {
+        "latency_p50_ms": float(np.percentile(times, 50)),
+        "latency_p95_ms": float(np.percentile(times, 95)),
+        "stages_ms": dict(stages),
     }
 
 

@@ -278,6 +278,11 @@ def test_bench_measures(tmp_path, tiny_bundle):
     assert found["latency_p95_ms"] >= found["latency_p50_ms"] > 0
     assert found["cold_start_ms"] > found["import_ms"] > 0
     assert found["slices"] == 2
+    rows = found["precisions"]
+    assert set(rows) == {"fp32", "bf16"} and "not_run" not in rows[found["precision"]]
+    for row in rows.values():
+        assert "CPU" in row["not_run"] if "not_run" in row else row["latency_p95_ms"] >= row["latency_p50_ms"] > 0
+    assert found["latency_p50_ms"] == rows[found["precision"]]["latency_p50_ms"]
 
 
 def output_to(file, *words, cwd):

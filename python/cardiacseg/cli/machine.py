@@ -52,9 +52,16 @@ def bench(options: argparse.Namespace) -> None:
     pixels = f"{found['rows']} x {found['columns']}"
     print(f"one stack of {found['slices']} slices of {pixels} pixels, {found['repeats']} runs after warm-up")
     print(f"  backend         {found['backend']} on {found['device']}, {found['precision']}, model {found['model']}")
-    print(f"  latency p50     {found['latency_p50_ms']:.1f} ms")
-    print(f"  latency p95     {found['latency_p95_ms']:.1f} ms")
+    for name, row in found["precisions"].items():
+        print(f"  {name:<15} {_row(row)}")
     print(f"  first result    {found['cold_start_ms']:.0f} ms after a new process starts")
     print(f"  import          {found['import_ms']:.0f} ms in a new process")
-    for stage, milliseconds in found["stages_ms"].items():
-        print(f"  {stage:<15} {milliseconds:.1f} ms (last run)")
+
+
+def _row(row: dict) -> str:
+    if "not_run" in row:
+        return f"not run: {row['not_run']}"
+    stages = ", ".join(f"{stage} {milliseconds:.1f}" for stage, milliseconds in row["stages_ms"].items())
+    return (
+        f"p50 {row['latency_p50_ms']:.1f} ms, p95 {row['latency_p95_ms']:.1f} ms; stages of the last run, ms: {stages}"
+    )
