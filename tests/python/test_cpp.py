@@ -51,7 +51,8 @@ def test_the_library_shows_its_public_names_alone(prefix):
     ours = [line.split(" ", 2)[2] for line in symbols.splitlines() if " T " in line]
     assert any("cardiacseg::measure" in name for name in ours)
     functions = (
-        "version|list_backends|explain_device|measure|build_engine|read_engine_info|list_providers|engines_folder"
+        "version|list_backends|explain_device|measure|build_engine|read_engine_info|list_providers|engines_folder|"
+        "compiled_networks_folder"
     )
     public = rf"cardiacseg::({functions}|CardiacSegmenter|Error)\b"
     assert [name for name in ours if not re.match(public, name)] == []
