@@ -100,7 +100,11 @@ def openvino_call(folder: Path, manifest: dict, inputs: dict, threads: int, prec
     for stage, array in inputs.items():
         network = core.read_model(folder / manifest["networks"][stage])
         network.reshape(array.shape)
-        requests.append((core.compile_model(network, "CPU", settings).create_infer_request(), array))
+        try:
+            requests.append((core.compile_model(network, "CPU", settings).create_infer_request(), array))
+        except RuntimeError as error:  # ONEDNN_MAX_CPU_ISA takes away what the processor has
+            reason = str(error).strip().splitlines()[-1]
+            raise NotRunError(f"OpenVINO could not compile {stage} in {precision}: {reason}") from error
 
     def call():
         for request, array in requests:
