@@ -4,6 +4,11 @@ add_library(simulated_gpu STATIC ${PROJECT_SOURCE_DIR}/tests/cpp/simulated_gpu/s
 target_include_directories(simulated_gpu PUBLIC ${PROJECT_SOURCE_DIR}/tests/cpp/simulated_gpu)
 # The simulator's fibres jump between stacks, which a checked longjmp takes for an error.
 target_compile_options(simulated_gpu PRIVATE -U_FORTIFY_SOURCE)
+if(CMAKE_CXX_FLAGS MATCHES "-fsanitize=thread")
+  # Races of the kernels are looked for, not the simulator's own.
+  target_compile_options(simulated_gpu PRIVATE -fno-sanitize=thread)
+  target_compile_definitions(simulated_gpu PRIVATE SIMULATED_GPU_FINDS_RACES)
+endif()
 set_target_properties(simulated_gpu PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 if(CARDIACSEG_WITH_CUDA AND CARDIACSEG_SIMULATED_GPU)

@@ -32,13 +32,14 @@ __device__ void keep_largest(const Frame& frame, int* forest) {
   find_regions<true>(frame, forest, [](unsigned label) { return label > 0; });
   if (threadIdx.x < 3) largest[threadIdx.x] = 0;
   for_pixels(frame, [&](int row, int column, int place) {
-    if (frame.label(row, column) > 0 && forest[place] == place) forest[place] = -1;
+    if (frame.label(row, column) == 0 || forest[place] == place) forest[place] = -1;
   });
   __syncthreads();
-  for_pixels(frame, [&](int row, int column, int place) {
-    if (frame.label(row, column) > 0 && forest[place] >= 0) atomicAdd(&forest[forest[place]], -1);
-  });
-  __syncthreads();
+  read_then_write(
+      frame, [&](int place) { return forest[place]; },
+      [&](int, int root) {
+        if (root >= 0) atomicAdd(&forest[root], -1);
+      });
   for_pixels(frame, [&](int row, int column, int place) {
     const unsigned label = frame.label(row, column);
     if (label == 0 || forest[place] >= 0) return;
@@ -114,7 +115,7 @@ __device__ void fill_some(const Frame& frame, const int* forest, int first) {
   __syncthreads();
 }
 
-__global__ void __launch_bounds__(kThreads) clean_slices(const Job job) {
+__global__ void __launch_bounds__(kThreads, 2) clean_slices(const Job job) {
   __shared__ int own_forest[kOwnForest];
   for (std::int64_t slice = blockIdx.x; slice < job.slices; slice += gridDim.x) {
     const Frame frame = frame_of(job.labels + slice * job.plane, job.plane, job.columns, job.vectors);

@@ -9,30 +9,40 @@
 namespace cardiacseg::ops {
 namespace {
 
-/// Other threads change entries meanwhile: each read is from memory.
-__device__ int entry_of(const int* forest, int place) { return *static_cast<const volatile int*>(forest + place); }
-
+/// The first pixel of the region. No thread may change the forest meanwhile.
 __device__ int root_of(const int* forest, int place) {
-  int next = entry_of(forest, place);
-  while (next != place) {
-    place = next;
-    next = entry_of(forest, place);
-  }
+  while (forest[place] != place) place = forest[place];
   return place;
 }
 
-/// Makes one region of those of two pixels.
+/// Makes one region of those of two pixels. Other threads do so at the same time; no entry is read but by the atomic
+/// operation that lowers it. An entry that was a link is replaced by a lower one, and what it led to is joined next.
 __device__ void join(int* forest, int a, int b) {
-  while (true) {
-    a = root_of(forest, a);
-    b = root_of(forest, b);
-    if (a == b) return;
+  while (a != b) {
     const int later = max(a, b);
-    const int earlier = min(a, b);
-    const int before = atomicMin(&forest[later], earlier);
-    if (before == later) return;
-    a = before;  // no root any more: what it was joined to must be joined too
-    b = earlier;
+    b = min(a, b);
+    a = atomicMin(&forest[later], b);
+    if (a == later) return;  // a root so far
+  }
+}
+
+/// Calls `write(place, read(place))` for all pixels of the frame; no thread writes while another reads. Barriers inside
+/// and at the end.
+template <class Read, class Write>
+__device__ void read_then_write(const Frame& frame, const Read& read, const Write& write) {
+  constexpr int kEach = 8;
+  const int pixels = frame.rows * frame.width;
+  for (int first = static_cast<int>(threadIdx.x); first - static_cast<int>(threadIdx.x) < pixels;
+       first += kEach * kThreads) {
+    int values[kEach];
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) values[k] = first + k * kThreads < pixels ? read(first + k * kThreads) : 0;
+    __syncthreads();
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+      if (first + k * kThreads < pixels) write(first + k * kThreads, values[k]);
+    }
+    __syncthreads();
   }
 }
 
@@ -80,8 +90,8 @@ __device__ void find_regions(const Frame& frame, int* forest, const Counts& coun
   __syncthreads();
   join_columns<kCorners>(frame, forest, counts);
   __syncthreads();
-  for_pixels(frame, [&](int, int, int place) { *static_cast<volatile int*>(forest + place) = root_of(forest, place); });
-  __syncthreads();
+  read_then_write(
+      frame, [&](int place) { return root_of(forest, place); }, [&](int place, int root) { forest[place] = root; });
 }
 
 }  // namespace

@@ -66,24 +66,25 @@ inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
 inline int __clz(int bits) { return bits == 0 ? 32 : __builtin_clz(static_cast<unsigned>(bits)); }
 
-// CTAs take turns and fibres give up theirs in barriers alone, so plain memory accesses are atomic and ordered.
+// CTAs take turns and fibres give up theirs in barriers alone, so two accesses are as good as one; that each is atomic
+// is for ThreadSanitizer to see.
+template <class T, class Change>
+T simulated_atomic(T* address, const Change& change) {
+  const T before = __atomic_load_n(address, __ATOMIC_RELAXED);
+  __atomic_store_n(address, change(before), __ATOMIC_RELAXED);
+  return before;
+}
 template <class T>
 T atomicAdd(T* address, T value) {
-  const T before = *address;
-  *address = static_cast<T>(before + value);
-  return before;
+  return simulated_atomic(address, [&](T before) { return static_cast<T>(before + value); });
 }
 template <class T>
 T atomicMin(T* address, T value) {
-  const T before = *address;
-  *address = min(before, value);
-  return before;
+  return simulated_atomic(address, [&](T before) { return min(before, value); });
 }
 template <class T>
 T atomicMax(T* address, T value) {
-  const T before = *address;
-  *address = max(before, value);
-  return before;
+  return simulated_atomic(address, [&](T before) { return max(before, value); });
 }
 inline void __threadfence() {}
 
@@ -105,7 +106,7 @@ T __shfl_up_sync(unsigned, T value, unsigned delta) {
   const auto& all = simulated_gpu::meet_warp("shfl_up", value);
   return simulated_gpu::lane() >= delta ? all.template of<T>(simulated_gpu::lane() - delta) : value;
 }
-inline void __syncwarp(unsigned = 0xFFFFFFFFU) { simulated_gpu::meet_warp("syncwarp", 0); }
+inline void __syncwarp(unsigned = 0xFFFFFFFFU) { simulated_gpu::synchronize_warp(); }
 template <class Predicate>
 unsigned simulated_lanes_where(const simulated_gpu::Meeting& all, const Predicate& predicate) {
   unsigned lanes = 0;

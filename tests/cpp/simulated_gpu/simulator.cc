@@ -13,6 +13,11 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #endif
+#if defined(SIMULATED_GPU_FINDS_RACES)
+#include <sanitizer/tsan_interface.h>
+extern "C" void AnnotateIgnoreWritesBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreWritesEnd(const char* file, int line);
+#endif
 
 // The linker's names for the ends of the section that holds all `__shared__` variables.
 extern "C" {
@@ -49,6 +54,7 @@ struct Thread {
   bool ended = false;
   jmp_buf place;
   std::unique_ptr<std::byte[]> stack;
+  void* watched = nullptr;  ///< what ThreadSanitizer knows it by
 };
 
 /// The CTA that runs.
@@ -84,12 +90,38 @@ void leave(void**, const void*, std::size_t) {}
 void arrive(void*, const void**, std::size_t*) {}
 #endif
 
+#if defined(SIMULATED_GPU_FINDS_RACES)
+// ThreadSanitizer takes each thread for one of its own. That they take turns orders nothing: what a thread did before
+// `give(place)` is before what another does after `take(place)`, and no more.
+void* watched_scheduler = nullptr;
+void give(void* place) { __tsan_release(place); }
+void take(void* place) { __tsan_acquire(place); }
+void watch(Thread& thread) {
+  watched_scheduler = __tsan_get_current_fiber();
+  if (thread.watched == nullptr) thread.watched = __tsan_create_fiber(0);
+}
+void turn_to(void* watched) { __tsan_switch_to_fiber(watched, __tsan_switch_to_fiber_no_sync); }
+void copy_unwatched(void* to, const void* from, std::size_t bytes) {
+  AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  std::memcpy(to, from, bytes);
+  AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+}
+#else
+void* watched_scheduler = nullptr;
+void give(void*) {}
+void take(void*) {}
+void watch(Thread&) {}
+void turn_to(void*) {}
+void copy_unwatched(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+#endif
+
 /// Back to the scheduler, until it is this thread's turn again.
 void yield() {
   Thread* self = current;
   void* fake = nullptr;
   if (_setjmp(self->place) == 0) {
     leave(&fake, scheduler_stack, scheduler_stack_bytes);
+    turn_to(watched_scheduler);
     _longjmp(scheduler, 1);
   }
   arrive(fake, &scheduler_stack, &scheduler_stack_bytes);
@@ -118,7 +150,9 @@ void end(Thread& thread) {
 void live() {
   arrive(nullptr, &scheduler_stack, &scheduler_stack_bytes);
   while (true) {
+    take(&block.kernel);
     (*block.kernel)();
+    give(&block.alive);
     end(*current);
     yield();
   }
@@ -141,6 +175,7 @@ void resume(Thread& thread) {
   threadIdx = thread.index;
   if (_setjmp(scheduler) == 0) {
     leave(&scheduler_fake_stack, thread.stack.get(), kStackBytes);
+    turn_to(thread.watched);
     if (thread.started) _longjmp(thread.place, 1);
     start(thread);
   }
@@ -162,6 +197,7 @@ void prepare(unsigned count) {
   for (unsigned number = 0; number < count; ++number) {
     Thread& thread = block.threads[number];
     if (!thread.stack) thread.stack = std::make_unique<std::byte[]>(kStackBytes);
+    watch(thread);
     thread.index = {number % blockDim.x, number / blockDim.x % blockDim.y, number / blockDim.x / blockDim.y};
     thread.warp = &block.warps[number / kLanes];
     thread.lane = number % kLanes;
@@ -193,12 +229,14 @@ void run_warp(unsigned warp, unsigned count) {
 void run_block(unsigned count) {
   prepare(count);
   spoil_shared_memory();
+  give(&block.kernel);
   const auto warps = static_cast<unsigned>(block.warps.size());
   while (block.alive > 0) {
     const unsigned long long before = block.progress;
     for (unsigned turn = 0; turn < warps; ++turn) run_warp(in_order(turn, warps), count);
     if (block.progress == before) fail("threads wait for others that never come");
   }
+  take(&block.alive);
 }
 
 void check_limits(const Index& grid, const Index& size) {
@@ -224,7 +262,7 @@ const Meeting& meet_warp(const char* operation, const void* value, std::size_t b
   if (warp.arrived == 0) warp.operation = operation;
   if (std::strcmp(warp.operation, operation) != 0) fail("lanes of a warp met in different operations");
   Meeting& meeting = warp.meetings[number % 2];
-  std::memcpy(meeting.values[self.lane].data(), value, bytes);
+  copy_unwatched(meeting.values[self.lane].data(), value, bytes);
   meeting.present |= 1U << self.lane;
   ++block.progress;
   if (++warp.arrived == warp.alive) complete(warp);
@@ -232,13 +270,22 @@ const Meeting& meet_warp(const char* operation, const void* value, std::size_t b
   return meeting;
 }
 
+void synchronize_warp() {
+  void* meeting = &current->warp->meetings[current->meetings % 2];
+  give(meeting);
+  meet_warp("syncwarp", 0);
+  take(meeting);
+}
+
 bool meet_block(bool vote) {
   const unsigned number = current->barriers++;
   bool& any = block.any[number % 2];
   any = any || vote;
   ++block.progress;
+  give(&any);
   if (++block.arrived == block.alive) complete_barrier();
   while (block.completed == number) yield();
+  take(&any);
   return any;
 }
 

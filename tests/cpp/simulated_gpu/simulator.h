@@ -10,7 +10,8 @@
 /// of a CTA in barriers. CTAs run one after another, those of even number from their first thread on, the others from
 /// their last, so that what hangs on an order that nothing enforces does not go unseen. Shared memory holds NaNs at a
 /// CTA's start. A barrier that part of a CTA or of a warp does not reach, or that they reach in different operations,
-/// ends the program with a sentence.
+/// ends the program with a sentence. Under ThreadSanitizer accesses of two threads of a CTA to the same memory are a
+/// race unless a barrier lies between them or both are atomic, as for compute-sanitizer's racecheck.
 namespace simulated_gpu {
 
 constexpr unsigned kLanes = 32;
@@ -57,6 +58,9 @@ const Meeting& meet_warp(const char* operation, const T& value) {
   static_assert(sizeof(T) <= Meeting::kBytes);
   return meet_warp(operation, &value, sizeof value);
 }
+
+/// Waits until every lane that is left of this warp is here, and orders their memory accesses as other meetings do not.
+void synchronize_warp();
 
 /// Waits until every thread that is left of this CTA is here; gives whether any of them brought `true`.
 bool meet_block(bool vote);

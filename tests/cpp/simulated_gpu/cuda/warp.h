@@ -3,10 +3,10 @@
 // cpp/src/cuda/warp.h on the simulated GPU. The layouts of the fragments are those of the PTX ISA, sections "Matrix
 // Fragments for mma.m16n8k8", "... mma.m16n8k16", "ldmatrix" and "movmatrix".
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <deque>
-#include <map>
 #include <type_traits>
 #include <vector>
 
@@ -130,7 +130,7 @@ struct Pending {
 };
 
 inline std::deque<Group>& groups() {
-  static std::map<unsigned, Pending> all;
+  static std::array<Pending, 1024> all;  // for each thread of a CTA
   Pending& mine = all[simulated_gpu::thread_number()];
   if (mine.block != simulated_gpu::block_number() || mine.groups.empty()) {
     mine = {simulated_gpu::block_number(), {Group{}}};
