@@ -1,4 +1,4 @@
-# cardiacseg_tensorrt and cardiacseg_tensorrt_rtx: a provider library for each flavour whose headers are found. They need
+# cardiacseg_tensorrt and cardiacseg_tensorrt_rtx: a provider library for each flavor whose headers are found. They need
 # no library of TensorRT to be built, and open it when they are used.
 
 include(TensorRTHeaders)
@@ -14,18 +14,17 @@ endif()
 file(GLOB provider_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/src/backends/tensorrt/provider/*.cc)
 set(provider_exports ${PROJECT_SOURCE_DIR}/cpp/src/backends/tensorrt/provider/exports.map)
 
-foreach(flavour tensorrt tensorrt_rtx)
-  if(NOT ${flavour}_headers)
-    message(STATUS "cardiacseg_${flavour} is not built: no headers of ${flavour} were found")
+foreach(flavor tensorrt tensorrt_rtx)
+  if(NOT ${flavor}_headers)
+    message(STATUS "cardiacseg_${flavor} is not built: no headers of ${flavor} were found")
     continue()
   endif()
-  message(STATUS "cardiacseg_${flavour}: headers in ${${flavour}_headers}")
-  set(provider cardiacseg_${flavour})
+  message(STATUS "cardiacseg_${flavor}: headers in ${${flavor}_headers}")
+  set(provider cardiacseg_${flavor})
   add_library(${provider} MODULE ${provider_sources})
   target_include_directories(${provider} PRIVATE ${PROJECT_SOURCE_DIR}/cpp/include ${PROJECT_SOURCE_DIR}/cpp/src)
   # Warnings are about our own code.
-  target_include_directories(${provider} SYSTEM BEFORE PRIVATE ${${flavour}_headers})
-  target_compile_definitions(${provider} PRIVATE CARDIACSEG_VERSION="${PROJECT_VERSION}")
+  target_include_directories(${provider} SYSTEM BEFORE PRIVATE ${${flavor}_headers})
   target_link_libraries(${provider} PRIVATE cardiacseg_kernels cardiacseg_cuda_runtime ${CMAKE_DL_LIBS})
   target_link_options(${provider} PRIVATE LINKER:--version-script=${provider_exports} LINKER:--no-undefined)
   set_target_properties(${provider} PROPERTIES LINK_DEPENDS ${provider_exports})

@@ -98,10 +98,10 @@ def test_engines_are_verified_by_the_first_run(bundle, engines, cine, wanted):
     build_engines(bundle, engines)
     chosen = cardiacseg.explain_device(bundle, engines=engines)
     assert chosen["device"] == "cpu" and "not passed the parity gate" in chosen["reason"]
-    os.environ["CARDIACSEG_DOUBLE"] = "wrong_logits"
+    os.environ["CARDIACSEG_FAKE"] = "wrong_logits"
     with pytest.raises(cardiacseg.BackendError, match="failed the parity gate"):
         cardiacseg.CardiacSegmenter(bundle, device="cuda", engines=engines).run(cine, spacing=SPACING)
-    del os.environ["CARDIACSEG_DOUBLE"]
+    del os.environ["CARDIACSEG_FAKE"]
     assert cardiacseg.explain_device(bundle, engines=engines)["device"] == "cpu"
     result = cardiacseg.CardiacSegmenter(bundle, device="cuda", engines=engines).run(cine, spacing=SPACING)
     assert_same(result, wanted)
@@ -120,9 +120,9 @@ def test_verify(segmenter, cine):
     parity = segmenter.verify(cine, spacing=SPACING)
     assert parity.passed and [stage["stage"] for stage in parity.stages] == ["locate", "seg", "ref"]
     assert all(stage["precision"] == "fp32" and stage["unwritten"] == 0 for stage in parity.stages)
-    os.environ["CARDIACSEG_DOUBLE"] = "unwritten"
+    os.environ["CARDIACSEG_FAKE"] = "unwritten"
     parity = segmenter.verify(cine, spacing=SPACING)
-    del os.environ["CARDIACSEG_DOUBLE"]
+    del os.environ["CARDIACSEG_FAKE"]
     assert not parity.passed and all(stage["unwritten"] > 0 for stage in parity.stages)
     assert "never written" in parity.summary
 

@@ -72,8 +72,7 @@ def compile_provider(headers, folder):
     """An object with the whole provider, compiled as one file; warnings are errors."""
     source = folder / "provider.cc"
     source.write_text("".join(f'#include "{path}"\n' for path in sorted(PROVIDER.glob("*.cc"))))
-    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
-    flags = ["-isystem", headers.folder, f'-DCARDIACSEG_VERSION="{version}"']
+    flags = ["-isystem", headers.folder]
     return compile_object(source, folder / "provider.o", *WARNINGS, *flags)
 
 

@@ -21,20 +21,20 @@ SMALL = ("--slices", "1,2,2", "--frames", "1,1,2", "--size", "32,48,64", "--prec
 @pytest.fixture(scope="module")
 def package(simulated_build, tmp_path_factory):
     """The environment of a package whose core has the TensorRT backend, on the simulated GPU."""
-    build = simulated_build("_core", "tensorrt_double", "tensorrt_rtx_double")
+    build = simulated_build("_core", "fake_tensorrt", "fake_tensorrt_rtx")
     folder = tmp_path_factory.mktemp("package")
     ignore = shutil.ignore_patterns("_core*.so", "_cuda*.so", "__pycache__", "bundles")
     shutil.copytree(ROOT / "python/cardiacseg", folder / "cardiacseg", ignore=ignore)
     (core,) = (build / "python/bindings").glob("_core*.so")
     shutil.copy(core, folder / "cardiacseg")
-    return {**os.environ, "PYTHONPATH": str(folder), "CARDIACSEG_PROVIDERS": str(build / "tensorrt_double")}
+    return {**os.environ, "PYTHONPATH": str(folder), "CARDIACSEG_PROVIDERS": str(build / "fake_tensorrt")}
 
 
 @pytest.fixture
 def build_engine(package, tiny_bundle, tmp_path):
-    def run(*words, folder=tmp_path / "engines", double="", bundle=tiny_bundle):
+    def run(*words, folder=tmp_path / "engines", fake="", bundle=tiny_bundle):
         command = [sys.executable, ROOT / "tools/build_engine.py", bundle, "-o", folder, *SMALL, *words]
-        environment = {**package, "CARDIACSEG_DOUBLE": double}
+        environment = {**package, "CARDIACSEG_FAKE": fake}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
     return run
@@ -100,13 +100,13 @@ def test_a_failing_gate_saves_nothing_and_leaves_what_was_there(build_engine, tm
     folder = tmp_path / "engines"
     folder.mkdir()
     (folder / "mine.engine").write_bytes(b"older")
-    refused(build_engine(double="wrong_logits"), "the engines failed the parity gate and were not saved: ")
+    refused(build_engine(fake="wrong_logits"), "the engines failed the parity gate and were not saved: ")
     assert engines(folder) == ["mine.engine"] and (folder / "mine.engine").read_bytes() == b"older"
     assert not list(folder.glob(".building-*"))
 
 
 def test_a_failing_build_saves_nothing(build_engine, tmp_path):
-    refused(build_engine(double="build_fails"), "the double wanted to fail")
+    refused(build_engine(fake="build_fails"), "the fake wanted to fail")
     assert engines(tmp_path / "engines") == []
 
 
@@ -124,11 +124,11 @@ def test_an_interrupt_leaves_nothing_half_written(package, tiny_bundle, tmp_path
             print(json.dumps("was not interrupted"))
         except KeyboardInterrupt:
             print(json.dumps([path.name for path in Path(sys.argv[2]).iterdir()]))"""
-    assert run_python(package, code, tiny_bundle, tmp_path / "e") == ["tensorrt-10.16.0-double.timings"]
+    assert run_python(package, code, tiny_bundle, tmp_path / "e") == ["tensorrt-10.16.0-fake.timings"]
 
 
 def test_where_types_are_weak_it_builds_too(build_engine, package, tmp_path):
-    done = build_engine("--quiet", "--precision", "fp16", double="weakly_typed")
+    done = build_engine("--quiet", "--precision", "fp16", fake="weakly_typed")
     assert done.returncode == 0 and done.stderr == ""
     assert len(headers(package, tmp_path / "engines")) == 3
 
@@ -143,15 +143,15 @@ def test_engines_for_other_gpus_are_saved_unverified(build_engine, package, tmp_
 
 
 @pytest.mark.parametrize(
-    ("words", "double", "sentence"),
+    ("words", "fake", "sentence"),
     [
         (("--slices", "5,2,8"), "", "slices must be MIN,OPT,MAX with 1 <= MIN <= OPT <= MAX, got 5,2,8"),
         (("--gpu", "8.6"), "", "compute capabilities can be chosen for tensorrt_rtx alone"),
         ((), "no_library", "no engine of tensorrt can be built here: "),
     ],
 )
-def test_refusals_are_one_sentence(words, double, sentence, build_engine, tmp_path):
-    refused(build_engine(*words, double=double), sentence)
+def test_refusals_are_one_sentence(words, fake, sentence, build_engine, tmp_path):
+    refused(build_engine(*words, fake=fake), sentence)
     assert engines(tmp_path / "engines") == []
 
 

@@ -14,7 +14,7 @@ import cardiacseg
 @pytest.fixture(scope="module")
 def package(simulated_build, tmp_path_factory):
     """This package with a core whose GPU is simulated, and the environment to use it."""
-    built = simulated_build("_core", "tensorrt_double", "tensorrt_rtx_double")
+    built = simulated_build("_core", "fake_tensorrt", "fake_tensorrt_rtx")
     site = tmp_path_factory.mktemp("site")
     (site / "cardiacseg").mkdir()
     (core,) = (built / "python/bindings").glob("_core*.so")
@@ -24,7 +24,7 @@ def package(simulated_build, tmp_path_factory):
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]),
-        "CARDIACSEG_PROVIDERS": str(built / "tensorrt_double"),
+        "CARDIACSEG_PROVIDERS": str(built / "fake_tensorrt"),
     }
 
 

@@ -1,5 +1,7 @@
 """The TensorRT backend without TensorRT: its C++ tests on the simulated GPU, and engine files as Python sees them."""
 
+import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,12 @@ from conftest import run_command
 from cardiacseg import _core
 from cardiacseg.errors import BackendError
 
+ROOT = Path(__file__).parents[2]
+CROSSES = ["src/backends/backend.h", "src/backends/tensorrt/provider.h", "src/ops/device.h"]  # and engines.h
+INTERFACE = (
+    1,
+    "ce3759bf7df73d35",
+)  # kInterfaceVersion, and the digest of what crosses to a provider library without comments
 STEMS = ("engine_build", "provider_library", "tensorrt_backend", "tensorrt_network")
 SHAPE = (1, 1, 1, 32, 32)
 REQUEST = {
@@ -33,6 +41,15 @@ def programs(simulated_build):
 def test_on_the_simulated_gpu(programs, stem):
     output = run_command(programs / f"tensorrt_{stem}")
     assert output.splitlines()[-1].endswith(" 0 failed")
+
+
+def test_the_interface_version_is_raised_with_what_crosses_to_a_provider():
+    paths = [ROOT / "cpp" / name for name in (*CROSSES, "include/cardiacseg/engines.h")]
+    code = "".join(re.sub(r"//.*|\s+", "", path.read_text()) for path in paths)
+    version = int(re.search(r"kInterfaceVersion=(\d+)", code)[1])
+    code = re.sub(r"kInterfaceVersion=\d+", "", code)
+    found = (version, hashlib.sha256(code.encode()).hexdigest()[:16])
+    assert found == INTERFACE, "raise kInterfaceVersion in provider.h if a type changed, then note both here"
 
 
 def test_a_file_that_is_no_engine_is_refused(tmp_path):

@@ -102,7 +102,7 @@ def test_it_shows_one_name(library):
     if nm is None:
         pytest.skip("nm of binutils is not installed")
     shown = run_command(nm, "-D", "--defined-only", library).split()
-    assert shown[2:] == ["cardiacseg_tensorrt_provider"]
+    assert shown[2:] == ["cardiacseg_open_provider"]
 
 
 def test_it_needs_no_library_of_tensorrt(library):
@@ -120,7 +120,7 @@ def test_it_says_what_it_is_and_that_its_library_is_missing(headers, library, dr
     if "library" in facts and code == 0:
         pytest.skip(f"{headers.library} is on the loader's path")
     strong = headers.flavour == "tensorrt_rtx" or headers.version[0] >= 10
-    assert facts["flavour"] == headers.flavour
+    assert facts["flavor"] == headers.flavour
     assert facts["headers"] == ".".join(map(str, headers.version))
     assert facts["typing"] == ("strong" if strong else "weak")
     assert facts["opset"] == ("20" if strong else "17")
@@ -130,7 +130,7 @@ def test_it_says_what_it_is_and_that_its_library_is_missing(headers, library, dr
         assert part in facts["error"]
 
 
-def stand_in(headers, folder, version):
+def fake_library(headers, folder, version):
     """A library of TensorRT's name that knows its version alone."""
     source = folder / "version.cc"
     source.write_text(f'extern "C" int getInferLibVersion() {{ return {version}; }}')
@@ -140,8 +140,10 @@ def stand_in(headers, folder, version):
 @pytest.mark.parametrize("other", ["older", "newer", "older minor"])
 def test_a_library_of_another_version_is_refused(headers, library, drive, tmp_path, other):
     major, minor = headers.version[:2]
+    if (other, minor) == ("older minor", 0):
+        pytest.skip("the headers are of the first minor version")
     major, minor = {"older": (major - 1, 0), "newer": (major + 1, 0), "older minor": (major, minor - 1)}[other]
-    stand_in(headers, tmp_path, headers.encoded(major, minor))
+    fake_library(headers, tmp_path, headers.encoded(major, minor))
     output, code = drive(library, "facts", CARDIACSEG_TENSORRT_LIBRARIES=str(tmp_path))
     assert code == 3
     assert f"wanted a library of version {headers.version[0]}.{headers.version[1]} or a later" in output
@@ -149,7 +151,7 @@ def test_a_library_of_another_version_is_refused(headers, library, drive, tmp_pa
 
 
 def test_a_library_that_lacks_a_function_is_refused(headers, library, drive, tmp_path):
-    stand_in(headers, tmp_path, headers.encoded(*headers.version[:2]))
+    fake_library(headers, tmp_path, headers.encoded(*headers.version[:2]))
     output, code = drive(library, "facts", CARDIACSEG_TENSORRT_LIBRARIES=f"/nowhere:{tmp_path}")
     assert code == 3
     assert f"wanted the function createInferBuilder_INTERNAL, found none in {headers.library}" in output
@@ -276,7 +278,7 @@ def test_a_build_can_be_cancelled(rtx, tmp_path, stop):
     graph = attention_graph(tmp_path / "graph.onnx")
     output, code = rtx("build", graph, tmp_path / "plan", *SHAPES, f"stop={stop}")
     assert code == 3
-    assert output.splitlines()[-1] == f"error {CANCELLED} building the engine test was stopped by its caller"
+    assert output.splitlines()[-1] == f"error {CANCELLED} building the engine test seg was stopped by its caller"
     assert output.count("progress ") == stop
     assert not (tmp_path / "plan").exists()
 
@@ -292,7 +294,7 @@ BAD = {
     "a node that nobody knows": ({"op": "Unheard"}, SHAPES, "node 2 mix (Unheard): "),
     "heads that no kernel takes": ({"heads": 8}, SHAPES, "wanted 3 * 8 heads of 8, 16, 32 or 64 channels, got 96"),
     "no heads": ({"heads": 0}, SHAPES, "wanted one head or more"),
-    "an input without shapes": ({}, SHAPES[:1], "the graph test has an input cu_slices, wanted a range of shapes"),
+    "an input without shapes": ({}, SHAPES[:1], "the graph test seg has an input cu_slices, wanted a range of shapes"),
     "shapes of another network": ({}, ["input=tokens:1,9,8:1,9,8:1,9,8", SHAPES[1]], "Dimension mismatch"),
     "a range upside down": ({}, ["input=tokens:9,9,32:9,9,32:1,9,32", SHAPES[1]], "does not take the shapes"),
     "a GPU that is not supported": ({}, [*SHAPES, "capability=9.0"], "does not build for the compute capability 9.0"),
@@ -316,7 +318,7 @@ def test_a_file_that_is_no_graph_and_one_that_is_no_engine_are_refused(rtx, tmp_
     path.write_bytes(b"neither" * 100)
     output, code = rtx("build", path, tmp_path / "plan", *SHAPES)
     assert code == 3
-    assert f"error {BACKEND} TensorRT-RTX cannot take the graph test: " in output
+    assert f"error {BACKEND} TensorRT-RTX cannot take the graph test seg: " in output
     output, code = rtx("load", path)
     assert code == 3
     assert f"error {BACKEND} TensorRT-RTX cannot read the engine test: " in output

@@ -4,7 +4,7 @@
 #include <deque>
 #include <memory>
 
-#include "backends/tensorrt/provider/version.h"
+#include "backends/tensorrt/provider/tensorrt.h"
 
 /// TensorRT's arithmetic of dimensions, on constants alone.
 namespace cardiacseg::test {

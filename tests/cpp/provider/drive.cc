@@ -24,9 +24,12 @@ using namespace cardiacseg::tensorrt;
 const Provider& open_provider(const char* path) {
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw std::runtime_error(dlerror());
-  const auto function = reinterpret_cast<ProviderFunction>(dlsym(library, kProviderSymbol));
-  if (function == nullptr) throw std::runtime_error(dlerror());
-  return *function();
+  const auto open = reinterpret_cast<OpenProvider>(dlsym(library, kProviderSymbol));
+  if (open == nullptr) throw std::runtime_error(dlerror());
+  const Provider* provider = nullptr;
+  open(kInterfaceVersion, &provider);
+  if (provider == nullptr) throw std::runtime_error("another interface version");
+  return *provider;
 }
 
 std::vector<std::byte> read(const std::string& path) {
@@ -59,17 +62,17 @@ struct Stops {
   int fail = -1;
 };
 
-void read_option(const std::string& option, BuildRequest& request, Stops& stops) {
+void read_option(const std::string& option, EngineRequest& request, Stops& stops) {
   const std::size_t at = option.find('=');
   const std::string name = option.substr(0, at);
   const std::string value = at == std::string::npos ? "" : option.substr(at + 1);
   if (name == "input") {
     const std::vector<std::string> parts = split(value, ':');
-    request.inputs.push_back({parts.at(0), {shape_of(parts.at(1)), shape_of(parts.at(2)), shape_of(parts.at(3))}});
+    request.facts.inputs.push_back({parts.at(0), shape_of(parts.at(1)), shape_of(parts.at(2)), shape_of(parts.at(3))});
   }
   if (name == "capability") request.compute_capabilities.push_back(value);
   if (name == "float32") request.float32_nodes.push_back(value);
-  if (name == "float16") request.float16 = true;
+  if (name == "float16") request.facts.precision = "fp16";
   if (name == "inspect") request.inspect = true;
   if (name == "stop") stops.stop = std::stoi(value);
   if (name == "throw") stops.fail = std::stoi(value);
@@ -77,13 +80,14 @@ void read_option(const std::string& option, BuildRequest& request, Stops& stops)
 
 void build(const Provider& provider, const std::vector<std::string>& arguments) {
   const std::vector<std::byte> onnx = read(arguments.at(0));
-  BuildRequest request;
-  request.name = "test";
+  EngineRequest request;
+  request.facts.model = "test";
+  request.facts.stage = "seg";
   request.onnx = onnx;
   Stops stops;
   for (std::size_t index = 2; index < arguments.size(); ++index) read_option(arguments[index], request, stops);
   int steps = 0;
-  const BuiltEngine built = provider.build(request, [&](const std::string& phase, int step, int of) {
+  const BuiltEngine built = provider.build_engine(request, [&](const std::string& phase, int step, int of) {
     std::cout << "progress " << step << "/" << of << " " << phase << "\n";
     ++steps;
     if (steps == stops.fail) throw std::out_of_range("thrown by the caller");
@@ -95,17 +99,18 @@ void build(const Provider& provider, const std::vector<std::string>& arguments) 
 }
 
 void load(const Provider& provider, const std::vector<std::string>& arguments) {
-  const std::vector<std::byte> plan = read(arguments.at(0));
-  for (const EngineTensor& tensor : provider.load("test", plan)->tensors())
-    std::cout << "tensor " << tensor.name << "\n";
+  EngineArtifact artifact;
+  artifact.path = "test";
+  artifact.plan = read(arguments.at(0));
+  for (const std::string& output : provider.load_engine(artifact)->outputs()) std::cout << "output " << output << "\n";
 }
 
 void facts(const Provider& provider) {
-  std::cout << "flavour " << provider.flavour() << "\n"
-            << "version " << provider.cardiacseg_version() << "\n"
-            << "headers " << provider.header_version() << "\n"
-            << "typing " << (provider.strongly_typed() ? "strong" : "weak") << "\n"
-            << "opset " << provider.largest_opset() << "\n";
+  const ProviderFacts facts = provider.facts();
+  std::cout << "flavor " << facts.flavor << "\n"
+            << "headers " << facts.header_version << "\n"
+            << "typing " << (facts.strongly_typed ? "strong" : "weak") << "\n"
+            << "opset " << facts.largest_opset << "\n";
   const std::string library = provider.library_version();
   std::cout << "library " << library << "\n";
 }

@@ -1,12 +1,16 @@
 // The plugin object without any TensorRT library: with headers alone, on the simulated GPU.
 
 #include <random>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <type_traits>
+#include <vector>
 
-#include "backends/tensorrt/provider/float32_layers.h"
+#include "backends/tensorrt/provider/engine.h"
 #include "backends/tensorrt/provider/library.h"
 #include "backends/tensorrt/provider/logger.h"
+#include "backends/tensorrt/provider/progress.h"
 #include "check.h"
 #include "device_array.h"
 #include "dimension_expressions.h"
@@ -251,6 +255,44 @@ TEST(layers_of_nodes_that_stay_in_float32) {
   CHECK(tensorrt::layers_of_nodes(layers, {"norm", "head/Softmax", "absent"}) == wanted);
   CHECK(tensorrt::layers_of_nodes({}, {"norm"}).empty());
 }
+
+TEST(progress_of_many_threads_comes_one_at_a_time_until_the_caller_throws) {
+  int told = 0;  // not atomic: the report has the lock
+  const EngineProgress progress = [&told](const std::string&, int, int) {
+    if (++told == 500) throw std::out_of_range("enough");
+    return true;
+  };
+  tensorrt::BuildReport report(progress);
+  std::vector<std::thread> threads;
+  for (int number = 0; number < 4; ++number) {
+    threads.emplace_back([&report] {
+      while (report.tell("building", 1, 2)) {
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(told == 500);
+  CHECK_THROWS((report.throw_if_stopped("seg"), 0), std::out_of_range, "enough");
+}
+
+#ifdef CARDIACSEG_PROGRESS_MONITOR
+TEST(only_outermost_phases_are_told) {
+  std::vector<std::string> told;
+  const EngineProgress progress = [&told](const std::string& phase, int step, int steps) {
+    told.push_back(phase + " " + std::to_string(step) + "/" + std::to_string(steps));
+    return told.size() < 4;
+  };
+  tensorrt::BuildReport report(progress);
+  report.phaseStart("outer", nullptr, 3);
+  report.phaseStart("inner", "outer", 100);
+  CHECK(report.stepComplete("inner", 5) && report.stepComplete("outer", 0) && report.stepComplete("outer", 9));
+  report.phaseFinish("inner");
+  report.phaseFinish("outer");
+  CHECK(told == std::vector<std::string>({"outer 0/3", "outer 1/3", "outer 3/3", "outer 3/3"}));
+  CHECK(!report.stepComplete("inner", 6));
+  CHECK_THROWS_CODE((report.throw_if_stopped("seg"), 0), ErrorCode::cancelled, "building the engine seg was stopped");
+}
+#endif
 
 TEST(versions) {
   CHECK(tensorrt::version_text(8503) == "8.5.3" && tensorrt::version_text(101602) == "10.16.2");

@@ -11,11 +11,11 @@
 
 namespace cardiacseg::test {
 
-/// A folder with engines that the provider double built, and a log of what it was asked to do since.
+/// A folder with engines that the fake provider built, and a log of what it was asked to do since.
 struct BuiltEngines {
   TemporaryFolder folder;
   Variable providers{"CARDIACSEG_PROVIDERS", PROVIDERS};
-  Variable log{"CARDIACSEG_DOUBLE_LOG", (folder / "log").string()};
+  Variable log{"CARDIACSEG_FAKE_LOG", (folder / "log").string()};
 
   static std::string bundle_onnx() { return "the bundle's own file"; }
 

@@ -26,11 +26,11 @@ TEST(an_engine_is_built_for_the_gpu_at_hand) {
   const BuiltEngines engines;
   const EngineBuild built = engines.build();
   CHECK(built.path.parent_path() == engines.folder.path());
-  CHECK(built.path.filename().string().starts_with("tiny-seg-tensorrt-10.16.0_double-fp16-sm80-"));
+  CHECK(built.path.filename().string().starts_with("tiny-seg-tensorrt-10.16.0_fake-fp16-sm80-"));
   const EngineInfo info = read_engine_info(built.path);
   CHECK(info.plan_sha256 == built.info.plan_sha256 && info.plan_bytes > small_graph().size());
   CHECK(info.gpu == "Simulated GPU" && info.compute_capabilities == std::vector<std::string>{"8.0"});
-  CHECK(info.flavour == "tensorrt" && info.library_version == "10.16.0-double" && info.verified_on.empty());
+  CHECK(info.flavour == "tensorrt" && info.library_version == "10.16.0-fake" && info.verified_on.empty());
   CHECK(info.facts.outputs == std::vector<std::string>({"logits", "negated"}));
   CHECK(tensorrt::read_engine_file(built.path).plan.size() == info.plan_bytes);
 }
@@ -62,8 +62,8 @@ TEST(timing_cache_and_inspection_come_back) {
   const EngineBuild built = build_engine(request);
   CHECK(built.timing_cache == copy_of("timings of tiny seg"));
   CHECK(built.inspection.find("\"Multiply\"") != std::string::npos);
-  CHECK(engines.calls() == "build tiny seg float16 timing_cache 0\nbuild tiny seg float16 timing_cache " +
-                               std::to_string(cache.size()) + "\n");
+  CHECK(engines.calls() ==
+        "build tiny seg fp16 timing_cache 0\nbuild tiny seg fp16 timing_cache " + std::to_string(cache.size()) + "\n");
 }
 
 TEST(progress_is_told_and_can_stop_the_build) {
@@ -108,9 +108,9 @@ TEST(providers_are_listed_with_what_they_can_or_lack) {
   const Variable providers("CARDIACSEG_PROVIDERS", PROVIDERS);
   const std::vector<EngineProvider> all = list_providers();
   CHECK(all.size() == 2 && all[0].flavour == "tensorrt" && all[1].flavour == "tensorrt_rtx");
-  CHECK(all[0].available && all[0].library_version == "10.16.0-double" && all[0].strongly_typed);
-  CHECK(all[0].largest_opset == 20 && all[0].reason.find("10.16.0-double") != std::string::npos);
-  const Variable wish("CARDIACSEG_DOUBLE", "no_library");
+  CHECK(all[0].available && all[0].library_version == "10.16.0-fake" && all[0].strongly_typed);
+  CHECK(all[0].largest_opset == 20 && all[0].reason.find("10.16.0-fake") != std::string::npos);
+  const Variable wish("CARDIACSEG_FAKE", "no_library");
   CHECK(!list_providers()[0].available);
   CHECK(list_providers()[0].reason == "wanted libnvinfer.so.10, found none");
 }

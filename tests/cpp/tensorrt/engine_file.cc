@@ -53,7 +53,7 @@ std::string replaced(std::string text, const std::string& from, const std::strin
 
 TEST(what_is_written_is_read) {
   const Sample sample;
-  const EngineFile file = read_engine_file(sample.path);
+  const EngineArtifact file = read_engine_file(sample.path);
   CHECK(std::string(reinterpret_cast<const char*>(file.plan.data()), file.plan.size()) == kPlan);
   const EngineInfo& info = file.info;
   CHECK(info.facts.model == "tiny" && info.facts.stage == "seg" && info.facts.onnx_sha256 == std::string(64, 'a'));
@@ -75,7 +75,7 @@ TEST(an_engine_built_on_no_gpu_is_read) {
   info.gpu.clear();
   info.compute_capabilities.clear();
   write_engine_file(folder / "new/an.engine", info, bytes_of(""));
-  const EngineFile file = read_engine_file(folder / "new/an.engine");
+  const EngineArtifact file = read_engine_file(folder / "new/an.engine");
   CHECK(file.info.gpu.empty() && file.info.compute_capabilities.empty() && file.plan.empty());
 }
 
@@ -151,7 +151,7 @@ TEST(a_gpu_is_noted_once_and_the_plan_stays) {
   note_verified(sample.path, "NVIDIA H100");
   note_verified(sample.path, "NVIDIA L4");
   note_verified(sample.path, "NVIDIA H100");
-  const EngineFile file = read_engine_file(sample.path);
+  const EngineArtifact file = read_engine_file(sample.path);
   CHECK((file.info.verified_on == std::vector<std::string>{"NVIDIA H100", "NVIDIA L4"}));
   CHECK(file.info.plan_sha256 == sample.info.plan_sha256);
   CHECK(read_text(sample.path).find(kPlan) == sample.plan_start());

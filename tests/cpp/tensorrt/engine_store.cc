@@ -1,5 +1,3 @@
-#include "backends/tensorrt/engine_store.h"
-
 #include <string>
 
 #include "backends/tensorrt/engine_file.h"
@@ -14,12 +12,12 @@ using test::sample_info;
 using test::TemporaryFolder;
 using test::Variable;
 
-const EngineKey kKey{.network = "seg",
-                     .onnx_sha256 = std::string(64, 'a'),
-                     .flavour = "tensorrt",
-                     .library_version = "10.16.0",
-                     .compute_capability = "9.0",
-                     .gpu = "NVIDIA H100"};
+const EngineSpec kSpec{.network = "seg",
+                       .onnx_sha256 = std::string(64, 'a'),
+                       .flavor = "tensorrt",
+                       .library_version = "10.16.0",
+                       .compute_capability = "9.0",
+                       .gpu = "NVIDIA H100"};
 
 /// A folder of engines.
 struct Store {
@@ -33,13 +31,16 @@ struct Store {
     write_engine_file(folder / (name + ".engine"), info, std::as_bytes(std::span(name)));
   }
 
-  std::string found(const EngineKey& key = kKey) const { return find_engine(folder.path(), key).path.stem().string(); }
+  std::string found(const EngineSpec& spec = kSpec) const {
+    return find_engine(folder.path(), spec).path.stem().string();
+  }
 
-  void refuses(const std::string& text, const EngineKey& key = kKey) const {
-    CHECK_THROWS_CODE(found(key), ErrorCode::backend,
+  void refuses(const std::string& text, const EngineSpec& spec = kSpec) const {
+    CHECK_THROWS_CODE(found(spec), ErrorCode::backend,
                       "network seg: no engine in " + folder.path().string() + " fits: ");
-    CHECK_THROWS_CODE(found(key), ErrorCode::backend, text);
-    CHECK_THROWS_CODE(found(key), ErrorCode::backend, "; build one with `python tools/build_engine.py BUNDLE --flavor");
+    CHECK_THROWS_CODE(found(spec), ErrorCode::backend, text);
+    CHECK_THROWS_CODE(found(spec), ErrorCode::backend,
+                      "; build one with `python tools/build_engine.py BUNDLE --flavor");
   }
 };
 
@@ -113,33 +114,33 @@ TEST(what_differs_is_said_of_the_nearest_engine) {
 TEST(a_precision_that_is_asked_for_takes_engines_of_it_alone) {
   Store store;
   store.add("half", unchanged);
-  EngineKey key = kKey;
-  key.precision = "fp32";
-  store.refuses("half.engine computes in fp16, fp32 was wanted", key);
-  store.refuses("BUNDLE --flavor tensorrt --precision fp32`", key);
+  EngineSpec spec = kSpec;
+  spec.precision = "fp32";
+  store.refuses("half.engine computes in fp16, fp32 was wanted", spec);
+  store.refuses("BUNDLE --flavor tensorrt --precision fp32`", spec);
   store.add("whole", [](EngineInfo& info) { info.facts.precision = "fp32"; });
-  CHECK(store.found(key) == "whole");
+  CHECK(store.found(spec) == "whole");
   CHECK(store.found() == "half");
 }
 
 TEST(the_command_names_the_flavour) {
   Store store;
-  EngineKey key = kKey;
-  store.refuses("BUNDLE --flavor tensorrt`", key);
-  key.flavour = "tensorrt_rtx";
-  store.refuses("BUNDLE --flavor rtx`", key);
+  EngineSpec spec = kSpec;
+  store.refuses("BUNDLE --flavor tensorrt`", spec);
+  spec.flavor = "tensorrt_rtx";
+  store.refuses("BUNDLE --flavor rtx`", spec);
 }
 
 TEST(an_engine_for_no_certain_gpu_runs_from_8_0_on) {
   Store store;
   store.add("any", [](EngineInfo& info) { info.compute_capabilities.clear(); });
-  EngineKey key = kKey;
+  EngineSpec spec = kSpec;
   for (const char* capability : {"8.0", "8.9", "9.0", "12.0"}) {
-    key.compute_capability = capability;
-    CHECK(store.found(key) == "any");
+    spec.compute_capability = capability;
+    CHECK(store.found(spec) == "any");
   }
-  key.compute_capability = "7.5";
-  store.refuses("was built for compute capability 8.0 and later, this GPU is 7.5", key);
+  spec.compute_capability = "7.5";
+  store.refuses("was built for compute capability 8.0 and later, this GPU is 7.5", spec);
 }
 
 TEST(the_folder_is_the_first_that_is_set) {

@@ -12,7 +12,7 @@ namespace {
 using test::TemporaryFolder;
 using test::Variable;
 
-const std::filesystem::path kDouble = std::filesystem::path(PROVIDERS) / "libcardiacseg_tensorrt.so";
+const std::filesystem::path kFake = std::filesystem::path(PROVIDERS) / "libcardiacseg_tensorrt.so";
 
 }  // namespace
 
@@ -24,7 +24,7 @@ TEST(a_missing_library_is_named_with_the_folders) {
   CHECK_THROWS_CODE(provider("tensorrt_rtx"), ErrorCode::backend, ", found none");
 }
 
-TEST(another_flavour_does_not_exist) {
+TEST(another_flavor_does_not_exist) {
   CHECK_THROWS_CODE(provider("rtx"), ErrorCode::invalid_input, "flavour must be tensorrt or tensorrt_rtx, got 'rtx'");
 }
 
@@ -38,25 +38,27 @@ TEST(what_is_no_library_is_refused) {
 
 TEST(a_library_of_another_kind_is_refused) {
   CHECK_THROWS_CODE(open_provider(NOT_A_PROVIDER, "tensorrt"), ErrorCode::backend,
-                    "wanted the function cardiacseg_tensorrt_provider, found none");
+                    "wanted the function cardiacseg_open_provider, found none");
 }
 
-TEST(a_provider_of_another_version_or_flavour_is_refused) {
-  CHECK_THROWS_CODE(open_provider(kDouble, "tensorrt_rtx"), ErrorCode::backend,
+TEST(a_provider_of_another_interface_or_flavor_is_refused) {
+  CHECK_THROWS_CODE(open_provider(kFake, "tensorrt_rtx"), ErrorCode::backend,
                     "wanted a provider of flavour tensorrt_rtx, found one of flavour tensorrt");
-  const Variable wish("CARDIACSEG_DOUBLE", "other_version");
-  CHECK_THROWS_CODE(open_provider(kDouble, "tensorrt"), ErrorCode::backend, ", found one for cardiacseg 0.0.1");
+  const Variable wish("CARDIACSEG_FAKE", "other_interface");
+  CHECK_THROWS_CODE(open_provider(kFake, "tensorrt"), ErrorCode::backend,
+                    "expected a provider of interface version " + std::to_string(kInterfaceVersion) + ", got one of " +
+                        std::to_string(kInterfaceVersion + 1));
 }
 
 /// Last, since a provider stays for the rest of the process.
 TEST(a_provider_is_opened_once) {
   {
     const Variable providers("CARDIACSEG_PROVIDERS", PROVIDERS);
-    CHECK(provider("tensorrt").flavour() == "tensorrt");
-    CHECK(provider("tensorrt_rtx").flavour() == "tensorrt_rtx");
+    CHECK(provider("tensorrt").facts().flavor == "tensorrt");
+    CHECK(provider("tensorrt_rtx").facts().flavor == "tensorrt_rtx");
   }
   const Variable nowhere("CARDIACSEG_PROVIDERS", "/nowhere");
-  CHECK(provider("tensorrt").library_version() == "10.16.0-double");
+  CHECK(provider("tensorrt").library_version() == "10.16.0-fake");
 }
 
 }  // namespace cardiacseg::tensorrt

@@ -31,7 +31,7 @@ long count(const std::string& text, const std::string& word) {
 /// Writes the engine again with what `change` makes of its header.
 template <class Change>
 void rewrite(const EngineBuild& built, Change&& change) {
-  tensorrt::EngineFile file = tensorrt::read_engine_file(built.path);
+  tensorrt::EngineArtifact file = tensorrt::read_engine_file(built.path);
   change(file.info);
   tensorrt::write_engine_file(built.path, file.info, file.plan);
 }
@@ -40,8 +40,8 @@ void rewrite(const EngineBuild& built, Change&& change) {
 
 TEST(a_backend_says_library_and_gpu) {
   const BuiltEngines engines;
-  CHECK(describe_tensorrt("tensorrt") == "TensorRT 10.16.0-double on Simulated GPU (compute capability 8.0)");
-  CHECK(describe_tensorrt("tensorrt_rtx").starts_with("TensorRT-RTX 10.16.0-double on "));
+  CHECK(describe_tensorrt("tensorrt") == "TensorRT 10.16.0-fake on Simulated GPU (compute capability 8.0)");
+  CHECK(describe_tensorrt("tensorrt_rtx").starts_with("TensorRT-RTX 10.16.0-fake on "));
   const auto backend = make_tensorrt_backend("tensorrt", engines.folder.path());
   CHECK(backend->name() == "tensorrt" && backend->memory() == MemorySpace::device);
 }
@@ -49,7 +49,7 @@ TEST(a_backend_says_library_and_gpu) {
 TEST(what_is_missing_is_said) {
   const BuiltEngines engines;
   {
-    const Variable wish("CARDIACSEG_DOUBLE", "no_library");
+    const Variable wish("CARDIACSEG_FAKE", "no_library");
     CHECK_THROWS_CODE(describe_tensorrt("tensorrt"), ErrorCode::backend, "TensorRT: wanted libnvinfer.so.10, found");
     CHECK_THROWS_CODE(make_tensorrt_backend("tensorrt", {}), ErrorCode::backend, "wanted libnvinfer.so.10");
   }
@@ -103,8 +103,7 @@ TEST(engines_of_other_bundles_gpus_and_libraries_do_not_fit) {
   CHECK_THROWS_CODE(load(engines), ErrorCode::backend, "was built for compute capability 8.0, this GPU is 9.0");
   simulated_compute_capability_major = 8;
   rewrite(built, [](EngineInfo& info) { info.library_version = "10.3.0"; });
-  CHECK_THROWS_CODE(load(engines), ErrorCode::backend,
-                    "was built by version 10.3.0, the library here is 10.16.0-double");
+  CHECK_THROWS_CODE(load(engines), ErrorCode::backend, "was built by version 10.3.0, the library here is 10.16.0-fake");
 }
 
 TEST(an_engine_whose_tensors_are_not_the_headers_is_refused) {
@@ -128,7 +127,7 @@ TEST(a_plan_that_the_library_cannot_read_is_refused) {
   const EngineBuild built = engines.build();
   const EngineInfo info = read_engine_info(built.path);
   tensorrt::write_engine_file(built.path, info, test::bytes_of("no plan"));
-  CHECK_THROWS_CODE(load(engines), ErrorCode::backend, "the double cannot read the engine");
+  CHECK_THROWS_CODE(load(engines), ErrorCode::backend, "the fake cannot read the engine");
 }
 
 TEST(outputs_come_in_the_order_of_the_header) {

@@ -1,10 +1,10 @@
+// The build's public functions: what is asked for is checked, built by the provider and written.
+
 #include <utility>
 
 #include "backends/tensorrt/engine_file.h"
-#include "backends/tensorrt/engine_header.h"
-#include "backends/tensorrt/engine_store.h"
-#include "backends/tensorrt/gpu.h"
 #include "backends/tensorrt/provider_library.h"
+#include "backends/tensorrt/tensorrt_backend.h"
 #include "cardiacseg/cardiac_segmenter.h"
 #include "cardiacseg/engines.h"
 #include "cardiacseg/error.h"
@@ -15,7 +15,7 @@ namespace {
 using namespace tensorrt;
 
 /// Full TensorRT builds for the GPU at hand.
-bool builds_for_any_gpu(const std::string& flavour) { return flavour == "tensorrt_rtx"; }
+bool builds_for_any_gpu(const std::string& flavor) { return flavor == "tensorrt_rtx"; }
 
 void check(const EngineRequest& request) {
   check_facts(request.facts, "an engine to be built", ErrorCode::invalid_input);
@@ -42,30 +42,16 @@ EngineInfo describe(const EngineRequest& request, const Provider& builder) {
   return info;
 }
 
-BuildRequest to_build_request(const EngineRequest& request) {
-  BuildRequest build;
-  build.name = request.facts.model + " " + request.facts.stage;
-  build.onnx = request.onnx;
-  build.float16 = request.facts.precision == "fp16";
-  build.float32_nodes = request.float32_nodes;
-  for (const EngineInput& input : request.facts.inputs) {
-    build.inputs.push_back({input.name, {input.smallest, input.best, input.largest}});
-  }
-  build.compute_capabilities = request.compute_capabilities;
-  build.timing_cache.assign(request.timing_cache.begin(), request.timing_cache.end());
-  build.inspect = request.inspect;
-  return build;
-}
-
-EngineProvider describe_provider(const std::string& flavour) {
+EngineProvider describe_provider(const std::string& flavor) {
   EngineProvider entry;
-  entry.flavour = flavour;
+  entry.flavour = flavor;
   try {
-    const Provider& found = provider(flavour);
+    const Provider& found = provider(flavor);
+    const ProviderFacts facts = found.facts();
     entry.library_version = found.library_version();
-    entry.reason = "library " + entry.library_version + ", built with the headers of " + found.header_version();
-    entry.strongly_typed = found.strongly_typed();
-    entry.largest_opset = found.largest_opset();
+    entry.reason = "library " + entry.library_version + ", built with the headers of " + facts.header_version;
+    entry.strongly_typed = facts.strongly_typed;
+    entry.largest_opset = facts.largest_opset;
     entry.available = true;
   } catch (const Error& error) {
     entry.reason = error.what();
@@ -79,7 +65,7 @@ EngineBuild build_engine(const EngineRequest& request, const EngineProgress& pro
   check(request);
   const Provider& builder = provider(request.flavour);
   EngineInfo info = describe(request, builder);
-  BuiltEngine built = builder.build(to_build_request(request), progress);
+  BuiltEngine built = builder.build_engine(request, progress);
   EngineBuild result;
   result.path = request.folder / engine_file_name(info);
   result.info = write_engine_file(result.path, std::move(info), built.plan);
@@ -90,7 +76,7 @@ EngineBuild build_engine(const EngineRequest& request, const EngineProgress& pro
 
 std::vector<EngineProvider> list_providers() {
   std::vector<EngineProvider> all;
-  for (const std::string& flavour : flavours()) all.push_back(describe_provider(flavour));
+  for (const std::string& flavor : flavors()) all.push_back(describe_provider(flavor));
   return all;
 }
 

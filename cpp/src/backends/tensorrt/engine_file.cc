@@ -10,7 +10,6 @@
 #include <system_error>
 #include <utility>
 
-#include "backends/tensorrt/engine_header.h"
 #include "cardiacseg/error.h"
 #include "files/sha256.h"
 
@@ -151,9 +150,9 @@ EngineInfo read_engine_header(const fs::path& path) {
   return read_header(reader, path);
 }
 
-EngineFile read_engine_file(const fs::path& path) {
+EngineArtifact read_engine_file(const fs::path& path) {
   Reader reader(path);
-  EngineFile file{read_header(reader, path), {}};
+  EngineArtifact file{path, read_header(reader, path), {}};
   file.plan.resize(file.info.plan_bytes);
   reader.read(reinterpret_cast<char*>(file.plan.data()), file.plan.size(), "a plan");
   const std::string digest = sha256(file.plan);
@@ -177,7 +176,7 @@ EngineInfo write_engine_file(const fs::path& path, EngineInfo info, std::span<co
 }
 
 void note_verified(const fs::path& path, const std::string& gpu) {
-  EngineFile file = read_engine_file(path);
+  EngineArtifact file = read_engine_file(path);
   std::vector<std::string>& names = file.info.verified_on;
   if (std::find(names.begin(), names.end(), gpu) != names.end()) return;
   names.push_back(gpu);

@@ -1,8 +1,7 @@
-#include "backends/tensorrt/engine_header.h"
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "backends/tensorrt/engine_file.h"
 #include "files/json_section.h"
 
 namespace cardiacseg::tensorrt {

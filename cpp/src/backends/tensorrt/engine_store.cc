@@ -1,5 +1,3 @@
-#include "backends/tensorrt/engine_store.h"
-
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
@@ -39,24 +37,24 @@ std::string joined(const std::vector<std::string>& texts) {
 }
 
 /// What keeps an engine for the right ONNX file from being used, the gravest first.
-std::vector<std::string> differences(const EngineInfo& info, const EngineKey& key) {
+std::vector<std::string> differences(const EngineInfo& info, const EngineSpec& spec) {
   std::vector<std::string> all;
-  if (info.flavour != key.flavour) all.push_back("is for " + info.flavour + ", " + key.flavour + " was wanted");
-  if (!runs_on(info, key.compute_capability)) {
+  if (info.flavour != spec.flavor) all.push_back("is for " + info.flavour + ", " + spec.flavor + " was wanted");
+  if (!runs_on(info, spec.compute_capability)) {
     const std::string built = info.compute_capabilities.empty() ? "8.0 and later" : joined(info.compute_capabilities);
-    all.push_back("was built for compute capability " + built + ", this GPU is " + key.compute_capability);
+    all.push_back("was built for compute capability " + built + ", this GPU is " + spec.compute_capability);
   }
-  if (info.library_version != key.library_version) {
-    all.push_back("was built by version " + info.library_version + ", the library here is " + key.library_version);
+  if (info.library_version != spec.library_version) {
+    all.push_back("was built by version " + info.library_version + ", the library here is " + spec.library_version);
   }
-  if (!key.precision.empty() && info.facts.precision != key.precision) {
-    all.push_back("computes in " + info.facts.precision + ", " + key.precision + " was wanted");
+  if (!spec.precision.empty() && info.facts.precision != spec.precision) {
+    all.push_back("computes in " + info.facts.precision + ", " + spec.precision + " was wanted");
   }
   return all;
 }
 
 /// The greater, the better.
-auto preference(const FoundEngine& engine, const std::string& gpu) {
+auto preference(const EngineArtifact& engine, const std::string& gpu) {
   return std::tuple(verified_on(engine.info, gpu), engine.info.facts.precision == "fp16", !engine.info.facts.plugin);
 }
 
@@ -74,39 +72,39 @@ std::vector<fs::path> engine_files(const fs::path& folder) {
 /// Goes through engines, keeping the best that fits and the nearest that does not.
 class Search {
  public:
-  explicit Search(const EngineKey& key) : key_(key) {}
+  explicit Search(const EngineSpec& spec) : spec_(spec) {}
 
   void look_at(const fs::path& path) {
     try {
-      weigh({path, read_engine_header(path)});
+      weigh({path, read_engine_header(path), {}});
     } catch (const Error& error) {
       unreadable_ = error.what();
     }
   }
 
-  const std::optional<FoundEngine>& best() const { return best_; }
+  const std::optional<EngineArtifact>& best() const { return best_; }
 
   /// Why there is none.
   std::string reason() const {
-    if (nearest_) return nearest_->path.filename().string() + " " + joined(differences(nearest_->info, key_));
+    if (nearest_) return nearest_->path.filename().string() + " " + joined(differences(nearest_->info, spec_));
     if (!unreadable_.empty()) return unreadable_;
     return "there is none for it";
   }
 
  private:
-  void weigh(FoundEngine engine) {
-    if (engine.info.facts.onnx_sha256 != key_.onnx_sha256) return;
-    const std::size_t misfits = differences(engine.info, key_).size();
+  void weigh(EngineArtifact engine) {
+    if (engine.info.facts.onnx_sha256 != spec_.onnx_sha256) return;
+    const std::size_t misfits = differences(engine.info, spec_).size();
     if (misfits == 0) {
-      if (!best_ || preference(engine, key_.gpu) > preference(*best_, key_.gpu)) best_ = std::move(engine);
-    } else if (!nearest_ || misfits < differences(nearest_->info, key_).size()) {
+      if (!best_ || preference(engine, spec_.gpu) > preference(*best_, spec_.gpu)) best_ = std::move(engine);
+    } else if (!nearest_ || misfits < differences(nearest_->info, spec_).size()) {
       nearest_ = std::move(engine);
     }
   }
 
-  const EngineKey& key_;
-  std::optional<FoundEngine> best_;
-  std::optional<FoundEngine> nearest_;
+  const EngineSpec& spec_;
+  std::optional<EngineArtifact> best_;
+  std::optional<EngineArtifact> nearest_;
   std::string unreadable_;
 };
 
@@ -140,18 +138,12 @@ bool verified_on(const EngineInfo& info, const std::string& gpu) {
   return std::find(info.verified_on.begin(), info.verified_on.end(), gpu) != info.verified_on.end();
 }
 
-FoundEngine find_engine(const fs::path& folder, const EngineKey& key) {
-  Search search(key);
+EngineArtifact find_engine(const fs::path& folder, const EngineSpec& spec) {
+  Search search(spec);
   for (const fs::path& path : engine_files(folder)) search.look_at(path);
   if (search.best()) return *search.best();
-  throw Error(ErrorCode::backend, "network " + key.network + ": no engine in " + folder.string() +
-                                      " fits: " + search.reason() + "; " + build_command(key.flavour, key.precision));
-}
-
-std::string build_command(const std::string& flavour, const std::string& precision) {
-  return std::string("build one with `python tools/build_engine.py BUNDLE --flavor ") +
-         (flavour == "tensorrt_rtx" ? "rtx" : "tensorrt") + (precision.empty() ? "" : " --precision " + precision) +
-         "`";
+  throw Error(ErrorCode::backend, "network " + spec.network + ": no engine in " + folder.string() +
+                                      " fits: " + search.reason() + "; " + build_command(spec.flavor, spec.precision));
 }
 
 }  // namespace tensorrt

@@ -8,7 +8,6 @@
 #include <mutex>
 #include <system_error>
 
-#include "cardiacseg/cardiac_segmenter.h"
 #include "cardiacseg/error.h"
 
 namespace cardiacseg::tensorrt {
@@ -40,8 +39,8 @@ std::vector<fs::path> folders() {
   return all;
 }
 
-fs::path find_library(const std::string& flavour) {
-  const std::string name = "libcardiacseg_" + flavour + ".so";
+fs::path find_library(const std::string& flavor) {
+  const std::string name = "libcardiacseg_" + flavor + ".so";
   std::string places;
   for (const fs::path& folder : folders()) {
     std::error_code ignored;
@@ -51,40 +50,38 @@ fs::path find_library(const std::string& flavour) {
   throw Error(ErrorCode::backend, "wanted " + name + " in " + places + ", found none");
 }
 
-void require_same(const fs::path& library, const char* what, const std::string& wanted, const std::string& found) {
-  if (wanted != found) {
-    refuse(library, std::string("wanted a provider ") + what + " " + wanted + ", found one " + what + " " + found);
-  }
-}
-
 }  // namespace
 
-const std::vector<std::string>& flavours() {
+const std::vector<std::string>& flavors() {
   static const std::vector<std::string> all{"tensorrt", "tensorrt_rtx"};
   return all;
 }
 
-const Provider& provider(const std::string& flavour) {
-  if (std::find(flavours().begin(), flavours().end(), flavour) == flavours().end()) {
-    throw Error(ErrorCode::invalid_input, "flavour must be tensorrt or tensorrt_rtx, got '" + flavour + "'");
+const Provider& provider(const std::string& flavor) {
+  if (std::find(flavors().begin(), flavors().end(), flavor) == flavors().end()) {
+    throw Error(ErrorCode::invalid_input, "flavour must be tensorrt or tensorrt_rtx, got '" + flavor + "'");
   }
   static std::mutex mutex;
   static std::map<std::string, const Provider*> opened;
   const std::lock_guard lock(mutex);
-  const Provider*& entry = opened[flavour];
-  if (entry == nullptr) entry = &open_provider(find_library(flavour), flavour);
+  const Provider*& entry = opened[flavor];
+  if (entry == nullptr) entry = &open_provider(find_library(flavor), flavor);
   return *entry;
 }
 
-const Provider& open_provider(const fs::path& library, const std::string& flavour) {
+const Provider& open_provider(const fs::path& library, const std::string& flavor) {
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) refuse(library, "the provider cannot be loaded: " + last_loader_error());
-  const auto function = reinterpret_cast<ProviderFunction>(dlsym(handle, kProviderSymbol));
-  if (function == nullptr) refuse(library, std::string("wanted the function ") + kProviderSymbol + ", found none");
-  const Provider* found = function();
-  if (found == nullptr) refuse(library, "wanted a provider, found none");
-  require_same(library, "for cardiacseg", version(), found->cardiacseg_version());
-  require_same(library, "of flavour", flavour, found->flavour());
+  const auto open = reinterpret_cast<OpenProvider>(dlsym(handle, kProviderSymbol));
+  if (open == nullptr) refuse(library, std::string("wanted the function ") + kProviderSymbol + ", found none");
+  const Provider* found = nullptr;
+  const std::uint32_t interface_version = open(kInterfaceVersion, &found);
+  if (interface_version != kInterfaceVersion || found == nullptr) {
+    refuse(library, "expected a provider of interface version " + std::to_string(kInterfaceVersion) + ", got one of " +
+                        std::to_string(interface_version) + "; install both from one build");
+  }
+  const std::string of = found->facts().flavor;
+  if (of != flavor) refuse(library, "wanted a provider of flavour " + flavor + ", found one of flavour " + of);
   return *found;
 }
 

@@ -8,15 +8,15 @@
 
 namespace cardiacseg::tensorrt {
 
-/// Every flavour, the preferred one first.
-const std::vector<std::string>& flavours();
+/// Every flavor, the preferred one first.
+const std::vector<std::string>& flavors();
 
-/// The provider of `flavour`, from libcardiacseg_<flavour>.so in $CARDIACSEG_PROVIDERS, if that is set, or beside the
+/// The provider of `flavor`, from libcardiacseg_<flavor>.so in $CARDIACSEG_PROVIDERS, if that is set, or beside the
 /// library or program that holds this code. Opened once and never closed. Throws Error(backend) where it is missing or
-/// not of this version, invalid_input for an unknown flavour.
-const Provider& provider(const std::string& flavour);
+/// of another interface version, invalid_input for an unknown flavor.
+const Provider& provider(const std::string& flavor);
 
 /// As `provider`, from a file, anew.
-const Provider& open_provider(const std::filesystem::path& library, const std::string& flavour);
+const Provider& open_provider(const std::filesystem::path& library, const std::string& flavor);
 
 }  // namespace cardiacseg::tensorrt

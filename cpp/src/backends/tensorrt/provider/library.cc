@@ -1,13 +1,15 @@
 #include "backends/tensorrt/provider/library.h"
 
 #include <dlfcn.h>
+#include <link.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <system_error>
 #include <vector>
 
-#include "backends/tensorrt/provider/rtx_parser.h"
 #include "cardiacseg/error.h"
 
 namespace cardiacseg::tensorrt {
@@ -115,12 +117,71 @@ InferenceLibrary open_inference_library() {
   return found;
 }
 
-ParserLibrary open_parser_library() {
+constexpr const char* kPlainName = "libtensorrt_rtx.so";
+
+fs::path path_of(void* library) {
+  link_map* map = nullptr;
+  return dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && map->l_name != nullptr ? fs::path(map->l_name) : fs::path();
+}
+
+bool finds(const fs::path& parser) {
+  std::error_code ignored;
+  return fs::exists(parser.parent_path() / kPlainName, ignored) || dlopen(kPlainName, RTLD_NOW | RTLD_LOCAL) != nullptr;
+}
+
+/// A folder in the system's temporary one, as long as the process lives.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "cardiacseg-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr)
+      throw fs::filesystem_error("mkdtemp", name, std::error_code(errno, std::generic_category()));
+    path_ = name;
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+/// A copy, not a link: the loader would take that for the parser that it may have opened elsewhere.
+fs::path copy_with_link(const fs::path& parser, const fs::path& library) {
+  static const TemporaryFolder folder;
+  const fs::path copy = folder.path() / parser.filename();
+  fs::copy_file(parser, copy, fs::copy_options::overwrite_existing);
+  if (!fs::exists(folder.path() / kPlainName)) fs::create_symlink(library, folder.path() / kPlainName);
+  return copy;
+}
+
+/// TensorRT-RTX's parser opens `libtensorrt_rtx.so`, by this name and first of all beside itself, when it meets a
+/// plugin, and where there is none it ends the process: so it is in the pip package, whose library is called
+/// `libtensorrt_rtx.so.1` alone. `parser` and `library` are the opened ones. Gives back `parser` where that name is
+/// found, else a copy of it that was opened in a temporary folder with a link of that name; the folder goes when the
+/// process ends. Throws Error(backend).
+void* parser_that_finds(void* parser, void* library) try {
+  const fs::path path = path_of(parser);
+  if (path.empty() || finds(path)) return parser;
+  const fs::path copy = copy_with_link(fs::absolute(path), fs::absolute(path_of(library)));
+  void* opened = dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (opened != nullptr) return opened;
+  throw Error(ErrorCode::backend, std::string("TensorRT-RTX: a copy of its parser cannot be loaded: ") + dlerror());
+} catch (const fs::filesystem_error& error) {
+  throw Error(ErrorCode::backend,
+              std::string("TensorRT-RTX: wanted a temporary folder for a copy of its parser: ") + error.what());
+}
+
+CreateParser open_parser_library() {
   open_companions(inference_library().version);
   Opened library = open(soname(kRtx ? "tensorrt_onnxparser_rtx" : "nvonnxparser"));
   if constexpr (kRtx) library.library = parser_that_finds(library.library, inference_library().handle);
-  ParserLibrary found{};
-  look_up(library, "createNvOnnxParser_INTERNAL", found.create_parser);
+  CreateParser found = nullptr;
+  look_up(library, "createNvOnnxParser_INTERNAL", found);
   return found;
 }
 
@@ -131,9 +192,9 @@ const InferenceLibrary& inference_library() {
   return library;
 }
 
-const ParserLibrary& parser_library() {
-  static const ParserLibrary library = open_parser_library();
-  return library;
+CreateParser parser_library() {
+  static const CreateParser create = open_parser_library();
+  return create;
 }
 
 std::string version_text(int version) {

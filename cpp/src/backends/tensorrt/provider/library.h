@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "backends/tensorrt/provider/version.h"
+#include "backends/tensorrt/provider/tensorrt.h"
 
 namespace cardiacseg::tensorrt {
 
@@ -17,17 +17,15 @@ struct InferenceLibrary {
   nvinfer1::IPluginRegistry* (*plugin_registry)();
 };
 
-struct ParserLibrary {
-  void* (*create_parser)(void* network, void* logger, int version);
-};
+using CreateParser = void* (*)(void* network, void* logger, int version);
 
 /// Opens the library, looking in the folders that $CARDIACSEG_TENSORRT_LIBRARIES lists, in `lib` of $TensorRT_ROOT (of
 /// $TensorRT_RTX_ROOT for TensorRT-RTX), where the loader looks, and in the pip packages that lie beside this
 /// library's. Throws Error(backend) where it is missing or does not fit the headers; a later call then looks again.
 const InferenceLibrary& inference_library();
 
-/// Likewise, of the ONNX parser, which only building needs.
-const ParserLibrary& parser_library();
+/// Likewise what makes an ONNX parser, which only building needs.
+CreateParser parser_library();
 
 /// "8.5.3" for 8503 and for 80503: the former is how TensorRT wrote it before 10.
 std::string version_text(int version);

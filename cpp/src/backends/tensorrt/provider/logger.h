@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "backends/tensorrt/provider/version.h"
+#include "backends/tensorrt/provider/tensorrt.h"
 
 namespace cardiacseg::tensorrt {
 

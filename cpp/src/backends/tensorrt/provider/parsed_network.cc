@@ -1,10 +1,8 @@
-#include "backends/tensorrt/provider/network.h"
-
-#include <string>
+#include <algorithm>
+#include <string_view>
 #include <utility>
-#include <vector>
 
-#include "backends/tensorrt/provider/float32_layers.h"
+#include "backends/tensorrt/provider/engine.h"
 #include "backends/tensorrt/provider/library.h"
 #include "backends/tensorrt/provider/logger.h"
 #include "cardiacseg/error.h"
@@ -30,10 +28,10 @@ std::string describe(const nvonnxparser::IParserError& error) {
   return (where.empty() ? "" : where + ": ") + error.desc();
 }
 
-std::unique_ptr<nvonnxparser::IParser> parse(nvinfer1::INetworkDefinition& network, const BuildRequest& request) {
-  const Attempt attempt("cannot take the graph " + request.name);
+std::unique_ptr<nvonnxparser::IParser> parse(nvinfer1::INetworkDefinition& network, const EngineRequest& request) {
+  const Attempt attempt("cannot take the graph " + name_of(request));
   std::unique_ptr<nvonnxparser::IParser> parser(static_cast<nvonnxparser::IParser*>(
-      attempt.expect(parser_library().create_parser(&network, &logger(), NV_ONNX_PARSER_VERSION))));
+      attempt.expect(parser_library()(&network, &logger(), NV_ONNX_PARSER_VERSION))));
   if (parser->parse(request.onnx.data(), request.onnx.size())) return parser;
   for (int index = 0; index < parser->getNbErrors(); ++index) logger().note(describe(*parser->getError(index)));
   attempt.fail();
@@ -51,7 +49,7 @@ void keep_in_float32(nvinfer1::ILayer& layer) {
   }
 }
 
-void keep_in_float32(const nvinfer1::INetworkDefinition& network, const BuildRequest& request) {
+void keep_in_float32(const nvinfer1::INetworkDefinition& network, const EngineRequest& request) {
   std::vector<std::string> names;
   for (std::int32_t index = 0; index < network.getNbLayers(); ++index) {
     names.emplace_back(network.getLayer(index)->getName());
@@ -63,14 +61,39 @@ void keep_in_float32(const nvinfer1::INetworkDefinition& network, const BuildReq
 }
 #endif
 
+bool is_layer_of(std::string_view node, std::string_view layer) {
+  if (layer.substr(0, node.size()) != node) return false;
+  const std::string_view rest = layer.substr(node.size());
+  return rest.empty() ||
+         (rest.size() > 1 && rest[0] == '_' && rest.find_first_not_of("0123456789", 1) == std::string_view::npos);
+}
+
+bool is_unnamed(std::string_view layer) { return layer.substr(0, 8) == "(Unnamed"; }
+
 }  // namespace
 
-ParsedNetwork read_network(nvinfer1::IBuilder& builder, const BuildRequest& request) {
-  const Attempt attempt("cannot start a network for " + request.name);
+std::vector<bool> layers_of_nodes(const std::vector<std::string>& layers, const std::vector<std::string>& nodes) {
+  std::vector<bool> named(layers.size());
+  std::transform(layers.begin(), layers.end(), named.begin(), [&](const std::string& layer) {
+    return std::any_of(nodes.begin(), nodes.end(), [&](const std::string& node) { return is_layer_of(node, layer); });
+  });
+  std::vector<bool> found = named;
+  for (std::size_t index = 1; index < layers.size(); ++index) {
+    if (is_unnamed(layers[index]) && found[index - 1]) found[index] = true;
+  }
+  for (std::size_t index = layers.size(); index-- > 1;) {
+    if (is_unnamed(layers[index - 1]) && named[index]) named[index - 1] = true;
+    if (named[index - 1]) found[index - 1] = true;
+  }
+  return found;
+}
+
+ParsedNetwork parse_graph(nvinfer1::IBuilder& builder, const EngineRequest& request) {
+  const Attempt attempt("cannot start a network for " + name_of(request));
   std::unique_ptr<nvinfer1::INetworkDefinition> network(attempt.expect(builder.createNetworkV2(network_flags())));
   std::unique_ptr<nvonnxparser::IParser> parser = parse(*network, request);
 #if CARDIACSEG_TENSORRT_API < 1000
-  if (request.float16) keep_in_float32(*network, request);
+  if (request.facts.precision == "fp16") keep_in_float32(*network, request);
 #endif
   return {std::move(parser), std::move(network)};
 }

@@ -4,7 +4,7 @@
 #include <openvino/openvino.hpp>
 #include <string>
 
-namespace cardiacseg::tensorrt::test {
+namespace cardiacseg::tensorrt::fake {
 
 /// OpenVINO, which also knows the nodes of the plugin.
 ov::Core& core();
@@ -12,4 +12,4 @@ ov::Core& core();
 /// A graph as TensorRT gets it. Throws what OpenVINO throws.
 std::shared_ptr<ov::Model> read_graph(const std::string& onnx);
 
-}  // namespace cardiacseg::tensorrt::test
+}  // namespace cardiacseg::tensorrt::fake

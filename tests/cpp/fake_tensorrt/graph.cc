@@ -6,7 +6,7 @@
 
 #include "ops/slice_attention.h"
 
-namespace cardiacseg::tensorrt::test {
+namespace cardiacseg::tensorrt::fake {
 namespace {
 
 /// What the plugin computes, by the host's operation: qkv `[slices, positions, 3 * channels]` and cu_slices.
@@ -77,7 +77,7 @@ ov::OutputVector convert(const ov::frontend::NodeContext& node) {
 
 ov::Core& core() {
   static ov::Core& instance = *[] {
-    auto* made = new ov::Core;  // as every provider, the double stays to the end
+    auto* made = new ov::Core;  // as every provider, the fake stays to the end
     made->add_extension(
         std::make_shared<ov::frontend::onnx::ConversionExtension>("SliceAttention", "cardiacseg", convert));
     return made;
@@ -87,4 +87,4 @@ ov::Core& core() {
 
 std::shared_ptr<ov::Model> read_graph(const std::string& onnx) { return core().read_model(onnx, ov::Tensor()); }
 
-}  // namespace cardiacseg::tensorrt::test
+}  // namespace cardiacseg::tensorrt::fake

@@ -4,10 +4,10 @@
 
 #include "cardiacseg/error.h"
 
-namespace cardiacseg::tensorrt::test {
+namespace cardiacseg::tensorrt::fake {
 namespace {
 
-constexpr const char* kMagic = "double";
+constexpr const char* kMagic = "fake";
 
 using Shape = std::vector<std::int64_t>;
 
@@ -25,10 +25,10 @@ Shape read(std::istream& stream, std::size_t rank) {
 
 std::vector<std::byte> encode(const Plan& plan) {
   std::ostringstream stream;
-  stream << kMagic << " " << plan.ranges.size();
-  for (const auto& [name, range] : plan.ranges) {
-    stream << " " << name << " " << range.best.size();
-    for (const Shape* shape : {&range.smallest, &range.best, &range.largest}) write(stream, *shape);
+  stream << kMagic << " " << plan.inputs.size();
+  for (const EngineInput& input : plan.inputs) {
+    stream << " " << input.name << " " << input.best.size();
+    for (const Shape* shape : {&input.smallest, &input.best, &input.largest}) write(stream, *shape);
   }
   const std::string text = stream.str() + "\n" + plan.onnx;
   const auto bytes = std::as_bytes(std::span(text));
@@ -46,14 +46,15 @@ Plan decode(const std::string& name, std::span<const std::byte> bytes) {
     std::string input;
     std::size_t rank = 0;
     stream >> input >> rank;
-    if (stream && rank < 8) plan.ranges[input] = {read(stream, rank), read(stream, rank), read(stream, rank)};
+    if (!stream || rank >= 8) break;
+    plan.inputs.push_back({input, read(stream, rank), read(stream, rank), read(stream, rank)});
   }
-  if (magic != kMagic || !stream) throw Error(ErrorCode::backend, "the double cannot read the engine " + name);
+  if (magic != kMagic || !stream) throw Error(ErrorCode::backend, "the fake cannot read the engine " + name);
   plan.onnx = text.substr(text.find('\n') + 1);
   return plan;
 }
 
-bool contains(const ShapeRange& range, const Shape& shape) {
+bool contains(const EngineInput& range, const Shape& shape) {
   if (shape.size() != range.largest.size()) return false;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
     if (shape[axis] < range.smallest[axis] || shape[axis] > range.largest[axis]) return false;
@@ -70,4 +71,4 @@ std::string shape_text(const Shape& shape) {
   return text;
 }
 
-}  // namespace cardiacseg::tensorrt::test
+}  // namespace cardiacseg::tensorrt::fake

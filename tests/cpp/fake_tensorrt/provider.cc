@@ -1,5 +1,5 @@
 // A provider library for tests: its engines are the graphs that it is given, and OpenVINO runs them, as work on the
-// (simulated) stream. Compiled once for each flavour.
+// (simulated) stream. Compiled once for each flavor.
 
 #include "backends/tensorrt/provider.h"
 
@@ -7,21 +7,24 @@
 #include <string>
 
 #include "cardiacseg/error.h"
-#include "engine.h"
 #include "graph.h"
+#include "network.h"
 #include "plan.h"
 #include "wishes.h"
 
-namespace cardiacseg::tensorrt::test {
+namespace cardiacseg::tensorrt::fake {
 namespace {
 
-constexpr const char* kFlavour = CARDIACSEG_FLAVOUR;
+constexpr const char* kFlavor = CARDIACSEG_FLAVOR;
+constexpr const char* kVersion = "10.16.0-fake";
 
-[[noreturn]] void refuse(const BuildRequest& request, const std::string& wanted) {
-  throw Error(ErrorCode::backend, "engine " + request.name + ": the double wanted " + wanted);
+std::string name_of(const EngineRequest& request) { return request.facts.model + " " + request.facts.stage; }
+
+[[noreturn]] void refuse(const EngineRequest& request, const std::string& wanted) {
+  throw Error(ErrorCode::backend, "engine " + name_of(request) + ": the fake wanted " + wanted);
 }
 
-std::shared_ptr<ov::Model> read(const BuildRequest& request) {
+std::shared_ptr<ov::Model> read(const EngineRequest& request) {
   try {
     return read_graph({reinterpret_cast<const char*>(request.onnx.data()), request.onnx.size()});
   } catch (const std::exception& error) {
@@ -30,20 +33,20 @@ std::shared_ptr<ov::Model> read(const BuildRequest& request) {
 }
 
 /// That each input has a range, and no other.
-void check_inputs(const BuildRequest& request, const ov::Model& graph) {
+void check_inputs(const EngineRequest& request, const ov::Model& graph) {
   std::set<std::string> wanted;
   for (const auto& port : graph.inputs()) wanted.insert(port.get_any_name());
   std::set<std::string> found;
-  for (const BuildRequest::Input& input : request.inputs) {
+  for (const EngineInput& input : request.facts.inputs) {
     found.insert(input.name);
-    if (!contains(input.range, input.range.smallest) || !contains(input.range, input.range.best)) {
+    if (!contains(input, input.smallest) || !contains(input, input.best)) {
       refuse(request, "smallest <= best <= largest of " + input.name);
     }
   }
   if (found != wanted) refuse(request, "a range for each input of the graph, and no other");
 }
 
-void check_types(const BuildRequest& request, const ov::Model& graph, bool strong) {
+void check_types(const EngineRequest& request, const ov::Model& graph, bool strong) {
   const auto check = [&](const auto& port) {
     const bool starts = port.get_any_name() == "cu_slices";
     if (port.get_element_type() != (starts ? ov::element::i32 : ov::element::f32)) {
@@ -64,7 +67,7 @@ std::string inspect(const ov::Model& graph) {
   return "{\"Layers\": [" + names + "]}";
 }
 
-void tell(const BuildProgress& progress, const std::string& phase, int step, int steps) {
+void tell(const EngineProgress& progress, const std::string& phase, int step, int steps) {
   if (progress && !progress(phase, step, steps)) throw Error(ErrorCode::cancelled, "the build was stopped");
 }
 
@@ -73,43 +76,43 @@ std::vector<std::byte> to_bytes(const std::string& text) {
   return {bytes.begin(), bytes.end()};
 }
 
-class DoubleProvider : public Provider {
+class FakeProvider : public Provider {
  public:
-  std::string cardiacseg_version() const override { return told_to("other_version") ? "0.0.1" : CARDIACSEG_VERSION; }
-  std::string flavour() const override { return told_to("other_flavour") ? "tensorflow" : kFlavour; }
-  std::string header_version() const override { return "10.16.0"; }
+  ProviderFacts facts() const override {
+    const bool weak = told_to("weakly_typed");
+    return {told_to("other_flavor") ? "tensorflow" : kFlavor, "10.16.0", !weak, weak ? 17 : 20};
+  }
   std::string library_version() const override {
     if (told_to("no_library")) throw Error(ErrorCode::backend, "wanted libnvinfer.so.10, found none");
-    return "10.16.0-double";
+    return kVersion;
   }
-  bool strongly_typed() const override { return !told_to("weakly_typed"); }
-  int largest_opset() const override { return told_to("weakly_typed") ? 17 : 20; }
-
-  std::unique_ptr<Engine> load(const std::string& name, std::span<const std::byte> plan) const override {
-    return load_engine(name, plan);
+  std::unique_ptr<DeviceNetwork> load_engine(const EngineArtifact& artifact) const override {
+    return fake::load_engine(artifact);
   }
-
-  BuiltEngine build(const BuildRequest& request, const BuildProgress& progress) const override {
-    note("build " + request.name + (request.float16 ? " float16" : " float32") + " timing_cache " +
+  BuiltEngine build_engine(const EngineRequest& request, const EngineProgress& progress) const override {
+    note("build " + name_of(request) + " " + request.facts.precision + " timing_cache " +
          std::to_string(request.timing_cache.size()));
     tell(progress, "reading the graph", 0, 1);
     const std::shared_ptr<ov::Model> graph = read(request);
     check_inputs(request, *graph);
-    check_types(request, *graph, strongly_typed());
+    check_types(request, *graph, facts().strongly_typed);
     if (told_to("build_fails")) refuse(request, "to fail");
     for (int step = 0; step <= 3; ++step) tell(progress, "building", step, 3);
-    Plan plan{{}, {reinterpret_cast<const char*>(request.onnx.data()), request.onnx.size()}};
-    for (const BuildRequest::Input& input : request.inputs) plan.ranges[input.name] = input.range;
-    return {encode(plan), to_bytes("timings of " + request.name), request.inspect ? inspect(*graph) : ""};
+    const Plan plan{request.facts.inputs, {reinterpret_cast<const char*>(request.onnx.data()), request.onnx.size()}};
+    return {encode(plan), to_bytes("timings of " + name_of(request)), request.inspect ? inspect(*graph) : ""};
   }
 };
 
 }  // namespace
-}  // namespace cardiacseg::tensorrt::test
+}  // namespace cardiacseg::tensorrt::fake
 
-extern "C" __attribute__((visibility("default"))) const cardiacseg::tensorrt::Provider* cardiacseg_tensorrt_provider();
+extern "C" __attribute__((visibility("default"))) std::uint32_t cardiacseg_open_provider(
+    std::uint32_t wanted, const cardiacseg::tensorrt::Provider** provider);
 
-const cardiacseg::tensorrt::Provider* cardiacseg_tensorrt_provider() {
-  static const cardiacseg::tensorrt::test::DoubleProvider provider;
-  return &provider;
+std::uint32_t cardiacseg_open_provider(std::uint32_t wanted, const cardiacseg::tensorrt::Provider** provider) {
+  static const cardiacseg::tensorrt::fake::FakeProvider instance;
+  const bool other = cardiacseg::tensorrt::fake::told_to("other_interface");
+  const std::uint32_t own = cardiacseg::tensorrt::kInterfaceVersion + (other ? 1 : 0);
+  if (wanted == own) *provider = &instance;
+  return own;
 }
