@@ -1,3 +1,4 @@
+# cardiacseg_probe: the program in which opening TensorRT is tried; it lies beside the providers.
 # cardiacseg_tensorrt and cardiacseg_tensorrt_rtx: a provider library for each flavor whose headers are found. They need
 # no library of TensorRT to be built, and open it when they are used.
 
@@ -11,8 +12,15 @@ if(NOT tensorrt_headers AND CARDIACSEG_FETCH_TENSORRT_HEADERS)
   fetch_tensorrt_headers(tensorrt_headers)
 endif()
 
-file(GLOB provider_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/cpp/src/backends/tensorrt/provider/*.cc)
-set(provider_exports ${PROJECT_SOURCE_DIR}/cpp/src/backends/tensorrt/provider/exports.map)
+set(tensorrt_sources ${PROJECT_SOURCE_DIR}/cpp/src/backends/tensorrt)
+add_executable(cardiacseg_probe ${tensorrt_sources}/probe_main.cc ${tensorrt_sources}/provider_library.cc)
+target_include_directories(cardiacseg_probe PRIVATE ${PROJECT_SOURCE_DIR}/cpp/include ${PROJECT_SOURCE_DIR}/cpp/src)
+target_link_libraries(cardiacseg_probe PRIVATE ${CMAKE_DL_LIBS})
+install(TARGETS cardiacseg_probe DESTINATION cardiacseg COMPONENT python)
+install(TARGETS cardiacseg_probe DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT sdk)
+
+file(GLOB provider_sources CONFIGURE_DEPENDS ${tensorrt_sources}/provider/*.cc)
+set(provider_exports ${tensorrt_sources}/provider/exports.map)
 
 foreach(flavor tensorrt tensorrt_rtx)
   if(NOT ${flavor}_headers)

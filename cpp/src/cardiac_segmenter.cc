@@ -40,13 +40,13 @@ Bundle read_again(const std::filesystem::path& folder, const std::string& digest
                                          digest + ", got " + bundle.digest);
 }
 
-ChosenBackend choose(const SegmenterOptions& options, LazyBundle& bundle) {
+ChosenBackend choose(const SegmenterOptions& options, LazyBundle& bundle, Engines engines) {
   enter_process();
   if (options.threads < 0) {
     throw Error(ErrorCode::invalid_input,
                 "threads must be 0 (all cores) or more, got " + std::to_string(options.threads));
   }
-  return choose_backend(options, [&bundle]() -> const Bundle& { return bundle.get(); });
+  return choose_backend(options, [&bundle]() -> const Bundle& { return bundle.get(); }, engines);
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ std::filesystem::path compiled_networks_folder(const std::filesystem::path& want
 
 DeviceChoice explain_device(const std::filesystem::path& bundle, const SegmenterOptions& options) {
   LazyBundle lazy(bundle);
-  ChosenBackend chosen = choose(options, lazy);
+  ChosenBackend chosen = choose(options, lazy, Engines::looked_for);
   return {chosen.backend->name(), std::move(chosen.device), std::move(chosen.reason), std::move(chosen.precision),
           std::move(chosen.precision_reason)};
 }
@@ -88,7 +88,7 @@ struct CardiacSegmenter::Parts {
 
 CardiacSegmenter::CardiacSegmenter(const std::filesystem::path& bundle, const SegmenterOptions& options) {
   LazyBundle lazy(bundle);
-  ChosenBackend chosen = choose(options, lazy);
+  ChosenBackend chosen = choose(options, lazy, Engines::loaded);
   parts_ = std::make_unique<const Parts>(lazy.get(), bundle, std::move(chosen), options.threads);
 }
 

@@ -1,5 +1,6 @@
 """Python on a GPU that is simulated on the CPU, with a provider of TensorRT that runs engines on OpenVINO."""
 
+import json
 import os
 import subprocess
 import sys
@@ -28,12 +29,50 @@ def package(simulated_build, tmp_path_factory):
     }
 
 
+AFTERWARDS = """if True:
+    import json, os, sys
+    import cardiacseg
+    bundle, engines, log = sys.argv[1:]
+    os.environ["CARDIACSEG_FAKE_LOG"] = log
+    found = {"explained": cardiacseg.explain_device(bundle, engines=engines)["device"]}
+    found["log"] = open(log).read() if os.path.exists(log) else ""
+    print(json.dumps(found))"""
+CRASHING = """if True:
+    import json, os, sys
+    import numpy as np
+    import cardiacseg
+    os.environ["CARDIACSEG_FAKE"] = "crashes"
+    listed = {entry["name"]: entry for entry in cardiacseg.list_backends()}
+    segmenter = cardiacseg.CardiacSegmenter(sys.argv[1], engines=sys.argv[2])
+    result = segmenter.run(np.load(sys.argv[3]), spacing=(8.0, 1.5, 1.5))
+    report = {"backend": result.report.backend, "reason": result.report.reason}
+    print(json.dumps({"listed": listed["tensorrt"], **report}))"""
+
+
+def run_script(package, script, *words):
+    command = [sys.executable, "-c", script, *words]
+    done = subprocess.run(command, env=package, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+    return json.loads(done.stdout)
+
+
 def test_a_session(package, tiny_bundle, cine, tmp_path):
     np.save(tmp_path / "cine.npy", cine)
     command = [sys.executable, Path(__file__).with_name("gpu_session.py"), tiny_bundle, tmp_path / "engines"]
     done = subprocess.run([*command, tmp_path / "cine.npy"], env=package, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     assert done.stdout.endswith("all of it\n")
+
+    # Its engines are verified now. Another process finds that in their headers, without loading them.
+    found = run_script(package, AFTERWARDS, tiny_bundle, tmp_path / "engines", tmp_path / "log")
+    assert found["explained"] == "cuda" and "load" not in found["log"]
+    # Where TensorRT ends the process that opens it, that is said, and the CPU is used.
+    found = run_script(package, CRASHING, tiny_bundle, tmp_path / "engines", tmp_path / "cine.npy")
+    assert not found["listed"]["available"]
+    for reason in (found["listed"]["reason"], found["reason"]):
+        assert "TensorRT: opening libnvinfer.so ended the process that tried it by signal 11" in reason
+        assert "LD_PRELOAD" in reason
+    assert found["backend"] == "openvino"
 
 
 def test_info_says_which_device_would_run(package):

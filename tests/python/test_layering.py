@@ -34,7 +34,7 @@ MAY_INCLUDE = {
     "src/backends/tensorrt/*.*": [
         STANDARD,
         "<nlohmann/.*>",
-        "<(dlfcn|unistd).h>",
+        "<(dlfcn|fcntl|link|poll|signal|spawn|sys/wait|unistd).h>",
         '"cardiacseg/.*"',
         '"backends/backend.h"',
         '"backends/tensorrt/[a-z_]*.h"',

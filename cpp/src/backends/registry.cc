@@ -7,14 +7,12 @@
 #include <utility>
 
 #include "backends/process.h"
+#include "backends/tensorrt/tensorrt_backend.h"
 #include "cardiacseg/compiled_networks.h"
 #include "cardiacseg/error.h"
 
 #ifdef CARDIACSEG_WITH_OPENVINO
 #include "backends/openvino/openvino_backend.h"
-#endif
-#ifdef CARDIACSEG_WITH_TENSORRT
-#include "backends/tensorrt/tensorrt_backend.h"
 #endif
 
 namespace cardiacseg {
@@ -26,28 +24,42 @@ struct Entry {
   std::string (*describe)();  ///< one phrase; throws Error(backend) where the backend cannot be used
   /// On a CPU in `precision`, on a GPU in what `options` say. nullptr: not in this build
   std::unique_ptr<Backend> (*make)(const SegmenterOptions& options, Precision precision);
+  std::vector<FittingEngine> (*find)(const SegmenterOptions& options, const StageFiles& files);  ///< on a GPU
   std::string (*bfloat16_obstacle)();  ///< why it does not compute in bf16; empty if it does
 };
 
 std::string no_bfloat16_on_gpu() { return "engines on a GPU compute in fp16 or fp32, never in bf16"; }
 
 #ifdef CARDIACSEG_WITH_TENSORRT
-template <const char* flavour>
+template <const char* flavor>
+EngineChoice wanted_engines(const SegmenterOptions& options) {
+  return {flavor, options.engines, options.precision == "fp32" ? "fp32" : ""};
+}
+
+template <const char* flavor>
 constexpr Entry tensorrt_entry() {
-  return {flavour, "cuda", [] { return describe_tensorrt(flavour); },
+  return {flavor,
+          "cuda",
+          [] { return describe_tensorrt(flavor); },
           [](const SegmenterOptions& options, Precision) -> std::unique_ptr<Backend> {
-            return make_tensorrt_backend(flavour, options.engines, options.precision == "fp32" ? "fp32" : "");
+            return make_tensorrt_backend(wanted_engines<flavor>(options));
+          },
+          [](const SegmenterOptions& options, const StageFiles& files) {
+            return find_engines(wanted_engines<flavor>(options), files);
           },
           no_bfloat16_on_gpu};
 }
 #else
-template <const char* flavour>
+template <const char* flavor>
 constexpr Entry tensorrt_entry() {
-  return {flavour, "cuda",
+  return {flavor,
+          "cuda",
           []() -> std::string {
             throw Error(ErrorCode::backend, "this build has no TensorRT: it was made without CARDIACSEG_WITH_TENSORRT");
           },
-          nullptr, no_bfloat16_on_gpu};
+          nullptr,
+          nullptr,
+          no_bfloat16_on_gpu};
 }
 #endif
 
@@ -64,7 +76,7 @@ const std::vector<Entry>& entries() {
        [](const SegmenterOptions& options, Precision precision) {
          return make_openvino_backend(options.threads, precision, compiled_networks_folder(options.cache));
        },
-       openvino_bfloat16_obstacle},
+       nullptr, openvino_bfloat16_obstacle},
 #endif
   };
   return all;
@@ -146,59 +158,63 @@ ChosenPrecision host_precision(const Entry& entry, const std::string& wanted, co
   return {Precision::bfloat16, "auto; OpenVINO computes in bf16 natively on this CPU, and " + record};
 }
 
-/// Every network of `bundle` on the GPU.
-std::vector<std::unique_ptr<DeviceNetwork>> load_all(const Backend& backend, const Bundle& bundle) {
-  const auto& device = dynamic_cast<const DeviceBackend&>(backend);
-  std::vector<std::unique_ptr<DeviceNetwork>> all;
-  if (bundle.locate) all.push_back(device.load_on_device("locate", *bundle.locate));
-  all.push_back(device.load_on_device("seg", bundle.seg));
-  if (bundle.ref) all.push_back(device.load_on_device("ref", *bundle.ref));
-  return all;
+StageFiles files_of(const Bundle& bundle) {
+  StageFiles files;
+  if (bundle.locate) files.emplace_back("locate", *bundle.locate);
+  files.emplace_back("seg", bundle.seg);
+  if (bundle.ref) files.emplace_back("ref", *bundle.ref);
+  return files;
 }
 
-void require_verified(const std::vector<std::unique_ptr<DeviceNetwork>>& networks) {
-  if (std::all_of(networks.begin(), networks.end(), [](const auto& network) { return network->verified(); })) return;
+void require_verified(const std::vector<FittingEngine>& engines) {
+  if (std::all_of(engines.begin(), engines.end(), [](const auto& engine) { return engine.verified; })) return;
   throw Error(
       ErrorCode::backend,
       "its engines have not passed the parity gate on this GPU yet, as a first run with device 'cuda' makes them");
 }
 
 /// What the engines were built in: "fp16", "fp32" or, where they differ, both.
-std::string precision_of(const std::vector<std::unique_ptr<DeviceNetwork>>& networks) {
+std::string precision_of(const std::vector<FittingEngine>& engines) {
   std::set<std::string> all;
-  for (const auto& network : networks) all.insert(to_string(network->precision()));
+  for (const FittingEngine& engine : engines) all.insert(engine.precision);
   return all.size() == 1 ? *all.begin() : *all.begin() + " and " + *all.rbegin();
 }
 
-void take_engines(ChosenBackend& chosen, const Entry& entry, const SegmenterOptions& options,
-                  const ReadBundle& bundle) {
+/// Headers first: engines that will not do are not loaded.
+ChosenBackend choose_engines(const Entry& entry, const SegmenterOptions& options, const Bundle& bundle,
+                             Engines engines) {
   if (options.precision == "bf16") throw Error(ErrorCode::backend, no_bfloat16_on_gpu());
-  chosen.backend = entry.make(options, Precision::float32);
-  chosen.loaded = load_all(*chosen.backend, bundle());
-  if (options.device == "auto") require_verified(chosen.loaded);
-  chosen.precision = precision_of(chosen.loaded);
-  chosen.precision_reason = options.precision == "fp32" ? "fp32 was asked for, and the engines were built in it"
-                                                        : "the engines were built in it";
+  const StageFiles files = files_of(bundle);
+  const std::vector<FittingEngine> found = entry.find(options, files);
+  if (options.device == "auto") require_verified(found);
+  ChosenBackend chosen{.backend = entry.make(options, Precision::float32),
+                       .device = std::string(entry.device),
+                       .reason = entry.describe(),
+                       .precision = precision_of(found),
+                       .precision_reason = options.precision == "fp32"
+                                               ? "fp32 was asked for, and the engines were built in it"
+                                               : "the engines were built in it",
+                       .make_host_backend = host_backend_maker(options),
+                       .loaded = {}};
+  if (engines == Engines::looked_for) return chosen;
+  const auto& device = dynamic_cast<const DeviceBackend&>(*chosen.backend);
+  for (const auto& [stage, onnx] : files) chosen.loaded.push_back(device.load_on_device(stage, onnx));
+  return chosen;
 }
 
 /// Throws Error(backend) where it cannot be used.
-ChosenBackend try_entry(const Entry& entry, const SegmenterOptions& options, const ReadBundle& bundle) {
-  ChosenBackend chosen{.backend = nullptr,
-                       .device = std::string(entry.device),
-                       .reason = entry.describe(),
-                       .precision = {},
-                       .precision_reason = {},
-                       .make_host_backend = host_backend_maker(options),
-                       .loaded = {}};
-  if (entry.device == "cuda") {
-    take_engines(chosen, entry, options, bundle);
-    return chosen;
-  }
+ChosenBackend try_entry(const Entry& entry, const SegmenterOptions& options, const ReadBundle& bundle,
+                        Engines engines) {
+  if (entry.device == "cuda") return choose_engines(entry, options, bundle(), engines);
+  std::string reason = entry.describe();
   const ChosenPrecision precision = host_precision(entry, options.precision, bundle);
-  chosen.backend = entry.make(options, precision.precision);
-  chosen.precision = to_string(precision.precision);
-  chosen.precision_reason = precision.reason;
-  return chosen;
+  return {.backend = entry.make(options, precision.precision),
+          .device = std::string(entry.device),
+          .reason = std::move(reason),
+          .precision = to_string(precision.precision),
+          .precision_reason = precision.reason,
+          .make_host_backend = host_backend_maker(options),
+          .loaded = {}};
 }
 
 }  // namespace
@@ -209,7 +225,7 @@ std::vector<BackendStatus> list_backends() {
   return all;
 }
 
-ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& bundle) {
+ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& bundle, Engines engines) {
   check_precision(options);
   check_device(options.device);
   const bool any = options.device == "auto";
@@ -218,7 +234,7 @@ ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& 
   for (const Entry& entry : entries()) {
     if (entry.make == nullptr || (!any && entry.device != options.device)) continue;
     try {
-      ChosenBackend chosen = try_entry(entry, options, bundle);
+      ChosenBackend chosen = try_entry(entry, options, bundle, engines);
       chosen.reason = reason + "; " + chosen.reason;
       return chosen;
     } catch (const Error& error) {

@@ -22,18 +22,21 @@ struct ChosenBackend {
 
   MakeHostBackend make_host_backend;
 
-  /// The bundle's networks, where they had to be loaded to know; loading them again while these live costs little.
+  /// The bundle's networks on a GPU, if they are loaded; loading them again while these live costs little.
   std::vector<std::unique_ptr<DeviceNetwork>> loaded;
 };
 
 /// Reads the bundle, each time from memory but the first.
 using ReadBundle = std::function<const Bundle&()>;
 
+/// Whether engines are loaded, which shows that the GPU runs them, or looked for by the headers of their files.
+enum class Engines { loaded, looked_for };
+
 /// The first backend for `options.device` that can run the networks of `bundle` in `options.precision`. `bundle` is
 /// read where a GPU's engines are to be looked for, or where its manifest decides on the precision. "auto" takes a GPU
 /// where all of it is there and the engines are verified on it, else the CPU; "cuda" takes engines that are not
 /// verified too. Throws Error(invalid_input) for a device that is not "auto", "cpu" or "cuda" or a precision that is
 /// not "auto", "fp32" or "bf16", Error(backend) where none is available, saying why, and what `bundle` throws.
-ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& bundle);
+ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& bundle, Engines engines);
 
 }  // namespace cardiacseg

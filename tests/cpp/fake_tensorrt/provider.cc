@@ -3,6 +3,7 @@
 
 #include "backends/tensorrt/provider.h"
 
+#include <csignal>
 #include <set>
 #include <string>
 
@@ -83,6 +84,7 @@ class FakeProvider : public Provider {
     return {told_to("other_flavor") ? "tensorflow" : kFlavor, "10.16.0", !weak, weak ? 17 : 20};
   }
   std::string library_version() const override {
+    if (told_to("crashes")) raise(SIGSEGV);
     if (told_to("no_library")) throw Error(ErrorCode::backend, "wanted libnvinfer.so.10, found none");
     return kVersion;
   }

@@ -10,6 +10,7 @@ namespace cardiacseg::tensorrt::fake {
 
 /// Whether `what` is in the list $CARDIACSEG_FAKE, with commas between its words:
 ///   no_library        the inference library is missing
+///   crashes           asking for the inference library's version ends the process by a signal
 ///   other_interface   made for another version of the interface
 ///   other_flavor      made for another flavor
 ///   weakly_typed      like TensorRT 8: precision is the builder's matter, ONNX up to opset 17

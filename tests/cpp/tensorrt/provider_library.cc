@@ -50,6 +50,32 @@ TEST(a_provider_of_another_interface_or_flavor_is_refused) {
                         std::to_string(kInterfaceVersion + 1));
 }
 
+TEST(a_library_that_ends_the_process_that_opens_it_is_tried_in_a_child) {
+  const Variable providers("CARDIACSEG_PROVIDERS", PROVIDERS);
+  {
+    const Variable wish("CARDIACSEG_FAKE", "crashes");
+    CHECK_THROWS_CODE(library_version("tensorrt"), ErrorCode::backend,
+                      "opening libnvinfer.so ended the process that tried it by signal 11");
+    CHECK_THROWS_CODE(opened_provider("tensorrt"), ErrorCode::backend, "open it first, with LD_PRELOAD=");
+  }
+  {
+    const Variable wish("CARDIACSEG_FAKE", "no_library");
+    CHECK_THROWS_CODE(library_version("tensorrt"), ErrorCode::backend, "wanted libnvinfer.so.10, found none");
+  }
+  CHECK(library_version("tensorrt") == "10.16.0-fake");
+  const Variable wish("CARDIACSEG_FAKE", "crashes");
+  CHECK(library_version("tensorrt") == "10.16.0-fake");
+}
+
+TEST(without_the_program_that_tries_it_tensorrt_is_not_opened) {
+  const TemporaryFolder folder;
+  const std::string name = "libcardiacseg_tensorrt_rtx.so";
+  std::filesystem::copy_file(std::filesystem::path(PROVIDERS) / name, folder / name);
+  const Variable providers("CARDIACSEG_PROVIDERS", folder.path().string());
+  CHECK_THROWS_CODE(library_version("tensorrt_rtx"), ErrorCode::backend,
+                    "expected the program cardiacseg_probe beside the provider to try TensorRT, got: ");
+}
+
 /// Last, since a provider stays for the rest of the process.
 TEST(a_provider_is_opened_once) {
   {

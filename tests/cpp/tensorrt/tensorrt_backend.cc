@@ -19,7 +19,7 @@ using test::Variable;
 
 std::unique_ptr<DeviceNetwork> load(const BuiltEngines& engines,
                                     const std::string& onnx = BuiltEngines::bundle_onnx()) {
-  return make_tensorrt_backend("tensorrt", engines.folder.path())->load_on_device("seg", test::bytes_of(onnx));
+  return make_tensorrt_backend({"tensorrt", engines.folder.path()})->load_on_device("seg", test::bytes_of(onnx));
 }
 
 long count(const std::string& text, const std::string& word) {
@@ -38,20 +38,53 @@ void rewrite(const EngineBuild& built, Change&& change) {
 
 }  // namespace
 
+/// First, while no library was opened.
+TEST(where_no_engine_would_do_tensorrt_is_not_asked) {
+  const BuiltEngines engines;
+  const Variable wish("CARDIACSEG_FAKE", "crashes");
+  const std::string onnx = BuiltEngines::bundle_onnx();
+  CHECK_THROWS_CODE(find_engines({"tensorrt", engines.folder.path()}, {{"seg", test::bytes_of(onnx)}}),
+                    ErrorCode::backend, "network seg: no engine in ");
+  CHECK_THROWS_CODE(find_engines({"tensorrt", engines.folder.path()}, {}), ErrorCode::backend, "TensorRT: opening ");
+}
+
+TEST(headers_say_which_engines_would_be_taken) {
+  const BuiltEngines engines;
+  const EngineBuild built = engines.build();
+  const std::string onnx = BuiltEngines::bundle_onnx();
+  const StageFiles files{{"seg", test::bytes_of(onnx)}};
+  const EngineChoice wanted{"tensorrt", engines.folder.path()};
+  CHECK(find_engines(wanted, files).at(0).precision == "fp16" && !find_engines(wanted, files)[0].verified);
+  CHECK_THROWS_CODE(find_engines({"tensorrt", engines.folder.path(), "fp32"}, files), ErrorCode::backend,
+                    "computes in fp16, fp32 was wanted");
+  {
+    const auto network = load(engines);
+    std::filesystem::permissions(engines.folder.path(), std::filesystem::perms::owner_write,
+                                 std::filesystem::perm_options::remove);
+    network->mark_verified();
+    CHECK(find_engines(wanted, files)[0].verified);
+    std::filesystem::permissions(engines.folder.path(), std::filesystem::perms::owner_all);
+  }
+  tensorrt::note_verified(built.path, "Simulated GPU");
+  engines.clear_calls();
+  CHECK(find_engines(wanted, files)[0].verified && engines.calls().empty());
+}
+
 TEST(a_backend_says_library_and_gpu) {
   const BuiltEngines engines;
   CHECK(describe_tensorrt("tensorrt") == "TensorRT 10.16.0-fake on Simulated GPU (compute capability 8.0)");
   CHECK(describe_tensorrt("tensorrt_rtx").starts_with("TensorRT-RTX 10.16.0-fake on "));
-  const auto backend = make_tensorrt_backend("tensorrt", engines.folder.path());
+  const auto backend = make_tensorrt_backend({"tensorrt", engines.folder.path()});
   CHECK(backend->name() == "tensorrt" && backend->memory() == MemorySpace::device);
 }
 
 TEST(what_is_missing_is_said) {
   const BuiltEngines engines;
+  engines.build();
   {
     const Variable wish("CARDIACSEG_FAKE", "no_library");
     CHECK_THROWS_CODE(describe_tensorrt("tensorrt"), ErrorCode::backend, "TensorRT: wanted libnvinfer.so.10, found");
-    CHECK_THROWS_CODE(make_tensorrt_backend("tensorrt", {}), ErrorCode::backend, "wanted libnvinfer.so.10");
+    CHECK_THROWS_CODE(make_tensorrt_backend({"tensorrt", {}}), ErrorCode::backend, "wanted libnvinfer.so.10");
   }
   simulated_device_count = 0;
   CHECK_THROWS_CODE(describe_tensorrt("tensorrt_rtx"), ErrorCode::backend,
@@ -63,7 +96,7 @@ TEST(engines_are_looked_for_in_the_usual_folder) {
   const BuiltEngines engines;
   engines.build();
   const std::string onnx = BuiltEngines::bundle_onnx();
-  const auto load_from = [&] { return make_tensorrt_backend("tensorrt", {})->load("seg", test::bytes_of(onnx)); };
+  const auto load_from = [&] { return make_tensorrt_backend({"tensorrt", {}})->load("seg", test::bytes_of(onnx)); };
   const Variable nowhere("CARDIACSEG_ENGINES", "/nowhere");
   CHECK_THROWS_CODE(load_from(), ErrorCode::backend, "no engine in /nowhere fits");
   const Variable folder("CARDIACSEG_ENGINES", engines.folder.path().string());

@@ -22,7 +22,7 @@ using test::Variable;
 
 std::unique_ptr<DeviceNetwork> load(const BuiltEngines& engines) {
   const std::string onnx = BuiltEngines::bundle_onnx();
-  return make_tensorrt_backend("tensorrt", engines.folder.path())->load_on_device("seg", test::bytes_of(onnx));
+  return make_tensorrt_backend({"tensorrt", engines.folder.path()})->load_on_device("seg", test::bytes_of(onnx));
 }
 
 std::vector<std::int64_t> image_shape(std::int64_t frames, std::int64_t slices) { return {frames, slices, 1, 32, 32}; }

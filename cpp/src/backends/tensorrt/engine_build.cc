@@ -48,7 +48,7 @@ EngineProvider describe_provider(const std::string& flavor) {
   try {
     const Provider& found = provider(flavor);
     const ProviderFacts facts = found.facts();
-    entry.library_version = found.library_version();
+    entry.library_version = library_version(flavor);
     entry.reason = "library " + entry.library_version + ", built with the headers of " + facts.header_version;
     entry.strongly_typed = facts.strongly_typed;
     entry.largest_opset = facts.largest_opset;
@@ -63,7 +63,7 @@ EngineProvider describe_provider(const std::string& flavor) {
 
 EngineBuild build_engine(const EngineRequest& request, const EngineProgress& progress) {
   check(request);
-  const Provider& builder = provider(request.flavour);
+  const Provider& builder = opened_provider(request.flavour);
   EngineInfo info = describe(request, builder);
   BuiltEngine built = builder.build_engine(request, progress);
   EngineBuild result;

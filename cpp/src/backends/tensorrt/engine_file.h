@@ -46,7 +46,7 @@ struct EngineSpec {
   std::string network;  ///< for messages
   std::string onnx_sha256;
   std::string flavor;
-  std::string library_version;
+  std::string library_version;     ///< empty: any
   std::string compute_capability;  ///< of the GPU, "9.0"
   std::string gpu;                 ///< its name
   std::string precision = {};      ///< "fp16" or "fp32"; empty: either

@@ -44,7 +44,7 @@ std::vector<std::string> differences(const EngineInfo& info, const EngineSpec& s
     const std::string built = info.compute_capabilities.empty() ? "8.0 and later" : joined(info.compute_capabilities);
     all.push_back("was built for compute capability " + built + ", this GPU is " + spec.compute_capability);
   }
-  if (info.library_version != spec.library_version) {
+  if (!spec.library_version.empty() && info.library_version != spec.library_version) {
     all.push_back("was built by version " + info.library_version + ", the library here is " + spec.library_version);
   }
   if (!spec.precision.empty() && info.facts.precision != spec.precision) {

@@ -50,6 +50,27 @@ fs::path find_library(const std::string& flavor) {
   throw Error(ErrorCode::backend, "wanted " + name + " in " + places + ", found none");
 }
 
+struct KnownProvider {
+  const Provider* provider = nullptr;
+  fs::path library;
+};
+
+/// Opened by the first call.
+const KnownProvider& known_provider(const std::string& flavor) {
+  if (std::find(flavors().begin(), flavors().end(), flavor) == flavors().end()) {
+    throw Error(ErrorCode::invalid_input, "flavour must be tensorrt or tensorrt_rtx, got '" + flavor + "'");
+  }
+  static std::mutex mutex;
+  static std::map<std::string, KnownProvider> all;
+  const std::lock_guard lock(mutex);
+  KnownProvider& entry = all[flavor];
+  if (entry.provider == nullptr) {
+    entry.library = find_library(flavor);
+    entry.provider = &open_provider(entry.library, flavor);
+  }
+  return entry;
+}
+
 }  // namespace
 
 const std::vector<std::string>& flavors() {
@@ -57,17 +78,9 @@ const std::vector<std::string>& flavors() {
   return all;
 }
 
-const Provider& provider(const std::string& flavor) {
-  if (std::find(flavors().begin(), flavors().end(), flavor) == flavors().end()) {
-    throw Error(ErrorCode::invalid_input, "flavour must be tensorrt or tensorrt_rtx, got '" + flavor + "'");
-  }
-  static std::mutex mutex;
-  static std::map<std::string, const Provider*> opened;
-  const std::lock_guard lock(mutex);
-  const Provider*& entry = opened[flavor];
-  if (entry == nullptr) entry = &open_provider(find_library(flavor), flavor);
-  return *entry;
-}
+const Provider& provider(const std::string& flavor) { return *known_provider(flavor).provider; }
+
+fs::path provider_path(const std::string& flavor) { return known_provider(flavor).library; }
 
 const Provider& open_provider(const fs::path& library, const std::string& flavor) {
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -52,13 +52,21 @@ class SharedNetwork final : public DeviceNetwork {
   std::shared_ptr<const LoadedEngine> engine_;
 };
 
-/// The network of an engine file on `gpu`, loaded unless this process has loaded it and still uses it. `found` is its
-/// header. Throws Error(backend).
-std::unique_ptr<DeviceNetwork> load_engine(const Provider& provider, const EngineArtifact& found, const Gpu& gpu) {
-  static std::mutex mutex;
+/// The engines that this process has loaded and still uses. Not to be used by two threads at once.
+std::weak_ptr<const LoadedEngine>& entry_of(const EngineArtifact& found, const Gpu& gpu) {
   static std::map<std::tuple<std::string, std::string, int>, std::weak_ptr<const LoadedEngine>> known;
-  const std::lock_guard lock(mutex);
-  std::weak_ptr<const LoadedEngine>& entry = known[{found.path.string(), found.info.plan_sha256, gpu.index}];
+  return known[{found.path.string(), found.info.plan_sha256, gpu.index}];
+}
+
+std::mutex& entries_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+/// The network of an engine file on `gpu`, loaded unless it is. `found` is its header. Throws Error(backend).
+std::unique_ptr<DeviceNetwork> load_engine(const Provider& provider, const EngineArtifact& found, const Gpu& gpu) {
+  const std::lock_guard lock(entries_mutex());
+  std::weak_ptr<const LoadedEngine>& entry = entry_of(found, gpu);
   std::shared_ptr<const LoadedEngine> loaded = entry.lock();
   if (!loaded) {
     loaded = std::make_shared<const LoadedEngine>(
@@ -70,12 +78,31 @@ std::unique_ptr<DeviceNetwork> load_engine(const Provider& provider, const Engin
   return std::make_unique<SharedNetwork>(std::move(loaded));
 }
 
+/// By its file, or by this process where the file could not be written.
+bool is_verified(const EngineArtifact& found, const Gpu& gpu) {
+  if (verified_on(found.info, gpu.name)) return true;
+  const std::lock_guard lock(entries_mutex());
+  const std::shared_ptr<const LoadedEngine> loaded = entry_of(found, gpu).lock();
+  return loaded != nullptr && loaded->network->verified();
+}
+
+/// The engine that `wanted` takes on `gpu`, of any library version if `version` is empty. Reads headers alone.
+EngineArtifact chosen_engine(const EngineChoice& wanted, const std::string& stage, std::span<const std::byte> onnx,
+                             const Gpu& gpu, const std::string& version) {
+  return find_engine(engines_folder(wanted.folder), {.network = stage,
+                                                     .onnx_sha256 = sha256(onnx),
+                                                     .flavor = wanted.flavor,
+                                                     .library_version = version,
+                                                     .compute_capability = gpu.compute_capability,
+                                                     .gpu = gpu.name,
+                                                     .precision = wanted.precision});
+}
+
 class TensorRtBackend final : public DeviceBackend {
  public:
-  TensorRtBackend(const std::string& flavor, const std::filesystem::path& engines, std::string precision)
-      : provider_(provider(flavor)), engines_(engines_folder(engines)), precision_(std::move(precision)) {}
+  explicit TensorRtBackend(EngineChoice wanted) : wanted_(std::move(wanted)) {}
 
-  std::string name() const override { return provider_.facts().flavor; }
+  std::string name() const override { return wanted_.flavor; }
 
   /// What a network was built for says how many it takes at most (DeviceNetwork::max_frames).
   std::int64_t frames_per_call(std::int64_t) const override { return 1; }
@@ -87,20 +114,12 @@ class TensorRtBackend final : public DeviceBackend {
   std::unique_ptr<DeviceNetwork> load_on_device(const std::string& name,
                                                 std::span<const std::byte> onnx) const override {
     const Gpu gpu = current_gpu();
-    const EngineSpec spec{.network = name,
-                          .onnx_sha256 = sha256(onnx),
-                          .flavor = provider_.facts().flavor,
-                          .library_version = provider_.library_version(),
-                          .compute_capability = gpu.compute_capability,
-                          .gpu = gpu.name,
-                          .precision = precision_};
-    return load_engine(provider_, find_engine(engines_, spec), gpu);
+    const std::string version = library_version(wanted_.flavor);
+    return load_engine(opened_provider(wanted_.flavor), chosen_engine(wanted_, name, onnx, gpu, version), gpu);
   }
 
  private:
-  const Provider& provider_;
-  std::filesystem::path engines_;
-  std::string precision_;
+  EngineChoice wanted_;
 };
 
 }  // namespace
@@ -117,22 +136,50 @@ Gpu current_gpu() {
 
 }  // namespace tensorrt
 
-std::unique_ptr<DeviceBackend> make_tensorrt_backend(const std::string& flavor, const std::filesystem::path& engines,
-                                                     const std::string& precision) {
-  describe_tensorrt(flavor);
-  return std::make_unique<tensorrt::TensorRtBackend>(flavor, engines, precision);
-}
+namespace {
 
-std::string describe_tensorrt(const std::string& flavor) {
-  const std::string product = flavor == "tensorrt_rtx" ? "TensorRT-RTX" : "TensorRT";
+/// What `action` gives; an Error starts with the product's name.
+template <class Action>
+auto about(const std::string& product, Action&& action) {
   try {
-    const tensorrt::Gpu gpu = tensorrt::current_gpu();
-    const std::string version = tensorrt::provider(flavor).library_version();
-    return product + " " + version + " on " + gpu.name + " (compute capability " + gpu.compute_capability + ")";
+    return action();
   } catch (const Error& error) {
     const std::string message = error.what();
     throw Error(error.code(), message.starts_with(product) ? message : product + ": " + message);
   }
+}
+
+std::string product_of(const std::string& flavor) { return flavor == "tensorrt_rtx" ? "TensorRT-RTX" : "TensorRT"; }
+
+}  // namespace
+
+std::string describe_tensorrt(const std::string& flavor) {
+  const std::string product = product_of(flavor);
+  return about(product, [&] {
+    const tensorrt::Gpu gpu = tensorrt::current_gpu();
+    return product + " " + tensorrt::library_version(flavor) + " on " + gpu.name + " (compute capability " +
+           gpu.compute_capability + ")";
+  });
+}
+
+std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice wanted) {
+  describe_tensorrt(wanted.flavor);
+  wanted.folder = engines_folder(wanted.folder);
+  return std::make_unique<tensorrt::TensorRtBackend>(std::move(wanted));
+}
+
+std::vector<FittingEngine> find_engines(const EngineChoice& wanted, const StageFiles& files) {
+  const std::string product = product_of(wanted.flavor);
+  const tensorrt::Gpu gpu = about(product, tensorrt::current_gpu);
+  // TensorRT is not asked where no version of it would do.
+  for (const auto& [stage, onnx] : files) tensorrt::chosen_engine(wanted, stage, onnx, gpu, "");
+  const std::string version = about(product, [&] { return tensorrt::library_version(wanted.flavor); });
+  std::vector<FittingEngine> found;
+  for (const auto& [stage, onnx] : files) {
+    const tensorrt::EngineArtifact engine = tensorrt::chosen_engine(wanted, stage, onnx, gpu, version);
+    found.push_back({engine.info.facts.precision, tensorrt::is_verified(engine, gpu)});
+  }
+  return found;
 }
 
 }  // namespace cardiacseg

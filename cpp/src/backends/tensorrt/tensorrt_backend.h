@@ -2,22 +2,42 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "backends/backend.h"
 
 namespace cardiacseg {
 
-/// Networks on the GPU with the provider library of `flavor`, "tensorrt" or "tensorrt_rtx". `engines` is the folder
-/// that holds the engine files; empty: the usual one (engines_folder). Throws Error(backend) as `describe_tensorrt`;
-/// whether an engine fits shows when a network is loaded. `precision` is that of the engines, "fp16" or "fp32"; empty:
-/// either.
-std::unique_ptr<DeviceBackend> make_tensorrt_backend(const std::string& flavor, const std::filesystem::path& engines,
-                                                     const std::string& precision = {});
+/// Which engines a backend takes.
+struct EngineChoice {
+  std::string flavor;                 ///< "tensorrt" or "tensorrt_rtx"
+  std::filesystem::path folder = {};  ///< of the engine files; empty: the usual one (engines_folder)
+  std::string precision = {};         ///< "fp16" or "fp32"; empty: either
+};
+
+/// Networks on the GPU with the provider library of a flavor. Throws Error(backend) as `describe_tensorrt`; whether an
+/// engine fits shows when a network is loaded.
+std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice wanted);
 
 /// The library's version and the GPU, in one phrase. Throws Error(backend) where the provider library, the inference
 /// library, the driver or a GPU is missing, saying which.
 std::string describe_tensorrt(const std::string& flavor);
+
+/// What the header of an engine that fits says.
+struct FittingEngine {
+  std::string precision;  ///< "fp16" or "fp32"
+  bool verified;          ///< whether it has passed the parity gate on this GPU
+};
+
+/// By stage, the bundle's ONNX files.
+using StageFiles = std::vector<std::pair<std::string, std::span<const std::byte>>>;
+
+/// The engines that the backend would take for `files`, from the headers of engine files alone: nothing is loaded, and
+/// nothing is made on the GPU. Throws Error(backend) where one is missing, and as `describe_tensorrt`.
+std::vector<FittingEngine> find_engines(const EngineChoice& wanted, const StageFiles& files);
 
 namespace tensorrt {
 
