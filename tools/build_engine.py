@@ -30,11 +30,12 @@ def parse_arguments() -> argparse.Namespace:
         default=False,
         help="slice attention by this package's kernel, not TensorRT's (default: no)",
     )
-    parser.add_argument("--slices", type=numbers, default=(1, 10, 32), metavar="MIN,OPT,MAX", help="of a stack")
-    parser.add_argument("--frames", type=numbers, default=(1, 1, 8), metavar="MIN,OPT,MAX", help="stacks in one call")
-    parser.add_argument(
-        "--size", type=numbers, default=(32, 112, 256), metavar="MIN,OPT,MAX", help="side of the locator's picture"
-    )
+    for name, meaning in (
+        ("slices", "of a stack (default: 1,10,24)"),
+        ("frames", "stacks in one call (default: 1,7,8); a longer cine is split evenly"),
+        ("size", "side of the locator's picture (default: 32,96,160)"),
+    ):
+        parser.add_argument(f"--{name}", type=numbers, metavar="MIN,OPT,MAX", help=meaning)
     parser.add_argument("--gpu", default="", metavar="8.6,12.0", help="compute capabilities; TensorRT-RTX only")
     parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="kept from build to build (default: in DIR)")
     parser.add_argument("--inspect", type=Path, metavar="DIR", help="put the engine inspector's JSON files there")
@@ -69,10 +70,8 @@ def build(arguments: argparse.Namespace) -> list:
         flavour=FLAVOURS[arguments.flavor],
         precision=arguments.precision,
         plugin=arguments.plugin,
-        slices=arguments.slices,
-        frames=arguments.frames,
-        size=arguments.size,
         compute_capabilities=tuple(filter(None, arguments.gpu.split(","))),
+        **{name: getattr(arguments, name) for name in ("slices", "frames", "size") if getattr(arguments, name)},
     )
     engines = build_engines(
         bundle_folder(arguments.bundle),

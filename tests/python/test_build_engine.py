@@ -11,6 +11,7 @@ import pytest
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.export.build_progress import READING, BuildClock
+from cardiacseg.export.engine_gate import _beating_heart
 from cardiacseg.export.engine_options import EngineOptions, input_ranges
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ def package(simulated_build, tmp_path_factory):
 def build_engine(package, tiny_bundle, tmp_path):
     def run(*words, folder=tmp_path / "engines", fake="", bundle=tiny_bundle):
         command = [sys.executable, ROOT / "tools/build_engine.py", bundle, "-o", folder, *SMALL, *words]
-        environment = {**package, "CARDIACSEG_FAKE": fake}
+        environment = {**package, "CARDIACSEG_FAKE": fake, "CARDIACSEG_FAKE_LOG": str(tmp_path / "log")}
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
 
     return run
@@ -91,9 +92,30 @@ def test_it_builds_verifies_and_saves_every_stage(build_engine, package, tmp_pat
     assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
     assert next(folder.glob("*.timings")).read_bytes()
 
+    log = (tmp_path / "log").read_text()  # of the gate: the largest batch that there can be, and the best
+    assert "make_execution 2x3x1x64x64\n" in log and "make_execution 1x2x1x48x48\n" in log
+    assert "make_execution 2x3x1x128x128\n" in log and "make_execution 2x3x4x128x128\n" in log
+
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     refused(build_engine("--plugin"), ".engine exists; give another folder or ask to overwrite it")
     assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_a_bundle_without_a_locator(build_engine, package, tiny_bundle, tmp_path):
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "fixed")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    del manifest["networks"]["locate"], manifest["preprocessing"]["locate"], manifest["files"]["locate.onnx"]
+    (bundle / "locate.onnx").unlink()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    done = build_engine(bundle=bundle)
+    assert done.returncode == 0, done.stderr
+    found = headers(package, tmp_path / "engines")
+    assert sorted(found) == ["ref", "seg"] and all(info["verified_on"] for info in found.values())
+
+
+def test_the_frames_of_the_gate_differ():
+    cine, _ = _beating_heart(2, 1, 48, {"crop_pixels": 96, "spacing_mm": 1.5})
+    assert cine.shape == (2, 1, 128, 128) and (cine[0] != cine[1]).mean() > 0.1
 
 
 def test_a_failing_gate_saves_nothing_and_leaves_what_was_there(build_engine, tmp_path):

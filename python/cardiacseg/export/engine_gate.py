@@ -14,7 +14,7 @@ class ParityGateError(RuntimeError):
 
 
 def pass_gate(bundle: Path, engines: Path, options: EngineOptions, preprocessing: dict) -> str | None:
-    """Run the engines of the folder ``engines`` on synthetic hearts of the best and the largest number of slices.
+    """Run the engines of the folder ``engines`` on synthetic hearts: the best and the largest batch that they take.
 
     Returns None where they passed, and are marked so, else why they could not be run here. Raises
     :class:`ParityGateError` with the numbers.
@@ -28,18 +28,21 @@ def pass_gate(bundle: Path, engines: Path, options: EngineOptions, preprocessing
         if options.compute_capabilities:  # it may be that this GPU is none of those
             return str(error)
         raise
-    for slices in sorted(set(options.slices[1:])):
-        image, spacing = _heart(slices, options.size[1], preprocessing)
-        parity = segmenter.verify(image, spacing=spacing)
+    for size in (2, 1):  # of each range: the largest, the best
+        cine, spacing = _beating_heart(options.frames[size], options.slices[size], options.size[size], preprocessing)
+        parity = segmenter.verify(cine, spacing=spacing)
         if not parity.passed:
             raise ParityGateError(f"the engines failed the parity gate and were not saved: {parity.summary}")
     return None
 
 
-def _heart(slices: int, coarse_side: int, preprocessing: dict):
-    """A stack whose coarse picture is as large as the engines are fastest for."""
+def _beating_heart(frames: int, slices: int, coarse_side: int, preprocessing: dict):
+    """A cine of ``frames`` that differ, which go together; its coarse picture has about ``coarse_side`` pixels."""
     from cardiacseg.phantom import beating_heart
 
-    side = max(128, int(coarse_side * preprocessing["locate"]["spacing_mm"] / FINE_MM))
-    phantom = beating_heart(frames=1, slices=slices, size=(side, side), spacing=(8.0, FINE_MM, FINE_MM), seed=1)
+    seen_mm = preprocessing["crop_pixels"] * preprocessing["spacing_mm"]
+    if "locate" in preprocessing:
+        seen_mm = coarse_side * preprocessing["locate"]["spacing_mm"]
+    side = max(128, int(seen_mm / FINE_MM))
+    phantom = beating_heart(frames=frames, slices=slices, size=(side, side), spacing=(8.0, FINE_MM, FINE_MM), seed=1)
     return phantom.image, phantom.spacing

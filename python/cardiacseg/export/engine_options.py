@@ -11,22 +11,29 @@ Shapes = tuple[list[int], list[int], list[int]]
 
 FLAVOURS = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}  # by their names in commands
 
+# What a builder allocates and times grows with the largest shape, and tactics are timed at the best: so these hold what
+# comes from scanners and not much more. 160 pixels of 4 mm are a field of view of 640 mm.
+DEFAULT_SLICES: Range = (1, 10, 24)
+DEFAULT_FRAMES: Range = (1, 7, 8)
+DEFAULT_SIZE: Range = (32, 96, 160)
+
 
 @dataclass(frozen=True)
 class EngineOptions:
     """Options of a build. Ranges are (smallest, best, largest); an engine is fastest for the best.
 
-    ``size`` is the side in pixels of the whole, coarse picture that the locator sees; the other stages see the
-    bundle's crop. ``compute_capabilities``, "8.6", are for TensorRT-RTX; without any it chooses. Raises
-    :class:`InvalidInputError`.
+    ``frames`` go together in one call. A longer cine is split evenly: one of 25 frames into 7, 6, 6 and 6 if 8 is the
+    largest, so that 7 is the best. ``size`` is the side in pixels of the whole, coarse picture that the locator sees;
+    the other stages see the bundle's crop. ``compute_capabilities``, "8.6", are for TensorRT-RTX; without any it
+    chooses. Raises :class:`InvalidInputError`.
     """
 
     flavour: str = "tensorrt"
     precision: str = "fp16"
     plugin: bool = False
-    slices: Range = (1, 10, 32)
-    frames: Range = (1, 1, 8)
-    size: Range = (32, 112, 256)
+    slices: Range = DEFAULT_SLICES
+    frames: Range = DEFAULT_FRAMES
+    size: Range = DEFAULT_SIZE
     compute_capabilities: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -50,10 +57,12 @@ def input_ranges(
 
 
 def _shapes(stage: str, name: str, shape: tuple, options: EngineOptions, preprocessing: dict):
-    multiple, crop = preprocessing["locate"]["size_multiple"], preprocessing["crop_pixels"]
     for frames, slices, size in zip(options.frames, options.slices, options.size, strict=True):
         if name == "cu_slices":
             yield [frames + 1]
             continue
-        side = math.ceil(size / multiple) * multiple if stage == "locate" else crop
+        side = preprocessing["crop_pixels"]
+        if stage == "locate":
+            multiple = preprocessing["locate"]["size_multiple"]
+            side = math.ceil(size / multiple) * multiple
         yield [frames, slices, shape[2], side, side]
