@@ -1,6 +1,5 @@
 #include "cardiacseg/cardiac_segmenter.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -10,9 +9,8 @@
 #include "cardiacseg/compiled_networks.h"
 #include "cardiacseg/error.h"
 #include "files/user_cache.h"
-#include "pipeline/made_up_cine.h"
+#include "pipeline/input_checks.h"
 #include "pipeline/pipeline.h"
-#include "pipeline/run_warnings.h"
 
 namespace cardiacseg {
 namespace {
@@ -75,7 +73,8 @@ struct CardiacSegmenter::Parts {
                .model = bundle.manifest.name,
                .model_digest = bundle.digest,
                .version = version(),
-               .stages = {}},
+               .stages = {},
+               .graph = {}},
         pipeline(make_pipeline(
             bundle, std::move(chosen.backend),
             {std::move(chosen.make_host_backend), [folder = std::filesystem::absolute(folder),
@@ -110,6 +109,7 @@ Segmentation CardiacSegmenter::run(const CineView& cine, const RunOptions& optio
   Segmentation result = parts_->pipeline->run(cine, options);
   RunReport of_run = std::exchange(result.report, parts_->report);
   result.report.stages = std::move(of_run.stages);
+  result.report.graph = std::move(of_run.graph);
   result.report.temporal = of_run.temporal;
   result.report.presence_changes = of_run.presence_changes;
   result.warnings = run_warnings(cine, result);
@@ -118,19 +118,17 @@ Segmentation CardiacSegmenter::run(const CineView& cine, const RunOptions& optio
 
 void CardiacSegmenter::warm_up(std::span<const CineKind> kinds, const std::function<bool()>& keep_going) const {
   enter_process();
-  for (const CineKind& kind : kinds) {
-    CineShape shape = kind.shape;
-    const std::int64_t group = parts_->pipeline->frames_per_call(shape.slices);
-    // One full group, and what is left for the last one.
-    if (shape.frames > group) shape.frames = group + shape.frames % group;
-    parts_->pipeline->warm_up(made_up_cine(shape, kind.spacing, kind.type).cine,
-                              {.temporal = "off", .keep_going = keep_going});
-  }
+  for (const CineKind& kind : kinds) parts_->pipeline->warm_up(kind, keep_going);
 }
 
-Parity CardiacSegmenter::verify(const CineView& cine) const {
+Parity CardiacSegmenter::verify(const CineView& cine, void* stream) const {
   enter_process();
-  return parts_->pipeline->verify(cine);
+  return parts_->pipeline->verify(cine, stream);
+}
+
+void CardiacSegmenter::trim() const {
+  enter_process();
+  parts_->pipeline->trim();
 }
 
 }  // namespace cardiacseg

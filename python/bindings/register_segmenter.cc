@@ -81,7 +81,7 @@ py::dict to_python(const RunReport& report) {
                   py::arg("precision_reason") = report.precision_reason, py::arg("model") = report.model,
                   py::arg("model_digest") = report.model_digest, py::arg("version") = report.version,
                   py::arg("stages") = stages, py::arg("temporal") = report.temporal,
-                  py::arg("presence_changes") = report.presence_changes);
+                  py::arg("presence_changes") = report.presence_changes, py::arg("graph") = report.graph);
 }
 
 py::object labels_of(Segmentation& result) {
@@ -150,15 +150,23 @@ py::dict to_python(const StageParity& stage) {
                   py::arg("dice") = stage.dice);
 }
 
-py::dict verify(const CardiacSegmenter& segmenter, const py::array& image, const SpacingOf& spacing) {
-  const CineView cine = view_of(image, spacing);
+py::dict verify_view(const CardiacSegmenter& segmenter, const CineView& cine, std::uintptr_t stream) {
   const Parity parity = [&] {
     const py::gil_scoped_release release;
-    return segmenter.verify(cine);
+    return segmenter.verify(cine, reinterpret_cast<void*>(stream));
   }();
   py::list stages;
   for (const StageParity& stage : parity.stages) stages.append(to_python(stage));
   return py::dict(py::arg("passed") = parity.passed, py::arg("summary") = parity.summary, py::arg("stages") = stages);
+}
+
+py::dict verify(const CardiacSegmenter& segmenter, const py::array& image, const SpacingOf& spacing) {
+  return verify_view(segmenter, view_of(image, spacing), 0);
+}
+
+py::dict verify_device(const CardiacSegmenter& segmenter, std::uintptr_t address, const py::dtype& dtype,
+                       const Axes& shape, const Axes& strides, const SpacingOf& spacing, std::uintptr_t stream) {
+  return verify_view(segmenter, device_view(address, dtype, shape, strides, spacing), stream);
 }
 
 SegmenterOptions options_of(const std::string& device, int threads, const std::string& precision,
@@ -208,7 +216,10 @@ void register_segmenter(py::module_& module) {
            py::arg("strides"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
            py::arg("device_labels"), py::arg("temporal"), py::arg("stream"), "The same for an image in device memory.")
       .def("warm_up", &warm_up, Guard(), py::arg("shapes"), py::arg("spacing"), py::arg("dtype"))
-      .def("verify", &verify, Guard(), py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.");
+      .def("verify", &verify, Guard(), py::arg("image"), py::arg("spacing"), "A dict of what cardiacseg.Parity holds.")
+      .def("verify_device", &verify_device, Guard(), py::arg("address"), py::arg("dtype"), py::arg("shape"),
+           py::arg("strides"), py::arg("spacing"), py::arg("stream"), "The same for an image in device memory.")
+      .def("trim", &CardiacSegmenter::trim, Guard());
   module.def("explain_device", &choice, Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"),
              py::arg("precision"), py::arg("engines"),
              "What a segmenter made so would run on, as a dict of what cardiacseg.Report says of it.");

@@ -55,6 +55,16 @@ class CardiacSegmenter:
         dtype: np.dtype[Any],
     ) -> None: ...
     def verify(self, image: npt.NDArray[Any], spacing: tuple[float, float, float]) -> dict[str, Any]: ...
+    def verify_device(
+        self,
+        address: int,
+        dtype: np.dtype[Any],
+        shape: tuple[int, int, int, int],
+        strides: tuple[int, int, int, int],
+        spacing: tuple[float, float, float],
+        stream: int,
+    ) -> dict[str, Any]: ...
+    def trim(self) -> None: ...
 
 class DeviceLabels:
     @property

@@ -28,7 +28,8 @@ class Report:
     ``model_digest`` is the SHA-256 of the bundle's manifest, which holds the digests of its other files; ``stages``
     maps each stage to its milliseconds over all frames, in order of running. ``temporal``: whether presence was decided
     over the beat; ``presence_changes`` is by how many decisions (frame, slice, structure) that differs from each
-    frame's own.
+    frame's own. ``graph``, on a GPU: ``"yes"`` if the run replayed CUDA graphs, else ``"no: "`` and why; empty on the
+    CPU.
     """
 
     backend: str
@@ -42,6 +43,7 @@ class Report:
     presence_changes: int = 0
     precision: str = "fp32"
     precision_reason: str = ""
+    graph: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +163,7 @@ class CardiacSegmenter:
         on_device = as_device_array(image, stream)
         if on_device is not None:
             shape = on_device.shape
-            found = self._run_device(on_device, *wanted)
+            found = self._core.run_device(*_device_cine(on_device), *wanted, on_device.stream)
         else:
             pixels = as_pixels(image)
             shape = pixels.shape
@@ -172,14 +174,6 @@ class CardiacSegmenter:
             warnings.warn(doubt, stacklevel=2)
         return Result(labels=labels.reshape(shape), report=Report(**report), warnings=doubts, **found)
 
-    def _run_device(self, image: DeviceArray, *wanted) -> dict:
-        _require_stack_or_cine(image.shape)
-        shape, strides = image.shape, image.strides
-        if len(shape) == 3:
-            shape, strides = (1, *shape), (shape[0] * strides[0], *strides)
-        dtype = np.dtype(np.uint8) if image.dtype == np.bool_ else image.dtype
-        return self._core.run_device(image.address, dtype, shape, strides, *wanted, image.stream)
-
     def warm_up(
         self,
         shapes: Sequence[Sequence[int]],
@@ -187,9 +181,10 @@ class CardiacSegmenter:
         spacing: tuple[float, float, float],
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
-        """Do now what would make the first run on images of these shapes slow, with a made-up picture of each.
+        """Do now what would make the first run on images of these shapes slow, with a synthetic picture of each.
 
-        Networks are compiled, memory is taken, and on a GPU the CUDA graphs are recorded. A shape is ``[S, H, W]`` or
+        Networks are compiled, memory is taken, and on a GPU the CUDA graphs are recorded, for one run at a time: of
+        runs that go on at once, each but one still sets up its own. A shape is ``[S, H, W]`` or
         ``[T, S, H, W]``. Raises what ``run`` raises.
         """
         for shape in shapes:
@@ -198,14 +193,22 @@ class CardiacSegmenter:
         pixel = as_pixels(np.zeros((), dtype)).dtype
         self._core.warm_up(cines, as_spacing(spacing), pixel)
 
-    def verify(self, image: npt.ArrayLike, *, spacing: tuple[float, float, float]) -> Parity:
+    def verify(self, image: npt.ArrayLike, *, spacing: tuple[float, float, float], stream: Any = None) -> Parity:
         """Put the networks through the parity gate: their outputs for this image against those of the CPU in fp32.
 
         On a GPU the networks are the engines; if they pass, their files are marked as verified on this GPU. On the CPU
         they are the bundle's in bf16, whatever precision this segmenter runs in. Raises :class:`BackendError` if the
-        CPU does not compute in bf16, and what ``run`` raises.
+        CPU does not compute in bf16, and what ``run`` raises. With ``device="cuda"`` the image may lie on the GPU;
+        ``stream`` is that of ``run``.
         """
+        on_device = as_device_array(image, stream)
+        if on_device is not None:
+            return Parity(**self._core.verify_device(*_device_cine(on_device), as_spacing(spacing), on_device.stream))
         return Parity(**self._core.verify(_as_cine(as_pixels(image)), as_spacing(spacing)))
+
+    def trim(self) -> None:
+        """Give back the GPU's memory that no run is using; the next run of each kind takes it anew."""
+        self._core.trim()
 
 
 def bundle_folder(model: str | os.PathLike[str]) -> Path:
@@ -245,6 +248,15 @@ def _require_stack_or_cine(shape: Sequence[int]) -> None:
             f"image must be [slices, rows, columns] or [frames, slices, rows, columns], "
             f"got {len(shape)} axes of lengths {list(shape)}"
         )
+
+
+def _device_cine(image: DeviceArray) -> tuple:
+    """Address, dtype, shape and strides of a cine; a stack is a cine of one frame."""
+    _require_stack_or_cine(image.shape)
+    shape, strides = image.shape, image.strides
+    if len(shape) == 3:
+        shape, strides = (1, *shape), (shape[0] * strides[0], *strides)
+    return image.address, np.dtype(np.uint8) if image.dtype == np.bool_ else image.dtype, shape, strides
 
 
 def _as_cine(pixels: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 
 #include "check.h"
 #include "pipeline/input_checks.h"
-#include "pipeline/run_warnings.h"
 
 namespace cardiacseg {
 namespace {

@@ -107,7 +107,8 @@ def test_engines_are_verified_by_the_first_run(bundle, engines, cine, wanted):
     assert_same(result, wanted)
     assert (result.report.backend, result.report.device) == ("tensorrt", "cuda")
     stages = list(result.report.stages)
-    assert stages[0] == "upload" and stages[-1] == "download"
+    assert result.report.graph.startswith("no: the first run on images of a kind")
+    assert stages[:2] == ["check", "upload"] and stages[-1] == "download"
 
 
 def test_auto_takes_verified_engines(bundle, engines):
@@ -120,6 +121,7 @@ def test_verify(segmenter, cine):
     parity = segmenter.verify(cine, spacing=SPACING)
     assert parity.passed and [stage["stage"] for stage in parity.stages] == ["locate", "seg", "ref"]
     assert all(stage["precision"] == "fp32" and stage["unwritten"] == 0 for stage in parity.stages)
+    assert segmenter.verify(WithInterface(cine, 2), spacing=SPACING).passed
     os.environ["CARDIACSEG_FAKE"] = "unwritten"
     parity = segmenter.verify(cine, spacing=SPACING)
     del os.environ["CARDIACSEG_FAKE"]
@@ -161,7 +163,9 @@ def test_labels_on_the_device(segmenter, cine, wanted):
 
 
 def test_warm_up_and_threads(segmenter, cine, wanted):
+    segmenter.trim()
     segmenter.warm_up([cine.shape, cine.shape[1:]], spacing=SPACING, dtype=cine.dtype)
+    assert segmenter.run(cine, spacing=SPACING).report.graph == "yes"
     found = []
     threads = [threading.Thread(target=lambda: found.append(segmenter.run(cine, spacing=SPACING))) for _ in range(2)]
     for thread in threads:

@@ -76,9 +76,10 @@ class [[gnu::visibility("default")]] CardiacSegmenter {
   /// throws Error(backend) with the numbers where they fail.
   Segmentation run(const CineView& cine, const RunOptions& options = {}) const;
 
-  /// Does for cines of these kinds what would make their first run slow, by running a made-up picture of each: compiles
-  /// networks, takes memory, records CUDA graphs. Throws as `run` does.
-  /// `keep_going` is that of RunOptions.
+  /// Does for cines of these kinds what would make their first run slow, by running a synthetic picture of each:
+  /// compiles networks, takes memory, records CUDA graphs and replays them. On a GPU it does so for one run at a time:
+  /// of runs that go on at once, each but one still sets up its own. Throws as `run` does. `keep_going` is that of
+  /// RunOptions.
   void warm_up(std::span<const CineKind> kinds, const std::function<bool()>& keep_going = {}) const;
 
   /// Puts the networks through the parity gate with all frames of `cine`: each gets the input of its stage from a run
@@ -86,7 +87,11 @@ class [[gnu::visibility("default")]] CardiacSegmenter {
   /// they pass, the engine files are marked as verified on this GPU. On the CPU they are the bundle's in bf16, whatever
   /// precision this segmenter runs in; the bundle's folder is read again, and nothing is marked. Throws Error: backend
   /// if the CPU does not compute in bf16; as `run` does otherwise.
-  Parity verify(const CineView& cine) const;
+  /// An image in device memory becomes ready on `stream`, as RunOptions::stream says.
+  Parity verify(const CineView& cine, void* stream = nullptr) const;
+
+  /// Gives back the GPU's memory that no run is using; the next run of each kind takes it anew. Nothing on the CPU.
+  void trim() const;
 
  private:
   struct Parts;

@@ -27,6 +27,9 @@ struct RunReport {
   std::string version;            ///< of this library
   std::vector<StageTime> stages;  ///< in order of running
 
+  /// On a GPU, whether the run replayed CUDA graphs: "yes", or "no: " and why not. Empty on the CPU.
+  std::string graph;
+
   bool temporal = false;  ///< whether presence was decided over the beat
   std::int64_t presence_changes =
       0;  ///< by how many decisions (frame, slice, structure) that differs from each frame's own

@@ -2,6 +2,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
 #include <string>
 
 #include "cuda/launch.h"
@@ -41,6 +42,14 @@ inline Device current_device() {
   cudaDeviceProp facts{};
   check(cudaGetDeviceProperties(&facts, index), "cudaGetDeviceProperties");
   return {index, facts.name, facts.major, facts.minor};
+}
+
+/// Bytes of memory of the GPU that this thread uses. Throws CudaError.
+inline std::size_t total_memory() {
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return total;
 }
 
 /// Makes this thread use another GPU as long as it lives.

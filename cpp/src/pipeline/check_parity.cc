@@ -1,6 +1,3 @@
-#include "pipeline/check_parity.h"
-
-#include <algorithm>
 #include <limits>
 #include <map>
 #include <memory>
@@ -8,10 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/cine_run.h"
 #include "pipeline/input_checks.h"
-#include "pipeline/load_stages.h"
+#include "pipeline/networks.h"
 #include "pipeline/parity.h"
-#include "pipeline/run_frames.h"
 
 namespace cardiacseg {
 namespace {
@@ -52,9 +49,8 @@ class ComparedNetwork : public Network {
 
 }  // namespace
 
-std::vector<StageParity> check_parity(const Bundle& bundle, const Backend& reference,
-                                      const std::vector<TestedNetwork>& tested, std::int64_t frames_per_call,
-                                      const CineView& cine, int threads) {
+NetworksParity check_parity(const Bundle& bundle, const Backend& reference, const std::vector<TestedNetwork>& tested,
+                            std::int64_t most, const CineView& cine, int threads) {
   check_cine(cine);
   std::map<std::string, StageComparison> comparisons;
   std::map<std::string, const Network*> networks;
@@ -62,22 +58,16 @@ std::vector<StageParity> check_parity(const Bundle& bundle, const Backend& refer
     networks.emplace(entry.stage, &entry.network);
     comparisons.emplace(entry.stage, StageComparison(entry.stage, entry.precision, bundle.manifest.presence_threshold));
   }
-  const Stages compared = load_stages(
-      bundle,
-      [&](const std::string& stage, std::span<const std::byte> onnx) {
-        return std::make_unique<ComparedNetwork>(reference.load(stage, onnx), *networks.at(stage),
-                                                 comparisons.at(stage));
-      },
-      threads);
-  const std::int64_t size = std::min(cine.shape.frames, frames_per_call);
-  Segmentation result = empty_segmentation(cine.shape, {});
-  FrameGroup group(compared, cine, size, {});
+  const auto load = [&](const std::string& stage, std::span<const std::byte> onnx) {
+    return std::make_unique<ComparedNetwork>(reference.load(stage, onnx), *networks.at(stage), comparisons.at(stage));
+  };
+  const Networks compared = load_networks(bundle, load);
+  const RunOptions options{.temporal = "off"};
+  NetworksParity found{.stages = {}, .reference = empty_segmentation(cine.shape, options)};
+  HostPlans plans(compared, threads, {});
   StageClock clock;
-  run_frames(size, bundle.manifest, false, {}, result, [&](std::int64_t first, std::int64_t count, Gating gating) {
-    group.run(first, count, gating, result, clock);
-  });
-  std::vector<StageParity> found;
-  for (const TestedNetwork& entry : tested) found.push_back(comparisons.at(entry.stage).result());
+  CineRun(compared, plans, cine, options, most, found.reference).run(clock);
+  for (const TestedNetwork& entry : tested) found.stages.push_back(comparisons.at(entry.stage).result());
   return found;
 }
 
@@ -93,8 +83,9 @@ Parity check_host_parity(const Bundle& bundle, const MakeHostBackend& make, cons
   if (bundle.locate) add("locate", *bundle.locate);
   add("seg", bundle.seg);
   if (bundle.ref) add("ref", *bundle.ref);
-  return join(check_parity(bundle, *reference, tested, reference->frames_per_call(cine.shape.slices), cine, threads),
-              "the networks in bf16", "those in fp32");
+  return join(
+      check_parity(bundle, *reference, tested, reference->frames_per_call(cine.shape.slices), cine, threads).stages,
+      "the networks in bf16", "those in fp32");
 }
 
 }  // namespace cardiacseg

@@ -1,25 +1,21 @@
-#include "pipeline/device_pipeline.h"
-
 #include <algorithm>
 #include <atomic>
-#include <cmath>
+#include <limits>
 #include <mutex>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cardiacseg/error.h"
-#include "cardiacseg/labels.h"
 #include "cuda/device.h"
-#include "pipeline/check_parity.h"
-#include "pipeline/device_lane.h"
-#include "pipeline/gather.h"
+#include "cuda/stream.h"
+#include "pipeline/cine_pixels.h"
+#include "pipeline/cine_run.h"
 #include "pipeline/input_checks.h"
 #include "pipeline/parity.h"
-#include "pipeline/part.h"
-#include "pipeline/postprocess.h"
-#include "pipeline/run_frames.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/stream_pool.h"
 
 namespace cardiacseg {
 namespace {
@@ -27,11 +23,16 @@ namespace {
 /// Frames of a first run that go through the parity gate: more than one, so that they could disturb each other.
 constexpr std::int64_t kVerifiedFrames = 2;
 
-/// The result of `action`; what CUDA says becomes Error(backend).
-template <class Action>
-auto translate_errors(const Action& action) {
+/// Of the GPU's memory, the part that idle plans may take.
+constexpr std::size_t kBudgetDivisor = 4;
+
+/// Bytes that were given back and stay with this process.
+constexpr std::uint64_t kKeptBytes = std::uint64_t{64} << 20;
+
+/// Throws anew what is being handled; what CUDA says, and sizes that a kernel refuses, as Error(backend).
+[[noreturn]] void rethrow_as_error() {
   try {
-    return action();
+    throw;
   } catch (const cuda::CudaError& error) {
     const bool memory = error.status() == cudaErrorMemoryAllocation;
     throw Error(ErrorCode::backend,
@@ -49,172 +50,163 @@ void require_contiguous(const CineView& cine) {
                   std::to_string(cine.strides[2]) + " and " + std::to_string(cine.strides[3]) + " bytes are not");
 }
 
-bool has_width(const ops::IntensityRange& range) { return range.low < range.high; }
-
-template <class T>
-void copy_into(std::span<const T> from, std::span<T> to) {
-  std::copy(from.begin(), from.end(), to.begin());
-}
-
-/// 1 where voxels have a structure's label in a slice, else 0.
-void presence_of_counts(std::span<const std::int32_t> counts, std::span<float> presence) {
-  for (std::size_t index = 0; index < presence.size(); ++index) {
-    presence[index] = counts[index / kStructureCount * kLabelCount + index % kStructureCount + 1] > 0 ? 1.0F : 0.0F;
+/// A copy in host memory of the first `frames` frames of a cine, in device memory once `stream` is done with it.
+OwnedCine copy_to_host(const CineView& cine, std::int64_t frames, cudaStream_t stream) {
+  CineShape shape = cine.shape;
+  shape.frames = frames;
+  OwnedCine copy(shape, cine.spacing, cine.type);
+  if (cine.memory == Memory::host) {
+    copy_contiguous(cine, 0, frames, 1, copy.pixels.data());
+    return copy;
   }
-}
-
-std::shared_ptr<std::uint8_t> shared_labels(const CineShape& shape) {
-  auto memory = std::make_shared<cuda::DeviceBuffer>(static_cast<std::size_t>(shape.voxels()));
-  auto* labels = memory->as<std::uint8_t>();
-  return {std::move(memory), labels};
+  cuda::check(cudaMemcpyAsync(copy.pixels.data(), cine.data, copy.pixels.size(), cudaMemcpyDeviceToHost, stream),
+              "copy from the GPU");
+  cuda::check(cudaStreamSynchronize(stream), "copy from the GPU");
+  return copy;
 }
 
 class DevicePipeline : public Pipeline {
  public:
-  DevicePipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend, MakeHostBackend reference,
+  DevicePipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend, MakeHostBackend make_host_backend,
                  int threads)
       : bundle_(bundle),
         backend_(std::move(backend)),
-        make_reference_(std::move(reference)),
+        make_host_backend_(std::move(make_host_backend)),
         threads_(threads),
         device_(cuda::current_device().index),
-        stages_(load_device_stages(bundle, *backend_)),
-        lanes_(stages_),
-        verified_(stages_.verified()) {}
+        memory_(std::make_shared<cuda::MemoryPool>(device_, kKeptBytes)),
+        networks_(
+            load_networks(bundle, [this](const std::string& stage, auto onnx) { return load_engine(stage, onnx); })),
+        pool_(networks_, memory_, threads, {.bytes = cuda::total_memory() / kBudgetDivisor}),
+        verified_(all_verified()) {}
 
-  Segmentation run(const CineView& cine, const RunOptions& options) const override {
-    return translate_errors([&] {
-      const cuda::DeviceScope device(device_);
-      check_temporal(options);
-      check(cine);
-      verify_once(cine, options);
-      return run_verified(cine, options);
-    });
-  }
-
-  Parity verify(const CineView& cine) const override {
-    return translate_errors([&] {
-      const cuda::DeviceScope device(device_);
-      check(cine);
-      const std::lock_guard lock(verifying_);
-      return verify_frames(cine, cine.shape.frames);
-    });
-  }
-
-  void warm_up(const CineView& cine, const RunOptions& options) const override {
-    translate_errors([&] {
-      const cuda::DeviceScope device(device_);
-      check(cine);
-      run_verified(cine, options);
-    });
-  }
-
-  std::int64_t frames_per_call(std::int64_t) const override { return stages_.max_frames(); }
-
- private:
-  static void check(const CineView& cine) {
+  Segmentation run(const CineView& cine, const RunOptions& options) const override try {
+    const cuda::DeviceScope device(device_);
+    check_temporal(options);
     check_geometry(cine);
     require_contiguous(cine);
+    verify_once(cine, options);
+    return run_verified(cine, options);
+  } catch (...) {
+    rethrow_as_error();
+  }
+
+  Parity verify(const CineView& cine, void* stream) const override try {
+    const cuda::DeviceScope device(device_);
+    check_geometry(cine);
+    require_contiguous(cine);
+    const std::lock_guard lock(verifying_);
+    return verify_frames(cine, cine.shape.frames, static_cast<cudaStream_t>(stream));
+  } catch (...) {
+    rethrow_as_error();
+  }
+
+  /// Twice for each kind of batch: enqueued, and as the graph that was recorded then.
+  void warm_up(const CineKind& kind, const KeepGoing& keep_going) const override try {
+    const cuda::DeviceScope device(device_);
+    require_geometry(kind.shape, kind.spacing, kind.type);
+    for (const BatchKind& batch : kinds_of(kind.shape, kind.spacing, kind.type, false, max_frames_)) {
+      const OwnedCine picture = synthetic_cine(batch.shape, kind.spacing, kind.type);
+      for (int run = 0; run < 2; ++run) run_verified(picture.cine, {.temporal = "off", .keep_going = keep_going});
+    }
+  } catch (...) {
+    rethrow_as_error();
+  }
+
+  void trim() const override { pool_.trim(); }
+
+ private:
+  std::unique_ptr<const Network> load_engine(const std::string& stage, std::span<const std::byte> onnx) {
+    std::unique_ptr<const DeviceNetwork> network = backend_->load_on_device(stage, onnx);
+    engines_.push_back({stage, network.get()});
+    max_frames_ = std::max<std::int64_t>(1, std::min(max_frames_, network->max_frames()));
+    return network;
+  }
+
+  bool all_verified() const {
+    return std::all_of(engines_.begin(), engines_.end(), [](const auto& engine) { return engine.second->verified(); });
   }
 
   void verify_once(const CineView& cine, const RunOptions& options) const {
     if (verified_) return;
     const std::lock_guard lock(verifying_);
     if (verified_) return;
-    if (cine.memory == Memory::device) {
-      cuda::check(cudaStreamSynchronize(static_cast<cudaStream_t>(options.stream)), "cudaStreamSynchronize");
-    }
-    const Parity parity = verify_frames(cine, std::min(kVerifiedFrames, cine.shape.frames));
+    const Parity parity =
+        verify_frames(cine, std::min(kVerifiedFrames, cine.shape.frames), static_cast<cudaStream_t>(options.stream));
     if (parity.passed) return;
     throw Error(ErrorCode::backend, "the engines failed the parity gate on this GPU: " + parity.summary +
                                         "; build them anew with tools/build_engine.py");
   }
 
-  Parity verify_frames(const CineView& cine, std::int64_t frames) const {
-    const HostCopy copy = copy_to_host(cine, frames);
-    const Parity parity = join(check_parity(bundle_, *make_reference_(Precision::float32), stages_.tested(),
-                                            stages_.max_frames(), copy.cine, threads_),
-                               "the networks on the GPU", "those on the CPU");
-    if (parity.passed) {
-      stages_.mark_verified();
-      verified_ = true;
-    }
+  Parity verify_frames(const CineView& cine, std::int64_t frames, cudaStream_t stream) const {
+    const OwnedCine copy = copy_to_host(cine, frames, stream);
+    std::vector<TestedNetwork> tested;
+    for (const auto& [stage, engine] : engines_) tested.push_back({stage, *engine, engine->precision()});
+    NetworksParity found =
+        check_parity(bundle_, *make_host_backend_(Precision::float32), tested, max_frames_, copy.cine, threads_);
+    const Parity parity = join(std::move(found.stages), "the networks on the GPU", "those on the CPU");
+    if (!parity.passed) return parity;
+    for (const auto& [stage, engine] : engines_) engine->mark_verified();
+    verified_ = true;
     return parity;
   }
 
   Segmentation run_verified(const CineView& cine, const RunOptions& options) const {
+    cuda::Event ready;
+    const bool on_device = cine.memory == Memory::device;
+    if (on_device) ready.record(static_cast<cudaStream_t>(options.stream));
+    AcquiredPlans plans(pool_, on_device ? &ready : nullptr);
     StageClock clock;
+    const Stopwatch checking;
+    check_pixels(cine, options, plans);
+    clock.add("check", checking.milliseconds());
     Segmentation result = empty_segmentation(cine.shape, options);
+    result.report.graph = "yes";
     if (options.device_labels) result.device_labels = shared_labels(cine.shape);
-    lanes_.with_lane([&](DeviceLane& lane) {
-      if (cine.memory == Memory::device) lane.wait_for(static_cast<cudaStream_t>(options.stream));
-      run_frames(stages_.max_frames(), stages_.manifest, stages_.classify(), options, result,
-                 [&](std::int64_t first, std::int64_t count, Gating gating) {
-                   run_group(lane, cine, first, count, gating, result, clock);
-                 });
-    });
-    result.report.stages = clock.stages();
+    CineRun(networks_, plans, cine, options, max_frames_, result).run(clock);
     return result;
   }
 
-  void run_group(DeviceLane& lane, const CineView& cine, std::int64_t first, std::int64_t count, Gating gating,
-                 Segmentation& result, StageClock& clock) const {
-    std::uint8_t* labels = result.device_labels.get();
-    if (labels != nullptr) labels += first * cine.shape.voxels_per_frame();
-    if (gating == Gating::classifier) {
-      collect(infer(lane, cine, first, count, labels, !result.probabilities.empty(), clock), first, count, result);
-      return;
+  /// Of an image in device memory the GPU itself looks at the pixels; what is wrong with them is said in the CPU's
+  /// words.
+  void check_pixels(const CineView& cine, const RunOptions& options, AcquiredPlans& plans) const {
+    if (cine.memory == Memory::host) return check_cine(cine);
+    for (const FrameBatch& batch : batches_of(cine.shape.frames, max_frames_)) {
+      CineShape shape = cine.shape;
+      shape.frames = batch.count;
+      if (plans.plan({shape, cine.spacing, cine.type, options.probabilities}).has_ranges(cine, batch.first)) continue;
+      check_cine(copy_to_host(cine, cine.shape.frames, static_cast<cudaStream_t>(options.stream)).cine);
+      throw Error(ErrorCode::backend, "the GPU found no range of intensities in an image that has one");
     }
-    // What the networks said of a cine of one group is still there.
-    if (count < cine.shape.frames) infer(lane, cine, first, count, labels, !result.probabilities.empty(), clock);
-    const auto presence = part(result.presence, first, kStructureCount * cine.shape.slices, count);
-    clock.time("fusion", [&] { collect(lane.gate(presence, labels).results(), first, count, result); });
   }
 
-  /// Runs the program, whose labels the classifier gates.
-  ProgramResults infer(DeviceLane& lane, const CineView& cine, std::int64_t first, std::int64_t count,
-                       std::uint8_t* labels, bool probabilities, StageClock& clock) const {
-    CineShape shape = cine.shape;
-    shape.frames = count;
-    const DeviceProgram& program =
-        lane.run({shape, cine.spacing, cine.type, probabilities}, cine, first, threads_, labels);
-    const ProgramResults found = program.results();
-    if (!std::all_of(found.ranges.begin(), found.ranges.end(), has_width)) refuse_pixels(cine);
-    program.add_times(clock);
-    return found;
-  }
-
-  /// Says what is wrong with the pixels in the CPU's words.
-  [[noreturn]] static void refuse_pixels(const CineView& cine) {
-    check_cine(cine.memory == Memory::host ? cine : copy_to_host(cine, cine.shape.frames).cine);
-    throw Error(ErrorCode::backend, "the GPU found no range of intensities in an image that has one");
-  }
-
-  void collect(const ProgramResults& found, std::int64_t first, std::int64_t count, Segmentation& result) const {
-    const std::int64_t voxels = result.shape.voxels_per_frame();
-    if (!result.labels.empty()) copy_into(found.labels, part(result.labels, first, voxels, count));
-    if (!result.probabilities.empty()) {
-      copy_into(found.probabilities, part(result.probabilities, first, kLabelCount * voxels, count));
-    }
-    const std::span<float> presence = part(result.presence, first, kStructureCount * result.shape.slices, count);
-    if (stages_.classify()) {
-      copy_into(found.presence, presence);
-    } else {
-      presence_of_counts(found.label_counts, presence);
-    }
-    for (std::size_t index = 0; index < found.stage_counts.size(); ++index) {
-      const std::int64_t frame = first + static_cast<std::int64_t>(index);
-      write_agreement(stages_.manifest, stage_agreement(found.stage_counts[index]), frame, result);
-    }
+  /// Memory that goes back when its last owner lets it go, behind what is then on the default stream.
+  std::shared_ptr<std::uint8_t> shared_labels(const CineShape& shape) const {
+    void* labels = memory_->allocate(static_cast<std::size_t>(shape.voxels()), label_stream_.get());
+    const auto release = [memory = memory_, device = device_](std::uint8_t* block) {
+      try {
+        const cuda::DeviceScope scope(device);
+        memory->release(block, nullptr);
+      } catch (const cuda::CudaError&) {
+        // The process ends, and CUDA is gone already.
+      }
+    };
+    std::shared_ptr<std::uint8_t> shared(static_cast<std::uint8_t*>(labels), release);
+    label_stream_.synchronize();
+    return shared;
   }
 
   Bundle bundle_;  ///< for the reference, which is loaded when it is needed
   std::unique_ptr<const DeviceBackend> backend_;
-  MakeHostBackend make_reference_;
+  MakeHostBackend make_host_backend_;
   int threads_;
   int device_;
-  DeviceStages stages_;
-  mutable DeviceLanes lanes_;
+  std::shared_ptr<const cuda::MemoryPool> memory_;
+  cuda::Stream label_stream_;
+  std::int64_t max_frames_ = std::numeric_limits<std::int64_t>::max();  ///< that all networks take in one call
+  std::vector<std::pair<std::string, const DeviceNetwork*>> engines_;
+  Networks networks_;
+  mutable StreamPool pool_;
   mutable std::mutex verifying_;
   mutable std::atomic<bool> verified_;
 };
@@ -222,10 +214,10 @@ class DevicePipeline : public Pipeline {
 }  // namespace
 
 std::unique_ptr<Pipeline> make_device_pipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend,
-                                               MakeHostBackend reference, int threads) {
-  return translate_errors([&]() -> std::unique_ptr<Pipeline> {
-    return std::make_unique<DevicePipeline>(bundle, std::move(backend), std::move(reference), threads);
-  });
+                                               MakeHostBackend make_host_backend, int threads) try {
+  return std::make_unique<DevicePipeline>(bundle, std::move(backend), std::move(make_host_backend), threads);
+} catch (...) {
+  rethrow_as_error();
 }
 
 }  // namespace cardiacseg

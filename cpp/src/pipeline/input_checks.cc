@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 #include <span>
 #include <sstream>
@@ -11,7 +12,7 @@
 
 #include "cardiacseg/error.h"
 #include "ops/read_row.h"
-#include "pipeline/preprocess.h"
+#include "pipeline/cine_pixels.h"
 
 namespace cardiacseg {
 namespace {
@@ -33,6 +34,30 @@ constexpr double kLargestPixelRatio = 2.0;
 /// More slices than a stack has, in an image with fewer pixels along an axis than a heart needs.
 constexpr std::int64_t kManySlices = 64;
 constexpr std::int64_t kFewPixels = 32;
+
+/// In-plane pixel sizes in mm at which hearts of adults and children are imaged.
+constexpr double kSmallestPixel = 0.5;
+constexpr double kLargestPixel = 4.0;
+
+/// Column over row spacing from which a spacing whose first two numbers are equal is likelier (x, y, z).
+constexpr double kLikelyReversed = 1.25;
+
+/// Predicted mean Dice below which labels are likelier nonsense than inexact.
+constexpr float kDoubtfulQuality = 0.5F;
+
+template <class... Parts>
+std::string text_of(const Parts&... parts) {
+  std::ostringstream text;
+  text.precision(3);
+  (text << ... << parts);
+  return text.str();
+}
+
+bool is_usual(double pixel) { return pixel >= kSmallestPixel && pixel <= kLargestPixel; }
+
+bool looks_reversed(const Spacing& spacing) {
+  return std::abs(spacing.slice - spacing.row) <= 1e-3 * spacing.row && spacing.column >= kLikelyReversed * spacing.row;
+}
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::invalid_input, message); }
 
@@ -138,6 +163,35 @@ void check_cine(const CineView& cine) {
   check_geometry(cine);
   std::vector<float> row(static_cast<std::size_t>(cine.shape.columns));
   for (std::int64_t frame = 0; frame < cine.shape.frames; ++frame) check_frame(pixels_of(cine, frame, 1), frame, row);
+}
+
+void require_geometry(const CineShape& shape, const Spacing& spacing, PixelType type) {
+  constexpr std::byte something{};
+  check_geometry(CineView::contiguous(&something, type, shape, spacing));
+}
+
+std::vector<RunWarning> run_warnings(const CineView& cine, const Segmentation& result) {
+  std::vector<RunWarning> found;
+  const Spacing& spacing = cine.spacing;
+  if (!is_usual(spacing.row) || !is_usual(spacing.column)) {
+    found.push_back({"W_PIXEL_SIZE", text_of("pixels of ", spacing.row, " x ", spacing.column,
+                                             " mm: human hearts are imaged with pixels of ", kSmallestPixel, " to ",
+                                             kLargestPixel, " mm; spacing is (slice, row, column) in mm")});
+  }
+  if (looks_reversed(spacing)) {
+    found.push_back(
+        {"W_SPACING_ORDER", text_of("a spacing of (", spacing.slice, ", ", spacing.row, ", ", spacing.column,
+                                    ") looks like (x, y, z); expected (slice, row, column)")});
+  }
+  const auto is_doubtful = [](float quality) { return quality < kDoubtfulQuality; };
+  const auto doubtful = std::count_if(result.quality.begin(), result.quality.end(), is_doubtful);
+  if (doubtful > 0) {
+    const float lowest = *std::min_element(result.quality.begin(), result.quality.end());
+    found.push_back({"W_QUALITY", text_of("the model expects a mean Dice below ", kDoubtfulQuality, " in ", doubtful,
+                                          " of ", result.quality.size(), " frames, at the lowest ", lowest,
+                                          ": the image may be no short-axis cine, or its spacing or axes are wrong")});
+  }
+  return found;
 }
 
 }  // namespace cardiacseg

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <vector>
+
+#include "cardiacseg/segmentation.h"
 #include "cardiacseg/views.h"
 
 namespace cardiacseg {
@@ -13,5 +16,11 @@ void check_cine(const CineView& cine);
 
 /// The part of it that looks at no pixel.
 void check_geometry(const CineView& cine);
+
+/// The same for a cine that is not there yet.
+void require_geometry(const CineShape& shape, const Spacing& spacing, PixelType type);
+
+/// What makes the labels of `cine` doubtful: W_PIXEL_SIZE, W_SPACING_ORDER, W_QUALITY.
+std::vector<RunWarning> run_warnings(const CineView& cine, const Segmentation& result);
 
 }  // namespace cardiacseg

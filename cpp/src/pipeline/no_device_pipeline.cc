@@ -1,5 +1,5 @@
 #include "cardiacseg/error.h"
-#include "pipeline/device_pipeline.h"
+#include "pipeline/pipeline.h"
 
 namespace cardiacseg {
 

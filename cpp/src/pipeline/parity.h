@@ -7,7 +7,10 @@
 #include <vector>
 
 #include "backends/backend.h"
+#include "bundle/bundle.h"
 #include "cardiacseg/parity.h"
+#include "cardiacseg/segmentation.h"
+#include "cardiacseg/views.h"
 
 namespace cardiacseg {
 
@@ -46,5 +49,27 @@ class StageComparison {
 
 /// All stages' results in one. `networks` and `reference` are how the summary calls what was compared.
 Parity join(std::vector<StageParity> stages, const std::string& networks, const std::string& reference);
+
+/// A network that the gate compares with that of `stage`, "locate", "seg" or "ref", in the reference.
+struct TestedNetwork {
+  std::string stage;
+  const Network& network;
+  Precision precision;
+};
+
+/// What the gate found of each network, and the reference's own segmentation.
+struct NetworksParity {
+  std::vector<StageParity> stages;
+  Segmentation reference;
+};
+
+/// Puts `tested` through the parity gate: each network gets what its stage of the pipeline on the CPU gets for `cine`,
+/// which lies in host memory, and its outputs are compared with those of the networks that `reference` loads from
+/// `bundle`, stage by stage. Batches are of at most `most` frames. Throws Error.
+NetworksParity check_parity(const Bundle& bundle, const Backend& reference, const std::vector<TestedNetwork>& tested,
+                            std::int64_t most, const CineView& cine, int threads);
+
+/// The gate for the networks of `bundle` in bfloat16 on the CPU. Throws Error.
+Parity check_host_parity(const Bundle& bundle, const MakeHostBackend& make, const CineView& cine, int threads);
 
 }  // namespace cardiacseg

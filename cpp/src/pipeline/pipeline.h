@@ -1,11 +1,11 @@
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 
 #include "backends/backend.h"
 #include "bundle/bundle.h"
+#include "cardiacseg/cardiac_segmenter.h"
 #include "cardiacseg/options.h"
 #include "cardiacseg/parity.h"
 #include "cardiacseg/segmentation.h"
@@ -18,18 +18,18 @@ class Pipeline {
  public:
   virtual ~Pipeline() = default;
 
-  /// Segments every frame; of the result's report it fills stages, temporal and presence_changes. Throws as
+  /// Segments every frame; of the result's report it fills stages, temporal, presence_changes and graph. Throws as
   /// CardiacSegmenter::run does.
   virtual Segmentation run(const CineView& cine, const RunOptions& options) const = 0;
 
   /// What CardiacSegmenter::verify does.
-  virtual Parity verify(const CineView& cine) const = 0;
+  virtual Parity verify(const CineView& cine, void* stream = nullptr) const = 0;
 
-  /// Frames that go through the networks together.
-  virtual std::int64_t frames_per_call(std::int64_t slices) const = 0;
+  /// What CardiacSegmenter::warm_up does for one kind.
+  virtual void warm_up(const CineKind& kind, const KeepGoing& keep_going) const = 0;
 
-  /// Runs a picture that shows no heart.
-  virtual void warm_up(const CineView& cine, const RunOptions& options) const { run(cine, options); }
+  /// What CardiacSegmenter::trim does.
+  virtual void trim() const {}
 };
 
 /// What the parity gate needs beside the networks in use.
@@ -42,5 +42,10 @@ struct GateSources {
 /// operations before and after the networks use on the host; 0: all cores. Throws Error(backend).
 std::unique_ptr<Pipeline> make_pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, GateSources gate,
                                         int threads);
+
+/// One that keeps everything from the upload of the pixels to the labels on the GPU. Throws Error(backend), also where
+/// this build has no GPU's part.
+std::unique_ptr<Pipeline> make_device_pipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend,
+                                               MakeHostBackend make_host_backend, int threads);
 
 }  // namespace cardiacseg

@@ -4,6 +4,8 @@
 // its streams run at once, and a stream that is being captured keeps what it is given for the graph's launches. As with
 // CUDA, a thread that captures may neither allocate nor wait.
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -12,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -39,8 +42,12 @@ enum cudaMemcpyKind {
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
   cudaDevAttrComputeCapabilityMajor = 75,
-  cudaDevAttrComputeCapabilityMinor = 76
+  cudaDevAttrComputeCapabilityMinor = 76,
+  cudaDevAttrMemoryPoolsSupported = 115
 };
+enum cudaMemAllocationType { cudaMemAllocationTypePinned = 1 };
+enum cudaMemLocationType { cudaMemLocationTypeDevice = 1 };
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
 enum cudaStreamCaptureMode {
   cudaStreamCaptureModeGlobal,
   cudaStreamCaptureModeThreadLocal,
@@ -64,6 +71,17 @@ struct cudaDeviceProp {
   int minor;
   int multiProcessorCount;
 };
+
+struct cudaMemLocation {
+  cudaMemLocationType type;
+  int id;
+};
+struct cudaMemPoolProps {
+  cudaMemAllocationType allocType;
+  cudaMemLocation location;
+};
+struct CUmemPoolHandle_st {};
+using cudaMemPool_t = CUmemPoolHandle_st*;
 
 using SimulatedWork = std::function<void()>;
 struct CUgraph_st {
@@ -95,7 +113,12 @@ inline int simulated_device_count = 1;
 inline int simulated_compute_capability_major = 8;
 /// Whether captures fail at their end.
 inline bool simulated_captures_fail = false;
-/// Calls so far of cudaMalloc and cudaMallocHost, of kernel launches by the host, of graph launches.
+/// Whether there are memory pools.
+inline int simulated_memory_pools = 1;
+/// Bytes that are taken, of device and of pinned memory, and how many there may be.
+inline std::atomic<std::size_t> simulated_bytes{0};
+inline std::atomic<std::size_t> simulated_bytes_limit{std::numeric_limits<std::size_t>::max()};
+/// Calls so far that take memory, of kernel launches by the host, of graph launches.
 inline std::atomic<int> simulated_allocations{0};
 inline std::atomic<int> simulated_kernel_launches{0};
 inline std::atomic<int> simulated_graph_launches{0};
@@ -155,6 +178,7 @@ inline cudaError_t cudaSetDevice(int device) {
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrMultiProcessorCount      ? 4
+           : attribute == cudaDevAttrMemoryPoolsSupported   ? simulated_memory_pools
            : attribute == cudaDevAttrComputeCapabilityMajor ? simulated_compute_capability_major
                                                             : 0;
   return cudaSuccess;
@@ -178,9 +202,11 @@ inline cudaError_t simulated_allocate(void** address, std::size_t bytes) {
   const cudaError_t allowed = simulated_outside_capture();
   if (allowed != cudaSuccess) return allowed;
   const std::size_t size = std::max<std::size_t>(256, (bytes + 255) / 256 * 256);
+  if (simulated_bytes + size > simulated_bytes_limit) return cudaErrorMemoryAllocation;
   *address = std::aligned_alloc(256, size);
   if (*address == nullptr) return cudaErrorMemoryAllocation;
   std::memset(*address, 0xFF, size);
+  simulated_bytes += malloc_usable_size(*address);
   ++simulated_allocations;
   return cudaSuccess;
 }
@@ -193,10 +219,31 @@ cudaError_t cudaMallocHost(T** address, std::size_t bytes, unsigned = 0) {
   return simulated_allocate(reinterpret_cast<void**>(address), bytes);
 }
 inline cudaError_t cudaFree(void* address) {
+  if (address != nullptr) simulated_bytes -= malloc_usable_size(address);
   std::free(address);
   return cudaSuccess;
 }
 inline cudaError_t cudaFreeHost(void* address) { return cudaFree(address); }
+inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *total = std::size_t{1} << 33;
+  *free = *total - simulated_bytes;
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps*) {
+  *pool = new CUmemPoolHandle_st;
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
+  delete pool;
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
+inline cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return simulated_outside_capture(); }
+template <class T>
+cudaError_t cudaMallocFromPoolAsync(T** address, std::size_t bytes, cudaMemPool_t, cudaStream_t) {
+  return simulated_allocate(reinterpret_cast<void**>(address), bytes);
+}
+inline cudaError_t cudaFreeAsync(void* address, cudaStream_t) { return cudaFree(address); }
 inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
   if (bytes > 0) std::memcpy(to, from, bytes);
   return simulated_outside_capture();

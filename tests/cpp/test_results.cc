@@ -1,5 +1,5 @@
 #include "check.h"
-#include "pipeline/agreement.h"
+#include "pipeline/results.h"
 
 namespace cardiacseg {
 
