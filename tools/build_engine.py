@@ -63,7 +63,7 @@ def print_table(engines: list) -> None:
 def build(arguments: argparse.Namespace) -> list:
     from cardiacseg.export.engine import build_engines, engines_folder
     from cardiacseg.export.engine_options import FLAVOURS, EngineOptions
-    from cardiacseg.io.atomic import write_bytes
+    from cardiacseg.io.output import write_bytes
     from cardiacseg.segmenter import bundle_folder
 
     options = EngineOptions(

@@ -56,7 +56,7 @@ def run_one(arguments: argparse.Namespace, config, stacks: list, patients: list[
 
     from cardiacseg.evaluation import evaluate
     from cardiacseg.export.bundle import BundleInfo, export_bundle
-    from cardiacseg.io.report import write_json
+    from cardiacseg.io.json_files import write_json
     from cardiacseg.training.loop import train
 
     folder = arguments.output / f"{config.model}-seed{config.seed}"
@@ -87,8 +87,8 @@ def main() -> int:
     arguments = parse_arguments()
     import cardiacseg
     from cardiacseg.evaluation.tables import comparison_table
+    from cardiacseg.io.json_files import write_json
     from cardiacseg.io.labelled import read_split
-    from cardiacseg.io.report import write_json
     from cardiacseg.training.data import load_stacks
 
     try:

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     from cardiacseg.evaluation.summary import json_ready
     from cardiacseg.evaluation.temporal import temporal_document
     from cardiacseg.io.labelled import find_labelled_frames, read_split
-    from cardiacseg.io.output_folder import output_folder
+    from cardiacseg.io.output import output_folder
 
     patients = read_split(arguments.data, arguments.part, arguments.splits)
     frames = find_labelled_frames(arguments.data, patients)

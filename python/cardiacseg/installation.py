@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cardiacseg import _core
 from cardiacseg.errors import Error
-from cardiacseg.io.report import RESEARCH_USE, versions
+from cardiacseg.io.json_files import RESEARCH_USE, versions
 from cardiacseg.segmenter import explain_device
 
 

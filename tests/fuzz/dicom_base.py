@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 
 import pydicom
-from made_up_dicom import Recipe, classic_study
-from made_up_enhanced import enhanced_study
 from openjpeg.utils import encode_array
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -21,6 +19,8 @@ from pydicom.uid import (
     JPEG2000Lossless,
     RLELossless,
 )
+from synthetic_dicom import Recipe, classic_study
+from synthetic_enhanced import enhanced_study
 
 RECIPE = Recipe(frames=8, slices=3, size=(32, 36))
 ONE_FILE = dataclasses.replace(RECIPE, series_per_slice=False)

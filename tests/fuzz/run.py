@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 from damage import Case
 from dicom_corpus import dicom_cases
 from folders import folder_cases
-from made_up_dicom import SECRETS
 from nifti_corpus import nifti_cases
+from synthetic_dicom import SECRETS
 
 import cardiacseg.io
 from cardiacseg.errors import Error

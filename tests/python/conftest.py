@@ -109,7 +109,7 @@ def page_case():
 
 @pytest.fixture(scope="session")
 def page_file(page_case, tmp_path_factory):
-    from cardiacseg.io.page import write_page
+    from cardiacseg.io.report import write_page
 
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_page(path, page_case)

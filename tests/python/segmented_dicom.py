@@ -1,19 +1,16 @@
-"""Made-up DICOM studies as segmented cines; classic ones are put together without the reader."""
+"""Synthetic DICOM studies as segmented cines; classic ones are put together without the reader."""
 
 from pathlib import Path
 
 import numpy as np
-from made_up_dicom import MadeUpStudy, Recipe, write
-from made_up_enhanced import enhanced_study
+from synthetic_dicom import Recipe, SyntheticStudy, write
+from synthetic_enhanced import enhanced_study
 
 from cardiacseg.acquisition import Body, Timing
-from cardiacseg.io.cine import Cine
+from cardiacseg.io.cine import Cine, DicomSource, Flag, SegmentedCine, SourceFrame
 from cardiacseg.io.dicom.read import read_dicom
-from cardiacseg.io.dicom.source import DicomSource, SourceFrame
 from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
 from cardiacseg.measurements import DEFAULT, measure
-from cardiacseg.quality.flag import Flag
-from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.segmenter import Report, Result
 
 DIGEST = "0123456789abcdef" * 4
@@ -23,7 +20,7 @@ EVERYTHING = DicomResultOptions(phases="all", labelmap=True, rtstruct=True, seri
 FLAGS = (Flag("lv_ef_range", "LV ejection fraction is 4 %, wanted 5 to 85.", 4.0, 5.0, "lv"),)
 
 
-def source_of(study: MadeUpStudy) -> DicomSource:
+def source_of(study: SyntheticStudy) -> DicomSource:
     """The sources of a study of classic MR."""
     recipe = study.recipe
     positions = [[float(x) for x in study.at(s, 0).ImagePositionPatient] for s in range(recipe.slices)]
@@ -50,7 +47,7 @@ def result_of(labels: np.ndarray, digest: str = DIGEST) -> Result:
 
 
 def segmented(
-    study: MadeUpStudy,
+    study: SyntheticStudy,
     source: DicomSource | None = None,
     labels=None,
     result=True,
@@ -80,7 +77,7 @@ def segmented(
     return SegmentedCine(cine, labels, result_of(labels) if result else None, measurements, flags, "made up")
 
 
-def enhanced(recipe: Recipe, folder: Path) -> tuple[MadeUpStudy, DicomSource]:
+def enhanced(recipe: Recipe, folder: Path) -> tuple[SyntheticStudy, DicomSource]:
     """A study of Enhanced MR and its sources as the reader finds them in ``folder``, where it is written."""
     study = enhanced_study(recipe)
     write(study.datasets, folder)

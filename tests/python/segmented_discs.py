@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from cardiacseg.acquisition import Body, Timing
-from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.cine import Cine, Flag, Note, SegmentedCine
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.measurements import measure
-from cardiacseg.quality.flag import Flag
-from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.segmenter import Report, Result
 
 SPACING = (8.0, 2.0, 1.5)

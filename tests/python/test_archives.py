@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 from dicom_reading import refused
-from made_up_dicom import Recipe, classic_study, write
+from synthetic_dicom import Recipe, classic_study, write
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io import read_cine

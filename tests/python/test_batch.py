@@ -13,15 +13,13 @@ import pytest
 
 from cardiacseg.errors import CancelledError, DicomError, InvalidInputError
 from cardiacseg.io import read_cine, write_labels
+from cardiacseg.io.cine import Flag, SegmentedCine
 from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.measurements import measure
 from cardiacseg.phantom import beating_heart
-from cardiacseg.quality.flag import Flag
-from cardiacseg.segmented_cine import SegmentedCine
-from cardiacseg.study.batch import run_batch
-from cardiacseg.study.batch_table import COLUMNS, summary_of, write_table
+from cardiacseg.study.batch import CaseSegmenter, run_batch
+from cardiacseg.study.case_folder import COLUMNS, summary_of, write_table
 from cardiacseg.study.cases import Case, find_cases
-from cardiacseg.study.many import CaseSegmenter
 from cardiacseg.study.options import ResultOptions, StudyOptions
 
 

@@ -1,4 +1,4 @@
-"""DICOM cines in: a real study by its literals, made-up ones by their truth."""
+"""DICOM cines in: a real study by its literals, synthetic ones by their truth."""
 
 import json
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from made_up_dicom import SECRETS, Recipe, classic_study, decoys, write
-from made_up_enhanced import enhanced_study
+from synthetic_dicom import SECRETS, Recipe, classic_study, decoys, write
+from synthetic_enhanced import enhanced_study
 
+from cardiacseg.io.dicom.headers import items
 from cardiacseg.io.dicom.read import list_groups, read_dicom
-from cardiacseg.io.dicom.values import items
 
 REAL = Path(__file__).parents[3] / "shared/dicom/cine_study"
 RESCALED = Recipe(rescale=(2.5, -7.0))

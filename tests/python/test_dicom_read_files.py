@@ -10,7 +10,6 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_reading import refused
-from made_up_dicom import Recipe, classic_study, decoys, instance, write
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -18,6 +17,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
     generate_uid,
 )
+from synthetic_dicom import Recipe, classic_study, decoys, instance, write
 
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io.budget import Budget, Limits

@@ -8,12 +8,12 @@ import pytest
 from dicom_reading import read, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_dicom import Recipe, classic_study, decimal, orthonormal, write
-from made_up_enhanced import enhanced_study
 from pydicom.dataelem import RawDataElement
+from synthetic_dicom import Recipe, classic_study, decimal, orthonormal, write
+from synthetic_enhanced import enhanced_study
 
-from cardiacseg.io.dicom.orientation import directions, is_orientation
 from cardiacseg.io.dicom.read import read_dicom
+from cardiacseg.io.orientation import directions, is_orientation
 
 SMALL = Recipe(slices=4, size=(32, 40))
 AXES = [

@@ -4,16 +4,14 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_reading import read, refused
-from made_up_dicom import Recipe, classic_study, write
-from made_up_enhanced import enhanced_study
 from pydicom import uid
+from synthetic_dicom import Recipe, classic_study, write
+from synthetic_enhanced import enhanced_study
 
 from cardiacseg.errors import DicomError
 from cardiacseg.io.budget import Budget, Limits
-from cardiacseg.io.dicom.grey_values import modality_values, without_padding
-from cardiacseg.io.dicom.pixel_header import pixel_header
+from cardiacseg.io.dicom.grey_values import Field, StoredBits, modality_values, pixel_header, without_padding
 from cardiacseg.io.dicom.read import list_groups, read_dicom
-from cardiacseg.io.dicom.stored_bits import Field, StoredBits
 
 SMALL = Recipe(slices=3, size=(32, 40))
 
@@ -249,7 +247,7 @@ def test_a_palette_of_colours_in_enhanced_images(tmp_path):
     table = np.arange(4096) * 16
     with_palette(study, table, table, table[::-1])
     write(study.datasets, tmp_path)
-    refused("E_DAMAGED", tmp_path, "a palette of colours")
+    refused("E_DAMAGED", tmp_path, "a palette of colors")
 
 
 def test_a_file_that_is_large_and_empty(tmp_path, study):

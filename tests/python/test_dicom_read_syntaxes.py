@@ -11,14 +11,14 @@ import PIL.Image
 import pydicom
 import pytest
 from dicom_reading import read, refused
-from made_up_dicom import Recipe, classic_study, write
-from made_up_enhanced import enhanced_study
 from pydicom import uid
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
+from synthetic_dicom import Recipe, classic_study, write
+from synthetic_enhanced import enhanced_study
 
 from cardiacseg.io.budget import Budget, Limits
-from cardiacseg.io.dicom import decoding
+from cardiacseg.io.dicom import pixels
 from cardiacseg.io.dicom.read import read_dicom
 
 SMALL = Recipe(slices=3, size=(32, 40))
@@ -161,8 +161,8 @@ def test_damaged_streams_take_no_process_down(tmp_path, study, seed):
 
 def test_a_decoder_that_hangs_is_ended(tmp_path, study, monkeypatch):
     (tmp_path / "slow.py").write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(decoding, "_CHILD", tmp_path / "slow.py")
-    monkeypatch.setattr(decoding, "_SECONDS", 0.2)
+    monkeypatch.setattr(pixels, "_CHILD", tmp_path / "slow.py")
+    monkeypatch.setattr(pixels, "_SECONDS", 0.2)
     compressed(study.datasets[0], uid.JPEG2000Lossless, jpeg2000(study.datasets[0].pixel_array))
     write(study.datasets, tmp_path / "study")
     refused("E_DAMAGED", tmp_path / "study", "IM0000", "did not come to an end")
@@ -206,5 +206,5 @@ def test_a_decoder_that_does_not_end_is_ended():
         "child['_limit_time']()\n"
         "sum(iter(int, 1))\n"
     )
-    run = subprocess.run([sys.executable, "-c", program, decoding._CHILD], timeout=60, check=False)
+    run = subprocess.run([sys.executable, "-c", program, pixels._CHILD], timeout=60, check=False)
     assert run.returncode == -signal.SIGPROF

@@ -8,9 +8,9 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from dicom_items import code_of, of_type
-from made_up_dicom import classic_study
+from dicom_reading import code_of, of_type
 from segmented_dicom import DIGEST, EVERYTHING, SMALL, TINY, enhanced, segmented
+from synthetic_dicom import classic_study
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.dicom_results import DicomResultOptions, result_names, write_dicom_results
@@ -173,9 +173,9 @@ def test_labels_from_a_file_are_not_called_a_models(tmp_path):
 def test_what_cannot_become_dicom_is_refused(cine, tmp_path):
     with pytest.raises(InvalidInputError, match="read from DICOM; study is none"):
         write_dicom_results(tmp_path, replace(cine, cine=replace(cine.cine, dicom=None)))
-    with pytest.raises(InvalidInputError, match=r"wanted labels of the cine's shape \(3, 4, 48, 40\), got \(1, 4"):
+    with pytest.raises(InvalidInputError, match=r"expected labels of the cine's shape \(3, 4, 48, 40\), got \(1, 4"):
         write_dicom_results(tmp_path, replace(cine, labels=cine.labels[:1]))
-    with pytest.raises(InvalidInputError, match="labels 0 to 3, found 4"):
+    with pytest.raises(InvalidInputError, match="labels 0 to 3, got 4"):
         write_dicom_results(tmp_path, replace(cine, labels=np.full_like(cine.labels, 4)))
     with pytest.raises(InvalidInputError, match="ed-es or all, got 'ed'"):
         DicomResultOptions(phases="ed")

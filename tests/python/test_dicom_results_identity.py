@@ -8,17 +8,17 @@ from io import BytesIO
 import highdicom
 import pydicom
 import pytest
-from dicom_items import code_of, errors_of_dciodvfy
-from made_up_dicom import SECRETS, classic_study
+from dicom_reading import code_of, errors_of_dciodvfy
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 from segmented_dicom import EVERYTHING, TINY, bytes_of, result_of, segmented
+from synthetic_dicom import SECRETS, classic_study
 
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io.dicom_results import DicomResultOptions, result_notes, write_dicom_results
 from cardiacseg.study.options import ResultOptions
-from cardiacseg.study.outputs import with_result_notes, write_results
+from cardiacseg.study.segment import with_result_notes, write_results
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):

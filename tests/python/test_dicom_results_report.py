@@ -6,9 +6,9 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from dicom_items import code_of, errors_of_dciodvfy, items, measured, of_type
-from made_up_dicom import Recipe, classic_study
+from dicom_reading import code_of, errors_of_dciodvfy, items, measured, of_type
 from segmented_dicom import DIGEST, FLAGS, SMALL, TINY, segmented
+from synthetic_dicom import Recipe, classic_study
 
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom_results import write_dicom_results

@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 from dicom_reading import other_stack, read, refused
-from made_up_dicom import Recipe, classic_study, decimal, write
-from made_up_enhanced import enhanced_study
-from test_dicom_group_planes import tilted
+from synthetic_dicom import Recipe, classic_study, decimal, write
+from synthetic_enhanced import enhanced_study
+from test_dicom_groups import tilted
 
 from cardiacseg.io.dicom.groups import group_frames
 from cardiacseg.io.dicom.read import list_groups, read_dicom
@@ -151,7 +151,7 @@ def test_colour_pixels_are_named(tmp_path):
     (note,) = read(study.datasets, tmp_path).notes
     assert note.code == "N_LEFT_OUT"
     assert "1 slice after slice 5" in note.text
-    assert "colours" in note.text
+    assert "colors" in note.text
 
 
 def test_a_gap_is_named(tmp_path):
@@ -180,14 +180,14 @@ def test_phase_images_in_a_named_series(tmp_path):
 
 
 @pytest.mark.parametrize("degrees", [0.3, 1.0])
-@pytest.mark.parametrize("pivot", ["corner", "centre"])
+@pytest.mark.parametrize("pivot", ["corner", "center"])
 @pytest.mark.parametrize("slices", [(4, 5), (2,)])
 def test_a_small_tilt_is_taken(tmp_path, degrees, pivot, slices):
     study = classic_study(LARGE)
     for s in slices:
         before = study.at(s, 0).ImageOrientationPatient
         tilted(study, s, degrees)
-        if pivot == "centre":
+        if pivot == "center":
             turn = np.reshape(before, (2, 3)).astype(float) - np.reshape(
                 study.at(s, 0).ImageOrientationPatient, (2, 3)
             ).astype(float)

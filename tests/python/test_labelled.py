@@ -6,8 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from cardiacseg.io.labelled import find_labelled_frames, list_patients, read_labelled_frame, read_split
-from cardiacseg.io.structure_names import label_mapping
+from cardiacseg.io.labelled import find_labelled_frames, label_mapping, list_patients, read_labelled_frame, read_split
 
 AFFINE = np.diag([-1.25, -1.5, 8.0, 1.0])
 
@@ -104,8 +103,8 @@ def test_what_nnunet_lacks_is_named(tmp_path):
         ({"RV": 1, "MYO": 2, "LV": 3, "scar": 4}, "label 'scar' is none of RV, myocardium and LV"),
         ({"RV": 1, "MYO": 2, "LV": 2}, "names 2 or LV twice"),
         ({"RV": 1, "MYO": 2, "LV": 3, "LVC": 4}, "names 4 or LVC twice"),
-        ({"heart": [1, 2, 3]}, "wanted a name and a number"),
-        (None, 'wanted "labels"'),
+        ({"heart": [1, 2, 3]}, "expected a name and a number"),
+        (None, 'expected "labels"'),
     ],
 )
 def test_labels_without_a_meaning_are_refused(tmp_path, labels, sentence):
@@ -119,7 +118,7 @@ def test_labels_that_do_not_fit_are_refused(acdc):
     with pytest.raises(ValueError, match=r"the axes of .*_frame01\.nii\.gz, \(6, 5, 3\), got axes of \(6, 5, 2\)"):
         read_labelled_frame(frame)
     save(frame.labels, truth() * 2)
-    with pytest.raises(ValueError, match=r"wanted labels \[0, 1, 2, 3\], got \[4, 6\]"):
+    with pytest.raises(ValueError, match=r"expected labels \[0, 1, 2, 3\], got \[4, 6\]"):
         read_labelled_frame(frame)
 
 
@@ -129,7 +128,7 @@ def test_splits(acdc, tmp_path):
     (tmp_path / "mine.json").write_text('{"val": ["x"]}')
     assert read_split(acdc, "val", tmp_path / "mine.json") == ["x"]
     for part in ("test", "other"):
-        with pytest.raises(ValueError, match=f'wanted a list of patients under "{part}"'):
+        with pytest.raises(ValueError, match=f'expected a list of patients under "{part}"'):
             read_split(acdc, part)
     with pytest.raises(FileNotFoundError, match=r"splits\.json does not exist"):
         read_split(acdc / "training", "val")

@@ -5,11 +5,11 @@ import struct
 
 import pydicom
 import pytest
+from dicom_nodes import WAIT_S, Threshold, receiving, synthetic_study, uids
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.sop_class import CTImageStorage, MRImageStorage
-from receiving import WAIT_S, Threshold, made_up, receiving, uids
 
 from cardiacseg.network.send import send
 from cardiacseg.network.studies import Limits
@@ -35,7 +35,7 @@ def test_instances_that_make_no_sense(tmp_path):
     segment = Threshold()
     with receiving(segment, tmp_path) as node:
         association = raw_association(node)
-        made, _ = made_up(tmp_path)
+        made, _ = synthetic_study(tmp_path)
         bare = pydicom.Dataset()
         bare.SOPClassUID, bare.SOPInstanceUID = MRImageStorage, "1.2.3"
         assert store(association, bare) == 0xA900
@@ -51,7 +51,7 @@ def test_instances_that_make_no_sense(tmp_path):
 
 def test_a_broken_connection_does_not_hold_the_study(tmp_path):
     segment = Threshold()
-    made, _ = made_up(tmp_path)
+    made, _ = synthetic_study(tmp_path)
     with receiving(segment, tmp_path) as node:
         association = raw_association(node)
         assert store(association, made.datasets[0]) == 0
@@ -81,7 +81,7 @@ def test_a_length_of_four_gigabytes_is_not_read(tmp_path, kind):
             connection.sendall(struct.pack(">BBL", kind, 0, 0xFFFFFFFF))
             ended = connection.recv(100)  # an abort or nothing, but at once, not after 4 GiB
             assert ended == b"" or ended[0] == 7
-        send(made_up(tmp_path)[1], node)
+        send(synthetic_study(tmp_path)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_nodes import captured_log, storescu
-from made_up_dicom import SECRETS, Recipe, classic_study, write
 from orthanc import own_network, running_orthanc
+from synthetic_dicom import SECRETS, Recipe, classic_study, write
 
 from cardiacseg.io.dicom.read import read_dicom
 from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
 from cardiacseg.network.receive import Receiver, ReceiverOptions
 from cardiacseg.network.send import send
-from cardiacseg.study.analysis import measured
 from cardiacseg.study.options import StudyOptions
+from cardiacseg.study.segment import measured
 
 CINE_STUDY = Path(__file__).parents[3] / "shared/dicom/cine_study"
 WAIT_S = 120.0

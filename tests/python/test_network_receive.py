@@ -3,18 +3,34 @@
 import gc
 import os
 import re
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
 import pytest
-from dicom_nodes import Archive, archive_node, captured_log, storescu
-from made_up_dicom import SECRETS, write
+from dicom_nodes import (
+    WAIT_S,
+    Archive,
+    Threshold,
+    archive_node,
+    captured_log,
+    receiving,
+    result_uid,
+    segment_left,
+    storescu,
+    synthetic_study,
+    uids,
+)
 from pynetdicom import AE, AllStoragePresentationContexts
 from pynetdicom.sop_class import Comprehensive3DSRStorage, Verification
-from receiving import WAIT_S, Threshold, made_up, receiving, result_uid, segment_left, uids
+from synthetic_dicom import SECRETS, write
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
 from cardiacseg.network.peer import Peer
@@ -22,9 +38,32 @@ from cardiacseg.network.receive import Receiver, ReceiverOptions
 from cardiacseg.network.send import send
 from cardiacseg.network.studies import Limits
 
+SERVE = """
+import logging, sys, time, shutil
+from pathlib import Path
+from cardiacseg.network.receive import Receiver, ReceiverOptions
+from cardiacseg.network.receive import serve
+
+def segment(study, output, notes):
+    print("segmenting", flush=True)
+    time.sleep(float(sys.argv[2]))
+    return [shutil.copy(path, output / path.name) and output / path.name for path in study.iterdir()], notes
+
+class Told(Receiver):
+    def start(self):
+        super().start()
+        print(self.port, flush=True)
+        return self
+
+logging.basicConfig(level="INFO")
+root = Path(sys.argv[1])
+serve(Told(segment, ReceiverOptions(port=0, idle_s=0.2, results=root / "results", spool=root / "spool")))
+print("served", flush=True)
+"""
+
 
 def test_storescu_in_and_results_out(tmp_path):
-    made, folder = made_up(tmp_path)
+    made, folder = synthetic_study(tmp_path)
     segment, archive = Threshold(), Archive()
     with archive_node(archive) as peer, receiving(segment, tmp_path, peer=peer) as node:
         sent = storescu(node, folder)
@@ -47,14 +86,14 @@ def test_what_a_killed_receiver_left_beside_the_results_is_removed(tmp_path):
     (tmp_path / "results/.mine").mkdir()
     segment = Threshold()
     with receiving(segment, tmp_path) as node:
-        send([made_up(tmp_path)[1]], node)
+        send([synthetic_study(tmp_path)[1]], node)
         assert segment.called.acquire(timeout=WAIT_S)
     names = sorted(path.name for path in (tmp_path / "results").iterdir())
     assert names[0] == ".mine" and len(names) == 2 and names[1].startswith("study-")
 
 
 def test_one_study_over_several_associations_and_several_over_one(tmp_path):
-    (first, one), (second, two) = made_up(tmp_path, 1), made_up(tmp_path, 2)
+    (first, one), (second, two) = synthetic_study(tmp_path, 1), synthetic_study(tmp_path, 2)
     segment = Threshold()
     with receiving(segment, tmp_path, idle_s=3) as node:
         files = sorted(one.iterdir())
@@ -88,7 +127,7 @@ def test_what_came_before_an_abort_is_marked_and_not_sent_on(tmp_path, allowed):
         archive_node(archive) as peer,
         receiving(segment, tmp_path, peer=peer, send_incomplete=allowed) as node,
     ):
-        abort_after(made_up(tmp_path)[1], node, 3)
+        abort_after(synthetic_study(tmp_path)[1], node, 3)
         assert segment.called.acquire(timeout=WAIT_S)
     ((note,),) = segment.notes
     assert note[0] == "N_INCOMPLETE" and "broke off" in note[1]
@@ -102,7 +141,7 @@ def test_what_came_before_an_abort_is_marked_and_not_sent_on(tmp_path, allowed):
 def test_the_rest_in_another_association_makes_it_complete(tmp_path):
     segment, archive = Threshold(), Archive()
     with archive_node(archive) as peer, receiving(segment, tmp_path, peer=peer, idle_s=2) as node:
-        folder = made_up(tmp_path)[1]
+        folder = synthetic_study(tmp_path)[1]
         abort_after(folder, node, 3)
         send(sorted(folder.iterdir())[3:], node)
         assert segment.called.acquire(timeout=WAIT_S)
@@ -111,7 +150,7 @@ def test_the_rest_in_another_association_makes_it_complete(tmp_path):
 
 def test_an_image_that_cannot_be_taken_marks_the_study(tmp_path):
     segment = Threshold()
-    _, folder = made_up(tmp_path)
+    _, folder = synthetic_study(tmp_path)
     lost = pydicom.dcmread(folder / "IM0002")
     del lost.StudyInstanceUID
     lost.save_as(folder / "IM0002")
@@ -128,7 +167,7 @@ def test_an_image_that_cannot_be_taken_marks_the_study(tmp_path):
 @pytest.mark.parametrize("uid", ["1.1.16.7.06253.2332294", "anon-12", "1." + "2" * 70])
 def test_uids_that_anonymizers_write_are_taken(tmp_path, uid):
     segment = Threshold()
-    made, folder = made_up(tmp_path)
+    made, folder = synthetic_study(tmp_path)
     with pydicom.config.disable_value_validation():
         for number, one in enumerate(made.datasets):
             one.StudyInstanceUID = uid
@@ -156,7 +195,7 @@ def test_a_peer_that_takes_reports_alone_gets_the_report(tmp_path):
         archive_node(archive, contexts=only) as peer,
         receiving(with_report, tmp_path, peer=peer) as node,
     ):
-        send(made_up(tmp_path)[1], node)
+        send(synthetic_study(tmp_path)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
     assert len(archive.stored) == 1
     assert re.search(r"study 1: failed after .*took 1 of 4 files, and did not take seg-0.dcm", "\n".join(log.lines))
@@ -171,12 +210,12 @@ def test_echo_titles_and_what_is_no_storage(tmp_path):
         association.release()
         assert not entity.associate(node.host, node.port, ae_title="SOMEONE").is_established
         with pytest.raises(NetworkError, match="calling ae title not recognised"):
-            send(made_up(tmp_path)[1], node, calling="STRANGER")
+            send(synthetic_study(tmp_path)[1], node, calling="STRANGER")
 
 
 def test_a_bad_study_is_logged_by_its_code_and_the_next_is_served(tmp_path):
     segment = Threshold()
-    made, folder = made_up(tmp_path, 3)
+    made, folder = synthetic_study(tmp_path, 3)
     with captured_log() as log, receiving(segment, tmp_path) as node:
         for segment.error in (DicomError("E_NO_SAX", f"none in {SECRETS[1]}"), ValueError(SECRETS[0]), None):
             send(folder, node)
@@ -198,7 +237,7 @@ def test_a_peer_that_is_away_loses_nothing_that_is_kept(tmp_path):
         port = closed.getsockname()[1]
     segment = Threshold()
     with captured_log() as log, receiving(segment, tmp_path, peer=Peer("AWAY", "127.0.0.1", port)) as node:
-        send(made_up(tmp_path)[1], node)
+        send(synthetic_study(tmp_path)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
     gc.collect()
     assert "AWAY@127.0.0.1" in "\n".join(log.lines)
@@ -207,7 +246,7 @@ def test_a_peer_that_is_away_loses_nothing_that_is_kept(tmp_path):
 
 
 def test_limits_are_told_to_the_sender(tmp_path):
-    _, folder = made_up(tmp_path)
+    _, folder = synthetic_study(tmp_path)
     size = next(folder.iterdir()).stat().st_size
     for limits, name in [
         (Limits(study_bytes=2 * size + 100), "IM0002"),
@@ -219,16 +258,16 @@ def test_limits_are_told_to_the_sender(tmp_path):
     with receiving(Threshold(), tmp_path, limits=Limits(open_studies=1), idle_s=60) as node:
         send(folder, node)
         with pytest.raises(NetworkError, match="IM0000: status 0xA700"):
-            send(made_up(tmp_path, 5)[1], node)
+            send(synthetic_study(tmp_path, 5)[1], node)
 
 
 def test_a_stop_finishes_the_study_in_work(tmp_path):
     segment = Threshold()
     segment.may_end.clear()
     with receiving(segment, tmp_path) as node:
-        send(made_up(tmp_path, 1)[1], node)
+        send(synthetic_study(tmp_path, 1)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
-        send(made_up(tmp_path, 2)[1], node)
+        send(synthetic_study(tmp_path, 2)[1], node)
         threading.Timer(0.5, segment.may_end.set).start()
     assert len(segment.studies) == 1
     (kept,) = (tmp_path / "results").iterdir()
@@ -265,8 +304,72 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
     with archive_node(archive) as peer:
         options = ReceiverOptions(port=0, idle_s=0.2, peer=peer)
         with Receiver(segment, options) as receiver:
-            send(made_up(tmp_path)[1], Peer("CARDIACSEG", "127.0.0.1", receiver.port))
+            send(synthetic_study(tmp_path)[1], Peer("CARDIACSEG", "127.0.0.1", receiver.port))
             assert segment.called.acquire(timeout=WAIT_S)
             assert os.listdir(tmp_path / "temporary")
     assert not os.listdir(tmp_path / "temporary")
     assert len(archive.stored) == 4
+
+
+@contextmanager
+def server(tmp_path, seconds):
+    (tmp_path / "spool").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, tmp_path, str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process, Peer("CARDIACSEG", "127.0.0.1", int(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_and_cleans_up(tmp_path, number):
+    with server(tmp_path, 0.5) as (process, node):
+        send(synthetic_study(tmp_path)[1], node)
+        assert process.stdout.readline() == "segmenting\n"
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=WAIT_S)
+        assert (process.returncode, output) == (0, "served\n"), errors
+    assert not list((tmp_path / "spool").iterdir())
+    (kept,) = (tmp_path / "results").iterdir()
+    assert len(list(kept.iterdir())) == 4
+
+
+def test_a_second_signal_does_not_wait(tmp_path):
+    with server(tmp_path, 3600) as (process, node):
+        send(synthetic_study(tmp_path)[1], node)
+        assert process.stdout.readline() == "segmenting\n"
+        process.send_signal(signal.SIGTERM)
+        while "another signal" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=WAIT_S)
+        assert process.returncode != 0
+    assert not list((tmp_path / "spool").iterdir())
+    assert not list((tmp_path / "results").iterdir())
+
+
+def test_an_interrupt_before_the_stop_gives_up_the_study_too(tmp_path):
+    """A second signal may come while the first one is still being logged."""
+    may_end = threading.Event()
+    working = threading.Event()
+
+    def segment(study, output, notes):
+        working.set()
+        may_end.wait(WAIT_S)
+        return [], notes
+
+    def serve():
+        options = ReceiverOptions(port=0, idle_s=0.2, results=tmp_path / "results", spool=tmp_path)
+        with Receiver(segment, options) as receiver:
+            send(synthetic_study(tmp_path)[1], Peer("CARDIACSEG", "127.0.0.1", receiver.port))
+            assert working.wait(WAIT_S)
+            raise KeyboardInterrupt
+
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        serve()
+    assert time.monotonic() - begin < WAIT_S / 2
+    may_end.set()

@@ -8,8 +8,16 @@ import time
 
 import pytest
 
-from cardiacseg.network.spool import Spool, write_private
-from cardiacseg.network.studies import NOT_WRITTEN, TOO_LARGE, TOO_MANY, Arrival, Limits, OpenStudies
+from cardiacseg.network.studies import (
+    NOT_WRITTEN,
+    TOO_LARGE,
+    TOO_MANY,
+    Arrival,
+    Limits,
+    OpenStudies,
+    Spool,
+    write_private,
+)
 
 IDLE_S = 5.0
 
@@ -208,7 +216,7 @@ def test_private(spool):
 
 LEAVE = """
 import os, sys
-from cardiacseg.network.spool import Spool, write_private
+from cardiacseg.network.studies import Spool, write_private
 spool = Spool(sys.argv[1])
 write_private(spool.new_folder() / "a.dcm", b"content")
 print("made", flush=True)

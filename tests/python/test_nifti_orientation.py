@@ -9,8 +9,7 @@ import pytest
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import Cine
 from cardiacseg.io.geometry import Geometry
-from cardiacseg.io.label_file import read_labels
-from cardiacseg.io.nifti import read_nifti, write_labels
+from cardiacseg.io.nifti import read_labels, read_nifti, write_labels
 from cardiacseg.io.orientation import picture_orientation
 
 LPS = np.diag([-1.0, -1.0, 1.0])

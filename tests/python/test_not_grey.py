@@ -1,4 +1,4 @@
-"""Files that hold labels or colours as if they were an image of grey values."""
+"""Files that hold labels or colors as if they were an image of grey values."""
 
 import nibabel
 import numpy as np
@@ -82,7 +82,7 @@ def coloured(alpha=False):
 @pytest.mark.parametrize("voxels", [np.repeat(GREY, 3, axis=3), coloured(), coloured(alpha=True)])
 def test_colours_on_the_last_axis_are_no_frames(tmp_path, voxels):
     image_of(voxels, interval=1.0).to_filename(tmp_path / "in.nii")
-    with pytest.raises(InvalidInputError, match=r"in\.nii holds a colour picture"):
+    with pytest.raises(InvalidInputError, match=r"in\.nii holds a color picture"):
         read_nifti(tmp_path / "in.nii")
 
 

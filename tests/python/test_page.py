@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from segmented_discs import DIGEST, FLAGS, SPACING
 
-from cardiacseg.io.preview import COLOURS
+from cardiacseg.io.report.preview import COLORS
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 
@@ -112,13 +112,13 @@ def test_wheel_scrolls_through_the_slices_and_elsewhere_the_page(page):
 
 @pytest.mark.parametrize("structure", ["RV", "MYO", "LV"])
 def test_each_contour_can_be_switched_off(page, structure):
-    before = near(page.canvas(), COLOURS[structure]).sum()
+    before = near(page.canvas(), COLORS[structure]).sum()
     page.click(f".contour[value={structure}]")
-    after = near(page.canvas(), COLOURS[structure]).sum()
+    after = near(page.canvas(), COLORS[structure]).sum()
     assert before > 150
     assert after < before / 10
     page.click(f".contour[value={structure}]")
-    assert near(page.canvas(), COLOURS[structure]).sum() == before
+    assert near(page.canvas(), COLORS[structure]).sum() == before
 
 
 @pytest.mark.parametrize("field", [False, True])
@@ -129,7 +129,7 @@ def test_picture_and_contours_lie_on_each_other_in_true_proportion(page, page_ca
     with_contours = page.canvas()
     press(page, "c")
     bright = bounds(page.canvas().min(axis=-1) > 235)
-    contour = bounds(near(with_contours, COLOURS["LV"]))
+    contour = bounds(near(with_contours, COLORS["LV"]))
     scale = page.run("return placed({ x: 0, y: 0, width: canvas.clientWidth, height: canvas.clientHeight }).scale")
     pixel = SPACING[1] * scale
     assert np.abs(contour - bright).max() < pixel
@@ -149,7 +149,7 @@ def test_all_slices_beside_each_other_and_back_to_the_one_clicked(page):
     assert len(cells) == 4
     for cell in cells:
         part = everything[int(cell["y"]) :, int(cell["x"]) :][: int(cell["height"]), : int(cell["width"])]
-        assert near(part, COLOURS["LV"]).sum() > 60
+        assert near(part, COLORS["LV"]).sum() > 60
     last = cells[3]
     page.run(
         "canvas.dispatchEvent(new MouseEvent('click', { clientX: canvas.getBoundingClientRect().left + arguments[0],"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from segmented_discs import FLAGS, discs, segmented
 
-from cardiacseg.io.page import write_page
+from cardiacseg.io.report import write_page
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 

@@ -11,15 +11,13 @@ import numpy as np
 import pytest
 from segmented_discs import DIGEST, SPACING, discs, segmented
 
-from cardiacseg.io.cine import Note
-from cardiacseg.io.page import write_page, write_pdf
-from cardiacseg.io.page.contours import compact, outline, polylines
-from cardiacseg.io.page.images import Box, as_bytes, field_sheets, grey_window, heart_box, heart_sheets
-from cardiacseg.io.page.markup import element, to_html
-from cardiacseg.io.page.rows import number, spoken_place
-from cardiacseg.io.page.segments import SEGMENTS, Scale
+from cardiacseg.io.cine import Flag, Note
+from cardiacseg.io.contours import compact, outline, polylines
+from cardiacseg.io.report import write_page, write_pdf
+from cardiacseg.io.report.content import SEGMENTS, Scale, number, place_in_words
+from cardiacseg.io.report.images import Box, as_bytes, field_sheets, grey_window, heart_box, heart_sheets
+from cardiacseg.io.report.svg import element, to_html
 from cardiacseg.quality import find_flags
-from cardiacseg.quality.flag import Flag
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 
@@ -130,8 +128,8 @@ def test_markup_escapes_and_rounds():
 
 def test_words_for_numbers_and_places():
     assert (number(12.345, 1), number(None), number(float("nan"))) == ("12.3", "\N{EN DASH}", "\N{EN DASH}")
-    assert spoken_place(6, 2) == "slice 3, phase 7"
-    assert (spoken_place(None, 0), spoken_place(0, None), spoken_place(None, None)) == ("slice 1", "phase 1", "")
+    assert place_in_words(6, 2) == "slice 3, phase 7"
+    assert (place_in_words(None, 0), place_in_words(0, None), place_in_words(None, None)) == ("slice 1", "phase 1", "")
 
 
 def test_segments_lie_where_the_standard_has_them():
@@ -155,7 +153,7 @@ def luminance(colour):
 def test_text_on_a_colour_can_be_read():
     scale = Scale("ed", "Thickness", "mm", np.zeros(16), 0, 16)
     for value in np.linspace(-1, 20, 40):
-        lightness = [luminance(colour) for colour in (scale.colour(value), scale.ink(value))]
+        lightness = [luminance(colour) for colour in (scale.color(value), scale.ink(value))]
         assert (max(lightness) + 0.05) / (min(lightness) + 0.05) > 4.5, "WCAG's contrast"
 
 

@@ -15,7 +15,7 @@ from cardiacseg.cli.parser import build_parser
 from cardiacseg.errors import BackendError, BundleError, InvalidInputError
 from cardiacseg.export.engine_gate import ParityGateError
 from cardiacseg.export.precision_gate import measure_bf16, record_bf16
-from cardiacseg.study.many import CaseSegmenter
+from cardiacseg.study.batch import CaseSegmenter
 from cardiacseg.study.options import StudyOptions
 
 SPACING = (8.0, 1.5, 1.5)

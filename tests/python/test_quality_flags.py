@@ -11,13 +11,12 @@ import pytest
 from drawn_heart import ES, IMAGE, LABELS, PHASES, RR, SIZE, SLICES, SPACING, TIMES
 
 from cardiacseg.acquisition import Timing
-from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.cine import Cine, Note, SegmentedCine
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.measurements import measure
 from cardiacseg.quality import find_flags, quality_document
 from cardiacseg.quality.checks import CHECKS
 from cardiacseg.quality.shape import _beyond_the_largest, _enclosed, _open_share
-from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.segmenter import Report, Result
 
 ROOT = Path(__file__).parents[2]

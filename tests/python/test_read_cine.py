@@ -15,8 +15,8 @@ import pytest
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io import Cine, read_cine, write_labels
 from cardiacseg.io.file_kind import kind_of
-from cardiacseg.io.label_file import read_labels
-from cardiacseg.io.quiet import quiet
+from cardiacseg.io.log_suppression import suppress_logs
+from cardiacseg.io.nifti import read_labels
 
 IMAGE = np.arange(60, dtype=np.int16).reshape(4, 5, 3)
 
@@ -66,7 +66,7 @@ def test_nifti(tmp_path):
 
 def test_dicom_and_its_nifti_twin_give_one_array(tmp_path):
     """Written as dcm2niix writes, rows from the bottom up, a DICOM cine comes back as the same array and grid."""
-    from made_up_dicom import Recipe, classic_study, write
+    from synthetic_dicom import Recipe, classic_study, write
 
     study = classic_study(Recipe(frames=8, slices=4, size=(32, 40)))
     write(study.datasets, tmp_path / "study")
@@ -158,7 +158,7 @@ def test_two_threads_are_quiet_until_the_last_one_leaves(first_out, caplog):
     inside, filters = threading.Barrier(3), list(warnings.filters)
 
     def read(number):
-        with quiet(name):
+        with suppress_logs(name):
             inside.wait(30)
             leave[number].wait(30)
 

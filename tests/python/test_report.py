@@ -13,11 +13,10 @@ import pytest
 
 from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import InvalidInputError, OutputError
-from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.cine import Cine, Note, SegmentedCine
 from cardiacseg.io.geometry import Geometry
-from cardiacseg.io.output_folder import free_folder, output_folder
-from cardiacseg.io.report import input_document, measurements_document, report_document, versions, write_json
-from cardiacseg.segmented_cine import SegmentedCine
+from cardiacseg.io.json_files import input_document, measurements_document, report_document, versions, write_json
+from cardiacseg.io.output import free_folder, output_folder
 
 SPACING = (8.0, 1.4, 1.5)
 
@@ -186,7 +185,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from killed import killed_at_each_change
-from cardiacseg.io.output_folder import output_folder
+from cardiacseg.io.output import output_folder
 
 out = Path(sys.argv[1])
 
@@ -338,7 +337,7 @@ def discs(frames):
 def test_preview_is_a_picture_with_the_contours_colours(core, tmp_path, frames):
     from matplotlib import image as pictures
 
-    from cardiacseg.io.preview import write_preview
+    from cardiacseg.io.report.preview import write_preview
     from cardiacseg.measurements import measure
 
     image, labels = discs(frames)
@@ -351,7 +350,7 @@ def test_preview_is_a_picture_with_the_contours_colours(core, tmp_path, frames):
 
 
 def test_preview_without_a_heart(core, tmp_path):
-    from cardiacseg.io.preview import write_preview
+    from cardiacseg.io.report.preview import write_preview
     from cardiacseg.measurements import measure
 
     image, labels = np.zeros((2, 3, 20, 30), np.uint16), np.zeros((2, 3, 20, 30), np.uint8)

@@ -87,18 +87,18 @@ def test_what_spreadsheets_make_of_it_is_read(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (HEADS + "1,all,1,1,x", r"slices.csv, line 2, column lv: wanted 1 or 0, got 'x'"),
-        ("# r\n" + HEADS + "1,all,1,1,1\n3,all,1,1,1", r"line 4, column slice: wanted 1 to 2, got '3'"),
-        (HEADS + "1,all,1,1,1\n0,all,1,1,1", r"line 3, column slice: wanted 1 to 2, got '0'"),
-        (HEADS + "1,4,1,1,1", r"line 2, column phase: wanted 1 to 3 or \"all\", got '4'"),
+        (HEADS + "1,all,1,1,x", r"slices.csv, line 2, column lv: expected 1 or 0, got 'x'"),
+        ("# r\n" + HEADS + "1,all,1,1,1\n3,all,1,1,1", r"line 4, column slice: expected 1 to 2, got '3'"),
+        (HEADS + "1,all,1,1,1\n0,all,1,1,1", r"line 3, column slice: expected 1 to 2, got '0'"),
+        (HEADS + "1,4,1,1,1", r"line 2, column phase: expected 1 to 3 or \"all\", got '4'"),
         (HEADS + "1,,1,1,1", r"line 2, column phase: .* got nothing"),
-        (HEADS + "1,all,1,1", r"line 2, column lv: wanted 1 or 0, got nothing"),
+        (HEADS + "1,all,1,1", r"line 2, column lv: expected 1 or 0, got nothing"),
         (HEADS + "1,all,1,1,1\n1,all,1,1,0", r"line 3: slice 1 of all phases was there before"),
         (HEADS + "1,2,1,1,1\n1,2,1,1,0", r"line 3: slice 1 of phase 2 was there before"),
         (HEADS + "1,all,1,1,1\n2,1,1,1,0\n2,3,1,1,0", r"got none for slice 2 in phase 2"),
-        ("slice,phase,rv,lv\n1,all,1,1", r"line 1: wanted the columns .* got none named myo"),
-        ("", r"slices.csv: wanted a line with the columns"),
-        ("slice" * 40000, r"line 1: wanted a slice list .* field larger"),
+        ("slice,phase,rv,lv\n1,all,1,1", r"line 1: expected the columns .* got none named myo"),
+        ("", r"slices.csv: expected a line with the columns"),
+        ("slice" * 40000, r"line 1: expected a slice list .* field larger"),
     ],
 )
 def test_a_wrong_list_is_refused_with_its_line(tmp_path, text, message):

@@ -11,8 +11,8 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from made_up_dicom import Recipe, classic_study, write
 from segmented_dicom import TINY, segmented
+from synthetic_dicom import Recipe, classic_study, write
 
 pytest.importorskip("cardiacseg._core", reason="the compiled core is not built")
 
@@ -21,11 +21,9 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti import new_cine, write_image, write_labels
 from cardiacseg.measurements import MeasurementOptions, measure
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.analysis import measured
 from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 from cardiacseg.study.remeasure import read_earlier_run
-from cardiacseg.study.segment import missing_images, read_study, write_outcome
-from cardiacseg.study.stopwatch import Stopwatch
+from cardiacseg.study.segment import Stopwatch, measured, missing_images, read_study, write_outcome
 
 
 @pytest.fixture(scope="module")

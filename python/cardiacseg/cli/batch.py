@@ -8,9 +8,8 @@ from cardiacseg.cli.terminal import print_json, progress_bar, show
 
 def batch(options: argparse.Namespace) -> int:
     """Segment a folder of cases; go on where it was interrupted, and past cases that cannot be read."""
-    from cardiacseg.study.batch import run_batch
+    from cardiacseg.study.batch import CaseSegmenter, run_batch
     from cardiacseg.study.cases import find_cases
-    from cardiacseg.study.many import CaseSegmenter
 
     cases = find_cases(options.input, without=options.output)
     segment_one = CaseSegmenter(load_segmenter(options), study_options(options), options.model)

@@ -11,14 +11,11 @@ from cardiacseg.cli.terminal import flags_document, print_results, progress_bar,
 def demo(options: argparse.Namespace) -> None:
     """Make a synthetic beating heart, segment it, and compare with its truth."""
     from cardiacseg.io.nifti import new_cine, write_image, write_labels
-    from cardiacseg.io.output_folder import free_folder, output_folder
+    from cardiacseg.io.output import free_folder, output_folder
     from cardiacseg.metrics import dice_by_structure
     from cardiacseg.phantom import beating_heart
-    from cardiacseg.study.analysis import analyse
     from cardiacseg.study.options import StudyOptions
-    from cardiacseg.study.outputs import RESULTS
-    from cardiacseg.study.segment import write_outcome
-    from cardiacseg.study.stopwatch import Stopwatch
+    from cardiacseg.study.segment import RESULTS, Stopwatch, analyse, write_outcome
 
     made = ("cine.nii.gz", "truth.nii.gz")
     watch, wanted = Stopwatch(), StudyOptions()

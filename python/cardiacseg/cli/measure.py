@@ -8,9 +8,9 @@ from cardiacseg.cli.terminal import flags_document, print_results, summary, volu
 
 def measure(options: argparse.Namespace) -> None:
     """Measure the labels of an earlier run again: other conventions, other slices, labels corrected by hand."""
-    from cardiacseg.io.output_folder import output_folder
-    from cardiacseg.study.outputs import RESULTS
+    from cardiacseg.io.output import output_folder
     from cardiacseg.study.remeasure import MEASURED, read_earlier_run, remeasure, rewrite
+    from cardiacseg.study.segment import RESULTS
 
     wanted = study_options(options)
     with output_folder(options.output, RESULTS if options.input else MEASURED, options.overwrite) as folder:

@@ -27,9 +27,8 @@ def receive(options: argparse.Namespace) -> None:
     """Listen for DICOM studies, segment each one that has arrived, and send the results to a peer."""
     from cardiacseg.errors import InvalidInputError
     from cardiacseg.network.peer import Peer
-    from cardiacseg.network.receive import Receiver, ReceiverOptions
-    from cardiacseg.network.service import serve
-    from cardiacseg.study.many import StudySegmenter
+    from cardiacseg.network.receive import Receiver, ReceiverOptions, serve
+    from cardiacseg.study.batch import StudySegmenter
 
     if options.to and not options.dicom:
         raise InvalidInputError("--to sends DICOM results, which --no-dicom switches off: omit one of the two")

@@ -15,10 +15,8 @@ from cardiacseg.cli.terminal import flags_document, group_lines, print_json, pri
 def segment(options: argparse.Namespace) -> None:
     """Segment one cine, NIfTI or DICOM, and write labels, measurements, quality flags, reports and pictures."""
     from cardiacseg.errors import InvalidInputError
-    from cardiacseg.io.output_folder import output_folder
-    from cardiacseg.study.outputs import RESULTS
-    from cardiacseg.study.segment import read_study, segment_into
-    from cardiacseg.study.stopwatch import Stopwatch
+    from cardiacseg.io.output import output_folder
+    from cardiacseg.study.segment import RESULTS, Stopwatch, read_study, segment_into
 
     if options.list:
         _list(options)

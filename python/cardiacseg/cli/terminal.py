@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from cardiacseg.io.printable import printable
+from cardiacseg.io.output import printable
 
 
 def say(line: str) -> None:
@@ -103,6 +103,6 @@ def print_results(folder: Path, names: Sequence[str], document: dict, lines: lis
 
 def print_json(document: dict) -> None:
     """JSON on standard output."""
-    from cardiacseg.io.report import json_text
+    from cardiacseg.io.json_files import json_text
 
     print(json_text(document))

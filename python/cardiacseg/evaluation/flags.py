@@ -11,13 +11,12 @@ import numpy as np
 from cardiacseg.acquisition import Timing
 from cardiacseg.evaluation.label_spoilings import Case, Spoiling
 from cardiacseg.evaluation.runs import Progress, with_progress
-from cardiacseg.io.cine import Cine
+from cardiacseg.io.cine import Cine, SegmentedCine
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.labelled import LabelledFrame, read_labelled_frame
 from cardiacseg.measurements import measure
 from cardiacseg.phantom import beating_heart
 from cardiacseg.quality import find_flags
-from cardiacseg.segmented_cine import SegmentedCine
 from cardiacseg.segmenter import CardiacSegmenter, Result
 
 AS_IT_IS = "as it is"

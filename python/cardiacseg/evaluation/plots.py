@@ -8,7 +8,7 @@ import numpy as np
 from cardiacseg.evaluation.agreement import PatientVolumes, bland_altman
 from cardiacseg.evaluation.calibration import BINS, expected_calibration_error
 from cardiacseg.evaluation.paper import PaperRow
-from cardiacseg.io.preview import COLOURS
+from cardiacseg.io.report.preview import COLORS
 from cardiacseg.metrics import LEVELS, STRUCTURES
 
 INK, FAINT, OURS, THEIRS = "#1b222b", "#6b7480", "#0072B2", "#B9C0C9"
@@ -94,7 +94,7 @@ def level_bars(dice: dict[str, dict[str, float]], paper: PaperRow | None) -> byt
     for index, (axes, name) in enumerate(zip(panels, STRUCTURES, strict=True)):
         _plain(axes, name.upper())
         ours = [dice.get(level, {}).get(name, math.nan) for level in LEVELS]
-        _bars(axes, np.arange(3) - (width / 2 + 0.01 if paper else 0), ours, width, COLOURS[name.upper()], INK, "ours")
+        _bars(axes, np.arange(3) - (width / 2 + 0.01 if paper else 0), ours, width, COLORS[name.upper()], INK, "ours")
         if paper:
             theirs = [getattr(paper, level)[index] for level in LEVELS]
             _bars(axes, np.arange(3) + width / 2 + 0.01, theirs, width, THEIRS, FAINT, "paper (other data)")

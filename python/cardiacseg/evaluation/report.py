@@ -7,7 +7,7 @@ from cardiacseg.evaluation.plots import bland_altman_plot, level_bars, reliabili
 from cardiacseg.evaluation.summary import Evaluation
 from cardiacseg.evaluation.tables import cases_csv
 from cardiacseg.evaluation.worst_cases import worst_cases_picture
-from cardiacseg.io.report import write_json
+from cardiacseg.io.json_files import write_json
 
 REPORT_FILES = ("cases.csv", "summary.json", "bland_altman.png", "levels.png", "worst_cases.png", "reliability.png")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from cardiacseg.evaluation.cases import CaseScore, case_row
 from cardiacseg.evaluation.paper import NOTE, ROWS, PaperRow
 from cardiacseg.evaluation.summary import json_ready
-from cardiacseg.io.printable import csv_cell
+from cardiacseg.io.output import csv_cell
 from cardiacseg.metrics import LEVELS, STRUCTURES
 
 COLUMNS = (*STRUCTURES, "mean")

@@ -6,8 +6,9 @@ import numpy as np
 
 from cardiacseg.evaluation.cases import CaseScore
 from cardiacseg.evaluation.plots import FAINT, INK, new_figure, png
+from cardiacseg.io.contours import smooth
 from cardiacseg.io.labelled import LabelledImage, read_labelled_frame
-from cardiacseg.io.preview import COLOURS, draw_slice, heart_window, shown_slices, smooth
+from cardiacseg.io.report.preview import COLORS, draw_slice, heart_window, shown_slices
 
 _COLUMNS = 6
 
@@ -50,6 +51,6 @@ def _draw_truth(axes, truth: np.ndarray, spacing: tuple[float, float, float]) ->
 def _legend(figure) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=colour, linewidth=2, label=f"{name}, ours") for name, colour in COLOURS.items()]
+    handles = [Line2D([], [], color=colour, linewidth=2, label=f"{name}, ours") for name, colour in COLORS.items()]
     handles.append(Line2D([], [], color="#8a94a3", linewidth=1.2, linestyle="--", label="truth (white)"))
     figure.legend(handles=handles, loc="outside upper right", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK)

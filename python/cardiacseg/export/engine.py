@@ -20,7 +20,7 @@ from cardiacseg.export.build_progress import BuildClock, BuildState
 from cardiacseg.export.engine_gate import pass_gate
 from cardiacseg.export.engine_graph import EngineGraph, engine_graph
 from cardiacseg.export.engine_options import EngineOptions, input_ranges
-from cardiacseg.io.atomic import write_bytes
+from cardiacseg.io.output import write_bytes
 
 
 @dataclass(frozen=True)

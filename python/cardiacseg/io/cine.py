@@ -1,8 +1,9 @@
-"""A short-axis cine as it was read, whatever the file format."""
+"""A short-axis cine as it was read, whatever the file format, and the same cine with all that a run found."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,8 +11,46 @@ from cardiacseg.acquisition import UNKNOWN_BODY, UNKNOWN_TIMING, Body, Timing
 from cardiacseg.io.geometry import Geometry
 
 if TYPE_CHECKING:
-    from cardiacseg.io.dicom.source import DicomSource
     from cardiacseg.io.nifti import NiftiSource
+    from cardiacseg.measurements import Measurements
+    from cardiacseg.segmenter import Result
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """Where one slice of one phase came from.
+
+    ``frame_number`` counts from 1 in an Enhanced (multi-frame) instance and is ``None`` for a classic one;
+    ``position`` is Image Position (Patient) in mm; ``trigger_time_ms`` is ``None`` if it is absent or
+    cannot be believed.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    frame_number: int | None
+    position: tuple[float, float, float]
+    trigger_time_ms: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSource:
+    """The instances of a cine.
+
+    ``frames[t][s]`` made slice s of phase t. ``instances`` holds, by SOP instance UID, each of them as a
+    ``pydicom.Dataset`` without its pixels; they contain patient data. ``orientation`` is Image Orientation (Patient);
+    ``slice_thickness_mm`` is not the distance between slices. ``arrangement`` says in JSON-ready words by which
+    attributes slices and phases were put in order, which group was taken and why; it contains no patient data.
+    ``unusable_for_results`` is one sentence that says why DICOM results cannot name these instances as their sources,
+    and "" if they can.
+    """
+
+    frames: tuple[tuple[SourceFrame, ...], ...]
+    instances: Mapping[str, Any]
+    orientation: tuple[float, ...]
+    slice_thickness_mm: float | None
+    arrangement: Mapping[str, object]
+    unusable_for_results: str = ""
 
 
 @dataclass(frozen=True)
@@ -26,10 +65,10 @@ class Note:
 class Cine:
     """A short-axis cine, the grid it lies on, and where it came from.
 
-    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm; where slices are unevenly spaced,
+    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm; if slices are unevenly spaced,
     ``geometry`` says so and has the place of each. ``path`` is what was read. At most one of ``nifti`` and ``dicom`` is
     set: what :func:`cardiacseg.io.nifti.write_labels` keeps of the file's grid, or the instances, which DICOM results
-    name as their sources. ``files`` are those of the frames, where each has its own.
+    name as their sources. ``files`` are those of the frames, if each has its own.
     """
 
     path: Path
@@ -42,3 +81,39 @@ class Cine:
     nifti: "NiftiSource | None" = field(default=None, repr=False)
     dicom: "DicomSource | None" = field(default=None, repr=False)
     files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Why something deserves a second look.
+
+    ``code`` is stable (``lv_ef_range``); ``text`` is one sentence with the numbers and units in it. ``value`` crossed
+    ``threshold``. ``structure`` is ``"rv"``, ``"myo"`` or ``"lv"``; ``frame`` and ``slice`` count from 0, as in the
+    JSON files. What does not apply is ``None``.
+    """
+
+    code: str
+    text: str
+    value: float | None = None
+    threshold: float | None = None
+    structure: str | None = None
+    frame: int | None = None
+    slice: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedCine:
+    """What was read, found and measured.
+
+    ``labels`` uint8 are ``[T, S, H, W]`` on the cine's own grid. ``result`` is ``None`` if labels were read from a file
+    and no model ran. ``checks`` are the results of the quality checks, JSON-ready; ``None`` before they ran. ``title``
+    names the case in pictures and pages; it holds no patient data.
+    """
+
+    cine: Cine
+    labels: np.ndarray
+    result: "Result | None"
+    measurements: "Measurements"
+    flags: Sequence[Flag] = ()
+    title: str = ""
+    checks: Sequence[Mapping[str, Any]] | None = None

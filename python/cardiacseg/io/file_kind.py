@@ -1,16 +1,20 @@
 """What a path holds, told from its first bytes."""
 
+import bz2
+import gzip
+import lzma
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti_bytes import is_half_of_pair
-from cardiacseg.io.unpacking import decompressor
 
 Kind = Literal["nifti", "dicom", "zip", "tar", "folder"]
 
 START_BYTES = 512
+_OPENERS = {b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file), b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 # sizeof_hdr of NIfTI-1 (and Analyze) and NIfTI-2, in both byte orders
 _HEADER_SIZES = {struct.pack(order + "i", size) for order in "<>" for size in (348, 540)}
@@ -27,7 +31,7 @@ def kind_of(path: str | Path) -> Kind:
     if path.is_dir():
         return "folder"
     if not path.is_file():
-        raise InvalidInputError(f"{path} does not exist; wanted a NIfTI file, or a DICOM study: folder, zip or file")
+        raise InvalidInputError(f"{path} does not exist; expected a NIfTI file, or a DICOM study: folder, zip or file")
     kind = "nifti" if is_half_of_pair(path) else _kind_of_start(*_starts(path), path.name)
     if kind is None:
         raise InvalidInputError(f"{path} is neither NIfTI nor DICOM, nor a zip or tar of such files")
@@ -83,3 +87,8 @@ def is_zip_start(start: bytes) -> bool:
 
 def is_tar_start(start: bytes) -> bool:
     return start[257:262] == b"ustar"
+
+
+def decompressor(start: bytes) -> Callable[[BinaryIO], BinaryIO] | None:
+    """What unpacks a file that begins like this; ``None`` if it is not compressed."""
+    return next((opener for mark, opener in _OPENERS.items() if start.startswith(mark)), None)

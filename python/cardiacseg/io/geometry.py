@@ -12,10 +12,10 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 class Geometry:
     """A grid, in x, y, z order as ITK and DICOM have it, in mm, x to the left, y to the back, z to the head.
 
-    Index (i, j, k) is (column, row, slice) of an array ``[S, H, W]``, voxel (0, 0, 0) has its centre at ``origin``.
+    Index (i, j, k) is (column, row, slice) of an array ``[S, H, W]``, voxel (0, 0, 0) has its center at ``origin``.
     The columns of ``direction`` ``[3, 3]`` are the unit vectors along which i, j and k grow: the first two are those
     of DICOM's Image Orientation (Patient), the third need not be their normal. ``spacing`` is (column, row, slice),
-    centre to centre; ``size`` is (columns, rows, slices).
+    center to center; ``size`` is (columns, rows, slices).
 
     The grid is regular, unless ``slice_offsets_mm`` says where each slice lies along the third direction, counted from
     the first one: the slice spacing is then the mean, and the affine is that of the regular grid.
@@ -38,7 +38,7 @@ class Geometry:
         return np.cross(self.direction[:, 0], self.direction[:, 1])
 
     def slice_positions(self) -> np.ndarray:
-        """Centre of each slice's first voxel, ``[S, 3]``: DICOM's Image Position (Patient)."""
+        """Center of each slice's first voxel, ``[S, 3]``: DICOM's Image Position (Patient)."""
         step = self.direction[:, 2] * self.spacing[2]
         even = self.slice_offsets_mm is None
         steps = np.arange(self.size[2]) if even else np.divide(self.slice_offsets_mm, self.spacing[2])
@@ -46,7 +46,7 @@ class Geometry:
 
     @property
     def slice_shares_mm(self) -> tuple[float, ...] | None:
-        """How much of the axis each slice stands for where slices are unevenly spaced; ``None`` where they are not.
+        """How much of the axis each slice stands for if slices are unevenly spaced; ``None`` if they are not.
 
         Half the distance to each adjacent slice; at the ends the one distance.
         """

@@ -13,7 +13,7 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.budget import Budget
 
 _GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
-_WANTED = "wanted a NIfTI file (.nii or .nii.gz)"
+_EXPECTED = "expected a NIfTI file (.nii or .nii.gz)"
 # What was compressed does not become smaller than half by being compressed again.
 _TWICE_FACTOR, _TWICE_MORE = 2, 1 << 16
 
@@ -91,7 +91,7 @@ def content_of(path: Path, budget: Budget, held: bytes | None = None, name: str 
     """
     content = Content(name or str(path), path, budget, held)
     if held is None and not path.is_file():
-        raise InvalidInputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; {_WANTED}")
+        raise InvalidInputError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; {_EXPECTED}")
     if not content.compressed:
         return content
     with content.open() as file:
@@ -103,7 +103,7 @@ def content_of(path: Path, budget: Budget, held: bytes | None = None, name: str 
     once = Content(content.name, path, budget, inside)
     with once.open() as file:
         if len(inside) > most or _is_compressed(file.read(4)):
-            raise InvalidInputError(f"{content.name} is compressed twice and large, or more than twice; {_WANTED}")
+            raise InvalidInputError(f"{content.name} is compressed twice and large, or more than twice; {_EXPECTED}")
     return once
 
 

@@ -2,17 +2,18 @@
 
 import io
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Note
+from cardiacseg.io.log_suppression import NIBABEL, suppress_logs
 from cardiacseg.io.nifti_bytes import Content, content_of, is_voxels_name, one_line, other_of_pair, read_unless_ended
-from cardiacseg.io.quiet import NIBABEL, quiet
 
 if TYPE_CHECKING:
     import nibabel
@@ -23,8 +24,9 @@ _LARGEST_HEAD = 4 << 20  # of header and extensions
 _SECOND = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # 540, the size of a NIfTI-2 header
 # Matrix, symmetric matrix, displacement vector, vector, quaternion; RGB and RGBA vectors.
 _VECTOR_INTENTS = {1004, 1005, 1006, 1007, 1010, 2003, 2004}
-_MOST_VALUES = 4  # of one voxel on the fifth axis, by which NIfTI means vectors: colours with their opacity
+_MOST_VALUES = 4  # of one voxel on the fifth axis, by which NIfTI means vectors: colors with their opacity
 _AXES = "expected (x, y, z) or (x, y, z, t)"
+_PART = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class NiftiFile:
 def open_nifti(
     path: str | Path, held: bytes | None = None, name: str | None = None, budget: Budget | None = None
 ) -> NiftiFile:
-    """The file's header, checked; its voxels are read by :mod:`cardiacseg.io.nifti_voxels`.
+    """The file's header, checked; its voxels are read by :mod:`cardiacseg.io.nifti_file`.
 
     ``held`` are the file's bytes if they are in memory, out of an archive at ``path``; ``name`` is then what messages
     call them, and ``budget`` what is left of the archive's. Of a pair ``.hdr`` and ``.img`` either may be named. Raises
@@ -68,7 +70,7 @@ def open_nifti(
     path = Path(path)
     shown = name or str(path)
     try:
-        with quiet(NIBABEL):  # nibabel prints what is odd about a header before it refuses or mends it
+        with suppress_logs(NIBABEL):  # nibabel prints what is odd about a header before it refuses or mends it
             file = _load(path, budget or Budget(), held, shown)
             _check_kind(file)
             _check_size(file)
@@ -170,17 +172,17 @@ def _check_kind(file: NiftiFile) -> None:
     if intent in _VECTOR_INTENTS:
         raise InvalidInputError(f"{file.name} holds vectors (intent code {intent}); expected one number for each pixel")
     if dtype.kind not in "uif":
-        kind = "colours" if dtype.fields else f"numbers of type {dtype}"
+        kind = "colors" if dtype.fields else f"numbers of type {dtype}"
         raise InvalidInputError(f"{file.name} holds {kind}; expected real grey values")
 
 
-def bytes_of_voxels(file: NiftiFile) -> int:
+def _bytes_of_voxels(file: NiftiFile) -> int:
     """As they are stored."""
     return math.prod(file.shape) * file.header.get_data_dtype().itemsize
 
 
 def _check_size(file: NiftiFile) -> None:
-    promised, length, name, budget = bytes_of_voxels(file), file.voxels.length, file.name, file.voxels.budget
+    promised, length, name, budget = _bytes_of_voxels(file), file.voxels.length, file.name, file.voxels.budget
     budget.take("pixels", math.prod(file.shape), name)
     budget.take("bytes", promised, name)
     budget.check("side", max(file.shape[:3]), name)
@@ -193,3 +195,89 @@ def _check_size(file: NiftiFile) -> None:
             )
     elif length < file.offset + promised:
         raise InvalidInputError(f"{name}: the image data are cut short; {promised} bytes of voxels do not fit in it")
+
+
+def read_voxels(file: NiftiFile) -> np.ndarray:
+    """Values (x, y, z, t), as :func:`fill` gives them."""
+    values = np.empty(file.shape, file.dtype, order="F")
+    fill(values, file)
+    return values
+
+
+def fill(values: np.ndarray, file: NiftiFile) -> None:
+    """Put the file's values into the view ``values`` (x, y, z, t), of :attr:`NiftiFile.dtype`, part by part.
+
+    Beside ``values`` no more than a few parts are held; memory that is not filled is not used, whatever the header
+    promises. Raises as :func:`values_in_parts`.
+    """
+    for index, part in values_in_parts(file):
+        values[index] = part
+
+
+def values_in_parts(file: NiftiFile) -> Iterator[tuple[tuple[slice | int, ...], np.ndarray]]:
+    """Index and values of parts of (x, y, z, t), in the order of the file.
+
+    Raises ``InvalidInputError`` if the data are damaged or cut short, or if behind the last voxel there are frames
+    that the header does not count, and after the seconds of :mod:`cardiacseg.io.budget`.
+    """
+    dtype = file.header.get_data_dtype()
+    try:
+        with suppress_logs(NIBABEL), file.voxels.open() as stream:
+            stream.read(file.offset)
+            for index, shape in _parts(file.shape, dtype.itemsize):
+                file.voxels.budget.check_time(file.name)
+                yield index, _scaled(_part(stream, dtype, shape), file)
+            hidden = _hidden_frames(file) if _goes_on(stream, file) else 1
+    except (InvalidInputError, GeneratorExit):
+        raise
+    except Exception as error:  # zlib, bz2 and gzip each have their own
+        raise InvalidInputError(f"{file.name}: the image data are damaged or cut short ({one_line(error)})") from error
+    if hidden > 1:
+        raise InvalidInputError(
+            f"{file.name}: dim[0] counts {len(file.axes)} axes, but the lengths of further axes and the voxels say "
+            f"that the file holds {hidden} such images; expected dim[0] to count all axes"
+        )
+
+
+def _hidden_frames(file: NiftiFile) -> int:
+    """How many times more voxels there are by lengths that the header has behind those of its axes."""
+    return math.prod(max(1, int(length)) for length in file.header["dim"][len(file.axes) + 1 :])
+
+
+def _goes_on(stream: BinaryIO, file: NiftiFile) -> bool:
+    """Whether as many voxels follow again. At the end of a compressed stream its checksum is compared, and raises."""
+    left = _bytes_of_voxels(file) if _hidden_frames(file) > 1 else 1
+    while left > 0 and (part := read_unless_ended(stream, min(left, _PART))):
+        left -= len(part)
+    return left == 0
+
+
+def _parts(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[tuple[slice | int, ...], tuple[int, ...]]]:
+    """Index and shape of parts of about ``_PART`` bytes, or of a row if that is longer, in the order of the file."""
+    axis = 3
+    while axis > 0 and math.prod(shape[:axis]) * itemsize > _PART:
+        axis -= 1
+    steps = max(1, _PART // (math.prod(shape[:axis]) * itemsize))
+    for outer in np.ndindex(*shape[:axis:-1]):
+        for start in range(0, shape[axis], steps):
+            stop = min(shape[axis], start + steps)
+            yield (*[slice(None)] * axis, slice(start, stop), *outer[::-1]), (*shape[:axis], stop - start)
+
+
+def _part(stream: BinaryIO, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    content = memoryview(bytearray(math.prod(shape) * dtype.itemsize))
+    have = 0
+    while have < len(content):
+        came = stream.readinto(content[have:])
+        if not came:
+            raise EOFError("the file ends before its last voxel")
+        have += came
+    return np.frombuffer(content, dtype).reshape(shape, order="F")
+
+
+def _scaled(stored: np.ndarray, file: NiftiFile) -> np.ndarray:
+    if file.scaling is None:
+        return stored
+    slope, inter = file.scaling
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (stored.astype(np.float64) * slope + inter).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What NIfTI files store as images although it is none of grey values: label maps and colours."""
+"""What NIfTI files store as images although it is none of grey values: label maps and colors."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,15 +8,14 @@ import numpy as np
 from cardiacseg.acquisition import Timing
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import Note
-from cardiacseg.io.nifti_file import NiftiFile, open_nifti
-from cardiacseg.io.nifti_voxels import values_in_parts
+from cardiacseg.io.nifti_file import NiftiFile, open_nifti, values_in_parts
 
 # The largest number of a label; images have larger values, or broken ones.
 _LARGEST_LABEL = 10
 _LABEL_INTENT = 1002
 # How many different values label maps with other numbers have; masks and constant images have fewer, images more.
 _FEW_VALUES = range(3, 9)
-# Of the pixels that are not black, how many are grey in a colour image of a grey one. Noise makes frames differ.
+# Of the pixels that are not black, how many are grey in a color image of a grey one. Noise makes frames differ.
 _GREY_PART = 0.5
 
 
@@ -58,9 +57,9 @@ def _has_label_intent(file: NiftiFile) -> bool:
 
 
 def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[Note]:
-    """Raises ``InvalidInputError`` if ``image`` ``[T, S, H, W]`` of ``file`` is a label map or a colour picture.
+    """Raises ``InvalidInputError`` if ``image`` ``[T, S, H, W]`` of ``file`` is a label map or a color picture.
 
-    Three or four frames without times may be colours: they are if they are all the same, if the fourth is constant, or
+    Three or four frames without times may be colors: they are if they are all the same, if the fourth is constant, or
     if they are of bytes and most of what is not black is grey. Else a note says that they were taken as frames.
     """
     if _has_label_intent(file) or looks_like_labels(piece for frame in image for piece in frame):
@@ -70,9 +69,9 @@ def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[
         return notes
     if _are_colours(image):
         raise InvalidInputError(
-            f"{file.name} holds a colour picture, whose {len(image)} colours are its last axis; expected grey values"
+            f"{file.name} holds a color picture, whose {len(image)} colors are its last axis; expected grey values"
         )
-    text = f"The file's {len(image)} frames have no times; they were not taken for the colours of one picture."
+    text = f"The file's {len(image)} frames have no times; they were not taken for the colors of one picture."
     return [*notes, Note("nifti_no_colours", text)] if image.dtype == np.uint8 else notes
 
 

@@ -1,22 +1,76 @@
-"""From a file's voxel axes to the picture that a scanner shows, and back.
+"""How image planes lie in the patient: directions, angles, and the picture that a scanner shows of a plane.
 
 A NIfTI file may store its axes in any order and direction; converters often store rows from the bottom up, which
-shows the heart mirrored to whoever takes them as they come. The arrays here do not depend on that.
+shows the heart mirrored if they are taken as they come. :func:`picture_orientation` makes arrays independent of that.
 """
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
 
-# Where scanners let columns and rows grow and from where they look, in LPS: transverse planes from the feet, columns to
+# Across a short axis, seen from the feet: from the apex to the base, which is to the right, the back and the head.
+_SHORT_AXIS_NORMAL = np.array([-0.6, 0.6, 0.55]) / np.linalg.norm([-0.6, 0.6, 0.55])
+SHORT_AXIS_CONE_DEGREES = 45.0
+_STRAIGHT_DEGREES = 15.0
+_PLANES = ("sagittal", "coronal", "axial")
+# If scanners let columns and rows grow and from where they look, in LPS: transverse planes from the feet, columns to
 # the left, rows to the back; coronal ones from the front, columns to the left, rows to the feet; sagittal ones from the
 # left, columns to the back, rows to the feet. The small second number tells sagittal planes from turned ones.
 _COLUMNS, _ROWS, _NORMAL = np.array([1, 0.1, 0]), np.array([0, 1, -1]), np.array([-1, 1, 1])
 # Slices lie along the axis whose voxels are longest by this factor; without such an axis, along the third.
 _LONGER = 1.2
+
+
+def is_orientation(cosines: tuple[float, ...] | None) -> bool:
+    """Whether six direction cosines are two unit vectors at right angles, within a hundredth."""
+    if cosines is None or max(map(abs, cosines)) > 2:
+        return False
+    row, column = np.reshape(cosines, (2, 3))
+    return bool(abs(row @ row - 1) < 0.01 and abs(column @ column - 1) < 0.01 and abs(row @ column) < 0.01)
+
+
+@lru_cache(maxsize=4096)
+def directions(cosines: tuple[float, ...]) -> np.ndarray:
+    """``[3, 3]`` with columns along columns' index, rows' index and the normal, orthonormal to the last bit.
+
+    Files round their cosines; the nearest orthonormal pair is taken, by singular values.
+    """
+    left, _, right = np.linalg.svd(np.reshape(cosines, (2, 3)).T, full_matrices=False)
+    pair = left @ right
+    found = np.column_stack([pair, np.cross(pair[:, 0], pair[:, 1])])
+    found.setflags(write=False)
+    return found
+
+
+def angle_degrees(first: np.ndarray, second: np.ndarray) -> float:
+    """Angle between two unit normals, 0 to 90: which side they point to is a matter of convention."""
+    return math.degrees(math.acos(min(1.0, abs(float(first @ second)))))
+
+
+def turn_degrees(first: tuple[float, ...], other: tuple[float, ...]) -> float:
+    """By what angle one image is turned against another, about whatever axis."""
+    cosine = (np.trace(directions(first).T @ directions(other)) - 1) / 2
+    return math.degrees(math.acos(min(1.0, max(-1.0, float(cosine)))))
+
+
+def from_short_axis_degrees(cosines: tuple[float, ...]) -> float:
+    """Angle from the short axis of most hearts."""
+    return angle_degrees(directions(cosines)[:, 2], _SHORT_AXIS_NORMAL)
+
+
+def plane_in_words(cosines: tuple[float, ...]) -> str:
+    """Axial, coronal, sagittal or oblique, and whether that is like a short axis."""
+    normal = directions(cosines)[:, 2]
+    angles = [angle_degrees(normal, axis) for axis in np.eye(3)]
+    if min(angles) < _STRAIGHT_DEGREES:
+        return _PLANES[int(np.argmin(angles))]
+    near = from_short_axis_degrees(cosines) <= SHORT_AXIS_CONE_DEGREES
+    return "oblique, like a short axis" if near else "oblique, unlike a short axis"
 
 
 @dataclass(frozen=True)
@@ -57,7 +111,7 @@ def picture_orientation(affine_ras: np.ndarray, slices: int | None = None) -> Or
     as the right hand has it) points to the patient's right, back and head, as base lies to apex. Of them the one is
     taken that is nearest to the transverse, coronal or sagittal picture. Slices are in the order of that normal, along
     the file's axis ``slices`` or, without it, along the one whose voxels are longest.
-    Raises ``InvalidInputError``, without a file's name, where no axis can be that of a short-axis stack's slices.
+    Raises ``InvalidInputError``, without a file's name, if no axis can be that of a short-axis stack's slices.
     """
     steps = np.linalg.norm(affine_ras[:3, :3], axis=0)
     directions = (np.diag([-1.0, -1.0, 1.0]) @ affine_ras[:3, :3] / steps).T
@@ -83,7 +137,7 @@ def slice_axis(steps: np.ndarray) -> int:
     if middle > 2 * shortest and middle > longest / 2:
         sizes = ", ".join(f"{step:g}" for step in steps)
         raise InvalidInputError(
-            f"voxels of {sizes} mm cannot be those of a short-axis stack; wanted two short sides, in the plane of the "
-            "slices, and a longer third"
+            f"voxels of {sizes} mm cannot be those of a short-axis stack; expected two short sides, in the plane of "
+            "the slices, and a longer third"
         )
     return int(np.argmax(steps)) if longest >= _LONGER * middle else 2

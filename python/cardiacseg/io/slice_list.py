@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.atomic import write_bytes
+from cardiacseg.io.output import write_bytes
 from cardiacseg.measurements import Measurements
 
 _STRUCTURES = ("rv", "myo", "lv")
@@ -24,7 +24,7 @@ _HEAD = (
 def write_slice_list(path: str | Path, measurements: Measurements) -> None:
     """Write which slices counted, with the areas in mm2 at ED and ES beside, atomically.
 
-    A slice has one row for all phases, or where its phases differ, one for each.
+    A slice has one row for all phases, or if its phases differ, one for each.
     """
     phases = {"ed": measurements.ed_frame, "es": measurements.es_frame}
     shown = {name: frame for name, frame in phases.items() if frame is not None}
@@ -77,7 +77,7 @@ def _refuse_gaps(named: np.ndarray, name: str) -> None:
     missing = np.argwhere(named.T == 0)
     if len(missing):
         index, frame = missing[0] + 1
-        raise InvalidInputError(f"{name}: wanted a row for every slice, got none for slice {index} in phase {frame}")
+        raise InvalidInputError(f"{name}: expected a row for every slice, got none for slice {index} in phase {frame}")
 
 
 def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -90,7 +90,7 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             heads = [cell.lower() for cell in cells]
             _check_heads(heads, f"{path.name}, line {line}")
     if not heads:
-        raise InvalidInputError(f"{path.name}: wanted a line with the columns {', '.join(_MARKS)}, got none")
+        raise InvalidInputError(f"{path.name}: expected a line with the columns {', '.join(_MARKS)}, got none")
 
 
 def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -105,7 +105,7 @@ def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
     except csv.Error as error:
         where = f"{path.name}, line {reader.line_num}"
-        raise InvalidInputError(f"{where}: wanted a slice list (CSV), got what is none: {error}") from error
+        raise InvalidInputError(f"{where}: expected a slice list (CSV), got what is none: {error}") from error
 
 
 def _is_remark(text: str) -> bool:
@@ -115,33 +115,35 @@ def _is_remark(text: str) -> bool:
 def _check_heads(heads: list[str], where: str) -> None:
     missing = [name for name in _MARKS if name not in heads and name != "phase"]
     if missing:
-        raise InvalidInputError(f"{where}: wanted the columns {', '.join(_MARKS)}, got none named {', '.join(missing)}")
+        raise InvalidInputError(
+            f"{where}: expected the columns {', '.join(_MARKS)}, got none named {', '.join(missing)}"
+        )
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise InvalidInputError(f"{path.name} is not a file; wanted a slice list (CSV)")
+        raise InvalidInputError(f"{path.name} is not a file; expected a slice list (CSV)")
     if path.stat().st_size > _LARGEST:
-        raise InvalidInputError(f"{path.name}: wanted a slice list (CSV) of at most {_LARGEST >> 20} MB")
+        raise InvalidInputError(f"{path.name}: expected a slice list (CSV) of at most {_LARGEST >> 20} MB")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path.name}: wanted a slice list (CSV) in UTF-8, got other bytes") from error
+        raise InvalidInputError(f"{path.name}: expected a slice list (CSV) in UTF-8, got other bytes") from error
 
 
 def _number(row: dict[str, str], column: str, largest: int, where: str) -> int:
     """The index, from 0 on, that a column's number from 1 on stands for."""
     text = row.get(column, "")
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= largest):
-        wanted = f"1 to {largest}" + (f' or "{_ALL}"' if column == "phase" else "")
-        raise InvalidInputError(f"{where}, column {column}: wanted {wanted}, got {_short(text)}")
+        allowed = f"1 to {largest}" + (f' or "{_ALL}"' if column == "phase" else "")
+        raise InvalidInputError(f"{where}, column {column}: expected {allowed}, got {_short(text)}")
     return int(text) - 1
 
 
 def _mark(row: dict[str, str], column: str, where: str) -> bool:
     text = row.get(column, "")
     if text not in ("0", "1"):
-        raise InvalidInputError(f"{where}, column {column}: wanted 1 or 0, got {_short(text)}")
+        raise InvalidInputError(f"{where}, column {column}: expected 1 or 0, got {_short(text)}")
     return text == "1"
 
 

@@ -28,14 +28,14 @@ def find_instances(source: str | Path | Sequence[str | Path]) -> tuple[list[Inst
     """The DICOM files (PS3.10) that are named, and those of named folders and below, each once, folders by name.
 
     The second value counts files of folders that are something else, which are left out, as a DICOMDIR is. Raises
-    ``InvalidInputError`` for a named file that is not DICOM, for a damaged one, and where there is none at all.
+    ``InvalidInputError`` for a named file that is not DICOM, for a damaged one, and if there is none at all.
     """
     named = [source] if isinstance(source, (str, Path)) else source
     names = {file: name for path in map(Path, named) for file, name in _files(path)}
     instances = [_instance(path, name) for path, name in names.items() if _has_preamble(path)]
     stored = [instance for instance in instances if instance.sop_class_uid != _DICOMDIR]
     if not stored:
-        raise InvalidInputError("nothing to send: wanted at least one DICOM file")
+        raise InvalidInputError("nothing to send: expected at least one DICOM file")
     return stored, len(names) - len(stored)
 
 
@@ -49,7 +49,7 @@ def _files(path: Path) -> list[tuple[Path, str]]:
 
 def _require_dicom(path: Path) -> None:
     if not path.is_file():
-        raise InvalidInputError(f"{path.name} does not exist or is not a file; wanted a DICOM file")
+        raise InvalidInputError(f"{path.name} does not exist or is not a file; expected a DICOM file")
     if not _has_preamble(path):
         raise InvalidInputError(f"{path.name} is not a DICOM file: the letters DICM are missing at byte 128")
 

@@ -13,8 +13,8 @@ from pynetdicom.pdu import A_RELEASE_RQ
 from pynetdicom.sop_class import Verification
 
 from cardiacseg.errors import NetworkError
+from cardiacseg.io.log_suppression import silence_network_logs
 from cardiacseg.network.instances import uid_text
-from cardiacseg.network.quiet import silence_libraries
 from cardiacseg.network.studies import Arrival
 
 OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1
@@ -46,7 +46,7 @@ class Listener:
 
     ``ended`` may hear of one association more than once; what it hears first counts.
     A connection that sends more than ``message_bytes`` without completing a message is ended. ``port`` is the one that
-    was taken, where 0 was asked for. Raises ``NetworkError`` where it cannot be taken.
+    was taken, if 0 was asked for. Raises ``NetworkError`` if it cannot be taken.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Listener:
         message_bytes: int,
         tls: ssl.SSLContext | None = None,
     ):
-        silence_libraries()
+        silence_network_logs()
         self._keep, self._ended, self._message_bytes = keep, ended, message_bytes
         self._pending: dict[Hashable, int] = {}
         self._released: set[Hashable] = set()

@@ -19,14 +19,16 @@ class Peer:
     def __post_init__(self):
         check_title(self.title)
         if not 1 <= self.port <= 65535:
-            raise InvalidInputError(f"port {self.port} of {self.title} is not a port; wanted 1 to 65535")
+            raise InvalidInputError(f"port {self.port} of {self.title} is not a port; expected 1 to 65535")
 
     @classmethod
     def parse(cls, text: str) -> "Peer":
         """``"PACS@archive.example:104"`` or ``"PACS@[::1]:104"`` as a peer. Raises ``InvalidInputError``."""
         found = _PEER.fullmatch(text.strip())
         if not found:
-            raise InvalidInputError(f"{text!r} names no DICOM node; wanted TITLE@HOST:PORT, such as PACS@127.0.0.1:104")
+            raise InvalidInputError(
+                f"{text!r} names no DICOM node; expected TITLE@HOST:PORT, such as PACS@127.0.0.1:104"
+            )
         return cls(found["title"], found["host"].strip("[]"), int(found["port"]))
 
     def __str__(self) -> str:
@@ -38,5 +40,5 @@ def check_title(title: str) -> None:
     """Raises ``InvalidInputError`` for what cannot be an AE title (PS3.5, value representation AE)."""
     if not re.fullmatch(r"[ -\[\]-~]{1,16}", title) or not title.strip():
         raise InvalidInputError(
-            f"{title!r} is not an AE title; wanted 1 to 16 printable ASCII characters but no backslash"
+            f"{title!r} is not an AE title; expected 1 to 16 printable ASCII characters but no backslash"
         )

@@ -2,22 +2,24 @@
 
 import logging
 import os
+import queue
+import signal
 import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
-from cardiacseg.io.atomic import sync
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.errors import N_INCOMPLETE
+from cardiacseg.io.output import sync
 from cardiacseg.network.listener import Listener
 from cardiacseg.network.peer import Peer, check_title
 from cardiacseg.network.send import send
-from cardiacseg.network.spool import Spool
-from cardiacseg.network.studies import DEFAULT_LIMITS, Arrival, Limits, OpenStudies, Study
+from cardiacseg.network.studies import DEFAULT_LIMITS, Arrival, Limits, OpenStudies, Spool, Study
 
 LOGGER = logging.getLogger("cardiacseg.network")
 
@@ -54,10 +56,10 @@ class ReceiverOptions:
         check_title(self.title)
         if self.peer is None and self.results is None:
             raise InvalidInputError(
-                "results would be lost; wanted a peer to send them to, a folder to keep them, or both"
+                "results would be lost; expected a peer to send them to, a folder to keep them, or both"
             )
         if not self.idle_s > 0:
-            raise InvalidInputError(f"idle_s is {self.idle_s}; wanted a positive number of seconds")
+            raise InvalidInputError(f"idle_s is {self.idle_s}; expected a positive number of seconds")
 
 
 class Receiver:
@@ -73,7 +75,7 @@ class Receiver:
         self._stopping = False
 
     def start(self) -> "Receiver":
-        """Raises ``NetworkError`` where the port cannot be taken, ``OSError`` where a folder cannot be written."""
+        """Raises ``NetworkError`` if the port cannot be taken, ``OSError`` if a folder cannot be written."""
         options = self._options
         if options.results is not None:
             options.results.mkdir(parents=True, exist_ok=True)
@@ -206,3 +208,27 @@ def _code(error: Exception) -> str:
         if isinstance(error, NetworkError)
         else type(error).__name__
     )
+
+
+def serve(receiver: Receiver) -> None:
+    """Listen until SIGINT or SIGTERM, then :meth:`Receiver.stop`; a second signal gives up the study in work.
+
+    Must be called in the main thread. Files are removed in every case; a second signal raises ``KeyboardInterrupt``.
+    """
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put may interrupt its get
+    stopping = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stopping:
+            raise KeyboardInterrupt
+        signals.put(number)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with receiver:
+            signals.get()
+            stopping = True
+            LOGGER.info("stopping; another signal gives up the study in work")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -15,10 +15,9 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from cardiacseg.errors import NetworkError
-from cardiacseg.io.quiet import PYDICOM, quiet
+from cardiacseg.io.log_suppression import PYDICOM, silence_network_logs, suppress_logs
 from cardiacseg.network.instances import Instance, find_instances
 from cardiacseg.network.peer import Peer, check_title
-from cardiacseg.network.quiet import silence_libraries
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _MOST_CONTEXTS = 128  # in one association, by PS3.8
@@ -58,7 +57,7 @@ def send(
     files that it did not take, and at once if it has no room or refuses or ends the association.
     """
     check_title(calling)
-    silence_libraries()
+    silence_network_logs()
     instances, others = find_instances(source)
     begin, parts, warnings, refused, sent = time.perf_counter(), split_by_contexts(instances), [], [], []
     for part in parts:
@@ -139,7 +138,7 @@ def _why_not(association: Association) -> str:
 def _store(association: Association, instance: Instance, peer: Peer, progress: str) -> tuple[int, str]:
     """The status, which is zero or a warning, and why the peer did not take the file, if so."""
     try:
-        with quiet(PYDICOM):
+        with suppress_logs(PYDICOM):
             status = association.send_c_store(pydicom.dcmread(instance.path)).get("Status")
     except RuntimeError:
         status = None

@@ -1,15 +1,87 @@
-"""Studies that are being received: what has come of each, whether there is room, and when it is finished."""
+"""Studies that are being received: what has arrived of each, whether there is room, when it is finished."""
 
+import fcntl
+import logging
+import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cardiacseg.network.spool import Spool, write_private
-
+LOGGER = logging.getLogger("cardiacseg.network")
+_PREFIX = "cardiacseg-receive-"
+_YOUNG_S = 60.0  # a folder that was made just now may not have its lock yet
 TOO_LARGE, TOO_MANY, NOT_WRITTEN = "E_STUDY_TOO_LARGE", "E_TOO_MANY_STUDIES", "E_NOT_WRITTEN"
 _MOST_REFUSED = 1000  # studies that are remembered as refused, a few hundred bytes each
+
+
+class Spool:
+    """A folder of mode 0700 in ``parent`` (the system's temporary folder), with files of mode 0600; or a hidden one.
+
+    Patient data lie on disk, not in memory, because several studies may arrive while one is in work, and because what
+    segments a study reads a folder. A lock marks the folder as in use, so that :class:`Spool` can remove what a killed
+    process left; if the program ends without :meth:`remove`, Python removes it.
+    """
+
+    def __init__(self, parent: Path | None = None, hidden: bool = False):
+        root, prefix = Path(parent or tempfile.gettempdir()), "." * hidden + _PREFIX
+        _remove_abandoned(root, prefix)
+        self._folder = tempfile.TemporaryDirectory(prefix=prefix, dir=root, ignore_cleanup_errors=True)
+        self._lock = _locked(Path(self._folder.name))
+        self.path = Path(self._folder.name)
+        self._made = 0
+
+    def new_folder(self) -> Path:
+        """A new empty folder inside."""
+        self._made += 1
+        folder = self.path / f"{self._made:06}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def remove(self) -> None:
+        """Remove the folder and all that is in it."""
+        self._folder.cleanup()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 whole or not at all. Raises ``OSError``."""
+    beside = path.with_suffix(".partial")
+    try:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that locks the folder for as long as it is open, or ``None`` if another process has it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_abandoned(root: Path, prefix: str) -> None:
+    for folder in root.glob(f"{prefix}*"):
+        try:
+            state = folder.lstat()
+            old = time.time() - state.st_mtime > _YOUNG_S
+            if old and state.st_uid == os.getuid() and (lock := _locked(folder)) is not None:
+                shutil.rmtree(folder)
+                os.close(lock)
+                LOGGER.warning("removed what a receiver that was killed had left")
+        except OSError:  # someone else removes it at this moment, or it is no folder
+            continue
 
 
 @dataclass(frozen=True)
@@ -124,7 +196,7 @@ class OpenStudies:
         self._in_work -= 1
 
     def seconds_until_finished(self) -> float | None:
-        """How long until a study may be finished, if nothing comes; ``None`` where nothing can finish by itself."""
+        """How long until a study may be finished, if nothing comes; ``None`` if nothing can finish by itself."""
         due = min((self._due(study) for study in self._studies.values()), default=float("inf"))
         return None if due == float("inf") else max(0.0, due - self._clock())
 

@@ -1,6 +1,6 @@
 """Signs that a segmentation, or the images, deserve a second look. Nothing is ever corrected because of one."""
 
-from cardiacseg.quality.flag import Flag
-from cardiacseg.quality.outcome import find_flags, quality_document
+from cardiacseg.io.cine import Flag
+from cardiacseg.quality.outcome import checked, find_flags, quality_document, with_note
 
-__all__ = ["Flag", "find_flags", "quality_document"]
+__all__ = ["Flag", "checked", "find_flags", "quality_document", "with_note"]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from cardiacseg.io.cine import Flag
 from cardiacseg.quality.check import Check, Found, NotChecked
 from cardiacseg.quality.evidence import Evidence
-from cardiacseg.quality.flag import Flag
 from cardiacseg.quality.places import counted_places
 
 NO_HEART = NotChecked("no slice has a label")

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cardiacseg.io.cine import Flag
 from cardiacseg.quality.evidence import Evidence
-from cardiacseg.quality.flag import Flag
 
 
 @dataclass(frozen=True)

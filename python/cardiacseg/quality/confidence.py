@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from cardiacseg.io.cine import Flag
 from cardiacseg.metrics import STRUCTURES
 from cardiacseg.quality.check import Check, Found, NotChecked
 from cardiacseg.quality.evidence import Evidence
-from cardiacseg.quality.flag import Flag
 from cardiacseg.quality.places import STRUCTURE_WORDS, and_more, place
 
 _NO_MODEL = NotChecked("the labels do not come from a model's run")

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cardiacseg.io.cine import SegmentedCine
 from cardiacseg.metrics import STRUCTURES
-
-if TYPE_CHECKING:
-    from cardiacseg.segmented_cine import SegmentedCine
 
 
 class Evidence:
     """A segmented cine of T phases and S slices, and what follows from its labels alone."""
 
-    def __init__(self, segmented: "SegmentedCine"):
+    def __init__(self, segmented: SegmentedCine):
         self.cine = segmented.cine
         self.labels = np.asarray(segmented.labels)
         self.measurements = segmented.measurements

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from cardiacseg.io.cine import Flag
 from cardiacseg.quality.check import Check
-from cardiacseg.quality.flag import Flag
 
 STRUCTURE_WORDS = {"rv": "RV", "myo": "myocardium", "lv": "LV"}
 

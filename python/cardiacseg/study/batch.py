@@ -1,5 +1,6 @@
 """Many cases, one after another: resumable, past cases that fail, with a table of all of them."""
 
+import dataclasses
 import os
 import time
 import traceback
@@ -8,14 +9,78 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from cardiacseg import _core
 from cardiacseg.errors import CancelledError, DicomError, Error, InvalidInputError
-from cardiacseg.io.atomic import saying, sync
-from cardiacseg.io.output_folder import locked, partial_folder, sweep
-from cardiacseg.study.batch_table import write_table
-from cardiacseg.study.case import Case
-from cardiacseg.study.case_folder import finish, finished_row, key_of, refuse_foreign
+from cardiacseg.io.cine import Note
+from cardiacseg.io.output import locked, output_errors, partial_folder, remove_leftovers, sync
+from cardiacseg.segmenter import CardiacSegmenter, bundle_digest
+from cardiacseg.study.case_folder import finish, finished_row, key_of, refuse_foreign, summary_of, write_table
+from cardiacseg.study.nifti_cases import Case
+from cardiacseg.study.options import StudyOptions
+from cardiacseg.study.segment import Outcome, Stopwatch, read_study, segment_into
 
 TABLE, LEFT_OUT = "summary.csv", "left out"
+
+
+class StudySegmenter:
+    """Called with a study's files and an empty folder, writes all results there.
+
+    Gives the paths of the DICOM results and all notes of the cine, which ``notes`` become part of.
+    """
+
+    def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions):
+        self._segmenter = segmenter
+        self._options = options
+
+    def __call__(self, source: Path, folder: Path, notes: Sequence[Note] = ()) -> tuple[list[Path], tuple[Note, ...]]:
+        """Errors are those of reading and of the segmenter."""
+        found = self.outcome(source, folder, notes)
+        files = [folder / name for name in found.files if name.endswith(".dcm")]
+        return files, found.segmented.cine.notes
+
+    def outcome(
+        self,
+        source: Path | Sequence[Path],
+        folder: Path,
+        notes: Sequence[Note] = (),
+        ed_es: tuple[int, int] | None = None,
+    ) -> Outcome:
+        """What was found, after all results were written.
+
+        ``ed_es`` are the frames of ED and ES if the data set says which they are; options go before it.
+        """
+        watch, options = Stopwatch(), _with_ed_es(self._options, ed_es)
+        with watch.time("read"):
+            cine = read_study(source, options.read)
+        cine = dataclasses.replace(cine, notes=(*notes, *cine.notes))
+        return segment_into(folder, cine, self._segmenter, options, watch)
+
+
+def _with_ed_es(options: StudyOptions, ed_es: tuple[int, int] | None) -> StudyOptions:
+    asked = options.measurements
+    if ed_es is None or (asked.ed, asked.es) != ("largest", "smallest"):
+        return options
+    return dataclasses.replace(options, measurements=dataclasses.replace(asked, ed=ed_es[0], es=ed_es[1]))
+
+
+class CaseSegmenter:
+    """Called with a case of a batch and an empty folder, writes all results there and gives the case's columns.
+
+    ``made_with`` is all that results depend on beside the case's files.
+    """
+
+    def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions, model: str):
+        self._segment = StudySegmenter(segmenter, options)
+        self.made_with: Mapping[str, Any] = {
+            "model": bundle_digest(model),
+            "options": dataclasses.asdict(options),
+            "precision": segmenter.precision,
+            "version": _core.__version__,
+        }
+
+    def __call__(self, case: Case, folder: Path) -> Mapping[str, Any]:
+        """Errors are those of reading and of the segmenter."""
+        return summary_of(self._segment.outcome(case.source, folder, ed_es=case.ed_es).segmented)
 
 
 class SegmentCase(Protocol):
@@ -23,7 +88,7 @@ class SegmentCase(Protocol):
 
     ``made_with`` is JSON-ready and holds all that the results depend on beside the case's files: digest of the model,
     options, version. Called with a case and an empty folder it writes all results there and gives the case's columns
-    of the table (:func:`cardiacseg.study.batch_table.summary_of`).
+    of the table (:func:`cardiacseg.study.case_folder.summary_of`).
     """
 
     made_with: Mapping[str, Any]
@@ -81,11 +146,11 @@ def run_batch(
     cases done and in total, first with 0; if it returns False, the batch stops with :class:`CancelledError`. That and
     ``KeyboardInterrupt`` leave what is done, and its table. Cases inside of ``output`` are no cases. Raises
     ``InvalidInputError`` before any work if ``output`` is a file, in use by another run or holds all cases, and
-    ``OutputError`` where the table cannot be written.
+    ``OutputError`` if the table cannot be written.
     """
     output = Path(output)
     if output.exists() and not output.is_dir():
-        raise InvalidInputError(f"{output} is not a folder; wanted a folder for the results")
+        raise InvalidInputError(f"{output} is not a folder; expected a folder for the results")
     outside = [case for case in cases if output.resolve() not in (case.path.resolve(), *case.path.resolve().parents)]
     if cases and not outside:
         raise InvalidInputError(f"all cases lie inside of the output folder {output}; choose another output folder")
@@ -94,7 +159,7 @@ def run_batch(
     with locked(output), partial_folder(output) as scratch:
         for folder in output.iterdir():
             if folder.is_dir() and not folder.is_symlink():
-                sweep(folder)
+                remove_leftovers(folder)
         for done, case in enumerate(cases):
             _report(progress, done, len(cases))
             row, was_there = _run_case(case, output / case.name, segment_one, resume)
@@ -107,7 +172,7 @@ def run_batch(
 
 def _put_table(scratch: Path, table: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_table(scratch, rows)
-    with saying("write", table):
+    with output_errors("write", table):
         os.replace(scratch, table)
         sync(table.parent)
 

@@ -1,13 +1,14 @@
-"""Which NIfTI files are cases: not label maps and long axes; the frames of one heart are one cine."""
+"""A case of a batch, and which NIfTI files are cases: no label maps, no long axes; frames of a heart are one cine."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.file_kind import kind_of
 from cardiacseg.io.not_grey import is_label_map
-from cardiacseg.study.case import Case
 
 _ENDING = re.compile(r"\.(nii|hdr|img)( ?\(\d+\))?(\.(gz|bz2|zst))?$", re.IGNORECASE)
 _CHANNEL = re.compile(r"_(\d{4})$")
@@ -20,6 +21,28 @@ _LONG_AXIS = re.compile(
 _FRAME = re.compile(r"[_\-](frame_?(?P<number>\d+)|(?P<phase>ed|es))$", re.IGNORECASE)
 _INFO_ENTRY = re.compile(r"^\s*(ED|ES)\s*:\s*(\d{1,9})\s*$", re.MULTILINE)
 _LARGEST_INFO = 1 << 16  # characters
+
+
+@dataclass(frozen=True)
+class Case:
+    """``name`` is unique among the cases and fit for a folder's; ``path`` is a file or, for DICOM, also a folder.
+
+    ``files``, if there are any, are all that is read: the frames of one cine, which have a NIfTI file each, or those
+    of one study in a folder of several. ``ed_es`` are the indices of ED and ES among the frames if the data set says
+    which they are. ``left_out`` says why this is no case to segment, such as a label map beside its image.
+    """
+
+    name: str
+    path: Path
+    kind: Literal["nifti", "dicom"]
+    files: tuple[Path, ...] = ()
+    ed_es: tuple[int, int] | None = None
+    left_out: str = ""
+
+    @property
+    def source(self) -> Path | tuple[Path, ...]:
+        """What is to be read."""
+        return self.files or self.path
 
 
 def is_nifti(path: Path) -> bool:

@@ -52,7 +52,7 @@ _READ, _MEASUREMENTS, _RESULTS = ReadOptions(), MeasurementOptions(), ResultOpti
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Everything about one study. ``body`` and ``heart_rate_per_min``, where given, go before what the files say.
+    """Everything about one study. ``body`` and ``heart_rate_per_min``, if given, go before what the files say.
 
     ``temporal`` is that of :meth:`CardiacSegmenter.run`.
     """

@@ -7,20 +7,26 @@ import numpy as np
 
 from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.checked_json import Record, read_record
 from cardiacseg.io.geometry import Geometry
-from cardiacseg.io.label_file import read_labels
-from cardiacseg.io.nifti_sizes import SPACING_GIVEN
-from cardiacseg.io.report import REPORT, measurements_document, write_json
+from cardiacseg.io.json_files import REPORT, Record, measurements_document, read_record, write_json
+from cardiacseg.io.nifti import read_labels
+from cardiacseg.io.nifti_axes import SPACING_GIVEN
 from cardiacseg.io.slice_list import read_slice_list, write_slice_list
 from cardiacseg.measurements import Measurements, measure
-from cardiacseg.study.analysis import body_of, measured, timing_of
 from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
-from cardiacseg.study.outputs import with_result_notes
-from cardiacseg.study.segment import Outcome, read_study, title_of, write_outcome
-from cardiacseg.study.stopwatch import Stopwatch
+from cardiacseg.study.segment import (
+    Outcome,
+    Stopwatch,
+    body_of,
+    measured,
+    read_study,
+    timing_of,
+    title_of,
+    with_result_notes,
+    write_outcome,
+)
 
-# What is written where the images are not given.
+# What is written if the images are not given.
 MEASURED = ("slices.csv", "measurements.json")
 # Of a direction's determinant and lengths: more is a damaged file's.
 _FLAT = 1e-2
@@ -43,12 +49,12 @@ class EarlierRun:
         return read_labels(path, self.geometry, self.frames, spacing_given=self.spacing_given)
 
     def included(self, slices: Path | None) -> np.ndarray | None:
-        """Which slices count, from an edited list; ``None`` where none was given: all."""
+        """Which slices count, from an edited list; ``None`` if none was given: all."""
         return None if slices is None else read_slice_list(slices, self.frames, self.geometry.size[2])
 
 
 def read_earlier_run(folder: Path) -> EarlierRun:
-    """Raises ``InvalidInputError`` where ``folder`` holds no results of ``cardiacseg segment``."""
+    """Raises ``InvalidInputError`` if ``folder`` holds no results of ``cardiacseg segment``."""
     try:
         report = read_record(folder / REPORT)
         frames = report.whole("frames", 1, 1_000_000)

@@ -1,24 +1,61 @@
-"""A study's files to a folder of results."""
+"""A study's files to a folder of results: read, segment, measure, check, write."""
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from cardiacseg.acquisition import Body, Timing
+from cardiacseg.errors import DicomError
 from cardiacseg.io import read_cine
-from cardiacseg.io.cine import Cine, Note
-from cardiacseg.io.dicom.errors import N_INCOMPLETE
-from cardiacseg.io.printable import printable
-from cardiacseg.io.report import REPORT, input_document, report_document, write_json
-from cardiacseg.segmented_cine import SegmentedCine
-from cardiacseg.segmenter import CardiacSegmenter, Progress
-from cardiacseg.study.analysis import analyse
-from cardiacseg.study.options import ReadOptions, StudyOptions
-from cardiacseg.study.outputs import with_result_notes, write_results
-from cardiacseg.study.stopwatch import Stopwatch
+from cardiacseg.io.cine import Cine, Note, SegmentedCine
+from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_NO_DICOM_RESULTS
+from cardiacseg.io.dicom_results import DicomResultOptions, no_results_note, result_notes, write_dicom_results
+from cardiacseg.io.json_files import REPORT, input_document, measurements_document, report_document, write_json
+from cardiacseg.io.nifti import write_labels
+from cardiacseg.io.orientation import directions
+from cardiacseg.io.output import printable
+from cardiacseg.io.report import write_page, write_pdf
+from cardiacseg.io.report.preview import write_preview
+from cardiacseg.io.slice_list import write_slice_list
+from cardiacseg.measurements import measure
+from cardiacseg.quality import checked, quality_document, with_note
+from cardiacseg.segmenter import CardiacSegmenter, Progress, Result
+from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 
+# Every name that results may have; the last is the sign that all others are there.
+RESULTS = (
+    "labels.nii.gz",
+    "measurements.json",
+    "quality.json",
+    "slices.csv",
+    "preview.png",
+    "report.html",
+    "report.pdf",
+    "seg-*.dcm",
+    "labelmap-*.dcm",
+    "sr.dcm",
+    "rtstruct.dcm",
+    REPORT,
+)
 _GAP = 1.6  # distance of adjacent slices, in that of most, from which on another slice fits between
+
+
+class Stopwatch:
+    """``seconds`` by part, in the order in which they first ended."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """Add what the block takes to ``part``."""
+        started = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +77,8 @@ def missing_images(cine: Cine) -> Iterator[Note]:
     """Notes for a gap that another slice fits in, and for slices that have fewer images than the cine has frames."""
     if cine.dicom is None:
         return
-    along_row, along_column = np.reshape(cine.dicom.orientation, (2, 3))
-    depths = np.array([frame.position for frame in cine.dicom.frames[0]]) @ np.cross(along_row, along_column)
+    normal = directions(cine.dicom.orientation)[:, 2]
+    depths = np.array([frame.position for frame in cine.dicom.frames[0]]) @ normal
     steps = np.abs(np.diff(depths))
     usual = np.sort(steps)[(len(steps) - 1) // 2] if len(steps) else 0.0
     for s in np.flatnonzero(steps >= _GAP * usual) if len(steps) > 1 else ():
@@ -89,3 +126,94 @@ def write_outcome(folder: Path, segmented: SegmentedCine, options: StudyOptions,
     document = report_document(segmented, input_document(segmented.cine), files, watch.seconds)
     write_json(folder / REPORT, document)
     return Outcome(segmented, files, watch.seconds)
+
+
+def analyse(
+    cine: Cine, segmenter: CardiacSegmenter, options: StudyOptions, title: str, progress: Progress | None = None
+) -> SegmentedCine:
+    """Segment a cine, measure the labels and check them."""
+    result = segmenter.run(cine.image, spacing=cine.spacing, progress=progress, temporal=options.temporal)
+    return measured(cine, result.labels, options, title, result)
+
+
+def measured(
+    cine: Cine,
+    labels: np.ndarray,
+    options: StudyOptions,
+    title: str,
+    result: Result | None = None,
+    included: np.ndarray | None = None,
+) -> SegmentedCine:
+    """Measure labels ``[T, S, H, W]`` that are there already. ``included`` is as in :func:`measure`."""
+    cine = replace(cine, timing=timing_of(cine.timing, options), body=body_of(cine.body, options.body))
+    measurements = measure(
+        labels,
+        cine.spacing,
+        options=options.measurements,
+        included=included,
+        image=cine.image,
+        timing=cine.timing,
+        body=cine.body,
+        anterior=cine.geometry.anterior(),
+        slice_shares_mm=cine.geometry.slice_shares_mm,
+    )
+    return checked(SegmentedCine(cine, labels, result, measurements, title=title))
+
+
+def timing_of(timing: Timing, options: StudyOptions) -> Timing:
+    """What the files say, unless the caller gave a heart rate."""
+    if options.heart_rate_per_min is None:
+        return timing
+    return replace(timing, rr_interval_ms=60000 / options.heart_rate_per_min, rr_source="given")
+
+
+def body_of(found: Body, given: Body) -> Body:
+    """What the caller gave, else what the files say."""
+    height = found.height_m if given.height_m is None else given.height_m
+    return Body(height, found.weight_kg if given.weight_kg is None else given.weight_kg)
+
+
+def with_result_notes(cine: Cine, options: ResultOptions) -> Cine:
+    """The cine with notes on what its DICOM results will lack; to be called before any long work."""
+    if not options.dicom or cine.dicom is None:
+        return cine
+    return replace(cine, notes=(*cine.notes, *result_notes(cine)))
+
+
+def write_results(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> tuple[SegmentedCine, list[str]]:
+    """Write all results but ``report.json`` into ``folder``; gives their names in order.
+
+    DICOM results come first: if they cannot be written, the others say so, with a note, as does what is given back.
+    """
+    try:
+        dicom = _write_dicom(folder, segmented, options)
+    except DicomError as error:
+        dicom = []
+        segmented = with_note(segmented, no_results_note(error))
+    return segmented, [*_write_others(folder, segmented, options), *dicom]
+
+
+def _write_others(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> list[str]:
+    cine, measurements = segmented.cine, segmented.measurements
+    write_labels(folder / "labels.nii.gz", segmented.labels, cine)
+    write_json(folder / "measurements.json", measurements_document(measurements, cine.spacing))
+    write_json(folder / "quality.json", quality_document(segmented))
+    write_slice_list(folder / "slices.csv", measurements)
+    write_preview(folder / "preview.png", cine.image, segmented.labels, cine.spacing, measurements, segmented.title)
+    if options.report:
+        write_page(folder / "report.html", segmented)
+        write_pdf(folder / "report.pdf", segmented)
+    return [name for name in RESULTS if not name.endswith(".dcm") and (folder / name).is_file()]
+
+
+def _write_dicom(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> list[str]:
+    impossible = any(note.code == N_NO_DICOM_RESULTS for note in segmented.cine.notes)
+    if not options.dicom or segmented.cine.dicom is None or impossible:
+        return []
+    dicom_options = DicomResultOptions(
+        phases=options.phases,
+        labelmap=options.labelmap,
+        rtstruct=options.rtstruct,
+        series_number=options.series_number,
+    )
+    return write_dicom_results(folder, segmented, dicom_options)

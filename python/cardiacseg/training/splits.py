@@ -4,8 +4,8 @@ import json
 import random
 from pathlib import Path
 
-from cardiacseg.io.atomic import write_bytes
 from cardiacseg.io.labelled import list_patients, read_split
+from cardiacseg.io.output import write_bytes
 
 
 def split_patients(

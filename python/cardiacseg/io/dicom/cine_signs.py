@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cardiacseg.io.dicom.beat import beat_of_slice_ms
 from cardiacseg.io.dicom.frames import Frame
+from cardiacseg.io.dicom.timing import rr_interval_of_slice_ms
 
-LEAST_SLICES, LEAST_PHASES = 3, 8
+LEAST_SLICES, LEAST_FRAMES = 3, 8
 _CONSTANT = 0.1  # of the longest trigger time: times of a cine run from a small one to that of the whole beat
 _BEAT_MS, _OF_A_BEAT, _MOST_BEATS = 900.0, 0.5, 2.0
 _MOST_BEATS_APART = 5.0  # images of a slice that are farther apart have changed times, or times in another unit
@@ -23,8 +23,8 @@ _Slices = Sequence[Sequence[Frame]]
 
 
 def signs_against(slices: _Slices) -> str:
-    """Why the slices are no cine, in words that go after "it is no cine: "; "" where nothing says so."""
-    full = [frames for frames in slices if len(frames) >= LEAST_PHASES]
+    """Why the slices are no cine, in words that go after "it is no cine: "; "" if nothing says so."""
+    full = [frames for frames in slices if len(frames) >= LEAST_FRAMES]
     if not full:
         return ""
     if _most(len(_inversion_times(frames)) >= _INVERSION_TIMES for frames in full):
@@ -52,14 +52,14 @@ def _inversion_times(frames: Sequence[Frame]) -> set[float]:
 
 
 def _trigger_times(frames: Sequence[Frame]) -> np.ndarray | None:
-    """``None`` where they say nothing: absent, all zero, or beyond two beats, which counts something else."""
+    """``None`` if they say nothing: absent, all zero, or beyond two beats, which counts something else."""
     times = [frame.trigger_time_ms for frame in frames]
-    says = None not in times and 0 < max(times) <= _MOST_BEATS * _beat_ms(frames)
+    says = None not in times and 0 < max(times) <= _MOST_BEATS * _rr_interval_ms(frames)
     return np.array(times) if says else None
 
 
-def _beat_ms(frames: Sequence[Frame]) -> float:
-    return beat_of_slice_ms(frames) or _BEAT_MS
+def _rr_interval_ms(frames: Sequence[Frame]) -> float:
+    return rr_interval_of_slice_ms(frames) or _BEAT_MS
 
 
 def _is_named(frames: Sequence[Frame]) -> bool:
@@ -68,21 +68,21 @@ def _is_named(frames: Sequence[Frame]) -> bool:
 
 def _has_percentages(frames: Sequence[Frame]) -> bool:
     """Whether each image says its own place in the beat."""
-    percentages = [frame.percent_of_beat for frame in frames]
+    percentages = [frame.percent_of_cardiac_cycle for frame in frames]
     return None not in percentages and len(set(percentages)) == len(percentages)
 
 
 def _beats_between(frames: Sequence[Frame]) -> float | None:
-    """How many beats lie between the images, or ``None`` where no times tell.
+    """How many beats lie between the images, or ``None`` if no times tell.
 
-    Trigger times that run on from beat to beat tell where the clock does not.
+    Trigger times that run on from beat to beat tell if the clock does not.
     """
     clocks_s = [_clock_s(frame.taken_at) for frame in frames]
     clocks_ms = [None if clock is None else 1000 * clock for clock in clocks_s]
     times = [clocks_ms]
     if _trigger_times(frames) is None:
         times.append([frame.trigger_time_ms for frame in frames])
-    beats = (step / _beat_ms(frames) for step in map(_median_step, times) if step is not None)
+    beats = (step / _rr_interval_ms(frames) for step in map(_median_step, times) if step is not None)
     return next((apart for apart in beats if apart <= _MOST_BEATS_APART), None)
 
 

@@ -1,7 +1,7 @@
 """A program of its own that decodes compressed pixels: damaged ones make decoders abort, hang or fill memory.
 
 Run as a script. Standard input: a line of JSON, for each instance its length in bytes and the indices of the frames
-that are wanted, then the instances. Standard output: for each frame a line of JSON with its type and shape, then its
+to decode, then the instances. Standard output: for each frame a line of JSON with its type and shape, then its
 pixels; or, and then nothing more, a line with the name of an error. Imports nothing of this library.
 """
 

@@ -93,7 +93,7 @@ ERRORS = {
     ),
     E_DUPLICATE_SLICE: Meaning(
         "a slice was taken twice or its images came twice",
-        "allow `latest_retake` or choose with `series`, where series or acquisition numbers tell the repeats apart",
+        "allow `latest_retake` or choose with `series`, if series or acquisition numbers tell the repeats apart",
     ),
     E_NONPARALLEL: Meaning("a slice of the stack is tilted against the others", "choose the parallel slices"),
     E_NONUNIFORM_SPACING: Meaning(

@@ -1,38 +1,52 @@
-"""One record for each two-dimensional frame, whichever kind of MR object it came in."""
+"""One record for each two-dimensional frame, whichever kind of MR object holds it, and the files that are damaged."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage, MRImageStorage
 
 from cardiacseg.errors import DicomError
-from cardiacseg.io.dicom import classic, enhanced
-from cardiacseg.io.dicom.damaged import Damaged
-from cardiacseg.io.dicom.errors import E_DAMAGED, E_TOO_LARGE
-from cardiacseg.io.dicom.files import File
-from cardiacseg.io.dicom.headers import Header, read_damaged, read_header
-from cardiacseg.io.dicom.image_kind import CINE_KINDS, image_kind
-from cardiacseg.io.dicom.values import items, text, whole, words
+from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.attributes import (
+    CINE_KINDS,
+    CLASSIC_TAGS,
+    ENHANCED_TAGS,
+    classic_attributes,
+    enhanced_attributes,
+    image_kind,
+)
+from cardiacseg.io.dicom.errors import (
+    E_DAMAGED,
+    E_MISSING_PHASE,
+    E_NO_SAX,
+    E_NONUNIFORM_SPACING,
+    E_TOO_LARGE,
+    N_DAMAGED_FILE,
+)
+from cardiacseg.io.dicom.headers import Header, items, read_damaged, read_header, text, whole, words
+from cardiacseg.io.dicom.sources import File
 
 _ENHANCED = {EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage}
 _MR = {MRImageStorage, *_ENHANCED}
 _PERSON_TAGS = ["PatientID", "PatientName", "PatientBirthDate", "StudyDate"]
 _DESCRIPTION_TAGS = ["SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName", "ImageType"]
-_TAGS = classic.TAGS + enhanced.TAGS + _PERSON_TAGS + _DESCRIPTION_TAGS
+_TAGS = CLASSIC_TAGS + ENHANCED_TAGS + _PERSON_TAGS + _DESCRIPTION_TAGS
+_LACKING = (E_NO_SAX, E_MISSING_PHASE, E_NONUNIFORM_SPACING)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the header says of one frame; ``None`` or "" where it says nothing that can be used.
+    """What the header says of one frame; ``None`` or "" if it says nothing that can be used.
 
     ``number`` counts from 1 in a multi-frame instance and is ``None`` in a classic one. ``position`` and
     ``orientation`` are Image Position and Orientation (Patient), ``pixel_spacing`` is (row, column) in mm. ``kind`` is
-    one of :mod:`cardiacseg.io.dicom.image_kind`. ``taken_at`` and ``content_at`` are date and time as text that sorts.
+    one of :mod:`cardiacseg.io.dicom.attributes`. ``taken_at`` and ``content_at`` are date and time as text that sorts.
     ``converted_from`` is the SOP instance UID of the classic image that a Legacy Converted frame was made of.
     ``trigger_time_ms`` and ``rr_interval_ms`` are as the file has them, until
-    :func:`cardiacseg.io.dicom.time_unit.in_ms` makes ms of other units. ``protocol`` is what tells one way of taking
+    :func:`cardiacseg.io.dicom.timing.in_ms` makes ms of other units. ``protocol`` is what tells one way of taking
     pictures from another. ``person`` is what tells patients and days apart, ``described`` what people and scanners call
     the sequence, in capitals: neither leaves the program. ``problem`` is what is wrong with the file's pixels.
     """
@@ -61,7 +75,7 @@ class Frame:
     spacing_between_slices_mm: float | None
     trigger_time_ms: float | None
     temporal_position: int | None
-    percent_of_beat: float | None
+    percent_of_cardiac_cycle: float | None
     rr_interval_ms: float | None
     heart_rate_per_min: float | None
     inversion_time_ms: float | None
@@ -77,6 +91,15 @@ class Frame:
     def order(self) -> tuple:
         """A key that does not depend on the names of files."""
         return self.series_number or 0, self.instance_number or 0, self.number or 0, self.sop_instance_uid
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """One file. ``series_uid`` is "" if the damage comes before it; ``may_be_cine`` unless the file says otherwise."""
+
+    error: DicomError
+    series_uid: str
+    may_be_cine: bool
 
 
 @dataclass(frozen=True)
@@ -97,7 +120,7 @@ def scan(files: list[File]) -> Scan:
         except DicomError as error:
             if error.code == E_TOO_LARGE:
                 raise
-            damaged.append(_damaged(file, error))
+            damaged.append(_read_damage(file, error))
             continue
         if header is None:
             counts["not_dicom"] += 1
@@ -109,8 +132,8 @@ def scan(files: list[File]) -> Scan:
     return Scan(tuple(sorted(frames, key=Frame.order)), dict(counts), tuple(damaged))
 
 
-def _damaged(file: File, error: DicomError) -> Damaged:
-    rest = read_damaged(file, classic.TAGS)
+def _read_damage(file: File, error: DicomError) -> Damaged:
+    rest = read_damaged(file, CLASSIC_TAGS)
     is_mr = text(rest, "SOPClassUID") in {"", *_MR}
     kind = image_kind(words(rest, "ImageType"), words(rest, "ComplexImageComponent"))
     return Damaged(error, text(rest, "SeriesInstanceUID"), is_mr and kind in CINE_KINDS)
@@ -120,14 +143,14 @@ def _frames(file: File, header: Header) -> Iterator[Frame]:
     instance = _instance_attributes(file, header)
     if header.sop_class_uid not in _ENHANCED:
         file.budget.take("frames", 1, file.name)
-        yield Frame(number=None, **instance | classic.frame_attributes(header.dataset))
+        yield Frame(number=None, **instance | classic_attributes(header.dataset))
         return
     count = whole(header.dataset, "NumberOfFrames") or 0
     instance["problem"] = instance["problem"] or _count_problem(file.name, header.dataset, count)
     if instance["problem"] is None:
         file.budget.take("frames", count, file.name)
     # An instance with a problem is listed by its first frame, and never read.
-    frames = enhanced.frame_attributes(header.dataset, count if instance["problem"] is None else 1)
+    frames = enhanced_attributes(header.dataset, count if instance["problem"] is None else 1)
     for number, attributes in enumerate(frames, start=1):
         yield Frame(number=number, **instance | attributes)
 
@@ -173,3 +196,37 @@ def _size_problem(file: File, rows: int, columns: int) -> DicomError | None:
     except DicomError as error:
         return error
     return None
+
+
+@contextmanager
+def raise_damage(damaged: Sequence[Damaged]) -> Iterator[None]:
+    """If there is no stack, or one that lacks images, the first of the files that may hold them is why."""
+    try:
+        yield
+    except DicomError as error:
+        if damaged and error.code in _LACKING:
+            raise damaged[0].error from error
+        raise
+
+
+def may_belong(damaged: Iterable[Damaged], frames: Iterable[Frame], chosen: Iterable[Frame]) -> list[Damaged]:
+    """The files that may be images of the chosen stack: not of a series that has others, and is not taken."""
+    not_taken = {frame.series_uid for frame in frames} - {frame.series_uid for frame in chosen} - {""}
+    return [file for file in damaged if file.may_be_cine and file.series_uid not in not_taken]
+
+
+def damage_notes(damaged: Sequence[Damaged], possible: Sequence[Damaged], phases: int) -> tuple[Note, ...]:
+    """Notes on a stack of ``phases`` that has its slices, by their distances and numbers of phases.
+
+    Raises the error of the first of the ``possible`` files if they may hold a whole slice at an end of it.
+    """
+    if len(possible) >= phases:
+        raise possible[0].error
+    others = [file for file in damaged if file not in possible]
+    notes = [_note(others, "they are not of the stack")] if others else []
+    return (*notes, _note(possible, "the stack has its slices without them")) if possible else tuple(notes)
+
+
+def _note(damaged: Sequence[Damaged], why: str) -> Note:
+    text = f"damaged files that were left out: {len(damaged)}; {why} (first: {damaged[0].error.sentence})"
+    return Note(N_DAMAGED_FILE, text)

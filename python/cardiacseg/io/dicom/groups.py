@@ -8,13 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from cardiacseg.io.cine import Note
-from cardiacseg.io.dicom.cine_signs import LEAST_PHASES, LEAST_SLICES, signs_against
+from cardiacseg.io.dicom.attributes import CINE_KINDS
+from cardiacseg.io.dicom.cine_signs import LEAST_FRAMES, LEAST_SLICES, signs_against
 from cardiacseg.io.dicom.frames import Frame
-from cardiacseg.io.dicom.image_kind import CINE_KINDS
-from cardiacseg.io.dicom.nearness import firsts
-from cardiacseg.io.dicom.orientation import plane_in_words, turn_degrees
 from cardiacseg.io.dicom.slices import Slices, depths_mm
-from cardiacseg.io.dicom.stacks import stacks
+from cardiacseg.io.dicom.stacks import representatives, stacks
+from cardiacseg.io.orientation import plane_in_words, turn_degrees
 
 LIST_HINT = "`cardiacseg segment INPUT --list` shows every group"
 PARALLEL_DEGREES = 1.005  # 1 degree, rounded as files round
@@ -25,8 +24,8 @@ _COSINE_TOLERANCE, _SPACING_TOLERANCE_MM = 0.018, 1e-3
 class Group:
     """Images that could be one cine.
 
-    ``number`` counts from 1; ``kind`` is one of :mod:`cardiacseg.io.dicom.image_kind`; ``slices`` holds the frames by
-    position, and is empty where they have no geometry. ``notes`` say what differs between images that were put
+    ``number`` counts from 1; ``kind`` is one of :mod:`cardiacseg.io.dicom.attributes`; ``slices`` holds the frames by
+    position, and is empty if they have no geometry. ``notes`` say what differs between images that were put
     together. ``taken``, ``code`` and ``reason`` say whether the group was taken as the short-axis cine, and why or why
     not.
     """
@@ -66,7 +65,7 @@ class Group:
     @property
     def cine_slices(self) -> Slices:
         """Slices with enough phases to be of a cine."""
-        return [frames for frames in self.slices if len(frames) >= LEAST_PHASES]
+        return [frames for frames in self.slices if len(frames) >= LEAST_FRAMES]
 
     @property
     def is_candidate(self) -> bool:
@@ -129,7 +128,7 @@ def _cluster(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Equal in what must be equal, and within a tolerance of the most frequent ones in what is rounded."""
     tolerances = [_COSINE_TOLERANCE] * 6 + [_SPACING_TOLERANCE_MM] * 2
     placed = [frame for frame in frames if frame.has_geometry]
-    plane_of = firsts(Counter(map(_plane, placed)), tolerances, _is_parallel)
+    plane_of = representatives(Counter(map(_plane, placed)), tolerances, _is_parallel)
     clusters: dict[tuple, list[Frame]] = defaultdict(list)
     for frame in frames:
         plane = plane_of[_plane(frame)] if frame.has_geometry else None

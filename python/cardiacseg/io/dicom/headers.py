@@ -1,12 +1,16 @@
-"""Reading one file up to its pixels, and checking that the pixels are all there."""
+"""Reading one file up to its pixels, checking that the pixels are complete, and attributes as plain values."""
 
+import math
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import BinaryIO
 
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator, read_dataset, read_partial
+from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
@@ -17,10 +21,8 @@ from pydicom.uid import (
 )
 
 from cardiacseg.errors import DicomError
-from cardiacseg.io.dicom.bounded_file import inflate
 from cardiacseg.io.dicom.errors import E_DAMAGED, E_TRUNCATED
-from cardiacseg.io.dicom.files import File
-from cardiacseg.io.dicom.values import text, whole
+from cardiacseg.io.dicom.sources import File, inflate
 from cardiacseg.io.file_kind import is_dicom_start
 
 _MARK_BYTES = 132
@@ -30,6 +32,103 @@ _PIXEL_TAGS = {struct.pack("<HH", 0x7FE0, element) for element in (8, 9, 0x10)}
 _PIXEL_TAGS |= {struct.pack(">HH", 0x7FE0, element) for element in (8, 9, 0x10)}
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END_OF_ITEMS = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+
+
+@cache
+def _tag(name: str | tuple[int, int]) -> BaseTag:
+    """Looked up once: there are many frames, and pydicom looks long for an attribute that is absent."""
+    return Tag(name)
+
+
+def value(dataset: Dataset, name: str | tuple[int, int]) -> object:
+    """The value, as pydicom has it, of an attribute by its keyword or, without one, by its group and element."""
+    try:
+        found = dataset.get(_tag(name))
+        return found.value if isinstance(found, DataElement) else found
+    # A value is parsed when it is asked for, and a damaged one makes pydicom raise almost anything.
+    except Exception:
+        return None
+
+
+def numbers(dataset: Dataset, name: str | tuple[int, int], count: int) -> tuple[float, ...] | None:
+    """``count`` finite numbers, whichever type of value (VR) holds them; a decimal comma is a decimal point."""
+    found = value(dataset, name)
+    found = _as_written(dataset, name) if found is None else found
+    try:
+        read = tuple(map(_float, _parts(found)))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return read if len(read) == count and all(map(math.isfinite, read)) else None
+
+
+def has_decimal_comma(dataset: Dataset, name: str) -> bool:
+    """Whether a number is written as no DICOM file may, and is read all the same."""
+    return any(isinstance(part, str) and "," in part for part in _parts(_as_written(dataset, name)))
+
+
+def _as_written(dataset: Dataset, name: str | tuple[int, int]) -> object:
+    """The value of an attribute that pydicom cannot make a number of, as text or bytes; else ``None``."""
+    try:
+        element = dataset.get_item(name)
+    except Exception:  # as in value()
+        return None
+    return element.value if isinstance(element, RawDataElement) else value(dataset, name)
+
+
+def _parts(found: object) -> Iterable[object]:
+    """The values of an attribute; text types (UT, ...) that hold numbers have backslashes between them."""
+    text = found.decode("latin-1") if isinstance(found, bytes) else found
+    return text.rstrip("\0").split("\\") if isinstance(text, str) else found if _is_list(found) else [found]
+
+
+def _float(part: object) -> float:
+    return float(part.replace(",", ".") if isinstance(part, str) else part)
+
+
+def number(dataset: Dataset, name: str | tuple[int, int]) -> float | None:
+    """One finite number."""
+    read = numbers(dataset, name, 1)
+    return None if read is None else read[0]
+
+
+def whole(dataset: Dataset, name: str | tuple[int, int]) -> int | None:
+    """One number without its fraction."""
+    read = number(dataset, name)
+    return None if read is None else int(read)
+
+
+def text(dataset: Dataset, name: str) -> str:
+    """Text without spaces at its ends; several values with backslashes between, as in the file; "" if absent."""
+    found = value(dataset, name)
+    if found is None or isinstance(found, (bytes, Dataset)):
+        return ""
+    return (found if isinstance(found, str) else "\\".join(map(str, found)) if _is_list(found) else str(found)).strip()
+
+
+def words(dataset: Dataset, name: str) -> tuple[str, ...]:
+    """The values of a code string in capitals."""
+    return tuple(word.strip().upper() for word in text(dataset, name).split("\\"))
+
+
+def items(dataset: Dataset, name: str) -> Sequence[Dataset]:
+    """Items of a sequence, not copied: there may be one for each of many thousand frames."""
+    found = value(dataset, name)
+    return found if isinstance(found, DicomSequence) else []
+
+
+def first_item(dataset: Dataset, name: str) -> Dataset | None:
+    """The first item of a sequence."""
+    return item_at(dataset, name, 0)
+
+
+def item_at(dataset: Dataset, name: str, index: int) -> Dataset | None:
+    """One item of a sequence, ``None`` if there are fewer."""
+    found = items(dataset, name)
+    return found[index] if index < len(found) else None
+
+
+def _is_list(found: object) -> bool:
+    return hasattr(found, "__iter__") and not isinstance(found, (str, bytes, Dataset))
 
 
 @dataclass(frozen=True)
@@ -42,9 +141,9 @@ class Header:
 
 
 def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
-    """The attributes ``tags`` of a file, or ``None`` where it is not DICOM.
+    """The attributes ``tags`` of a file, or ``None`` if it is not DICOM.
 
-    The pixels are looked at where the SOP class is one of ``images``. Raises ``DicomError`` for a file that begins as
+    The pixels are looked at if the SOP class is one of ``images``. Raises ``DicomError`` for a file that begins as
     DICOM and cannot be read up to its pixels.
     """
     with file.open() as stream:
@@ -85,10 +184,10 @@ def read_damaged(file: File, tags: list[str]) -> Dataset:
 
 
 def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Dataset:
-    """The file's dataset; where ``tags`` are given, these, of what is before its pixels.
+    """The file's dataset; if ``tags`` are given, these, of what is before its pixels.
 
     Ends at the first zeros between attributes, since a file that was never written out may hold a gigabyte of them.
-    Raises ``DicomError`` where pydicom finds no sense in it.
+    Raises ``DicomError`` if pydicom finds no sense in it.
     """
     stream.seek(0)
     try:
@@ -106,7 +205,7 @@ def _ends(before_pixels: bool, tag: BaseTag, _vr: str | None, _length: int) -> b
 
 
 def parse_whole(file: File) -> Dataset:
-    """A file's dataset with its pixels; its file header names the transfer syntax even where the file has none."""
+    """A file's dataset with its pixels; its file header names the transfer syntax even if the file has none."""
     with file.open() as stream:
         dataset = parse(file, stream)
     if not text(dataset.file_meta, "TransferSyntaxUID"):
@@ -121,7 +220,7 @@ def _guessed_syntax(dataset: Dataset) -> str:
 
 
 def _check_deflated(file: File, stream: BinaryIO) -> str:
-    """The transfer syntax, "" where there is no file header; a deflated dataset is within its limit."""
+    """The transfer syntax, "" if there is no file header; a deflated dataset is within its limit."""
     try:
         meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
         syntax = text(meta, "TransferSyntaxUID")
@@ -150,9 +249,9 @@ def _pixel_problem(file: File, stream: BinaryIO, dataset: Dataset, syntax: UID) 
         return _fragments_problem(file, stream)
     start = stream.tell()
     there = min(length, stream.seek(0, 2) - start)
-    wanted = max(length, _native_bytes(dataset) if syntax in NATIVE else 0)
-    if there < wanted:
-        return DicomError(E_TRUNCATED, f"{file.name} has {there} of {wanted} bytes of pixel data")
+    expected = max(length, _native_bytes(dataset) if syntax in NATIVE else 0)
+    if there < expected:
+        return DicomError(E_TRUNCATED, f"{file.name} has {there} of {expected} bytes of pixel data")
     return None
 
 

@@ -1,31 +1,32 @@
 """Reading a short-axis cine from DICOM files, and listing what the files hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from cardiacseg.acquisition import Timing
+from pydicom.dataset import Dataset
+
+from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import DicomError
 from cardiacseg.io.budget import Budget
-from cardiacseg.io.cine import Cine, Note
-from cardiacseg.io.dicom.beat import timing
-from cardiacseg.io.dicom.body import body
-from cardiacseg.io.dicom.choose import choose, notes_on, verdicts
-from cardiacseg.io.dicom.damaged import blamed, damage_notes, may_belong
-from cardiacseg.io.dicom.errors import E_NO_DICOM
-from cardiacseg.io.dicom.files import find_files
-from cardiacseg.io.dicom.frames import Frame, Scan, scan
+from cardiacseg.io.cine import Cine, DicomSource, Note, SourceFrame
+from cardiacseg.io.dicom.assembly import equal_frame_counts, one_repeat, order_frames, order_notes
+from cardiacseg.io.dicom.choice import choose, notes_on, select, verdicts
+from cardiacseg.io.dicom.copies import check_instances, unusable_for_results, without_copies
+from cardiacseg.io.dicom.errors import E_NO_DICOM, N_BODY
+from cardiacseg.io.dicom.frames import Frame, Scan, damage_notes, may_belong, raise_damage, scan
 from cardiacseg.io.dicom.groups import Group, group_frames
-from cardiacseg.io.dicom.instances import check_instances, unusable_for_results, without_copies
-from cardiacseg.io.dicom.phases import equal_phases, order_notes, order_phases
+from cardiacseg.io.dicom.headers import number, read_header, text
 from cardiacseg.io.dicom.pixels import read_pixels
-from cardiacseg.io.dicom.selection import select
 from cardiacseg.io.dicom.slices import Slices, depths_mm, stack_geometry
-from cardiacseg.io.dicom.source import DicomSource, SourceFrame
-from cardiacseg.io.dicom.takes import one_take
-from cardiacseg.io.dicom.time_unit import in_ms, without_doubtful
+from cardiacseg.io.dicom.sources import File, find_files, open_bounded
+from cardiacseg.io.dicom.timing import in_ms, timing, without_doubtful
 from cardiacseg.io.geometry import Geometry
-from cardiacseg.io.quiet import PYDICOM, quiet
+from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
+
+_HEIGHT_M, _WEIGHT_KG = (0.3, 2.6), (1.0, 400.0)
+_DICOMDIR = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Groups:
 def list_groups(path: Path | Sequence[Path], *, series: str | None = None, budget: Budget | None = None) -> Groups:
     """The groups of images in files, which one :func:`read_dicom` takes, and why it does not take each other one.
 
-    Pixels are read only where images may be copies of each other. Raises ``DicomError`` where there are no files;
+    Pixels are read only if images may be copies of each other. Raises ``DicomError`` if there are no files;
     damaged ones are listed.
     """
-    with quiet(PYDICOM), find_files(path, budget) as files:
+    with suppress_logs(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
         groups = group_frames(without_copies(found.frames)[0])
     damaged = tuple(str(file.error) for file in found.damaged)
@@ -75,13 +76,13 @@ def read_dicom(
     """Read the short-axis cine of a study from a folder, a file, a list of files, a DICOMDIR or a zip.
 
     ``series`` names another group (``g2``) or series (by number or UID, several with commas) than the one that would
-    be taken. ``nearest_phase`` fills slices that have other phases than most, ``latest_retake`` keeps the latest take
+    be taken. ``nearest_phase`` fills slices that have other phases than most, ``latest_retake`` keeps the latest repeat
     of a slice taken more than once; each repair is noted. ``uneven`` takes slices that are unevenly spaced, and notes
     it: ``Cine.geometry`` then says where each lies, and how much of the axis it stands for. Slices lie in the order of
     increasing position along the normal; which end is the base is not decided. ``budget`` limits what is spent on
     reading. Raises ``DicomError`` with one of the codes of :mod:`cardiacseg.io.dicom.errors`.
     """
-    with quiet(PYDICOM), find_files(path, budget) as files:
+    with suppress_logs(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
         frames, notes = without_copies(found.frames)
         groups = group_frames(frames)
@@ -89,7 +90,7 @@ def read_dicom(
         notes += notes_on(groups, chosen, by_hand=series is not None)
         check_instances(chosen.frames)
         possible = may_belong(found.damaged, frames, chosen.frames)
-        with blamed(possible):
+        with raise_damage(possible):
             arranged = _arrange(chosen, nearest_phase, latest_retake)
             geometry, geometry_notes = stack_geometry(arranged.slices, uneven)
         notes += damage_notes(found.damaged, possible, len(arranged.slices[0]))
@@ -109,7 +110,7 @@ def _choose(found: Scan, groups: Sequence[Group], series: str | None) -> Group:
         count, other = found.counts["files"], found.counts.get("other_dicom", 0)
         text = f"expected MR images (classic or Enhanced), got none in {count} files ({other} hold other DICOM objects)"
         raise DicomError(E_NO_DICOM, text)
-    with blamed([file for file in found.damaged if file.may_be_cine]):
+    with raise_damage([file for file in found.damaged if file.may_be_cine]):
         return choose(groups) if series is None else select(groups, series)
 
 
@@ -133,10 +134,10 @@ class _Arranged:
 
 
 def _arrange(chosen: Group, nearest_phase: bool, latest_retake: bool) -> _Arranged:
-    taken, take_notes = one_take(chosen.slices, latest_retake)
+    taken, take_notes = one_repeat(chosen.slices, latest_retake)
     timed, doubts, unit_notes = in_ms(taken)
-    ordered, rules = order_phases(timed)
-    filled, phase_notes = equal_phases(without_doubtful(ordered, doubts), nearest_phase)
+    ordered, rules = order_frames(timed)
+    filled, phase_notes = equal_frame_counts(without_doubtful(ordered, doubts), nearest_phase)
     times, time_notes = timing(filled, doubts)
     return _Arranged(filled, rules, times, take_notes + unit_notes + order_notes(rules) + phase_notes + time_notes)
 
@@ -146,11 +147,11 @@ def _cine(
 ) -> Cine:
     slices = arranged.slices
     image, instances, pixel_notes = read_pixels(slices)
-    person, body_notes = body(instances[slices[0][0].sop_instance_uid])
+    person, body_notes = _patient_size(instances[slices[0][0].sop_instance_uid])
     unusable, uid_notes = unusable_for_results(slices)
     first = slices[0][0]
     source = DicomSource(
-        tuple(tuple(_source(frames[t]) for frames in slices) for t in range(len(slices[0]))),
+        tuple(tuple(_source_frame(frames[t]) for frames in slices) for t in range(len(slices[0]))),
         instances,
         tuple(first.orientation),
         first.thickness_mm,
@@ -161,7 +162,7 @@ def _cine(
     return Cine(path, image, geometry.array_spacing, geometry, arranged.timing, person, notes, dicom=source)
 
 
-def _source(frame: Frame) -> SourceFrame:
+def _source_frame(frame: Frame) -> SourceFrame:
     return SourceFrame(
         frame.sop_class_uid,
         frame.sop_instance_uid,
@@ -170,3 +171,55 @@ def _source(frame: Frame) -> SourceFrame:
         tuple(frame.position),
         frame.trigger_time_ms,
     )
+
+
+def _patient_size(instance: Dataset) -> tuple[Body, tuple[Note, ...]]:
+    """Height and weight; zero is unknown, and what no person has is unknown and noted."""
+    height, weight = number(instance, "PatientSize"), number(instance, "PatientWeight")
+    notes = [
+        Note(N_BODY, f"{name} lies outside {low:g} to {high:g} {unit} and was not used")
+        for name, value, (low, high), unit in (
+            ("PatientSize", height, _HEIGHT_M, "m"),
+            ("PatientWeight", weight, _WEIGHT_KG, "kg"),
+        )
+        if value and not low <= value <= high
+    ]
+    return Body(_within(height, _HEIGHT_M), _within(weight, _WEIGHT_KG)), tuple(notes)
+
+
+def _within(value: float | None, limits: tuple[float, float]) -> float | None:
+    return value if value is not None and limits[0] <= value <= limits[1] else None
+
+
+def files_by_study(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """The files of each study by its Study Instance UID, the oldest study first.
+
+    A file that does not say its study, because it is damaged, is listed in each; a DICOMDIR in none.
+    """
+    found: dict[str, list[Path]] = {}
+    dates: dict[str, str] = {}
+    unknown = []
+    budget = Budget(dicom=True)
+    for path in paths:
+        study, date = _study_and_date(path, budget)
+        if study is None:
+            continue
+        if study:
+            found.setdefault(study, []).append(path)
+            dates[study] = min(date, dates.get(study, date))
+        else:
+            unknown.append(path)
+    return {study: found[study] + unknown for study in sorted(found, key=lambda study: (dates[study], study))}
+
+
+def _study_and_date(path: Path, budget: Budget) -> tuple[str | None, str]:
+    try:
+        with suppress_logs(PYDICOM):
+            file = File(path.name, partial(open_bounded, path, budget), budget)
+            header = read_header(file, ["StudyInstanceUID", "StudyDate", "StudyTime", "SOPClassUID"], set())
+    except (DicomError, OSError):
+        return "", ""
+    if header is None or header.sop_class_uid == _DICOMDIR:
+        return None, ""
+    dataset = header.dataset
+    return text(dataset, "StudyInstanceUID"), text(dataset, "StudyDate") + text(dataset, "StudyTime")

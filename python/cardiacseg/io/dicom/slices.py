@@ -1,7 +1,8 @@
-"""Slices: by their position along the normal, never by the order of files or the thickness."""
+"""Slices: frames by their position along the normal, never by the order of files or the thickness."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from cardiacseg.io.dicom.errors import (
     N_UNEVEN,
 )
 from cardiacseg.io.dicom.frames import Frame
-from cardiacseg.io.dicom.orientation import directions
 from cardiacseg.io.geometry import Geometry
+from cardiacseg.io.orientation import angle_degrees, directions, turn_degrees
 
 COUNTING = "slices count from 1 in the order of their position along the normal"
 SAME_SLICE_MM = 0.1
@@ -28,12 +29,13 @@ SHIFT_MM, _NOTED_SHIFT_PIXELS, _SLOPE_DEGREES = 3.0, 0.05, 10.0
 _TAG_DIFFERS = 0.05
 
 Slices = list[tuple[Frame, ...]]
+ROUNDED_DEGREES = 0.1  # what rounded cosines differ by; it is neither corrected nor noted
 
 
 def bin_slices(frames: Sequence[Frame], cosines: tuple[float, ...]) -> Slices:
     """Frames with equal positions along the normal of ``cosines`` together, by increasing position.
 
-    Positions that drift from image to image are one slice where the slices lie clearly farther apart than that.
+    Positions that drift from image to image are one slice if the slices lie clearly farther apart than that.
     """
     depths = depths_mm(frames, cosines)
     order = np.argsort(depths, kind="stable")
@@ -54,9 +56,9 @@ def _equal(depths: np.ndarray, order: np.ndarray) -> list[list[int]]:
 
 
 def _drifting(depths: np.ndarray, order: np.ndarray, uneven: bool) -> list[np.ndarray] | None:
-    """Slices whose images lie at most some tenths of a mm apart, or ``None`` where they may be slices of their own.
+    """Slices whose images lie at most some tenths of a mm apart, or ``None`` if they may be slices of their own.
 
-    A single slice is one only where positions have ``uneven`` numbers of images, unlike a stack of thin slices.
+    A single slice is one only if positions have ``uneven`` numbers of images, unlike a stack of thin slices.
     """
     parts = np.split(order, np.flatnonzero(np.diff(depths[order]) > _DRIFT_MM) + 1)
     spans = [float(np.ptp(depths[part])) for part in parts]
@@ -88,7 +90,7 @@ def stack_geometry(slices: Slices, uneven: bool = False) -> tuple[Geometry, tupl
 
 
 def _distances_mm(slices: Slices, uneven: bool) -> tuple[float, tuple[float, ...] | None, tuple[Note, ...]]:
-    """Mean distance of slices, the offset of each slice from the first where they are unevenly spaced, and notes."""
+    """Mean distance of slices, the offset of each slice from the first if they are unevenly spaced, and notes."""
     first = slices[0][0]
     if len(slices) == 1:
         step, notes = _stand_in(first)
@@ -112,7 +114,7 @@ def _distances_mm(slices: Slices, uneven: bool) -> tuple[float, tuple[float, ...
 
 
 def _uneven_words(steps: np.ndarray) -> str | None:
-    """Which of the distances of slices differs most from the median; ``None`` where all are even."""
+    """Which of the distances of slices differs most from the median; ``None`` if all are even."""
     median = float(np.median(steps))
     worst = int(np.argmax(np.abs(steps - median)))
     if abs(steps[worst] - median) <= max(_UNEVEN_SHARE * median, _UNEVEN_MM):
@@ -170,3 +172,45 @@ def _beside_mm(places: list[np.ndarray], slope: np.ndarray) -> np.ndarray:
     flat = [place[:, :2] - place[:, 2:] * slope for place in places]
     axis = np.median([place[0] for place in flat], axis=0)
     return np.array([np.abs(place - axis).max(axis=0) for place in flat])
+
+
+def tilt_degrees(first: Frame, other: Frame) -> float:
+    """Angle between the planes of two images."""
+    return angle_degrees(*(directions(frame.orientation)[:, 2] for frame in (first, other)))
+
+
+def center(frame: Frame) -> np.ndarray:
+    """Where the middle of an image lies in the patient."""
+    return frame.position + directions(frame.orientation)[:, :2] @ _half_mm(frame)
+
+
+def _half_mm(frame: Frame) -> np.ndarray:
+    return np.array([frame.columns - 1, frame.rows - 1]) / 2 * frame.pixel_spacing[::-1]
+
+
+def level(frames: Sequence[Frame], orientation: tuple[float, ...]) -> list[Slices]:
+    """Slices of one orientation, in one or two ways.
+
+    Tilted images are turned about the center, or about the corner that positions name: which of the two was fixed when
+    they were tilted, no file says.
+    """
+    tilted = {own for own in {f.orientation for f in frames} if turn_degrees(own, orientation) > ROUNDED_DEGREES}
+    if not tilted:
+        return [bin_slices(frames, orientation)]
+    about_corner = [replace(f, orientation=orientation) if f.orientation in tilted else f for f in frames]
+    about_center = [
+        replace(flat, position=_position(frame, orientation)) if flat is not frame else frame
+        for frame, flat in zip(frames, about_corner, strict=True)
+    ]
+    ways = [bin_slices(flat, orientation) for flat in (about_center, about_corner)]
+    return sorted(ways, key=lambda slices: (len(slices), drift_mm(slices)))
+
+
+def _position(frame: Frame, orientation: tuple[float, ...]) -> tuple[float, ...]:
+    """Where the image begins that has another orientation and the same center."""
+    return tuple((center(frame) - directions(orientation)[:, :2] @ _half_mm(frame)).tolist())
+
+
+def drift_mm(slices: Slices) -> float:
+    """How far apart the images of a slice lie along the normal, at most."""
+    return max(float(np.ptp(depths_mm(frames, slices[0][0].orientation))) for frames in slices)

@@ -1,32 +1,68 @@
 """Which images of one matrix and nearly one orientation make a stack.
 
-Images are first parted by all that may tell one acquisition from another: identifiers of study and space, what they
-show, the sequence, a tilt. Parts whose slices continue each other are then joined again, the largest first: a
-difference that no slice shows twice means nothing.
+Images are first separated by all that may tell one acquisition from another: identifiers of study and space, what
+they show, the sequence, a tilt. Parts whose slices continue each other are then joined again, the largest first: a
+difference that no slice shows twice means nothing. Values that are rounded differently are equal within a tolerance.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from cardiacseg.io.cine import Note
-from cardiacseg.io.dicom.cine_signs import LEAST_PHASES, signs_against
+from cardiacseg.io.dicom.assembly import is_rest_of_run
+from cardiacseg.io.dicom.attributes import CINE_KINDS, MAGNITUDE
+from cardiacseg.io.dicom.cine_signs import LEAST_FRAMES, signs_against
 from cardiacseg.io.dicom.errors import N_DERIVED, N_DRIFT, N_FRAME_OF_REFERENCE, N_STUDY_UID, N_TILTED
 from cardiacseg.io.dicom.frames import Frame
-from cardiacseg.io.dicom.image_kind import CINE_KINDS, MAGNITUDE
-from cardiacseg.io.dicom.nearness import firsts
-from cardiacseg.io.dicom.orientation import directions, turn_degrees
-from cardiacseg.io.dicom.slices import SAME_SLICE_MM, SHIFT_MM, Slices, bin_slices, depths_mm
-from cardiacseg.io.dicom.takes import is_rest_of_run
-from cardiacseg.io.dicom.tilt import ROUNDED_DEGREES, centre, drift_mm, level
+from cardiacseg.io.dicom.slices import (
+    ROUNDED_DEGREES,
+    SAME_SLICE_MM,
+    SHIFT_MM,
+    Slices,
+    bin_slices,
+    center,
+    depths_mm,
+    drift_mm,
+    level,
+)
+from cardiacseg.io.orientation import directions, turn_degrees
 
-COSINE_TOLERANCE = 1e-3
-_CROWDED, _EVEN, _FAR = 0.6, 1.2, 2.5  # shares of the distance between slices
+Vector = tuple[float, ...]
+_CELL = 4  # tolerances
+_COSINE_TOLERANCE = 1e-3
+_CROWDED, _EVEN, _FAR = 0.6, 1.2, 2.5  # fractions of the distance between slices
 _FIRST_STEP_MM = (2.0, 30.0)
 _MOST_BASES = 16  # so that the time does not grow with the square of the parts
+
+
+def representatives(
+    counted: Counter[Vector], tolerances: Sequence[float], is_near: Callable[[Vector, Vector], bool] | None = None
+) -> dict[Vector, Vector]:
+    """For each vector the most frequent one that equals it within ``tolerances`` (and ``is_near``), or itself.
+
+    Space is cut into cells of some tolerances, so that the time grows with the number of vectors and not its square.
+    """
+    cells: dict[tuple[int, ...], list[Vector]] = defaultdict(list)
+    found: dict[Vector, Vector] = {}
+    for vector, _ in counted.most_common():
+        scaled = [value / tolerance / _CELL for value, tolerance in zip(vector, tolerances, strict=True)]
+        sides = [{math.floor(value - 1 / _CELL), math.floor(value + 1 / _CELL)} for value in scaled]
+        near = (first for cell in product(*sides) for first in cells.get(cell, ()))
+        found[vector] = next((first for first in near if _equal(first, vector, tolerances, is_near)), vector)
+        if found[vector] is vector:
+            cells[tuple(map(math.floor, scaled))].append(vector)
+    return found
+
+
+def _equal(first: Vector, other: Vector, tolerances: Sequence[float], is_near: Callable | None) -> bool:
+    within = all(abs(a - b) <= most for a, b, most in zip(first, other, tolerances, strict=True))
+    return within and (is_near is None or is_near(first, other))
 
 
 class _Key(NamedTuple):
@@ -51,7 +87,7 @@ class _Part:
     def rank(self) -> tuple:
         """The better a base, the smaller."""
         kind = CINE_KINDS.index(self.key.kind) if self.key.kind in CINE_KINDS else len(CINE_KINDS)
-        cine_slices = sum(len(frames) >= LEAST_PHASES for frames in self.slices)
+        cine_slices = sum(len(frames) >= LEAST_FRAMES for frames in self.slices)
         return kind, -cine_slices, -len(self.slices), min(map(Frame.order, self.frames))
 
 
@@ -93,7 +129,7 @@ def _parts(frames: Sequence[Frame], by_protocol: bool) -> list[_Part]:
 
 def _tells(slices: Slices, identifier: Callable[[Frame], str]) -> bool:
     """Whether an identifier tells anything: one that each image of a slice has for itself does not."""
-    full = [Counter(map(identifier, frames)) for frames in slices if len(frames) >= LEAST_PHASES]
+    full = [Counter(map(identifier, frames)) for frames in slices if len(frames) >= LEAST_FRAMES]
     return not full or max(max(count.values()) for count in full) > 1
 
 
@@ -105,7 +141,7 @@ def _by_series(frames: Sequence[Frame]) -> dict[str, Slices]:
 
 
 def _manners(series: dict[str, Slices], slices: Slices) -> dict[str, str]:
-    """Series with one image in each slice, where others have several, and such as show signs of another series."""
+    """Series with one image in each slice, if others have several, and such as show signs of another series."""
     most = {uid: max(map(len, own)) for uid, own in series.items()}
     stills = {uid for uid, phases in most.items() if phases == 1 < max(most.values())}
     stills -= _of_runs(slices, stills)
@@ -126,9 +162,9 @@ def _of_runs(slices: Slices, stills: set[str]) -> set[str]:
 
 
 def _orientations(frames: Sequence[Frame], series: dict[str, Slices]) -> dict[tuple, tuple[float, ...]]:
-    """For a series and an orientation the one that stands for it, a single one where it varies within a slice."""
+    """For a series and an orientation the one that stands for it, a single one if it varies within a slice."""
     counted = Counter(frame.orientation for frame in frames)
-    stands_for = firsts(counted, [COSINE_TOLERANCE] * 6)
+    stands_for = representatives(counted, [_COSINE_TOLERANCE] * 6)
     found = {}
     for uid, slices in series.items():
         in_slices = [{stands_for[frame.orientation] for frame in part} for part in slices]
@@ -179,14 +215,14 @@ def _is_same_run(base: _Key, other: _Key) -> bool:
 def _may_join(base: _Part, part: _Part) -> bool:
     """Whether nothing but their places can tell that the images do not belong together."""
     if part.key.manner != base.key.manner:
-        is_lone_image = {part.key.manner, base.key.manner} == {"still", ""}
-        return is_lone_image and part.key._replace(manner=base.key.manner) == base.key
+        is_single_image = {part.key.manner, base.key.manner} == {"still", ""}
+        return is_single_image and part.key._replace(manner=base.key.manner) == base.key
     if _is_same_run(base.key, part.key):
         return True
     kinds = (base.key.kind, part.key.kind)
     if not set(kinds) <= set(CINE_KINDS) or CINE_KINDS.index(kinds[0]) > CINE_KINDS.index(kinds[1]):
         return False
-    is_cine = all(any(len(frames) >= LEAST_PHASES for frames in one.slices) for one in (base, part))
+    is_cine = all(any(len(frames) >= LEAST_FRAMES for frames in one.slices) for one in (base, part))
     return is_cine and same_person(base.frames[0], part.frames[0]) and not part.key.manner
 
 
@@ -214,7 +250,7 @@ def _fits(own: np.ndarray, new: np.ndarray, limit_mm: np.ndarray | None) -> bool
 
 
 def step_mm(depths: np.ndarray) -> float:
-    """The usual distance between slices, also where half of the slices are missing."""
+    """The usual distance between slices, also if half of the slices are missing."""
     steps = np.diff(depths)
     return float(np.median(steps[steps <= np.median(steps)]))
 
@@ -244,7 +280,7 @@ def _tilt_notes(frames: Sequence[Frame], slices: Slices) -> tuple[Note, ...]:
     text = f"the directions of the images differ by up to {tilt:.1f} degrees; all slices were taken as parallel"
     flat = {(frame.sop_instance_uid, frame.number): frame for part in slices for frame in part}
     normal = directions(slices[0][0].orientation)[:, 2]
-    away = (centre(frame) - centre(flat[frame.sop_instance_uid, frame.number]) for frame in frames)
+    away = (center(frame) - center(flat[frame.sop_instance_uid, frame.number]) for frame in frames)
     moved = max(abs(float(offset @ normal)) for offset in away)
     middle = (
         f", though the middle of an image lies up to {moved:.1f} mm nearer or farther" if moved > SAME_SLICE_MM else ""

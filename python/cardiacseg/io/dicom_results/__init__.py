@@ -6,10 +6,9 @@ Importing this needs no DICOM library; writing needs pydicom and highdicom (``pi
 from pathlib import Path
 
 from cardiacseg.errors import DicomError, InvalidInputError
-from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.cine import Cine, Note, SegmentedCine
 from cardiacseg.io.dicom.errors import N_NO_DICOM_RESULTS
 from cardiacseg.io.dicom_results.options import DicomResultOptions, result_names
-from cardiacseg.segmented_cine import SegmentedCine
 
 __all__ = ["DicomResultOptions", "no_results_note", "result_names", "result_notes", "write_dicom_results"]
 

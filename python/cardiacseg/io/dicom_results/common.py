@@ -1,25 +1,106 @@
-"""What all DICOM results of one cine have in common."""
+"""What all DICOM results of one cine have in common: sources, identity, head, date."""
 
-import logging
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
+import highdicom
+from highdicom import ContributingEquipment
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
 
+from cardiacseg import _core
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.cine import Note
+from cardiacseg.io.cine import DicomSource, Note, SegmentedCine
 from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_LEFT_OUT, N_RESULT_HEADER
-from cardiacseg.io.dicom.source import DicomSource
-from cardiacseg.io.dicom_results.head import as_classic_image, complete, moment_of, source_head
-from cardiacseg.io.dicom_results.identity import Identity
+from cardiacseg.io.dicom_results.codes import MYO, Structure
 from cardiacseg.io.dicom_results.options import Phase
-from cardiacseg.io.dicom_results.sources import with_series
-from cardiacseg.io.dicom_results.structures import MYO, Structure
-from cardiacseg.segmented_cine import SegmentedCine
+from cardiacseg.io.dicom_results.sources import (
+    as_classic_image,
+    complete,
+    made_uid,
+    moment_of,
+    source_head,
+    with_series,
+)
+from cardiacseg.io.json_files import RESEARCH_USE
+from cardiacseg.io.log_suppression import silence_highdicom_info
 
-# It would write UIDs into the log of a program that listens to INFO.
-if logging.getLogger("highdicom").level == logging.NOTSET:
-    logging.getLogger("highdicom").setLevel(logging.WARNING)
+MANUFACTURER = "cardiacseg"
+silence_highdicom_info()
+
+
+class Identity:
+    """Names what is written by what it is made of: sources, model, labels and versions of the libraries that write it.
+
+    UIDs are ``2.25`` with a UUID from the SHA-256 of all that. Other labels, another model or another version give
+    other UIDs, so that no two different instances share one.
+    """
+
+    def __init__(self, segmented: SegmentedCine):
+        report = segmented.result.report if segmented.result else None
+        self.version = report.version if report else _core.__version__
+        self.model = report.model if report else None
+        self.model_digest = report.model_digest if report else None
+        frames = [
+            (frame.sop_instance_uid, frame.frame_number) for phase in segmented.cine.dicom.frames for frame in phase
+        ]
+        labels = hashlib.sha256(segmented.labels.tobytes()).hexdigest()
+        self._seed = json.dumps(
+            [frames, segmented.labels.shape, labels, self.model_digest, self.version, highdicom.__version__]
+        )
+
+    def uid(self, *parts: object) -> str:
+        """The UID of what ``parts``, which JSON can hold, tell apart from all else that is made of the same."""
+        return made_uid(self._seed, *parts)
+
+    @property
+    def device_uid(self) -> str:
+        """Of the model and version, whatever was segmented."""
+        return made_uid("device", self.model_digest, self.version)
+
+    @property
+    def serial_number(self) -> str:
+        """Stands for the build: the model's digest, or the version if no model ran."""
+        return self.model_digest or self.version
+
+    @property
+    def equipment(self) -> dict[str, str]:
+        """Highdicom's arguments of the General Equipment module, and that the content is for research."""
+        return {
+            "manufacturer": MANUFACTURER,
+            "manufacturer_model_name": "cardiacseg",
+            "software_versions": self.version,
+            "device_serial_number": self.serial_number,
+            "content_qualification": "RESEARCH",
+        }
+
+    @property
+    def made_by(self) -> str:
+        """In words: the model and its version, or that no model ran."""
+        if self.model is None:
+            return "labels were given by the caller; how they were made is not known here"
+        return f"model {self.model} (SHA-256 {self.model_digest}), cardiacseg {self.version}"
+
+    def contributing_equipment(self, scanner: Dataset) -> Sequence[ContributingEquipment]:
+        """Scanner (without institution, station and serial number), this software, and highdicom."""
+        acquisition = ContributingEquipment(
+            scanner.get("Manufacturer") or "unknown",
+            codes.DCM.AcquisitionEquipment,
+            manufacturer_model_name=scanner.get("ManufacturerModelName") or None,
+        )
+        processing = ContributingEquipment(
+            MANUFACTURER,
+            codes.DCM.ProcessingEquipment,
+            manufacturer_model_name="cardiacseg",
+            software_versions=self.version,
+            device_serial_number=self.serial_number,
+            contribution_description=f"Segmentation and measurement: {self.made_by}. {RESEARCH_USE}",
+        )
+        library = ContributingEquipment.for_highdicom()
+        del library.ContributionDateTime  # the same input gives the same bytes
+        return [acquisition, processing, library]
 
 
 class Common:
@@ -45,7 +126,7 @@ class Common:
 
     @cached_property
     def classic(self) -> Dataset:
-        """The head on the cine's grid: :func:`~cardiacseg.io.dicom_results.head.as_classic_image`."""
+        """The head on the cine's grid: :func:`~cardiacseg.io.dicom_results.sources.as_classic_image`."""
         return as_classic_image(self.head, self.segmented.cine)
 
     @property
@@ -94,11 +175,11 @@ def _require_dicom(segmented: SegmentedCine) -> None:
     cine = segmented.cine
     if cine.dicom is None:
         raise InvalidInputError(f"DICOM results need a cine that was read from DICOM; {cine.path.name} is none")
-    wanted = cine.image.shape
-    if segmented.labels.shape != wanted:
-        raise InvalidInputError(f"wanted labels of the cine's shape {wanted}, got {segmented.labels.shape}")
+    shape = cine.image.shape
+    if segmented.labels.shape != shape:
+        raise InvalidInputError(f"expected labels of the cine's shape {shape}, got {segmented.labels.shape}")
     if segmented.labels.max(initial=0) > 3:
-        raise InvalidInputError(f"wanted labels 0 to 3, found {segmented.labels.max()}")
+        raise InvalidInputError(f"expected labels 0 to 3, got {segmented.labels.max()}")
     frames = tuple(len(phase) for phase in cine.dicom.frames)
-    if frames != (wanted[1],) * wanted[0]:
-        raise InvalidInputError(f"wanted {wanted[0]} phases of {wanted[1]} source frames each, got {frames}")
+    if frames != (shape[1],) * shape[0]:
+        raise InvalidInputError(f"expected {shape[0]} phases of {shape[1]} source frames each, got {frames}")

@@ -37,7 +37,7 @@ class DicomResultOptions:
 class Phase:
     """A phase that gets a SEG: its index from 0, the end of its files' names (from 1), and what it was measured as.
 
-    ``roles`` holds some of ``"ED"``, ``"ES"``, ``"RV ED"`` and ``"RV ES"``; the latter two only where the RV has phases
+    ``roles`` holds some of ``"ED"``, ``"ES"``, ``"RV ED"`` and ``"RV ES"``; the latter two only if the RV has phases
     of its own.
     """
 

@@ -7,13 +7,13 @@ from highdicom import SOPClass
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
-from cardiacseg.io.dicom.source import SourceFrame
+from cardiacseg.io.cine import SourceFrame
+from cardiacseg.io.contours import polygons
+from cardiacseg.io.dicom_results.codes import STRUCTURES, Structure
 from cardiacseg.io.dicom_results.common import Common
-from cardiacseg.io.dicom_results.contours import polygons
 from cardiacseg.io.dicom_results.options import Phase
 from cardiacseg.io.dicom_results.sources import by_study, frames_by_instance, referenced_instance
-from cardiacseg.io.dicom_results.structures import STRUCTURES, Structure
-from cardiacseg.io.report import RESEARCH_USE
+from cardiacseg.io.json_files import RESEARCH_USE
 
 _STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, which the module still asks for
 

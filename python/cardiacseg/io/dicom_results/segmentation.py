@@ -10,7 +10,8 @@ from highdicom.sr import CodedConcept
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from cardiacseg.io.dicom.source import SourceFrame
+from cardiacseg.io.cine import SourceFrame
+from cardiacseg.io.dicom_results.codes import STRUCTURES, Structure
 from cardiacseg.io.dicom_results.common import Common
 from cardiacseg.io.dicom_results.options import Phase, phase_series_number
 from cardiacseg.io.dicom_results.sources import (
@@ -20,8 +21,7 @@ from cardiacseg.io.dicom_results.sources import (
     referenced_instance,
     referenced_series,
 )
-from cardiacseg.io.dicom_results.structures import STRUCTURES, Structure
-from cardiacseg.io.report import RESEARCH_USE
+from cardiacseg.io.json_files import RESEARCH_USE
 
 _CATEGORY = CodedConcept("91723000", "SCT", "Anatomical Structure")
 _NAMES = {"BINARY": "cardiacseg", "LABELMAP": "cardiacseg label map"}

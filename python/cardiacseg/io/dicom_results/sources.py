@@ -1,14 +1,40 @@
-"""Which source instances and frames a result was made of, in the sequences that DICOM has for it."""
+"""What DICOM results repeat of their sources and how they name them: patient, study, frame of reference, instances."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
 from highdicom.sr import CodedConcept, SourceImageForSegmentation
 from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.multival import MultiValue
 from pydicom.sr.codedict import codes
+from pydicom.valuerep import DA, TM, format_number_as_ds
 
-from cardiacseg.io.dicom.source import DicomSource, SourceFrame
-from cardiacseg.io.dicom_results.identity import made_uid
+from cardiacseg.errors import DicomError
+from cardiacseg.io.cine import Cine, DicomSource, SourceFrame
+from cardiacseg.io.dicom.errors import E_NO_DICOM_RESULTS
+
+# Attributes of type 2 that every result has, empty if the source has none.
+_TYPE_2 = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
+)
+# (date, time) that may say when the images were made; the latest counts.
+_MOMENTS = (
+    ("ContentDate", "ContentTime"),
+    ("AcquisitionDate", "AcquisitionTime"),
+    ("SeriesDate", "SeriesTime"),
+    ("StudyDate", "StudyTime"),
+)
+_BULK = (0x5200, 0x7FE0)
+_LONG_STRING = 64  # the most characters of the value representation LO
+UNKNOWN_MOMENT = ("19000101", "000000")  # of a study from which all dates were taken
 
 
 def instance_uids(source: DicomSource) -> list[str]:
@@ -115,3 +141,139 @@ def _evidence_item(frame: SourceFrame, study_uid: str) -> Dataset:
     item.SOPClassUID = frame.sop_class_uid
     item.SOPInstanceUID = frame.sop_instance_uid
     return item
+
+
+def made_uid(*parts: object) -> str:
+    """``2.25`` with a UUID from the SHA-256 of ``parts``, which JSON can hold: the same parts give the same UID."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
+
+
+def source_head(cine: Cine) -> Dataset:
+    """The first source's attributes without private ones, at any depth, and with every attribute of type 2.
+
+    Highdicom copies the patient's and the study's modules from it, and nothing else. Texts become UTF-8. What cannot be
+    read is left out, what is no date, time or sex in DICOM's sense is left empty. Raises ``DicomError`` if the
+    study has no UID, as the results could not be found to belong to it, or if the sources cannot be named.
+    """
+    if cine.dicom.unusable_for_results:
+        raise DicomError(E_NO_DICOM_RESULTS, cine.dicom.unusable_for_results)
+    head = _readable(cine.dicom.instances[cine.dicom.frames[0][0].sop_instance_uid])
+    head.SpecificCharacterSet = "ISO_IR 192"
+    if not _one_uid(head, "StudyInstanceUID"):
+        raise DicomError(
+            E_NO_DICOM_RESULTS, "DICOM results need StudyInstanceUID, which the first source instance does not have"
+        )
+    for keyword in _TYPE_2:
+        if head.get(keyword) is None or not _is_valid(keyword, head[keyword].value):
+            setattr(head, keyword, "")
+    return head
+
+
+def complete(head: Dataset, cine: Cine) -> Iterator[str]:
+    """Give ``head`` what results must have and the sources lack, and a sentence for each such attribute."""
+    if not _one_uid(head, "FrameOfReferenceUID"):
+        head.FrameOfReferenceUID = made_uid("frame of reference", instance_uids(cine.dicom))
+        yield (
+            "the sources have no FrameOfReferenceUID; DICOM results have one that was made from the UIDs of the "
+            "sources, and a viewer may not show them over the images"
+        )
+    if isinstance(head.PatientName, MultiValue):
+        head.PatientName = " ".join(map(str, head.PatientName))
+        yield "PatientName has several values; DICOM results hold them as one"
+    for keyword in ("Manufacturer", "ManufacturerModelName"):
+        value = head.get(keyword) or ""
+        if (words := _long_string(value)) != value:
+            setattr(head, keyword, words)
+            yield f"{keyword} is not one text of up to {_LONG_STRING} characters; DICOM results hold it shortened"
+
+
+def _one_uid(head: Dataset, keyword: str) -> str:
+    value = head.get(keyword)
+    return value if isinstance(value, str) else ""
+
+
+def _long_string(value: object) -> str:
+    """The value, or the values of a multi-valued attribute, as one text of the value representation LO."""
+    words = value if isinstance(value, str) else " ".join(map(str, value))
+    return "".join(c for c in words if c.isprintable() and c != "\\")[:_LONG_STRING].strip()
+
+
+def _readable(instance: Dataset) -> Dataset:
+    """A copy of the standard attributes that can be read and written, without pixels and groups of frames."""
+    head = Dataset()
+    for tag in instance.keys():  # noqa: SIM118, iterating over the dataset itself reads the values
+        if tag.is_private or tag.group in _BULK:
+            continue
+        try:
+            one = Dataset()
+            one.add(deepcopy(instance[tag]))
+            one.remove_private_tags()
+            one.to_json_dict()  # fails for what is no number and should be one
+            write_dataset(_nowhere(), one, "utf8")
+        except Exception:  # damaged values make pydicom raise nearly anything
+            continue
+        head.update(one)
+    return head
+
+
+def _nowhere() -> DicomBytesIO:
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    return buffer
+
+
+def _is_valid(keyword: str, value: object) -> bool:
+    if keyword == "PatientSex":
+        return value in ("M", "F", "O", "")
+    return not keyword.endswith(("Date", "Time")) or _parsed(keyword, value) is not None
+
+
+def _parsed(keyword: str, value: object) -> str | None:
+    """The date as YYYYMMDD or the time as HHMMSS; ``None`` for an empty or a malformed value."""
+    try:
+        moment = DA(value) if keyword.endswith("Date") else TM(value)
+    except (ValueError, TypeError):
+        return None
+    return moment.strftime("%Y%m%d" if keyword.endswith("Date") else "%H%M%S") if moment else None
+
+
+def moment_of(cine: Cine) -> tuple[str, str]:
+    """The latest date and time that the sources name, as DICOM writes them; :data:`UNKNOWN_MOMENT` if there is none.
+
+    It becomes the results' content date: a result describes the heart of that moment, and today's date would give other
+    bytes each time.
+    """
+    found = [
+        (date, (instance.get(time) and _parsed(time, instance.get(time))) or "000000")
+        for instance in cine.dicom.instances.values()
+        for day, time in _MOMENTS
+        if instance.get(day) and (date := _parsed(day, instance.get(day)))
+    ]
+    return max(found, default=UNKNOWN_MOMENT)
+
+
+def as_classic_image(head: Dataset, cine: Cine) -> Dataset:
+    """``head`` as a single classic MR image on the cine's grid, which is the form that highdicom copies geometry from.
+
+    Sources of several series or of Enhanced MR are in the way of its own rules; who the sources are is said by
+    :mod:`cardiacseg.io.dicom_results.sources` instead.
+    """
+    image = deepcopy(head)
+    image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    image.pop("NumberOfFrames", None)
+    slice_mm, row_mm, column_mm = cine.spacing
+    image.Rows, image.Columns = cine.image.shape[-2:]
+    image.ImageOrientationPatient = _decimals(cine.dicom.orientation)
+    image.ImagePositionPatient = _decimals(cine.dicom.frames[0][0].position)
+    image.PixelSpacing = _decimals((row_mm, column_mm))
+    image.SliceThickness = _decimals([cine.dicom.slice_thickness_mm or slice_mm])[0]
+    image.pop("SpacingBetweenSlices", None)
+    if cine.geometry.slice_offsets_mm is None:  # uneven slices have no one distance; each frame has its position
+        image.SpacingBetweenSlices = _decimals([slice_mm])[0]
+    return image
+
+
+def _decimals(values) -> list[str]:
+    """Decimal strings of at most 16 characters, as DICOM wants them, with the most digits that fit."""
+    return [format_number_as_ds(float(value)) for value in np.asarray(values).ravel()]

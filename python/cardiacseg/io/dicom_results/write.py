@@ -10,22 +10,21 @@ import numpy as np
 from pydicom import Dataset, dcmwrite
 
 from cardiacseg.errors import DicomError, Error
-from cardiacseg.io.atomic import write_bytes
-from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.cine import Cine, Note, SegmentedCine
 from cardiacseg.io.dicom.errors import E_NO_DICOM_RESULTS
 from cardiacseg.io.dicom_results.common import Common
 from cardiacseg.io.dicom_results.options import DicomResultOptions, Phase, chosen_phases, result_names
-from cardiacseg.io.dicom_results.report import make_report
 from cardiacseg.io.dicom_results.rtstruct import make_rtstruct
 from cardiacseg.io.dicom_results.segmentation import make_segmentation
-from cardiacseg.io.quiet import PYDICOM, quiet
-from cardiacseg.segmented_cine import SegmentedCine
+from cardiacseg.io.dicom_results.structured_report import make_report
+from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
+from cardiacseg.io.output import write_bytes
 
 
 def write_all(folder: Path, segmented: SegmentedCine, options: DicomResultOptions) -> list[str]:
     """Make and write the files of :func:`result_names`, in their order."""
     names = result_names(segmented.measurements, options)
-    with quiet(PYDICOM), _typed_errors():
+    with suppress_logs(PYDICOM), _typed_errors():
         contents = [encoded(result) for result in _results(Common(segmented), options)]
     for name, content in zip(names, contents, strict=True):
         write_bytes(folder / name, content)
@@ -36,7 +35,7 @@ def check_headers(cine: Cine) -> tuple[Note, ...]:
     """Make the SEG of the first phase without labels; says what was made or shortened. Raises what writing raises."""
     first = replace(cine, image=cine.image[:1], dicom=replace(cine.dicom, frames=cine.dicom.frames[:1]))
     empty = np.zeros(first.image.shape, np.uint8)
-    with quiet(PYDICOM), _typed_errors():
+    with suppress_logs(PYDICOM), _typed_errors():
         common = Common(SegmentedCine(first, empty, None, None))
         encoded(make_segmentation(common, Phase(0, "phase-01", ()), "BINARY", 1))
     return common.notes

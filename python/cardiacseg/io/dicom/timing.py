@@ -1,0 +1,242 @@
+"""When the frames were taken, how long a heartbeat lasts, and which of these times can be believed.
+
+Times of one beat in ms are believed, and times in s or us if exactly that unit explains them.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+
+from cardiacseg.acquisition import Timing
+from cardiacseg.io.cine import Note
+from cardiacseg.io.dicom.errors import N_RR_DIFFERS, N_TIME_UNIT, N_TIMES_UNKNOWN
+from cardiacseg.io.dicom.frames import Frame
+from cardiacseg.io.dicom.slices import Slices
+
+SHORTEST_MS, LONGEST_MS = 200.0, 3000.0
+_DIFFERS = 0.2
+_ABSENT = "are absent"
+_REPEAT = "repeat or do not grow from frame to frame"
+
+Slice = Sequence[Frame]
+_SEVERAL_BEATS = "cover several beats, so that slices may not show the same moment of the beat"
+_NO_BEAT = "fit no beat in ms, s or us"
+_MS_PER_UNIT = {"ms": 1.0, "s": 1000.0, "us": 0.001}
+# In beats: the least that all frames of a slice cover together, and the latest trigger time.
+_LEAST_COVERED, _LATEST = 0.1, 2.0
+_STEP_MS = (5.0, 500.0)  # between frames that cover several beats
+_COVERED_BY_TRUE_BEAT = (0.5, 1.25)
+_HEART_RATE_AGREES = 0.2
+
+
+def _is_rr_interval(length_ms: float | None) -> bool:
+    """Whether a beat can last so long: 20 to 300 a minute."""
+    return length_ms is not None and SHORTEST_MS <= length_ms <= LONGEST_MS
+
+
+def trigger_times(frames: Slice) -> list[float] | None:
+    """Of all frames; ``None`` if one has none."""
+    times = [frame.trigger_time_ms for frame in frames]
+    return None if None in times else times
+
+
+def _length_of_cycle(times: Sequence[float]) -> float:
+    """The span of the frames' times and one step more; 0 for fewer than two."""
+    count = len(times)
+    return float(max(times) - min(times)) * count / (count - 1) if count > 1 else 0.0
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _plausible(length_ms: float | None) -> float | None:
+    return length_ms if _is_rr_interval(length_ms) else None
+
+
+def _nominal_ms(frames: Slice) -> float | None:
+    """Length of the beat as the header says it."""
+    return _mean([_plausible(frame.rr_interval_ms) for frame in frames])
+
+
+def _from_heart_rate_ms(frames: Slice) -> float | None:
+    """Length of the beat by the heart rate."""
+    rates = [frame.heart_rate_per_min for frame in frames]
+    return _mean([_plausible(60000 / rate) if rate else None for rate in rates])
+
+
+def _from_trigger_times_ms(frames: Slice) -> float | None:
+    return _plausible(_length_of_cycle(trigger_times(frames) or ()))
+
+
+_SOURCES = {
+    "NominalInterval, mean over the slices": _nominal_ms,
+    "HeartRate, mean over the slices": _from_heart_rate_ms,
+    "estimated from the last trigger time, mean over the slices": _from_trigger_times_ms,
+}
+
+
+def rr_interval_of_slice_ms(frames: Slice) -> float | None:
+    """Length of the beat in which a slice was taken."""
+    return next((beat for source in _SOURCES.values() if (beat := source(frames)) is not None), None)
+
+
+def timing(slices: Sequence[Slice], doubts: Sequence[str]) -> tuple[Timing, tuple[Note, ...]]:
+    """Timing of a cine from its slices' frames in order.
+
+    The beat's length is the mean over the slices of the first attribute that any of them has; a frame's time is the
+    mean over the slices of its rank's trigger time, scaled to that beat. ``doubts`` says why a slice's trigger times
+    were not believed.
+    """
+    for source, beat_of in _SOURCES.items():
+        beats = [beat_of(frames) for frames in slices]
+        mean = _mean(beats)
+        if mean is not None:
+            times, notes = _frame_times_ms(slices, doubts, mean)
+            return Timing(times, mean, source), notes + _rr_interval_notes(beats, mean)
+    times, notes = _frame_times_ms(slices, doubts, None)
+    return Timing(times, None, None), notes
+
+
+def _frame_times_ms(
+    slices: Sequence[Slice], doubts: Sequence[str], beat: float | None
+) -> tuple[tuple[float, ...] | None, tuple[Note, ...]]:
+    rows = [_scaled_times(frames, beat) for frames in slices]
+    known = [row for row in rows if row is not None]
+    if known:
+        return tuple(np.mean(known, axis=0).tolist()), _unknown_notes([doubt for doubt in doubts if doubt], len(slices))
+    why = [doubt or _why_unknown(frames) for frames, doubt in zip(slices, doubts, strict=True)]
+    return None, _unknown_notes(why, len(slices))
+
+
+def _why_unknown(frames: Slice) -> str:
+    return _ABSENT if trigger_times(frames) is None else _REPEAT
+
+
+def _unknown_notes(reasons: list[str], slices: int) -> tuple[Note, ...]:
+    """One note that says why the trigger times of some or all slices were not used."""
+    if not reasons:
+        return ()
+    said = ", those ".join(f"of {count} of {slices} slices {why}" for why, count in sorted(Counter(reasons).items()))
+    rest = "the frames' times are not known" if len(reasons) == slices else "the times of the other slices were used"
+    return (Note(N_TIMES_UNKNOWN, f"the trigger times {said}; {rest}"),)
+
+
+def _scaled_times(frames: Slice, beat: float | None) -> np.ndarray | None:
+    times = trigger_times(frames)
+    if times is None or not all(earlier < later for earlier, later in pairwise(times)):
+        return None
+    own = rr_interval_of_slice_ms(frames)
+    return np.array(times) if beat is None or own is None else np.array(times) * (beat / own)
+
+
+def _rr_interval_notes(beats: Sequence[float | None], mean: float) -> tuple[Note, ...]:
+    known = [beat for beat in beats if beat is not None]
+    if max(known) - min(known) <= _DIFFERS * mean:
+        return ()
+    text = f"the beat lasts {min(known):.0f} ms in one slice and {max(known):.0f} ms in another"
+    return (Note(N_RR_DIFFERS, text),)
+
+
+def in_ms(slices: Slices) -> tuple[Slices, list[str], tuple[Note, ...]]:
+    """Slices whose trigger times and beats are in ms, what is doubtful in each slice's trigger times, and notes.
+
+    Trigger times that fit no beat in any unit become ``None``; those of several beats still put frames in order, until
+    :func:`without_doubtful` takes them away.
+    """
+    read, doubts, units = [], [], Counter()
+    for frames in slices:
+        beat_unit = _unit_of_beat(frames)
+        frames = _scaled(frames, "rr_interval_ms", beat_unit)
+        unit, doubt = _unit_of_trigger_times(frames)
+        read.append(_scaled(frames, "trigger_time_ms", unit))
+        doubts.append(doubt)
+        units.update({("nominal intervals", beat_unit), ("trigger times", unit)})
+    notes = (
+        Note(
+            N_TIME_UNIT, f"the {what} of {count} of {len(slices)} slices fit a beat only in {unit} and were read in it"
+        )
+        for (what, unit), count in sorted(units.items(), key=str)
+        if unit not in (None, "ms")
+    )
+    return read, doubts, tuple(notes)
+
+
+def without_doubtful(slices: Slices, doubts: Sequence[str]) -> Slices:
+    """Slices without the trigger times that are not those of one beat: no time is computed from them."""
+    return [
+        _scaled(frames, "trigger_time_ms", None) if doubt else frames
+        for frames, doubt in zip(slices, doubts, strict=True)
+    ]
+
+
+def _scaled(frames: tuple[Frame, ...], name: str, unit: str | None) -> tuple[Frame, ...]:
+    if unit == "ms":
+        return frames
+    values = [getattr(frame, name) for frame in frames]
+    factor = _MS_PER_UNIT.get(unit)
+    return tuple(
+        replace(frame, **{name: None if value is None or factor is None else value * factor})
+        for frame, value in zip(frames, values, strict=True)
+    )
+
+
+def _unit_of_beat(frames: Sequence[Frame]) -> str:
+    """Of the nominal interval. Another unit than ms must be confirmed by the heart rate or by the trigger times."""
+    lengths = [frame.rr_interval_ms for frame in frames if frame.rr_interval_ms]
+    if not lengths or _nominal_ms(frames) is not None:
+        return "ms"
+    length = median(lengths)
+    units = (unit for unit, factor in _MS_PER_UNIT.items() if _is_rr_interval(length * factor))
+    unit = next(units, "ms")
+    return unit if _is_confirmed(frames, length * _MS_PER_UNIT[unit]) else "ms"
+
+
+def _is_confirmed(frames: Sequence[Frame], beat: float) -> bool:
+    from_rate = _from_heart_rate_ms(frames)
+    if from_rate is not None:
+        return abs(from_rate - beat) <= _HEART_RATE_AGREES * beat
+    cycle = _length_of_cycle(trigger_times(frames) or ())
+    low, high = _COVERED_BY_TRUE_BEAT
+    return any(low * beat <= cycle * factor <= high * beat for factor in _MS_PER_UNIT.values())
+
+
+def _unit_of_trigger_times(frames: Sequence[Frame]) -> tuple[str | None, str]:
+    """The unit, ``None`` if none fits, and what is doubtful, "" if nothing is.
+
+    The ranges are so narrow that at most one unit fits.
+    """
+    times = trigger_times(frames)
+    if times is None or len(set(times)) == 1 < len(times):
+        return "ms", ""
+    beat = _nominal_ms(frames) or _from_heart_rate_ms(frames)
+    for fits, doubt in ((_are_of_one_beat, ""), (_are_of_several_beats, _SEVERAL_BEATS)):
+        unit = _fitting_unit(times, lambda scaled, fits=fits: fits(scaled, beat))
+        if unit is not None:
+            return unit, doubt
+    return None, _NO_BEAT
+
+
+def _fitting_unit(times: Sequence[float], fits: Callable[[Sequence[float]], bool]) -> str | None:
+    scaled = ((unit, [time * factor for time in times]) for unit, factor in _MS_PER_UNIT.items())
+    return next((unit for unit, values in scaled if fits(values)), None)
+
+
+def _are_of_one_beat(times: Sequence[float], beat: float | None) -> bool:
+    latest = _LATEST * (beat or LONGEST_MS)
+    if max(times) > latest or min(times) < -latest:
+        return False
+    cycle = _length_of_cycle(times)
+    low, high = (SHORTEST_MS, LONGEST_MS) if beat is None else (_LEAST_COVERED * beat, _LATEST * beat)
+    return len(times) == 1 or low <= cycle <= high
+
+
+def _are_of_several_beats(times: Sequence[float], beat: float | None) -> bool:
+    """Frames without a gate: the first was taken soon after some R wave, and the steps are those of a cine."""
+    latest, step = _LATEST * (beat or LONGEST_MS), _length_of_cycle(times) / len(times)
+    return abs(min(times)) <= latest < max(times) and _STEP_MS[0] <= step <= _STEP_MS[1]
