@@ -67,6 +67,30 @@ def known_architectures():
     return known
 
 
+def default_architectures(version, folder):
+    """The numbers of ``CMAKE_CUDA_ARCHITECTURES`` where nobody sets it, with nvcc of this version."""
+    script = folder / "architectures.cmake"
+    module = ROOT / "cmake/CudaArchitectures.cmake"
+    script.write_text(f'include("{module}")\ncuda_architectures(found {version})\nmessage("${{found}}")\n')
+    run = subprocess.run(["cmake", "-P", script], capture_output=True, text=True, check=True, timeout=60)
+    return run.stderr.strip().split(";")
+
+
+@pytest.mark.parametrize("version", ["12.0.140", "12.7", "12.8.61", "13.0.88"])
+def test_default_architectures_are_those_that_the_compiler_knows(version, tmp_path):
+    blackwell = ["90-real", "100-real", "120"]  # which nvcc knows from 12.8 on
+    later = ["90"] if version.startswith(("12.0", "12.7")) else blackwell
+    assert default_architectures(version, tmp_path) == ["75-real", "80-real", "86-real", "89-real", *later]
+
+
+@needs_nvcc
+def test_this_compiler_knows_its_default_architectures(tmp_path):
+    said = subprocess.run([NVCC, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
+    found = default_architectures(said.split(" release ")[1].split(",")[0], tmp_path)
+    listed = subprocess.run([NVCC, "--list-gpu-code"], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert {f"sm_{one.removesuffix('-real')}" for one in found} <= set(listed.split())
+
+
 def compile_alone(source, architectures, folder, *flags):
     """The resource report of ``source``, compiled with nothing but the project's own headers; warnings are errors."""
     codes = [word for number in architectures for word in ("-gencode", f"arch=compute_{number},code=sm_{number}")]
