@@ -138,6 +138,7 @@ py::array_t<Element> slice_attention(const Contiguous<Element>& qkv, ops::Scalar
                                      std::int64_t heads, const std::optional<Contiguous<std::int32_t>>& cu_slices,
                                      int threads) {
   require_rank(qkv, 2, "qkv");
+  ops::element_count("positions of qkv", {positions});
   const std::int64_t stacks = cu_slices ? cu_slices->size() - 1 : 1;
   const ops::AttentionShape shape{stacks, qkv.shape(0) / positions, positions, qkv.shape(1) / 3, heads};
   ops::require_size("qkv", values_of(qkv).size(), {shape.slices, positions, 3, shape.channels});

@@ -309,3 +309,9 @@ def test_stage_counts_are_those_of_argmax(stacks, slices, rows, columns, gated, 
             assert found[0].tolist() == np.bincount(one.ravel(), minlength=4).tolist()
             assert found[1].tolist() == np.bincount(other.ravel(), minlength=4).tolist()
             assert found[2].tolist() == np.bincount(one[one == other], minlength=4).tolist()
+
+
+def test_slice_attention_refuses_no_positions():
+    qkv = np.zeros((4, 96), np.float32)
+    with pytest.raises(ValueError, match="positions of qkv: wanted extents of 1 or more"):
+        _core.ops.slice_attention(qkv, "float32", 0, 1)

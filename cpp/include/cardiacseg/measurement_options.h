@@ -12,7 +12,8 @@ namespace cardiacseg {
 /// In which frames the right ventricle is measured: the left one's, or those of its own largest and smallest volume.
 enum class RvPhases { lv, own };
 
-/// How the first and the last slice of a structure count: whole, or half as the trapezoidal rule has it.
+/// How the first and the last slice of a structure count: whole, or half as the trapezoidal rule has it. A structure in
+/// one slice alone counts whole.
 enum class EndSlices { whole, trapezoid };
 
 /// What the left ventricle's papillary muscles and trabeculae belong to: its volume, as the labels have them, or its

@@ -21,13 +21,16 @@ double volume_ml(const Stack& stack, double voxel_ml, EndSlices end_slices) {
   double sum = 0;
   double first = 0;
   double last = 0;
+  int seen = 0;
   for (std::size_t slice = 0; slice < stack.pixels.size(); ++slice) {
     const double pixels = stack.counting(slice);
     sum += pixels;
     if (first == 0) first = pixels;
     if (pixels > 0) last = pixels;
+    if (pixels > 0) ++seen;
   }
-  return (end_slices == EndSlices::whole ? sum : sum - (first + last) / 2) * voxel_ml;
+  const bool halves = end_slices == EndSlices::trapezoid && seen > 1;
+  return (halves ? sum - (first + last) / 2 : sum) * voxel_ml;
 }
 
 }  // namespace
