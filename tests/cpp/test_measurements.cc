@@ -130,7 +130,7 @@ TEST(right_ventricle_in_its_own_frames) {
   CHECK_NEAR(m.rv->esv_ml, 1.0, 1e-12);
 }
 
-// LV 10, 20, 12 voxels: the ends count half, so that 31 of 42 are left. The RV is in one slice alone, which counts whole.
+// LV 10, 20, 12 voxels: the ends count half, so that 31 of 42 are left. The RV's one slice counts whole.
 TEST(end_slices_count_half_by_the_trapezoidal_rule) {
   const std::vector<Count> slices{{0, 0, 0}, {0, 4, 10}, {7, 4, 20}, {0, 4, 12}, {0, 0, 0}};
   const FrameVolumes half = stack_of(slices, {.end_slices = EndSlices::trapezoid}).curve[0];
