@@ -153,6 +153,8 @@ def engine_checks(arguments: argparse.Namespace, nvcc: str) -> list[Check]:
         "CARDIACSEG_WITH_CUDA": "ON",
         "CARDIACSEG_WITH_TENSORRT": "ON",
         "CARDIACSEG_BUILD_PYTHON": "ON",
+        # Where the module is installed there is no OpenVINO beside it: it takes the one that it was linked with.
+        "CMAKE_INSTALL_RPATH_USE_LINK_PATH": "ON",
         "Python_EXECUTABLE": sys.executable,
     }
     layout = "import shutil, sys; shutil.copytree(*sys.argv[1:], dirs_exist_ok=True)"

@@ -40,6 +40,7 @@ def simulated_build(tmp_path_factory):
         *(f"-DCARDIACSEG_{switch}=ON" for switch in switches),
         *("-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DCMAKE_COMPILE_WARNING_AS_ERROR=ON"),
         "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF",  # which pybind11 would switch on
+        "-DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON",  # as tools/gpu_check.py has it
         f"-DPython_EXECUTABLE={sys.executable}",
     )
 

@@ -2,14 +2,18 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import cardiacseg
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,24 @@ def run_script(package, script, *words):
     done = subprocess.run(command, env=package, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     return json.loads(done.stdout)
+
+
+def test_the_core_that_gpu_check_installs_finds_openvino(simulated_build, tmp_path):
+    checks = runpy.run_path(str(ROOT / "tools/gpu_check.py"), run_name="gpu_check")["engine_checks"]
+    arguments = Namespace(build=tmp_path, limit=60.0, architectures="90-real")
+    steps = {one.name: one.command for one in checks(arguments, "nvcc")}
+    assert "-DCMAKE_INSTALL_RPATH_USE_LINK_PATH=ON" in steps["package configure"]
+    subprocess.run(steps["package sources"], check=True, timeout=60)
+    built = simulated_build("_core")
+    install = [built if word == str(tmp_path / "package") else word for word in steps["package install"]]
+    subprocess.run(install, check=True, capture_output=True, timeout=60)
+    environment = {key: value for key, value in os.environ.items() if key not in ("LD_LIBRARY_PATH", "PYTHONPATH")}
+    environment["PYTHONPATH"] = str(tmp_path / "site")
+    script = "import json, cardiacseg; print(json.dumps([cardiacseg.__file__, cardiacseg.list_backends()]))"
+    file, backends = run_script(environment, script)
+    assert Path(file).is_relative_to(tmp_path / "site") and {"openvino", "tensorrt"} <= {
+        one["name"] for one in backends
+    }
 
 
 def test_a_session(package, tiny_bundle, cine, tmp_path):
