@@ -17,7 +17,8 @@ namespace {
 
 constexpr unsigned kThreads = 256;
 constexpr unsigned kAllLanes = 0xFFFFFFFFU;
-constexpr std::int64_t kShare = 8192;        // pixels that a CTA counts
+constexpr std::int64_t kShare = 8192;        // pixels that a CTA counts, or more
+constexpr std::int64_t kCtasTogether = 6;    // on a multiprocessor of 228 KB of shared memory
 constexpr std::int64_t kSharedSlots = 1024;  // of stacks that are one CTA's work
 
 /// Counts of one stack in device memory: of each upper byte of a 16-bit key, then of each key.

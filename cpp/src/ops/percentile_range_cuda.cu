@@ -105,6 +105,18 @@ bool in_vectors(const Lines& lines, std::int64_t bytes, std::int64_t stack_step)
          lines.outer_step % 16 == 0 && lines.inner_step % 16 == 0;
 }
 
+/// CTAs of a stack: one for each kShare pixels, or fewer where all stacks' CTAs would not run at the same time, as each
+/// begins with clearing its counts and ends with adding them to the stack's.
+std::int64_t part_count(std::int64_t pixels, std::int64_t stacks) {
+  int device = 0;
+  int multiprocessors = 0;
+  cuda::check(cudaGetDevice(&device), "cudaGetDevice");
+  cuda::check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device),
+              "cudaDeviceGetAttribute");
+  const std::int64_t together = std::max<std::int64_t>(1, kCtasTogether * multiprocessors / stacks);
+  return std::min((pixels + kShare - 1) / kShare, together);
+}
+
 Job job_of(const Pixels& pixels, const PercentileRanks& ranks, std::int64_t group, IntensityRange* ranges) {
   Job job{};
   job.lines = lines_of(pixels);
@@ -113,7 +125,7 @@ Job job_of(const Pixels& pixels, const PercentileRanks& ranks, std::int64_t grou
   const std::int64_t voxels = pixels.slices * pixels.rows * pixels.columns;
   const std::int64_t line_groups = (job.lines.length + group - 1) / group;
   const std::int64_t groups = line_groups * job.lines.outer * job.lines.inner;
-  const std::int64_t parts = voxels <= kShare ? 1 : (groups * group + kShare - 1) / kShare;
+  const std::int64_t parts = voxels <= kShare ? 1 : part_count(groups * group, pixels.stacks);
   job.groups = static_cast<unsigned>(groups);
   job.line_groups = static_cast<unsigned>(line_groups);
   job.parts = static_cast<unsigned>(parts);

@@ -17,6 +17,7 @@ constexpr int kTileColumns = 32;
 constexpr int kTileRows = 16;
 constexpr int kWarps = 8;
 constexpr int kStagedRows = 128;  // input rows of a tile, shortened, that fit: shrinking by up to 7
+constexpr int kFewTaps = 4;       // of a column, whose weights stay in registers
 
 /// One call, by value to the kernel.
 struct Job {
@@ -59,6 +60,35 @@ __device__ float along_row(const Job& job, const unsigned char* row, const Colum
     sum += *weight * pixel_at<Pixel>(at, job.aligned);
     weight += job.columns.outputs;
     at += job.pixels.column_step;
+  }
+  return sum;
+}
+
+/// The first weights of a column, if it has no more.
+struct FewWeights {
+  float of[kFewTaps];
+
+  __device__ explicit FewWeights(const Job& job, const Column& column) {
+#pragma unroll
+    for (int k = 0; k < kFewTaps; ++k) of[k] = k < column.count ? column.weights[k * job.columns.outputs] : 0.0F;
+  }
+};
+
+/// What along_row gives for aligned pixels and a column of at most kFewTaps: all its loads, of whole pixels, are under
+/// way before the first is needed.
+template <class Pixel>
+__device__ float along_row(const Job& job, const unsigned char* row, const Column& column, const FewWeights& weights) {
+  const unsigned char* at = row + column.offset;
+  Pixel pixels[kFewTaps] = {};
+#pragma unroll
+  for (int k = 0; k < kFewTaps; ++k) {
+    if (k < column.count) pixels[k] = __ldg(reinterpret_cast<const Pixel*>(at));
+    at += job.pixels.column_step;
+  }
+  float sum = 0;
+#pragma unroll
+  for (int k = 0; k < kFewTaps; ++k) {
+    if (k < column.count) sum += weights.of[k] * static_cast<float>(pixels[k]);
   }
   return sum;
 }
@@ -106,9 +136,18 @@ __global__ void __launch_bounds__(32 * kWarps) preprocess_kernel(Job job, Output
   const Column column = column_of(job, column_origin + crop_column);
   const Rows rows = rows_of(job.rows, row_origin + crop_row);
   const bool fits = rows.count <= kStagedRows;
+  const unsigned char* top = image + rows.first * job.pixels.row_step;
+  if (fits && job.aligned && column.count <= kFewTaps) {
+    const FewWeights weights(job, column);
+#pragma unroll 2
+    for (int row = warp; row < rows.count; row += kWarps) {
+      staged[row][lane] = along_row<Pixel>(job, top + row * job.pixels.row_step, column, weights);
+    }
+  } else if (fits) {
 #pragma unroll 1
-  for (int row = warp; fits && row < rows.count; row += kWarps) {
-    staged[row][lane] = along_row<Pixel>(job, image + (rows.first + row) * job.pixels.row_step, column);
+    for (int row = warp; row < rows.count; row += kWarps) {
+      staged[row][lane] = along_row<Pixel>(job, top + row * job.pixels.row_step, column);
+    }
   }
   __syncthreads();
 

@@ -157,6 +157,14 @@ TEST(several_ctas_share_a_stack) {
   }
 }
 
+// The simulated GPU has four multiprocessors: 13 stacks of three CTAs each are more than it runs at the same time.
+TEST(a_cta_counts_more_where_there_are_many_stacks) {
+  std::mt19937 random(4);
+  for (const PixelType type : {PixelType::int16, PixelType::float32}) {
+    check_image(image_of(type, {13, 1, 200, 101}, test::RandomValues(type, 1, random)), 1, 99);
+  }
+}
+
 TEST(the_whole_range_of_16_bits_counts) {
   for (const PixelType type : {PixelType::uint16, PixelType::int16}) {
     int value = type == PixelType::int16 ? -32768 : 0;

@@ -88,6 +88,11 @@ T atomicMax(T* address, T value) {
 }
 inline void __threadfence() {}
 
+template <class T>
+T __ldg(const T* address) {
+  return *address;
+}
+
 // --- a warp ---
 
 template <class T>
