@@ -10,8 +10,8 @@
 
 namespace cardiacseg {
 
-/// Density of myocardium in g/ml (Kramer et al., Standardized cardiovascular magnetic resonance imaging (CMR) protocols: 2020
-/// update, JCMR 2020, 22:17).
+/// Density of myocardium in g/ml (Kramer et al., Standardized cardiovascular magnetic resonance imaging (CMR)
+/// protocols: 2020 update, JCMR 2020, 22:17).
 inline constexpr double kMyocardialDensity = 1.05;
 
 /// Segments of the left ventricle but for the apex's cap (Cerqueira et al., Circulation 2002, 105:539).
