@@ -31,6 +31,7 @@ from cardiacseg.kernels.machine import describe, find_program, gpu_names, says  
 PARTS = {
     "build": "build the kernels, their tests and cardiacseg._cuda (given --architectures, without a GPU too)",
     "tests": "each test with the label gpu; the Python module's results against PyTorch's",
+    "pipeline": "from pixels to labels with small networks of our own, against the host; once more under memcheck",
     "sanitizer": "each of those tests under compute-sanitizer's memcheck, racecheck, initcheck and synccheck",
     "bench": "tools/bench_kernels.py: times, shares of copy bandwidth and matrix rate, PyTorch side by side",
     "engines": "the package with TensorRT; engines of each kind, parity gate; tools/bench_gpu.py",
@@ -82,31 +83,45 @@ def build_checks(arguments: argparse.Namespace, machine: dict[str, str], nvcc: s
     ]
 
 
-def gpu_tests(build: Path) -> list[dict]:
-    """CTest's entries that carry the label gpu, with name and command."""
-    shown = says("ctest", "--test-dir", str(build), "-L", "^gpu$", "--show-only=json-v1")
+def gpu_tests(build: Path, label: str = "gpu") -> list[dict]:
+    """CTest's entries that carry the label, with name and command."""
+    shown = says("ctest", "--test-dir", str(build), "-L", f"^{label}$", "--show-only=json-v1")
     return [] if shown == "not found" else [one for one in json.loads(shown)["tests"] if "command" in one]
 
 
-def test_checks(arguments: argparse.Namespace) -> list[Check | Outcome]:
-    checks: list[Check | Outcome] = [
+def labelled_checks(arguments: argparse.Namespace, label: str) -> list[Check | Outcome]:
+    return [
         Check(
             f"test {one['name']}",
-            ["ctest", "--test-dir", str(arguments.build), "-L", "^gpu$", "-R", f"^{one['name']}$", "-V"],
+            ["ctest", "--test-dir", str(arguments.build), "-L", f"^{label}$", "-R", f"^{one['name']}$", "-V"],
             arguments.limit,
             must_print=PASSED,
         )
-        for one in gpu_tests(arguments.build)
+        for one in gpu_tests(arguments.build, label)
     ]
+
+
+def pipeline_checks(arguments: argparse.Namespace, sanitizer: str) -> list[Check | Outcome]:
+    checks = labelled_checks(arguments, "pipeline")
+    if not checks:
+        return [Outcome("pipeline", "failed", "no built test carries the label pipeline")]
+    return checks + watched_checks(arguments, sanitizer, ("memcheck",), "pipeline")
+
+
+def test_checks(arguments: argparse.Namespace) -> list[Check | Outcome]:
+    checks = labelled_checks(arguments, "gpu")
     face = Check("Python face", bench_command(arguments, "--check"), arguments.limit, must_print=PASSED)
     return [*(checks or [Outcome("tests", "failed", "no built test carries the label gpu")]), face]
 
 
-def sanitizer_checks(arguments: argparse.Namespace, sanitizer: str) -> list[Check | Outcome]:
+def watched_checks(
+    arguments: argparse.Namespace, sanitizer: str, tools: tuple[str, ...], label: str
+) -> list[Check | Outcome]:
+    """Each test with the label under each tool of compute-sanitizer."""
     if sanitizer == "not found":
-        return [Outcome(f"sanitizer {tool}", "not found", "compute-sanitizer is not installed") for tool in SANITIZERS]
+        return [Outcome(f"sanitizer {tool}", "not found", "compute-sanitizer is not installed") for tool in tools]
     smaller = {"CARDIACSEG_SANITIZER": "1"}
-    checks: list[Check | Outcome] = [
+    return [
         Check(
             f"{tool} {one['name']}",
             [sanitizer, "--tool", tool, "--error-exitcode", "99", *one["command"]],
@@ -114,9 +129,13 @@ def sanitizer_checks(arguments: argparse.Namespace, sanitizer: str) -> list[Chec
             smaller,
             CLEAN_SUMMARY,
         )
-        for tool in SANITIZERS
-        for one in gpu_tests(arguments.build)
+        for tool in tools
+        for one in gpu_tests(arguments.build, label)
     ]
+
+
+def sanitizer_checks(arguments: argparse.Namespace, sanitizer: str) -> list[Check | Outcome]:
+    checks = watched_checks(arguments, sanitizer, SANITIZERS, "gpu")
     return checks or [Outcome("sanitizer", "failed", "no built test carries the label gpu")]
 
 
@@ -216,6 +235,8 @@ def run_parts(arguments: argparse.Namespace, machine: dict[str, str], nvcc: str)
     outcomes = run_all(build_checks(arguments, machine, nvcc), logs, ROOT, lambda text: print(text, flush=True))
     if wanted("tests"):
         outcomes += run(needs_torch(test_checks(arguments), machine))
+    if wanted("pipeline"):
+        outcomes += run(pipeline_checks(arguments, machine["compute-sanitizer"]))
     if wanted("sanitizer"):
         outcomes += run(sanitizer_checks(arguments, machine["compute-sanitizer"]))
     if wanted("bench"):

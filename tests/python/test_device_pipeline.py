@@ -1,43 +1,37 @@
-"""The pipeline on a GPU that is simulated on the CPU: tests/cpp/device_pipeline on bundles of pointwise networks."""
+"""The pipeline on a GPU that is simulated on the CPU: tests/cpp/device_pipeline, with pointwise networks of its own."""
 
-import os
-import subprocess
+import shutil
+from pathlib import Path
 
-import onnx_bundle
 import pytest
 from conftest import run_command
 
-LOCATE = {"spacing_mm": 3.0, "size_multiple": 8, "threshold": 0.5}
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundles")
-    preprocessing = {"spacing_mm": 1.5, "crop_pixels": onnx_bundle.SIDE, "percentiles": [1, 99]}
-    onnx_bundle.write_bundle(
-        folder / "whole",
-        seg_presence=True,
-        ref=True,
-        ref_presence=True,
-        locate=True,
-        preprocessing={**preprocessing, "locate": LOCATE},
-        temperature=1.5,
-        clean_up=True,
-        quality={"intercept": 0.1, "slope": 0.8},
-    )
-    onnx_bundle.write_bundle(folder / "seg")
-    onnx_bundle.write_bundle(folder / "seg_presence", seg_presence=True)
-    onnx_bundle.write_bundle(folder / "ref", ref=True)
-    onnx_bundle.write_bundle(folder / "ref_presence", ref=True, ref_presence=True)
-    return folder
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests/cpp/device_pipeline"
+SOURCES = [
+    *sorted((ROOT / "cpp/src/pipeline").glob("device_*.cc")),
+    ROOT / "cpp/src/pipeline/stream_pool.cc",
+    TESTS / "device_pipeline.cc",
+    TESTS / "fake_kernels.cu",
+]
 
 
 def test_the_owners_of_cudas_objects(simulated_build):
     run_command(simulated_build("cuda_owners") / "tests/cpp/device_pipeline/cuda_owners")
 
 
-def test_everything_equals_the_pipeline_on_the_host(simulated_build, bundles):
-    program = simulated_build("device_pipeline") / "tests/cpp/device_pipeline/device_pipeline"
-    environment = {**os.environ, "CARDIACSEG_TEST_BUNDLES": str(bundles)}
-    done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_everything_equals_the_pipeline_on_the_host(simulated_build):
+    folder = simulated_build("device_pipeline_simulated") / "tests/cpp/device_pipeline"
+    run_command(folder / "device_pipeline_simulated")
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on the PATH")
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_the_same_sources_compile_for_a_real_gpu(source, tmp_path):
+    """What ``gpu_check.py --only pipeline`` builds and runs where there is a GPU."""
+    check = (
+        [] if source.suffix == ".cu" else ["-Xcompiler", "-fsyntax-only,-Wall,-Wextra,-Wconversion,-Wshadow,-Werror"]
+    )
+    folders = [f"-I{ROOT / folder}" for folder in ("cpp/include", "cpp/src", "tests/cpp")]
+    standard = "-std=c++17" if source.suffix == ".cu" else "-std=c++20"
+    run_command("nvcc", standard, "-arch=sm_90", "-c", source, "-o", tmp_path / "object.o", *folders, *check)

@@ -75,7 +75,7 @@ def test_help_says_what_the_exit_codes_mean(name):
 
 def test_every_part_is_listed():
     lines = tool("gpu_check.py", "--list").stdout.splitlines()
-    assert [text.split()[0] for text in lines] == ["build", "tests", "sanitizer", "bench", "engines"]
+    assert [text.split()[0] for text in lines] == ["build", "tests", "pipeline", "sanitizer", "bench", "engines"]
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,24 @@ def test_checks_get_their_environment(tmp_path):
 
 def test_sanitizers_watch_each_test_with_each_tool(gpu_check, arguments, monkeypatch):
     tests = [{"name": "kernel_x_cuda", "command": ["/b/kernel_x_cuda"]}]
-    monkeypatch.setitem(gpu_check["sanitizer_checks"].__globals__, "gpu_tests", lambda build: tests)
+    monkeypatch.setitem(gpu_check["sanitizer_checks"].__globals__, "gpu_tests", lambda build, label="gpu": tests)
     found = gpu_check["sanitizer_checks"](arguments, "/s/compute-sanitizer")
     assert [one.command[2] for one in found] == ["memcheck", "racecheck", "initcheck", "synccheck"]
     assert all("--error-exitcode" in one.command and one.command[-1] == "/b/kernel_x_cuda" for one in found)
     assert all(one.environment == {"CARDIACSEG_SANITIZER": "1"} for one in found)
     absent = gpu_check["sanitizer_checks"](arguments, "not found")
     assert [one.result for one in absent] == ["not found"] * 4
+
+
+def test_the_pipeline_runs_plainly_and_under_memcheck(gpu_check, arguments, monkeypatch):
+    tests = {"pipeline": [{"name": "device_pipeline_cuda", "command": ["/b/device_pipeline_cuda"]}], "gpu": []}
+    monkeypatch.setitem(gpu_check["main"].__globals__, "gpu_tests", lambda build, label="gpu": tests[label])
+    plain, watched = gpu_check["pipeline_checks"](arguments, "/s/compute-sanitizer")
+    assert plain.name == "test device_pipeline_cuda" and "^pipeline$" in plain.command
+    assert plain.must_print.search("27 passed, 0 failed") and not plain.must_print.search("0 passed, 0 failed")
+    assert watched.command[1:3] == ["--tool", "memcheck"] and watched.command[-1] == "/b/device_pipeline_cuda"
+    tests["pipeline"].clear()
+    assert gpu_check["pipeline_checks"](arguments, "/s/compute-sanitizer")[0].result == "failed"
 
 
 def test_a_build_without_tests_is_a_failure(gpu_check, arguments):
