@@ -60,12 +60,12 @@ def run(arguments: argparse.Namespace) -> None:
         paper = ROWS.get(read_manifest(arguments.model)["model"])
         trials = []
         if arguments.robustness or arguments.quality:
-            trials = evaluation.run_trials(CardiacSegmenter(arguments.model), frames, progress=say("spoiled stacks"))
+            trials = evaluation.run_trials(CardiacSegmenter(arguments.model, precision="fp32"), frames, progress=say("spoiled stacks"))
         document = describe(arguments, found, trials)
         if arguments.flags:
-            document["flags"] = flag_document(frames, CardiacSegmenter(arguments.model), say)
+            document["flags"] = flag_document(frames, CardiacSegmenter(arguments.model, precision="fp32"), say)
         if arguments.temporal:
-            document["temporal"] = json_ready(temporal_document(frames, CardiacSegmenter(arguments.model), say))
+            document["temporal"] = json_ready(temporal_document(frames, CardiacSegmenter(arguments.model, precision="fp32"), say))
         if folder:
             write_report(folder, found, document, paper)
     print_results(arguments, found, document, paper)

@@ -29,6 +29,7 @@ MAY_INCLUDE = {
         '"cardiacseg/(cardiac_segmenter|compiled_networks|error).h"',
         '"backends/backend.h"',
         '"backends/openvino/.*"',
+        '"bundle/float32_layers.h"',
         '"files/.*"',
     ],
     "src/backends/tensorrt/*.*": [

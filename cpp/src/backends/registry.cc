@@ -23,7 +23,7 @@ struct Entry {
   std::string_view device;
   std::string (*describe)();  ///< one phrase; throws Error(backend) where the backend cannot be used
   /// On a CPU in `precision`, on a GPU in what `options` say. nullptr: not in this build
-  std::unique_ptr<Backend> (*make)(const SegmenterOptions& options, Precision precision);
+  std::unique_ptr<Backend> (*make)(const SegmenterOptions& options, Precision precision, const Float32Stages& float32);
   std::vector<FittingEngine> (*find)(const SegmenterOptions& options, const StageFiles& files);  ///< on a GPU
   std::string (*bfloat16_obstacle)();  ///< why it does not compute in bf16; empty if it does
 };
@@ -41,7 +41,7 @@ constexpr Entry tensorrt_entry() {
   return {flavor,
           "cuda",
           [] { return describe_tensorrt(flavor); },
-          [](const SegmenterOptions& options, Precision) -> std::unique_ptr<Backend> {
+          [](const SegmenterOptions& options, Precision, const Float32Stages&) -> std::unique_ptr<Backend> {
             return make_tensorrt_backend(wanted_engines<flavor>(options));
           },
           [](const SegmenterOptions& options, const StageFiles& files) {
@@ -73,8 +73,8 @@ const std::vector<Entry>& entries() {
       tensorrt_entry<kTensorRtRtx>(),
 #ifdef CARDIACSEG_WITH_OPENVINO
       {"openvino", "cpu", describe_openvino,
-       [](const SegmenterOptions& options, Precision precision) {
-         return make_openvino_backend(options.threads, precision, compiled_networks_folder(options.cache));
+       [](const SegmenterOptions& options, Precision precision, const Float32Stages& float32) {
+         return make_openvino_backend(options.threads, precision, float32, compiled_networks_folder(options.cache));
        },
        nullptr, openvino_bfloat16_obstacle},
 #endif
@@ -126,12 +126,13 @@ std::string require_bfloat16(const Entry& entry) {
   return "the CPU computes in it natively";
 }
 
-MakeHostBackend host_backend_maker(const SegmenterOptions& options) {
-  return [options](Precision precision) {
+/// `float32` is what stays in float32 in a backend that computes in bfloat16.
+MakeHostBackend host_backend_maker(const SegmenterOptions& options, const Float32Stages& float32 = {}) {
+  return [options, float32](Precision precision) {
     for (const Entry& entry : entries()) {
       if (entry.device != "cpu") continue;
       if (precision == Precision::bfloat16) require_bfloat16(entry);
-      return entry.make(options, precision);
+      return entry.make(options, precision, float32);
     }
     throw Error(ErrorCode::backend, "this build has no CPU backend, which gives the reference");
   };
@@ -187,7 +188,7 @@ ChosenBackend choose_engines(const Entry& entry, const SegmenterOptions& options
   const StageFiles files = files_of(bundle);
   const std::vector<FittingEngine> found = entry.find(options, files);
   if (options.device == "auto") require_verified(found);
-  ChosenBackend chosen{.backend = entry.make(options, Precision::float32),
+  ChosenBackend chosen{.backend = entry.make(options, Precision::float32, {}),
                        .device = std::string(entry.device),
                        .reason = entry.describe(),
                        .precision = precision_of(found),
@@ -208,12 +209,14 @@ ChosenBackend try_entry(const Entry& entry, const SegmenterOptions& options, con
   if (entry.device == "cuda") return choose_engines(entry, options, bundle(), engines);
   std::string reason = entry.describe();
   const ChosenPrecision precision = host_precision(entry, options.precision, bundle);
-  return {.backend = entry.make(options, precision.precision),
+  Float32Stages float32;
+  if (engines == Engines::loaded) float32 = bundle().manifest.float32_in_bfloat16;
+  return {.backend = entry.make(options, precision.precision, float32),
           .device = std::string(entry.device),
           .reason = std::move(reason),
           .precision = to_string(precision.precision),
           .precision_reason = precision.reason,
-          .make_host_backend = host_backend_maker(options),
+          .make_host_backend = host_backend_maker(options, float32),
           .loaded = {}};
 }
 

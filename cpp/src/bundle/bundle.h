@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "bundle/float32_layers.h"
+
 namespace cardiacseg {
 
 /// Newest manifest format that this library reads.
@@ -43,6 +45,7 @@ struct Manifest {
   std::optional<LocateRules> locate;   ///< absent: the crop is the middle of the image
   std::optional<QualityRule> quality;  ///< absent: no quality is predicted
   bool keeps_labels_in_bfloat16;       ///< whether it is recorded that the networks passed the parity gate in bf16
+  Float32Stages float32_in_bfloat16;   ///< what stays in float32 if the networks compute in bfloat16
 };
 
 /// A model as read from disk, every digest checked. The networks are the bytes of ONNX files.

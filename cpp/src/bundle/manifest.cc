@@ -27,6 +27,8 @@ constexpr NumberRule kCropPixels{"a multiple of 16 from 16 to 1024", [](double p
                                  }};
 constexpr NumberRule kSizeMultiple{"an integer from 1 to 1024",
                                    [](double pixels) { return pixels >= 1 && pixels <= 1024; }};
+constexpr NumberRule kLayers{"a number of layers from 0 to 10000",
+                             [](double layers) { return layers >= 0 && layers <= 10000; }};
 constexpr NumberRule kBytes{"a number of bytes up to 256 MiB (268435456)",
                             [](double bytes) { return bytes >= 0 && bytes <= static_cast<double>(kBundleFileLimit); }};
 
@@ -65,11 +67,27 @@ std::array<double, 2> read_percentiles(const Section& preprocessing) {
   return values;
 }
 
-/// `"precisions": {"bf16": {"passed": true, ...}}`; the numbers beside it are for people.
-bool read_bfloat16_record(const Section& root) {
-  if (!root.has("precisions")) return false;
+Float32Stages read_float32(const Section& record) {
+  Float32Stages stages;
+  if (!record.has("float32")) return stages;
+  const Section float32 = record.section("float32");
+  for (const char* stage : {"locate", "seg", "ref"}) {
+    if (!float32.has(stage)) continue;
+    const Section layers = float32.section(stage);
+    stages[stage] = {layers.flag("everything"), layers.integer("first_layers", kLayers),
+                     layers.integer("last_layers", kLayers), layers.flag("other_operations")};
+  }
+  return stages;
+}
+
+/// `"precisions": {"bf16": {"passed": true, "float32": {...}, ...}}`; the numbers beside them are for people.
+void read_bfloat16_record(const Section& root, Manifest& manifest) {
+  if (!root.has("precisions")) return;
   const Section precisions = root.section("precisions");
-  return precisions.has("bf16") && precisions.section("bf16").flag("passed");
+  if (!precisions.has("bf16")) return;
+  const Section record = precisions.section("bf16");
+  manifest.keeps_labels_in_bfloat16 = record.flag("passed");
+  manifest.float32_in_bfloat16 = read_float32(record);
 }
 
 Manifest read_rules(const Section& root) {
@@ -87,7 +105,7 @@ Manifest read_rules(const Section& root) {
     const Section quality = root.section("quality");
     manifest.quality = QualityRule{quality.number("intercept", kCoefficient), quality.number("slope", kCoefficient)};
   }
-  manifest.keeps_labels_in_bfloat16 = read_bfloat16_record(root);
+  read_bfloat16_record(root, manifest);
   if (preprocessing.has("locate")) {
     const Section locate = preprocessing.section("locate");
     manifest.locate = LocateRules{locate.number("spacing_mm", kSpacing), locate.integer("size_multiple", kSizeMultiple),

@@ -27,7 +27,7 @@ def calibrate(
     the line from the stages' mean agreement to mean volume Dice, over the stacks as they are and under
     :data:`QUALITY_SPOILINGS`; ``None`` for a single-stage model. Raises as :func:`evaluate`.
     """
-    segmenter = CardiacSegmenter(model)
+    segmenter = CardiacSegmenter(model, precision="fp32")
     manifest = read_manifest(model)
     temperature = manifest.get("temperature", 1.0) * fit_temperature(*_voxels(segmenter, frames, progress))
     spoilings = {name: SPOILINGS[name] for name in QUALITY_SPOILINGS} if "ref" in manifest["networks"] else {}

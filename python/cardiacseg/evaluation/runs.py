@@ -27,7 +27,7 @@ def evaluate(
     :class:`CardiacSegmenter`.
     """
     frames = find_labelled_frames(root, patients)
-    segmenter = CardiacSegmenter(model)
+    segmenter = CardiacSegmenter(model, precision="fp32")
     cases = []
     for frame in with_progress(frames, progress):
         stack = read_labelled_frame(frame)

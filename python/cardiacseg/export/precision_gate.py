@@ -1,6 +1,8 @@
 """Does a bundle keep its labels in bf16? The parity gate on this machine's CPU, and what the manifest records of it."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -23,23 +25,66 @@ def synthetic_stacks() -> Iterator[Stack]:
         yield phantom.image, phantom.spacing
 
 
-def measure_bf16(bundle: Path, stacks: Iterable[Stack]) -> dict:
-    """The entry ``bf16`` of a manifest's ``precisions``: the worst numbers of all ``stacks``, stage by stage.
+def _layers(first: int = 0, last: int = 0, *, others: bool = False, everything: bool = False) -> dict:
+    return {"everything": everything, "first_layers": first, "last_layers": last, "other_operations": others}
 
-    Raises :class:`ParityGateError` with the numbers of the first stack whose labels are not kept, and
-    :class:`BackendError` if this machine's CPU does not compute in bf16.
+
+# What of a stage stays in float32, from what costs least to what keeps most. A first layer sees the image, the last
+# ones have the finest maps, and operations that are no layers are cheap next to those that are.
+FLOAT32_STEPS = (
+    _layers(),
+    _layers(8),
+    _layers(1, others=True),
+    _layers(1, 7, others=True),
+    _layers(8, 7, others=True),
+    _layers(everything=True),
+)
+
+
+def measure_bf16(bundle: Path, stacks: Iterable[Stack]) -> dict:
+    """The entry ``bf16`` of a manifest's ``precisions``: what stays in float32 so that labels are kept on ``stacks``.
+
+    Each stage takes the first of ``FLOAT32_STEPS`` with which it passes the gate on all stacks. The worst numbers of all
+    stacks stand beside it, stage by stage. Raises :class:`ParityGateError` if every stage would have to compute in
+    float32 throughout, and :class:`BackendError` if this machine's CPU does not compute in bf16.
     """
-    segmenter = CardiacSegmenter(bundle, device="cpu", precision="bf16", cache="off")
+    stacks, steps, failure = list(stacks), {}, ""
+    with tempfile.TemporaryDirectory() as work:
+        trial = Path(shutil.copytree(bundle, Path(work) / "bundle"))
+        while True:
+            stages, failed = _measure(trial, stacks, steps)
+            if not failed:
+                break
+            failure = failure or failed.summary
+            for stage in (entry["stage"] for entry in failed.stages if not entry["passed"]):
+                steps[stage] = steps.get(stage, 0) + 1
+    if not stages:
+        raise ParityGateError("the gate needs at least one stack")
+    if all(steps.get(stage) == len(FLOAT32_STEPS) - 1 for stage in stages):
+        raise ParityGateError(f"the bundle does not keep its labels in bf16: {failure}")
+    return {"passed": True, "stacks": len(stacks), "float32": _float32(steps), "stages": stages}
+
+
+def _float32(steps: Mapping[str, int]) -> dict[str, dict]:
+    return {stage: FLOAT32_STEPS[step] for stage, step in steps.items()}
+
+
+def _measure(trial: Path, stacks: list[Stack], steps: Mapping[str, int]) -> tuple[dict[str, dict], Parity | None]:
+    """The worst numbers of all stacks, or the first result that did not pass, which goes to the front of ``stacks``."""
+    path = trial / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["precisions"] = {"bf16": {"passed": False, "float32": _float32(steps)}}
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    segmenter = CardiacSegmenter(trial, device="cpu", precision="bf16", cache="off")
     stages: dict[str, dict] = {}
-    count = 0
-    for image, spacing in stacks:
+    for index, (image, spacing) in enumerate(stacks):
         parity = segmenter.verify(image, spacing=spacing)
         if not parity.passed:
-            raise ParityGateError(f"the bundle does not keep its labels in bf16: {parity.summary}")
+            stacks.insert(0, stacks.pop(index))
+            return {}, parity
         for stage in parity.stages:
             stages[stage["stage"]] = _worst(stages.get(stage["stage"]), stage)
-        count += 1
-    return {"passed": count > 0, "stacks": count, "stages": stages}
+    return stages, None
 
 
 def _worst(known: Mapping | None, found: Mapping) -> dict:

@@ -91,8 +91,9 @@ std::string find_bfloat16_obstacle() {
 
 class OpenVinoBackend : public Backend {
  public:
-  OpenVinoBackend(int threads, Precision precision, const std::filesystem::path& cache)
-      : context_(make_context(compile_options(threads, precision), cache)) {}
+  OpenVinoBackend(int threads, Precision precision, const Float32Stages& float32, const std::filesystem::path& cache)
+      : float32_(precision == Precision::bfloat16 ? float32 : Float32Stages{}),
+        context_(make_context(compile_options(threads, precision), cache)) {}
 
   std::string name() const override { return "openvino"; }
 
@@ -102,17 +103,21 @@ class OpenVinoBackend : public Backend {
   std::int64_t frames_per_call(std::int64_t) const override { return 1; }
 
   std::unique_ptr<Network> load(const std::string& name, std::span<const std::byte> onnx) const override {
-    return std::make_unique<OpenVinoNetwork>(context_, name, onnx);
+    const auto found = float32_.find(name);
+    return std::make_unique<OpenVinoNetwork>(context_, name, onnx,
+                                             found == float32_.end() ? Float32Layers{} : found->second);
   }
 
  private:
+  Float32Stages float32_;
   std::shared_ptr<OpenVinoContext> context_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_openvino_backend(int threads, Precision precision, const std::filesystem::path& cache) {
-  return std::make_unique<OpenVinoBackend>(threads, precision, cache);
+std::unique_ptr<Backend> make_openvino_backend(int threads, Precision precision, const Float32Stages& float32,
+                                               const std::filesystem::path& cache) {
+  return std::make_unique<OpenVinoBackend>(threads, precision, float32, cache);
 }
 
 std::string openvino_bfloat16_obstacle() {

@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "backends/openvino/float32_layers.h"
 #include "backends/openvino/openvino_error.h"
 #include "backends/openvino/working_bytes.h"
 #include "cardiacseg/error.h"
@@ -24,6 +25,13 @@ std::string to_string(const std::vector<std::int64_t>& shape) {
   std::string text;
   for (const std::int64_t extent : shape) text += (text.empty() ? "" : " x ") + std::to_string(extent);
   return text;
+}
+
+/// For the key in the store.
+std::string describe(const Float32Layers& layers) {
+  if (layers == Float32Layers{}) return {};
+  return std::string("\nin float32: ") + (layers.everything ? "everything " : "") + std::to_string(layers.first) + " " +
+         std::to_string(layers.last) + (layers.other_operations ? " and other operations" : "");
 }
 
 /// Unless all is well, ends a running request at its next layer: what it writes to is then free again.
@@ -53,11 +61,12 @@ class StopAtLayer {
 }  // namespace
 
 OpenVinoNetwork::OpenVinoNetwork(std::shared_ptr<OpenVinoContext> context, std::string name,
-                                 std::span<const std::byte> onnx)
+                                 std::span<const std::byte> onnx, const Float32Layers& float32)
     : context_(std::move(context)),
       name_(std::move(name)),
+      float32_(float32),
       onnx_(reinterpret_cast<const char*>(onnx.data()), onnx.size()) {
-  if (context_->store.is_on()) key_ = "network " + sha256(onnx) + "\n" + context_->maker;
+  if (context_->store.is_on()) key_ = "network " + sha256(onnx) + "\n" + context_->maker + describe(float32_);
   find_outputs();
 }
 
@@ -155,20 +164,28 @@ bool OpenVinoNetwork::load(CompiledNetwork& compiled, const std::string& key) co
   stream.get();
   context_->shapes.make_room(compiled, bytes);
   try {
-    compiled.model = context_->core.import_model(stream, "CPU", context_->options);
+    compiled.model = context_->core.import_model(stream, "CPU", options());
     return true;
   } catch (const std::exception&) {
     return false;
   }
 }
 
+/// To compile with.
+ov::AnyMap OpenVinoNetwork::options() const {
+  ov::AnyMap options = context_->options;
+  if (float32_.everything) options.insert_or_assign(ov::hint::inference_precision.name(), ov::element::f32);
+  return options;
+}
+
 void OpenVinoNetwork::compile(CompiledNetwork& compiled, const Shape& shape, const std::string& key) const {
   translate_errors("OpenVINO could not compile network " + name_ + " for " + to_string(shape), [&] {
     const std::shared_ptr<ov::Model> reshaped = model().clone();
     reshaped->reshape(ov::PartialShape(to_shape(shape)));
+    if (float32_ != Float32Layers{}) keep_float32_layers(*reshaped, float32_);
     const std::int64_t bytes = working_bytes(*reshaped);
     context_->shapes.make_room(compiled, bytes);
-    compiled.model = context_->core.compile_model(reshaped, "CPU", context_->options);
+    compiled.model = context_->core.compile_model(reshaped, "CPU", options());
     if (!context_->store.is_on()) return;
     std::ostringstream stream;
     stream << bytes << '\n';

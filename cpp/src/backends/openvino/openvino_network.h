@@ -13,6 +13,7 @@
 
 #include "backends/backend.h"
 #include "backends/openvino/recent_shapes.h"
+#include "bundle/float32_layers.h"
 #include "files/blob_store.h"
 
 namespace cardiacseg {
@@ -49,8 +50,10 @@ struct OpenVinoContext {
 /// what comes of it.
 class OpenVinoNetwork : public Network {
  public:
-  /// `onnx` are the bytes of an ONNX file. Throws Error(backend).
-  OpenVinoNetwork(std::shared_ptr<OpenVinoContext> context, std::string name, std::span<const std::byte> onnx);
+  /// `onnx` are the bytes of an ONNX file. If the context compiles for bfloat16, `float32` stays in float32. Throws
+  /// Error(backend).
+  OpenVinoNetwork(std::shared_ptr<OpenVinoContext> context, std::string name, std::span<const std::byte> onnx,
+                  const Float32Layers& float32 = {});
   ~OpenVinoNetwork() override;
 
   const std::vector<std::string>& outputs() const override { return outputs_; }
@@ -67,11 +70,13 @@ class OpenVinoNetwork : public Network {
   void make_ready(CompiledNetwork& compiled, const Shape& shape) const;
   bool load(CompiledNetwork& compiled, const std::string& key) const;
   void compile(CompiledNetwork& compiled, const Shape& shape, const std::string& key) const;
+  ov::AnyMap options() const;
   void find_outputs();
   const ov::Model& model() const;
 
   std::shared_ptr<OpenVinoContext> context_;
   std::string name_;
+  Float32Layers float32_;
   std::string key_;  ///< in the store
   std::vector<std::string> outputs_;
   mutable std::mutex reading_;
