@@ -60,6 +60,16 @@ TEST(only_a_passed_gate_counts_for_bf16) {
   }
 }
 
+TEST(layers_that_stay_in_float32_are_read_by_stage) {
+  CHECK(parsed(manifest_text()).manifest.float32_in_bfloat16.empty());
+  const Float32Stages stages = parsed(with(R"("precisions": {"bf16": {"passed": true, "float32": {
+      "locate": {"everything": true, "first_layers": 0, "last_layers": 0, "other_operations": false},
+      "ref": {"everything": false, "first_layers": 8, "last_layers": 7, "other_operations": true}}}})"))
+                                   .manifest.float32_in_bfloat16;
+  CHECK(stages ==
+        Float32Stages{{"locate", {.everything = true}}, {"ref", {.first = 8, .last = 7, .other_operations = true}}});
+}
+
 TEST(records_of_precisions_are_checked) {
   const auto refuses = [](const std::string& record, const std::string& text) {
     CHECK_THROWS_CODE(parsed(with("\"precisions\": " + record)), ErrorCode::bad_bundle, text);
@@ -67,6 +77,10 @@ TEST(records_of_precisions_are_checked) {
   refuses("1", "\"precisions\"");
   refuses(R"({"bf16": true})", "\"bf16\"");
   refuses(R"({"bf16": {}})", "\"passed\"");
+  refuses(R"({"bf16": {"passed": true, "float32": []}})", "\"float32\"");
+  refuses(R"({"bf16": {"passed": true, "float32": {"seg": {"everything": false}}}})", "\"first_layers\"");
+  refuses(R"({"bf16": {"passed": true, "float32": {"seg": {"everything": false, "first_layers": -1}}}})",
+          "a number of layers from 0 to 10000");
   for (const char* value : {"1", "\"yes\"", "null"}) {
     refuses(R"({"bf16": {"passed": )" + std::string(value) + "}}", "\"passed\": wanted true or false, found");
   }

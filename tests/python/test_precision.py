@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import cardiacseg
 from cardiacseg.cli.parser import build_parser
 from cardiacseg.errors import BackendError, BundleError, InvalidInputError
 from cardiacseg.export.engine_gate import ParityGateError
-from cardiacseg.export.precision_gate import measure_bf16, record_bf16
+from cardiacseg.export.precision_gate import _layers, measure_bf16, record_bf16
 from cardiacseg.study.batch import CaseSegmenter
 from cardiacseg.study.options import StudyOptions
 
@@ -41,19 +42,32 @@ def keeping(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def losing(tmp_path_factory):
-    """A bundle whose logits come from a convolution so steep that 8 bits of the intensity decide other labels."""
-    folder = tmp_path_factory.mktemp("losing") / "bundle"
+    """A bundle whose only layer needs float32."""
+    return write_steep_bundle(tmp_path_factory.mktemp("losing") / "bundle", around=0)
+
+
+def write_steep_bundle(folder, around):
+    """Logits come from a convolution so steep that 8 bits of the intensity decide other labels.
+
+    Before it and after it are ``around`` convolutions that change nothing.
+    """
     folder.mkdir()
     constants = {
         "weight": (20000 * CENTRES).reshape(4, 1, 1, 1).astype(np.float32),
         "bias": (-10000 * CENTRES**2).astype(np.float32),
         "flat": np.array([-1, 1, 32, 32]),
         "stacks": np.array([1, -1, 4, 32, 32]),
+        "one": np.ones((1, 1, 1, 1), np.float32),
+        "same": np.eye(4, dtype=np.float32).reshape(4, 4, 1, 1),
     }
+    before = ["slices", *(f"before{index}" for index in range(around))]
+    after = ["maps", *(f"after{index}" for index in range(around))]
     nodes = [
         helper.make_node("Reshape", ["input", "flat"], ["slices"]),
-        helper.make_node("Conv", ["slices", "weight", "bias"], ["maps"]),
-        helper.make_node("Reshape", ["maps", "stacks"], ["logits"]),
+        *(helper.make_node("Conv", [name, "one"], [next_]) for name, next_ in pairwise(before)),
+        helper.make_node("Conv", [before[-1], "weight", "bias"], ["maps"]),
+        *(helper.make_node("Conv", [name, "same"], [next_]) for name, next_ in pairwise(after)),
+        helper.make_node("Reshape", [after[-1], "stacks"], ["logits"]),
     ]
     _graph(folder / "seg.onnx", 1, nodes, constants, ["logits"])
     return write_manifest(folder)
@@ -149,9 +163,8 @@ def test_verify_refuses_a_bundle_that_another_one_has_replaced(keeping, tmp_path
 
 
 @needs_bf16
-def test_what_passes_is_recorded_and_what_fails_is_not(keeping, losing, tmp_path, image):
-    for name in ("good", "bad"):
-        (tmp_path / name).mkdir()
+def test_what_passes_is_recorded_and_what_fails_is_not(keeping, tmp_path, image):
+    (tmp_path / "good").mkdir()
     good = with_record(keeping, tmp_path / "good", temperature=2.0)
     stacks = [(image, SPACING), (image[:, :2], SPACING)]
     assert record_bf16(good, stacks, "noise") is None
@@ -161,11 +174,29 @@ def test_what_passes_is_recorded_and_what_fails_is_not(keeping, losing, tmp_path
     assert entry["stages"]["seg"]["voxels"] == 5 * 32 * 32 and manifest["temperature"] == 2.0
     assert cardiacseg.explain_device(good, device="cpu")["precision"] == "bf16"
 
-    bad = with_record(losing, tmp_path / "bad")
+    bad = write_steep_bundle(tmp_path / "bad", around=9)
     assert "does not keep its labels in bf16" in record_bf16(bad, stacks, "noise")
     assert "precisions" not in json.loads((bad / "manifest.json").read_text())
     with pytest.raises(ParityGateError, match=r"wanted less than 0\.05"):
-        measure_bf16(losing, stacks)
+        measure_bf16(bad, stacks)
+
+
+@needs_bf16
+def test_layers_that_the_gate_needs_stay_in_float32_also_in_what_is_kept_compiled(losing, tmp_path, image):
+    bundle = with_record(losing, tmp_path)
+    assert record_bf16(bundle, [(image, SPACING)], "noise") is None
+    entry = json.loads((bundle / "manifest.json").read_text())["precisions"]["bf16"]
+    assert entry["float32"] == {"seg": _layers(8)}
+    assert cardiacseg.CardiacSegmenter(bundle, device="cpu").verify(image, spacing=SPACING).passed
+
+    def labels(folder, precision):
+        segmenter = cardiacseg.CardiacSegmenter(folder, device="cpu", precision=precision, cache=tmp_path / "cache")
+        return segmenter.run(image, spacing=SPACING).labels
+
+    wide = labels(bundle, "fp32")
+    assert not np.array_equal(labels(losing, "bf16"), wide)
+    for _ in range(2):  # compiled, and read from the cache
+        np.testing.assert_array_equal(labels(bundle, "auto"), wide)
 
 
 @pytest.mark.parametrize(

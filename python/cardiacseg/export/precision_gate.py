@@ -11,7 +11,7 @@ import numpy as np
 from cardiacseg.errors import BackendError
 from cardiacseg.export.engine_gate import ParityGateError
 from cardiacseg.io.output import write_bytes
-from cardiacseg.segmenter import CardiacSegmenter
+from cardiacseg.segmenter import CardiacSegmenter, Parity
 
 Stack = tuple[np.ndarray, tuple[float, float, float]]
 
