@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 
@@ -58,14 +59,15 @@ def run(arguments: argparse.Namespace) -> None:
     with target as folder:
         found = evaluation.evaluate(arguments.model, arguments.data, patients, say("evaluation"), probabilities=True)
         paper = ROWS.get(read_manifest(arguments.model)["model"])
+        make_segmenter = partial(CardiacSegmenter, arguments.model, precision="fp32")  # the same on every CPU
         trials = []
         if arguments.robustness or arguments.quality:
-            trials = evaluation.run_trials(CardiacSegmenter(arguments.model, precision="fp32"), frames, progress=say("spoiled stacks"))
+            trials = evaluation.run_trials(make_segmenter(), frames, progress=say("spoiled stacks"))
         document = describe(arguments, found, trials)
         if arguments.flags:
-            document["flags"] = flag_document(frames, CardiacSegmenter(arguments.model, precision="fp32"), say)
+            document["flags"] = flag_document(frames, make_segmenter(), say)
         if arguments.temporal:
-            document["temporal"] = json_ready(temporal_document(frames, CardiacSegmenter(arguments.model, precision="fp32"), say))
+            document["temporal"] = json_ready(temporal_document(frames, make_segmenter(), say))
         if folder:
             write_report(folder, found, document, paper)
     print_results(arguments, found, document, paper)

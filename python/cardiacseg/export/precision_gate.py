@@ -44,8 +44,8 @@ FLOAT32_STEPS = (
 def measure_bf16(bundle: Path, stacks: Iterable[Stack]) -> dict:
     """The entry ``bf16`` of a manifest's ``precisions``: what stays in float32 so that labels are kept on ``stacks``.
 
-    Each stage takes the first of ``FLOAT32_STEPS`` with which it passes the gate on all stacks. The worst numbers of all
-    stacks stand beside it, stage by stage. Raises :class:`ParityGateError` if every stage would have to compute in
+    Each stage takes the first of ``FLOAT32_STEPS`` with which it passes the gate on all stacks. The worst numbers of
+    all stacks stand beside it, stage by stage. Raises :class:`ParityGateError` if every stage would have to compute in
     float32 throughout, and :class:`BackendError` if this machine's CPU does not compute in bf16.
     """
     stacks, steps, failure = list(stacks), {}, ""
