@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cuda_runtime.h>
+#include <dlfcn.h>
 
 #include <cstddef>
 #include <string>
@@ -52,19 +53,37 @@ inline std::size_t total_memory() {
   return total;
 }
 
-/// Makes this thread use another GPU as long as it lives.
+/// Whether somebody in this process uses this GPU already; true where that cannot be found out. The runtime has no word
+/// for it, so that the driver is asked, which is loaded wherever the runtime works.
+inline bool has_context(int index) {
+  using GetState = int (*)(int device, unsigned* flags, int* active);
+  static const auto get_state = [] {
+    void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    return driver == nullptr ? nullptr : reinterpret_cast<GetState>(dlsym(driver, "cuDevicePrimaryCtxGetState"));
+  }();
+  unsigned flags = 0;
+  int active = 1;
+  return get_state == nullptr || get_state(index, &flags, &active) != 0 || active != 0;
+}
+
+/// Makes this thread use a GPU as long as it lives. From CUDA 12 on to choose a GPU is to use it, which takes hundreds
+/// of MB of it: a thread goes back only to a GPU that is in use. One that has never chosen one, and in whose process
+/// nobody uses the first GPU, stays with this one.
 class DeviceScope {
  public:
   /// Throws CudaError.
-  explicit DeviceScope(int index) {
+  explicit DeviceScope(int index) : index_(index) {
     check(cudaGetDevice(&before_), "cudaGetDevice");
-    check(cudaSetDevice(index), "cudaSetDevice");
+    if (before_ != index) check(cudaSetDevice(index), "cudaSetDevice");
   }
   DeviceScope(const DeviceScope&) = delete;
   DeviceScope& operator=(const DeviceScope&) = delete;
-  ~DeviceScope() { static_cast<void>(cudaSetDevice(before_)); }
+  ~DeviceScope() {
+    if (before_ != index_ && has_context(before_)) static_cast<void>(cudaSetDevice(before_));
+  }
 
  private:
+  int index_;
   int before_ = 0;
 };
 

@@ -34,6 +34,22 @@ TEST(no_bytes_are_no_memory) {
   CHECK(simulated_allocations == before);
 }
 
+// To choose a GPU is to make a context on it.
+TEST(a_scope_chooses_a_gpu_only_where_it_is_another) {
+  simulated_device_count = 2;
+  const int before = simulated_device_choices;
+  {
+    const cuda::DeviceScope same(0);
+    CHECK(simulated_device_choices == before);
+    const cuda::DeviceScope other(1);
+    CHECK(cuda::current_device().index == 1 && simulated_device_choices == before + 1);
+    CHECK_THROWS(cuda::DeviceScope(2), cuda::CudaError, "cudaSetDevice");
+    CHECK(cuda::current_device().index == 1);
+  }
+  CHECK(cuda::current_device().index == 0);
+  simulated_device_count = 1;
+}
+
 TEST(a_graph_does_again_what_was_captured) {
   const cuda::Stream stream;
   const cuda::DeviceBuffer counter(sizeof(int));

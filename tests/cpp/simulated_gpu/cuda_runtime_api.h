@@ -109,6 +109,8 @@ using cudaHostFn_t = void (*)(void*);
 // --- what tests may change and read ---
 
 inline int simulated_device_count = 1;
+inline thread_local int simulated_device = 0;  ///< that this thread uses
+inline std::atomic<int> simulated_device_choices{0};
 /// The compute capability that the simulated GPU gives itself out for.
 inline int simulated_compute_capability_major = 8;
 /// Whether captures fail at their end.
@@ -170,11 +172,14 @@ inline cudaError_t cudaGetDeviceCount(int* count) {
   return simulated_device_count > 0 ? cudaSuccess : cudaErrorNoDevice;
 }
 inline cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = simulated_device;
   return cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int device) {
-  return device >= 0 && device < simulated_device_count ? cudaSuccess : cudaErrorInvalidValue;
+  if (device < 0 || device >= simulated_device_count) return cudaErrorInvalidValue;
+  ++simulated_device_choices;
+  simulated_device = device;
+  return cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
   *value = attribute == cudaDevAttrMultiProcessorCount      ? 4
