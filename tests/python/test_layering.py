@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "src/ops/*.h": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
     "src/ops/*_host.cc": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
     "src/ops/*.cu*": [STANDARD, "<cuda_runtime.h>", '"ops/.*"', '"cuda/.*"', PLAIN_HEADERS],
-    "src/cuda/*": [STANDARD, "<cuda_runtime.h>", '"cuda/.*"'],
+    "src/cuda/*": [STANDARD, "<(cuda_runtime|dlfcn).h>", '"cuda/.*"'],
     "src/backends/backend.h": [STANDARD, '"ops/device.h"'],
     "src/backends/registry.h": [STANDARD, '"cardiacseg/.*"', '"backends/backend.h"', '"bundle/bundle.h"'],
     "src/backends/openvino/*": [
