@@ -1,22 +1,22 @@
 # Finds the headers of TensorRT and of TensorRT-RTX, which call their files and classes alike but are not the same: each
-# flavour takes those of its own alone, told apart by NvInferVersion.h.
+# flavor takes those of its own alone, told apart by NvInferVersion.h.
 
-# Whether `folder` holds the headers of `flavour`.
-function(has_tensorrt_headers folder flavour variable)
+# Whether `folder` holds the headers of `flavor`.
+function(has_tensorrt_headers folder flavor variable)
   set(${variable} FALSE PARENT_SCOPE)
   if(NOT EXISTS "${folder}/NvInferVersion.h" OR NOT EXISTS "${folder}/NvOnnxParser.h")
     return()
   endif()
   file(STRINGS "${folder}/NvInferVersion.h" rtx REGEX "^#define TRT_MAJOR_RTX ")
-  if((rtx AND flavour STREQUAL "tensorrt_rtx") OR (NOT rtx AND flavour STREQUAL "tensorrt"))
+  if((rtx AND flavor STREQUAL "tensorrt_rtx") OR (NOT rtx AND flavor STREQUAL "tensorrt"))
     set(${variable} TRUE PARENT_SCOPE)
   endif()
 endfunction()
 
-# Sets `variable` to the folder of `flavour`'s headers: that of `root`, a CMake or an environment variable, if it is set;
+# Sets `variable` to the folder of `flavor`'s headers: that of `root`, a CMake or an environment variable, if it is set;
 # else a folder of the system, or the newest of the folders that NVIDIA's archives are usually unpacked to. Nothing
 # where there are none.
-function(find_tensorrt_headers flavour root variable)
+function(find_tensorrt_headers flavor root variable)
   set(${variable} "" PARENT_SCOPE)
   set(chosen "${${root}}")
   if(NOT chosen)
@@ -30,14 +30,14 @@ function(find_tensorrt_headers flavour root variable)
     list(PREPEND folders /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} /usr/include /usr/local/include)
   endif()
   foreach(folder IN LISTS folders)
-    has_tensorrt_headers("${folder}" ${flavour} found)
+    has_tensorrt_headers("${folder}" ${flavor} found)
     if(found)
       set(${variable} "${folder}" PARENT_SCOPE)
       return()
     endif()
   endforeach()
   if(chosen)
-    message(FATAL_ERROR "${root}: wanted the headers of ${flavour} in ${folders}, found none")
+    message(FATAL_ERROR "${root}: wanted the headers of ${flavor} in ${folders}, found none")
   endif()
 endfunction()
 

@@ -67,7 +67,7 @@ def test_the_folder_of_engines(monkeypatch):
     assert _core.engines.folder(Path("mine")) == Path("mine")
 
 
-def test_every_flavour_is_listed():
+def test_every_flavor_is_listed():
     listed = _core.engines.providers()
     assert [entry["flavour"] for entry in listed] == ["tensorrt", "tensorrt_rtx"]
     for entry in listed:

@@ -220,7 +220,7 @@ TEST(capabilities) {
   CHECK(kind(nvinfer1::PluginCapabilityType::kRUNTIME) == "PLUGIN_V3ONE_RUNTIME");
 }
 #else
-TEST(a_serialised_plugin_of_another_length_is_refused) {
+TEST(a_serialized_plugin_of_another_length_is_refused) {
   tensorrt::AttentionPluginCreator creator;
   const std::int32_t values[3] = {2, 1, 0};
   CHECK(creator.deserializePlugin("", values, sizeof values) == nullptr);

@@ -123,7 +123,7 @@ TEST(a_precision_that_is_asked_for_takes_engines_of_it_alone) {
   CHECK(store.found() == "half");
 }
 
-TEST(the_command_names_the_flavour) {
+TEST(the_command_names_the_flavor) {
   Store store;
   EngineSpec spec = kSpec;
   store.refuses("BUNDLE --flavor tensorrt`", spec);

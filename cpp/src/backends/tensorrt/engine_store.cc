@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 #include <system_error>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "backends/tensorrt/engine_file.h"
@@ -69,45 +71,6 @@ std::vector<fs::path> engine_files(const fs::path& folder) {
   return files;
 }
 
-/// Goes through engines, keeping the best that fits and the nearest that does not.
-class Search {
- public:
-  explicit Search(const EngineSpec& spec) : spec_(spec) {}
-
-  void look_at(const fs::path& path) {
-    try {
-      weigh({path, read_engine_header(path), {}});
-    } catch (const Error& error) {
-      unreadable_ = error.what();
-    }
-  }
-
-  const std::optional<EngineArtifact>& best() const { return best_; }
-
-  /// Why there is none.
-  std::string reason() const {
-    if (nearest_) return nearest_->path.filename().string() + " " + joined(differences(nearest_->info, spec_));
-    if (!unreadable_.empty()) return unreadable_;
-    return "there is none for it";
-  }
-
- private:
-  void weigh(EngineArtifact engine) {
-    if (engine.info.facts.onnx_sha256 != spec_.onnx_sha256) return;
-    const std::size_t misfits = differences(engine.info, spec_).size();
-    if (misfits == 0) {
-      if (!best_ || preference(engine, spec_.gpu) > preference(*best_, spec_.gpu)) best_ = std::move(engine);
-    } else if (!nearest_ || misfits < differences(nearest_->info, spec_).size()) {
-      nearest_ = std::move(engine);
-    }
-  }
-
-  const EngineSpec& spec_;
-  std::optional<EngineArtifact> best_;
-  std::optional<EngineArtifact> nearest_;
-  std::string unreadable_;
-};
-
 std::string capability_text(const std::vector<std::string>& capabilities) {
   if (capabilities.empty()) return "sm80+";
   std::string text = "sm";
@@ -139,11 +102,27 @@ bool verified_on(const EngineInfo& info, const std::string& gpu) {
 }
 
 EngineArtifact find_engine(const fs::path& folder, const EngineSpec& spec) {
-  Search search(spec);
-  for (const fs::path& path : engine_files(folder)) search.look_at(path);
-  if (search.best()) return *search.best();
-  throw Error(ErrorCode::backend, "network " + spec.network + ": no engine in " + folder.string() +
-                                      " fits: " + search.reason() + "; " + build_command(spec.flavor, spec.precision));
+  std::optional<EngineArtifact> best;
+  std::string reason = "there is none for it";  // of the nearest that does not fit
+  std::size_t fewest = std::numeric_limits<std::size_t>::max();
+  for (const fs::path& path : engine_files(folder)) {
+    try {
+      EngineArtifact engine{path, read_engine_header(path), {}};
+      if (engine.info.facts.onnx_sha256 != spec.onnx_sha256) continue;
+      const std::vector<std::string> misfits = differences(engine.info, spec);
+      if (misfits.empty() && (!best || preference(engine, spec.gpu) > preference(*best, spec.gpu))) {
+        best = std::move(engine);
+      } else if (!misfits.empty() && misfits.size() < fewest) {
+        fewest = misfits.size();
+        reason = path.filename().string() + " " + joined(misfits);
+      }
+    } catch (const Error& error) {
+      if (fewest == std::numeric_limits<std::size_t>::max()) reason = error.what();
+    }
+  }
+  if (best) return *std::move(best);
+  throw Error(ErrorCode::backend, "network " + spec.network + ": no engine in " + folder.string() + " fits: " + reason +
+                                      "; " + build_command(spec.flavor, spec.precision));
 }
 
 }  // namespace tensorrt

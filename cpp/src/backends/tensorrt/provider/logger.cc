@@ -55,16 +55,15 @@ std::uint64_t Logger::count() const {
 
 std::string Logger::since(std::uint64_t count) const {
   const std::lock_guard lock(mutex_);
-  const auto pick = [&](const auto& wanted) {
-    std::vector<std::string> texts;
-    for (const Line& line : lines_) {
-      if (line.number > count && wanted(line)) texts.push_back(line.text);
-    }
-    return texts;
-  };
-  std::vector<std::string> texts = pick([](const Line& line) { return line.ours; });
-  if (texts.empty()) texts = pick([](const Line& line) { return line.thread == std::this_thread::get_id(); });
-  if (texts.empty()) texts = pick([](const Line&) { return true; });
+  const auto rank = [](const Line& line) { return line.ours ? 2 : line.thread == std::this_thread::get_id() ? 1 : 0; };
+  int highest = 0;
+  std::vector<std::string> texts;
+  for (const Line& line : lines_) {
+    if (line.number <= count || rank(line) < highest) continue;
+    if (rank(line) > highest) texts.clear();
+    highest = rank(line);
+    texts.push_back(line.text);
+  }
   return sentence(texts);
 }
 
