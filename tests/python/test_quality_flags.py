@@ -1,4 +1,4 @@
-"""Quality flags: a drawn heart raises none, one spoiled in one way raises the right one at the right place."""
+"""Quality flags: a synthetic heart raises none, one perturbation raises the right one at the right place."""
 
 import dataclasses
 import json
@@ -93,7 +93,7 @@ def flickering(labels, label):
         (lambda labels: labels[12].__setitem__(..., labels[ES]), "rv_curve_roughness", 12, None),
     ],
 )
-def test_spoiled_labels_raise_the_flag_at_the_place(change, code, frame, index):
+def test_perturbed_labels_raise_the_flag_at_the_place(change, code, frame, index):
     found = flags(labels=edited(change))[code]
     assert (found.frame, found.slice) == (frame, index)
     assert found.value > found.threshold
@@ -185,7 +185,7 @@ def test_regions_and_outlines_on_literals():
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code"),
+    ("perturb", "code"),
     [
         (lambda image: image[3, 4].fill(np.nan), "image_not_finite"),
         (lambda image: image[3, 4].fill(7), "image_constant"),
@@ -194,9 +194,9 @@ def test_regions_and_outlines_on_literals():
         (lambda image: image[ES, 4].__iadd__(np.random.default_rng(1).normal(0, 70, SIZE)), "image_noise"),
     ],
 )
-def test_spoiled_images(spoil, code):
+def test_perturbed_images(perturb, code):
     image = IMAGE.astype(np.float64)
-    spoil(image)
+    perturb(image)
     found = flags(image=image)
     assert set(found) == {code}
     assert (found[code].frame, found[code].slice) == (ES if code in ("image_brightness", "image_noise") else 3, 4)
@@ -204,7 +204,7 @@ def test_spoiled_images(spoil, code):
         assert states(image=image)["image_noise"]["reason"] == "the image has values that are not finite"
 
 
-def test_noise_is_measured_as_a_share_of_the_range():
+def test_noise_is_measured_as_a_percentage_of_the_range():
     rows = np.linspace(0, 1000, SIZE[0])[None, None, :, None]
     noise = np.random.default_rng(2).normal(0, 60, LABELS.shape)
     found = flags(image=rows + noise)["image_noise"]
@@ -283,7 +283,7 @@ def test_notes_of_the_reader_are_flags():
         (("N_NOT_A_CINE",), "not_a_cine"),
     ],
 )
-def test_notes_that_the_whole_heart_or_beat_may_not_be_there(codes, check):
+def test_notes_that_part_of_the_heart_or_cycle_may_be_missing(codes, check):
     notes = (Note("N_LOSSY", "Lossy."), *(Note(code, "Two slices were left out.") for code in codes))
     case = segmented(notes=notes)
     found = find_flags(case)

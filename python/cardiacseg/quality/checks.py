@@ -1,11 +1,19 @@
-"""The table of checks. ``docs/quality.md`` gives the reason of each threshold and how often it is passed on ACDC."""
+"""The table of checks, and all checks of one cine as flags and as ``quality.json``.
 
+``docs/quality.md`` gives the reason of each threshold and how often it is passed on ACDC.
+"""
+
+from dataclasses import asdict, replace
+from typing import NamedTuple
+
+from cardiacseg.io.cine import Flag, Note, SegmentedCine
+from cardiacseg.io.json_files import RESEARCH_USE
 from cardiacseg.metrics import STRUCTURES
-from cardiacseg.quality import acquisition, beat, confidence, images, neighbours, plausibility, shape
-from cardiacseg.quality.check import Check
+from cardiacseg.quality import acquisition, confidence, images, plausibility, shape, temporal
+from cardiacseg.quality.check import Check, CheckContext, Found, NotChecked
 
 _ACDC = "experts' labels of 70 patients of ACDC: nearly all stay within"
-_SCMR = "volumetry's usual coverage of heart and beat"
+_SCMR = "volumetry's usual coverage of heart and cardiac cycle"
 _HEART = "no adult's heart is outside"
 _MODEL = "the default model on the 10 validation patients of ACDC"
 _HEARTS = "synthetic and real cines, whose slices enter and leave the heart"
@@ -28,20 +36,18 @@ ACQUISITION = (
     Check("heart_incomplete", "notes that slices are not measured", 0, "notes", _ANY, acquisition.noted_incomplete),
     Check("not_a_cine", "notes that this may be no cine", 0, "notes", _ANY, acquisition.noted_not_a_cine),
     Check("few_slices", "fewer slices than this", 6, "slices", _SCMR, acquisition.few_slices),
-    Check("few_phases", "fewer phases than this", 15, "phases", _SCMR, acquisition.few_phases),
+    Check("few_phases", "fewer phases than this", 15, "phases", _SCMR, acquisition.few_frames),
     Check(
         "wide_spacing",
-        "slices further apart, centre to centre",
-        neighbours.WIDEST_MM,
+        "slices further apart, center to center",
+        shape.WIDEST_MM,
         "mm",
         _SCMR,
         acquisition.wide_spacing,
     ),
     Check("pixel_size", "pixels outside", (0.5, 2.5), "mm", "what short-axis cines have", acquisition.pixel_size),
     Check("heart_rate_range", "heart rate outside", (30, 200), "/min", _HEART, acquisition.heart_rate),
-    Check(
-        "beat_estimated", "length of the beat that no attribute says", 0, "estimates", _ANY, acquisition.beat_estimated
-    ),
+    Check("beat_estimated", "RR interval that no attribute says", 0, "estimates", _ANY, acquisition.rr_estimated),
     Check("heart_at_border", "slices with labels at the image's border", 0, "slices", _ANY, acquisition.at_border),
     Check("apex_cut_off", "LV and wall at both ends of the stack at ED", 50, "%", _ACDC, acquisition.apex_cut_off),
     Check("base_cut_off", "RV and LV in the basal end slice at ES", 90, "%", _ACDC, acquisition.base_cut_off),
@@ -85,15 +91,25 @@ SHAPE = (
     Check("heart_holes", "background that the heart encloses in a slice", 30, "mm2", _ACDC, shape.holes),
     Check("lv_not_surrounded", "LV's outline without myocardium", 5, "%", _ACDC, shape.lv_open, "lv"),
     *_each(
-        {"rv": 50, "myo": 25, "lv": 35}, "area_jump", "area off its neighbours' mean", "%", _ACDC, neighbours.area_jump
+        {"rv": 50, "myo": 25, "lv": 35},
+        "area_jump",
+        "area off the mean of adjacent slices'",
+        "%",
+        _ACDC,
+        shape.area_jump,
     ),
-    Check("slice_shift", "LV's centre off its neighbours' line", 10, "mm", _ACDC, neighbours.slice_shift, "lv"),
+    Check("slice_shift", "LV's center off the line through adjacent slices", 10, "mm", _ACDC, shape.slice_shift, "lv"),
 )
 
-BEAT = (
-    Check("es_time", "time from ED to ES outside", (20, 60), "% of the beat", _HEART, beat.es_time),
+TEMPORAL = (
+    Check("es_time", "time from ED to ES outside", (20, 60), "% of the beat", _HEART, temporal.es_time),
     *_each(
-        {"lv": 25, "rv": 25}, "curve_roughness", "volume off a smooth curve", "% of SV", _HEARTS, beat.curve_roughness
+        {"lv": 25, "rv": 25},
+        "curve_roughness",
+        "volume off a smooth curve",
+        "% of SV",
+        _HEARTS,
+        temporal.curve_roughness,
     ),
     *_each(
         _all(2),
@@ -101,7 +117,7 @@ BEAT = (
         "comes and goes in a slice",
         "times",
         "a slice at the base or the apex is left once and entered once",
-        beat.flicker,
+        temporal.flicker,
     ),
 )
 
@@ -119,4 +135,78 @@ IMAGES = (
     Check("image_brightness", "slice's brightness over the median's outside", (1 / 3, 3), "", _ACDC, images.brightness),
 )
 
-CHECKS = (*ACQUISITION, *PLAUSIBILITY, *SHAPE, *BEAT, *CONFIDENCE, *IMAGES)
+CHECKS = (*ACQUISITION, *PLAUSIBILITY, *SHAPE, *TEMPORAL, *CONFIDENCE, *IMAGES)
+
+COUNTING = "slices and phases count from 1 in texts, from 0 in the fields frame and slice"
+
+
+class CheckResult(NamedTuple):
+    """A check and what it found."""
+
+    check: Check
+    found: Found
+
+
+def run_checks(segmented: SegmentedCine) -> tuple[CheckResult, ...]:
+    """Every check of :data:`cardiacseg.quality.checks.CHECKS`, in its order. Nothing is changed."""
+    context = CheckContext(segmented)
+    return tuple(CheckResult(check, check.find(context, check)) for check in CHECKS)
+
+
+def find_flags(segmented: SegmentedCine) -> tuple[Flag, ...]:
+    """The reader's notes, then the flags of the checks in their order; ``segmented.flags`` is not read.
+
+    Of the notes, those come first by which what was measured may be a part of the heart, or no cine.
+    """
+    return _flags(segmented, run_checks(segmented))
+
+
+def checked(segmented: SegmentedCine) -> SegmentedCine:
+    """The cine with the flags and the results of all checks, which run here and nowhere else in a study."""
+    results = run_checks(segmented)
+    return replace(segmented, flags=_flags(segmented, results), checks=tuple(map(_described, results)))
+
+
+def with_note(segmented: SegmentedCine, note: Note) -> SegmentedCine:
+    """A checked cine with one more note, which no check depends on, and its flag behind those of the other notes."""
+    notes, flags = segmented.cine.notes, segmented.flags
+    flags = (*flags[: len(notes)], Flag(note.code, note.text), *flags[len(notes) :])
+    return replace(segmented, cine=replace(segmented.cine, notes=(*notes, note)), flags=flags)
+
+
+def quality_document(segmented: SegmentedCine) -> dict:
+    """Contents of ``quality.json``: ``flags``, and for each of ``checks`` whether it was raised, passed or not made.
+
+    ``reason`` says why a check was not made; else it is ``None``. A cine that is not :func:`checked` is checked first.
+    """
+    if segmented.checks is None:
+        segmented = checked(segmented)
+    return {
+        "flags": [asdict(flag) for flag in segmented.flags],
+        "checks": list(segmented.checks),
+        "counting": COUNTING,
+        "intended_use": RESEARCH_USE,
+    }
+
+
+def _flags(segmented: SegmentedCine, results: tuple[CheckResult, ...]) -> tuple[Flag, ...]:
+    serious = acquisition.PART_OF_THE_HEART | acquisition.NO_CINE
+    ordered = sorted(segmented.cine.notes, key=lambda note: note.code not in serious)
+    notes = [Flag(note.code, note.text) for note in ordered]
+    found = [flag for result in results if not isinstance(result.found, NotChecked) for flag in result.found]
+    return (*notes, *found)
+
+
+def _described(result: CheckResult) -> dict:
+    check, found = result
+    made = not isinstance(found, NotChecked)
+    threshold = list(check.threshold) if isinstance(check.threshold, tuple) else check.threshold
+    return {
+        "code": check.code,
+        "what": check.what,
+        "threshold": threshold,
+        "unit": check.unit,
+        "threshold_source": check.source,
+        "state": ("raised" if found else "passed") if made else "not checked",
+        "reason": None if made else found.reason,
+    }

@@ -4,77 +4,75 @@ import numpy as np
 
 from cardiacseg.io.cine import Flag
 from cardiacseg.metrics import STRUCTURES
-from cardiacseg.quality.check import Check, Found, NotChecked
-from cardiacseg.quality.evidence import Evidence
-from cardiacseg.quality.places import STRUCTURE_WORDS, and_more, place
+from cardiacseg.quality.check import STRUCTURE_WORDS, Check, CheckContext, Found, NotChecked, and_more, place
 
 _NO_MODEL = NotChecked("the labels do not come from a model's run")
 
 
-def presence(evidence: Evidence, check: Check) -> Found:
+def presence(context: CheckContext, check: Check) -> Found:
     """How near to 0.5 the classifier's probability comes at ED or ES; one flag for each half of the stack.
 
-    0.5 is where a structure is shown in a slice or not, which decides how far the volumes reach at base and apex.
+    At 0.5 a structure is shown in a slice or not, which decides how far the volumes reach at base and apex.
     """
-    if evidence.result is None:
+    if context.result is None:
         return _NO_MODEL
-    certainty = np.abs(np.asarray(evidence.result.presence, dtype=np.float64) - 0.5)
+    certainty = np.abs(np.asarray(context.result.presence, dtype=np.float64) - 0.5)
     if (certainty == 0.5).all():
         return NotChecked("the model has no classifier of presence")
-    halves = np.array_split(np.arange(evidence.slices), 2)
-    return [flag for half in halves for flag in _least_certain(evidence, check, certainty, half)]
+    halves = np.array_split(np.arange(context.slices), 2)
+    return [flag for half in halves for flag in _least_certain(context, check, certainty, half)]
 
 
-def _least_certain(evidence: Evidence, check: Check, certainty: np.ndarray, half: np.ndarray) -> list[Flag]:
-    frames = evidence.ed_and_es
+def _least_certain(context: CheckContext, check: Check, certainty: np.ndarray, half: np.ndarray) -> list[Flag]:
+    frames = context.ed_and_es
     found = certainty[np.ix_(frames, half, range(len(STRUCTURES)))]
     if not found.size or found.min() >= check.threshold:
         return []
     at, near, kind = np.unravel_index(found.argmin(), found.shape)
     frame, index, structure = frames[at], int(half[near]), list(STRUCTURES)[kind]
-    probability = float(evidence.result.presence[frame, index, kind])
+    probability = float(context.result.presence[frame, index, kind])
     more = and_more(int((found < check.threshold).sum()) - 1)
     text = (
-        f"Whether the {STRUCTURE_WORDS[structure]} is in {place(frame, index)}{more}{_end(evidence, half)} is uncertain"
-        f": the classifier says {probability:.3f}; wanted {check.threshold:g} or more away from 0.5."
+        f"Whether the {STRUCTURE_WORDS[structure]} is in {place(frame, index)}{more}{_end(context, half)} is uncertain"
+        f": the classifier says {probability:.3f}; expected {check.threshold:g} or more away from 0.5."
     )
     return [Flag(check.code, text, float(found.min()), float(check.threshold), structure, frame, index)]
 
 
-def _end(evidence: Evidence, half: np.ndarray) -> str:
-    base_first = evidence.measurements.base_first
+def _end(context: CheckContext, half: np.ndarray) -> str:
+    base_first = context.measurements.base_first
     if base_first is None:
         return ""
     return ", towards the base," if (half[0] == 0) == base_first else ", towards the apex,"
 
 
-def predicted_quality(evidence: Evidence, check: Check) -> Found:
-    """The lowest mean Dice that the model predicts of a phase."""
-    if evidence.result is None:
+def predicted_quality(context: CheckContext, check: Check) -> Found:
+    """The lowest mean Dice that the model predicts of a frame."""
+    if context.result is None:
         return _NO_MODEL
-    values = np.asarray(evidence.result.quality, dtype=np.float64)
+    values = np.asarray(context.result.quality, dtype=np.float64)
     if np.isnan(values).all():
         return NotChecked("the model has no rule that predicts its quality")
-    text = "The model expects a Dice of {value:.3f} in {place}; wanted {threshold:g} or more."
+    text = "The model expects a Dice of {value:.3f} in {place}; expected {threshold:g} or more."
     return _lowest(check, values, text)
 
 
-def stage_agreement(evidence: Evidence, check: Check) -> Found:
-    """The lowest Dice of a structure between the labels of the model's two stages in a phase."""
-    if evidence.result is None:
+def stage_agreement(context: CheckContext, check: Check) -> Found:
+    """The lowest Dice of a structure between the labels of the model's two stages in a frame."""
+    if context.result is None:
         return _NO_MODEL
-    values = np.asarray(evidence.result.agreement, dtype=np.float64)[:, list(STRUCTURES).index(check.structure)]
+    values = np.asarray(context.result.agreement, dtype=np.float64)[:, list(STRUCTURES).index(check.structure)]
     if np.isnan(values).all():
         return NotChecked("the model has one stage")
     name = STRUCTURE_WORDS[check.structure]
     text = f"The model's two stages agree on the {name} with a Dice of {{value:.3f}} in {{place}}; "
-    return _lowest(check, values, text + "wanted {threshold:g} or more.")
+    return _lowest(check, values, text + "expected {threshold:g} or more.")
 
 
 def _lowest(check: Check, values: np.ndarray, sentence: str) -> list[Flag]:
     frame = int(np.nanargmin(values))
     if values[frame] >= check.threshold:
         return []
-    where = f"phase {frame + 1}{and_more(int((values < check.threshold).sum()) - 1)}"
-    text = sentence.format(value=values[frame], place=where, threshold=check.threshold)
+    place = f"phase {frame + 1}{and_more(int((values < check.threshold).sum()) - 1)}"
+    text = sentence.format(value=values[frame], place=place, threshold=check.threshold)
     return [check.flag(text, values[frame], frame)]
