@@ -4,8 +4,8 @@
 DATA has ACDC's layout or nnU-Net's raw layout. Prints Dice by slice level beside the paper's figures, distances,
 presence, shape, volumes and calibration; with -o also writes cases.csv, summary.json and pictures. --robustness adds
 Dice under gamma, noise, wrong spacing and the like; --quality how well the agreement of the two stages predicts Dice;
---flags how often each quality flag is raised on good labels and on spoiled ones; --temporal what presence over the
-beat changes, on synthetic beating hearts and on stacks repeated as a cine.
+--flags how often each quality flag is raised on good labels and on perturbed ones; --temporal what temporal presence
+changes, on synthetic beating hearts and on stacks repeated as a cine.
 """
 
 import argparse
@@ -26,11 +26,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for CSV, JSON and pictures")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR")
-    parser.add_argument("--robustness", action="store_true", help="also run on spoiled stacks (12 times as long)")
+    parser.add_argument("--robustness", action="store_true", help="also run on perturbed stacks (12 times as long)")
     parser.add_argument("--quality", action="store_true", help="also validate the predicted quality (the same runs)")
     parser.add_argument("--flags", action="store_true", help="also count quality flags (the model runs once more)")
     parser.add_argument(
-        "--temporal", action="store_true", help="also compare presence over the beat with each frame's own (40 times)"
+        "--temporal", action="store_true", help="also compare temporal presence with each frame's own (40 times)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with every case")
     return parser.parse_args()
@@ -42,11 +42,11 @@ def say(what: str, things: str = "stacks"):
 
 def run(arguments: argparse.Namespace) -> None:
     from cardiacseg import CardiacSegmenter, evaluation
-    from cardiacseg.evaluation.flag_tables import flag_document
-    from cardiacseg.evaluation.paper import ROWS
+    from cardiacseg.evaluation.flags import flag_document
     from cardiacseg.evaluation.report import REPORT_FILES, write_report
     from cardiacseg.evaluation.runs import read_manifest
     from cardiacseg.evaluation.summary import json_ready
+    from cardiacseg.evaluation.tables import ROWS
     from cardiacseg.evaluation.temporal import temporal_document
     from cardiacseg.io.labelled import find_labelled_frames, read_split
     from cardiacseg.io.output import output_folder
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         make_segmenter = partial(CardiacSegmenter, arguments.model, precision="fp32")  # the same on every CPU
         trials = []
         if arguments.robustness or arguments.quality:
-            trials = evaluation.run_trials(make_segmenter(), frames, progress=say("spoiled stacks"))
+            trials = evaluation.run_trials(make_segmenter(), frames, progress=say("perturbed stacks"))
         document = describe(arguments, found, trials)
         if arguments.flags:
             document["flags"] = flag_document(frames, make_segmenter(), say)
@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def describe(arguments: argparse.Namespace, found, trials: list) -> dict:
+    from cardiacseg.evaluation.runs import quality_summary, robustness_summary
     from cardiacseg.evaluation.summary import json_ready
-    from cardiacseg.evaluation.trials import quality_summary, robustness_summary
 
     document = {"model": arguments.model, "part": arguments.part, **found.summary()}
     if arguments.robustness:
@@ -88,7 +88,7 @@ def describe(arguments: argparse.Namespace, found, trials: list) -> dict:
 def print_results(arguments: argparse.Namespace, found, document: dict, paper) -> None:
     from cardiacseg.evaluation import tables
     from cardiacseg.evaluation.cases import case_row
-    from cardiacseg.evaluation.flag_tables import flag_tables
+    from cardiacseg.evaluation.flags import flag_tables
     from cardiacseg.evaluation.summary import json_ready
     from cardiacseg.evaluation.temporal import temporal_table
 

@@ -13,14 +13,12 @@ import nibabel
 import numpy as np
 import pytest
 
-from cardiacseg.evaluation import agreement, calibrate, calibration, evaluate, quality, run_trials
-from cardiacseg.evaluation.cases import case_row, score_case, slice_regions
-from cardiacseg.evaluation.paper import ROWS
-from cardiacseg.evaluation.regions import extra_fragments, holes
+from cardiacseg.evaluation import calibrate, calibration, evaluate, run_trials
+from cardiacseg.evaluation.cases import case_row, extra_fragments, holes, score_case, slice_regions
+from cardiacseg.evaluation.image_perturbations import PERTURBATIONS
 from cardiacseg.evaluation.report import REPORT_FILES
-from cardiacseg.evaluation.robustness import SPOILINGS
-from cardiacseg.evaluation.summary import Evaluation, json_ready
-from cardiacseg.evaluation.tables import cases_csv, comparison_table, dice_table
+from cardiacseg.evaluation.summary import Evaluation, bland_altman, json_ready, patient_volumes, volume_agreement
+from cardiacseg.evaluation.tables import ROWS, cases_csv, comparison_table, dice_table
 from cardiacseg.io.labelled import LabelledFrame, LabelledImage, find_labelled_frames, read_labelled_frame
 
 ROOT = Path(__file__).parents[2]
@@ -119,11 +117,11 @@ def test_the_temperature_that_was_taken_out_is_found(temperature):
 
 
 def test_bland_altman_by_hand():
-    found = agreement.bland_altman([11.0, 19, 33, math.nan], [10.0, 20, 30, 5])
+    found = bland_altman([11.0, 19, 33, math.nan], [10.0, 20, 30, 5])
     # differences 1, -1, 3: mean 1, standard deviation 2
     assert found == pytest.approx({"patients": 3, "bias": 1, "lower": 1 - 3.92, "upper": 1 + 3.92})
-    assert math.isnan(agreement.bland_altman([1.0], [2.0])["upper"])
-    assert math.isnan(agreement.bland_altman([], [])["bias"])
+    assert math.isnan(bland_altman([1.0], [2.0])["upper"])
+    assert math.isnan(bland_altman([], [])["bias"])
 
 
 def test_ejection_fractions_follow_the_truths_ed_and_es():
@@ -132,27 +130,27 @@ def test_ejection_fractions_follow_the_truths_ed_and_es():
         return SimpleNamespace(patient=patient, volumes_ml=ours, true_volumes_ml=truth)
 
     cases = [frame("b", (50, 40), (60, 45)), frame("b", (90, 0), (120, 90)), frame("a", (1, 1), (1, 1))]
-    (found,) = agreement.patient_volumes(cases)
+    (found,) = patient_volumes(cases)
     assert found.patient == "b"
     wanted = {"lv_edv_ml": 120, "lv_esv_ml": 60, "lv_ef_percent": 50, "rv_edv_ml": 90, "rv_esv_ml": 45}
     assert found.truth == pytest.approx({**wanted, "rv_ef_percent": 50})
     assert found.ours["lv_ef_percent"] == pytest.approx(100 * 40 / 90)
     assert math.isnan(found.ours["rv_ef_percent"])
-    table = agreement.volume_agreement([found])
+    table = volume_agreement([found])
     assert table["lv_edv_ml"]["bias"] == pytest.approx(-30) and table["rv_ef_percent"]["patients"] == 0
 
 
 def test_the_line_of_quality():
-    line = quality.fit_quality([0.5, 0.7, 0.9], [0.6, 0.65, 0.7])
+    line = calibration.fit_quality([0.5, 0.7, 0.9], [0.6, 0.65, 0.7])
     assert line == pytest.approx({"intercept": 0.475, "slope": 0.25})
-    assert quality.predict_quality({"intercept": 0.5, "slope": 1.0}, [-1, 0.2, 0.9]) == pytest.approx([0, 0.7, 1])
+    assert calibration.predict_quality({"intercept": 0.5, "slope": 1.0}, [-1, 0.2, 0.9]) == pytest.approx([0, 0.7, 1])
     for unknown in ([math.nan] * 3, [0.8] * 3, []):
-        assert quality.fit_quality(unknown, [0.5, 0.6, 0.7][: len(unknown)]) is None
+        assert calibration.fit_quality(unknown, [0.5, 0.6, 0.7][: len(unknown)]) is None
 
 
 def test_quality_is_validated_on_patients_left_out():
     agreements, dice = np.array([0.0, 0.0, 1.0, 1.0, 0.5]), np.array([0.2, 0.4, 0.8, 1.0, 0.1])
-    found = quality.quality_validation(agreements, dice, ["a", "b", "a", "b", "c"])
+    found = calibration.quality_validation(agreements, dice, ["a", "b", "a", "b", "c"])
     # without a: 0.4, 1 and 0.1 at 0, 1, 0.5; without b: 0.2, 0.8 and 0.1; both have slope 0.6. Without c: 0.3 + 0.6 x
     predicted = np.array([0.2, 1 / 15, 0.8, 2 / 3, 0.6])
     assert found["mean_absolute_error"] == pytest.approx(np.abs(predicted - dice).mean())
@@ -160,7 +158,7 @@ def test_quality_is_validated_on_patients_left_out():
     # ranks 2 1 5 4 3 against 2 3 4 5 1: 1 - 6 * (0 + 4 + 1 + 1 + 4) / (5 * 24)
     assert found["spearman"] == pytest.approx(0.5)
     assert (found["stacks"], found["patients"]) == (5, 3)
-    assert quality.quality_validation(agreements, dice, ["a"] * 5) is None
+    assert calibration.quality_validation(agreements, dice, ["a"] * 5) is None
 
 
 def disc(slices=4, size=48):
@@ -297,9 +295,9 @@ def test_evaluate_scores_what_the_segmenter_gives(data, tiny_bundle, segmenter):
 def test_trials_follow_from_seed_and_name_alone(data, segmenter):
     frames = find_labelled_frames(data)
     all_of_them = run_trials(segmenter, frames[:1])
-    assert [trial.spoiling for trial in all_of_them] == ["as it is", *SPOILINGS]
-    few = run_trials(segmenter, frames[:1], {"noise": SPOILINGS["noise"]})
-    assert few[1].dice == next(trial.dice for trial in all_of_them if trial.spoiling == "noise")
+    assert [trial.perturbation for trial in all_of_them] == ["as it is", *PERTURBATIONS]
+    few = run_trials(segmenter, frames[:1], {"noise": PERTURBATIONS["noise"]})
+    assert few[1].dice == next(trial.dice for trial in all_of_them if trial.perturbation == "noise")
     assert few[0].dice == all_of_them[0].dice
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cardiacseg.errors import InvalidInputError
 from cardiacseg.evaluation.calibration import expected_calibration_error, reliability, voxels_near_heart
-from cardiacseg.evaluation.regions import extra_fragments, holes
 from cardiacseg.io.labelled import LabelledFrame, LabelledImage
 from cardiacseg.measurements import measure
 from cardiacseg.metrics import (
@@ -21,14 +21,16 @@ from cardiacseg.metrics import (
 from cardiacseg.segmenter import Result
 
 OUTSIDE = "outside"
+# In a plane, regions that touch at corners are one, and what they enclose is then cut off by edges alone.
+_EDGES_AND_CORNERS = np.ones((3, 3), dtype=bool)
 
 
 @dataclass(frozen=True, eq=False)
 class CaseScore:
-    """One stack of S slices. Where there is one value for each structure, the keys are ``"rv"``, ``"myo"``, ``"lv"``.
+    """One stack of S slices. If there is one value for each structure, the keys are ``"rv"``, ``"myo"``, ``"lv"``.
 
     ``dice`` is of the whole stack, ``dice_by_level`` of the slices at each level. ``hd95_mm`` and ``assd_mm`` are NaN
-    where ours or the truth lacks the structure. ``present`` and ``expected`` are bool ``[S, 3]``; ``regions`` names
+    if ours or the truth lacks the structure. ``present`` and ``expected`` are bool ``[S, 3]``; ``regions`` names
     each slice's level by the truth, or ``"outside"`` the slices that the truth covers. ``fragments`` and ``holes``
     (of the heart, RV, LV) are int ``[S, 3]``. ``agreement`` ``[3]`` and ``quality`` are the run's own; NaN for
     single-stage models. ``reliability`` is :func:`reliability`'s counts near the heart, ``None`` without
@@ -138,3 +140,48 @@ def case_row(case: CaseScore) -> dict[str, object]:
     row |= {f"agreement_{name}": float(value) for name, value in zip(STRUCTURES, case.agreement, strict=True)}
     error = None if case.reliability is None else expected_calibration_error(case.reliability)
     return row | {"predicted_quality": case.quality, "calibration_error": error}
+
+
+def extra_fragments(labels: np.ndarray) -> np.ndarray:
+    """How many connected regions of RV, MYO, LV beyond the first each slice of ``[S, H, W]`` has: int ``[S, 3]``.
+
+    Regions are those of one slice; pixels that share an edge or a corner are connected (8-connectivity).
+    """
+    counts = [[_regions(plane == label) for label in STRUCTURES.values()] for plane in _stack(labels)]
+    return np.maximum(np.array(counts, dtype=int).reshape(-1, 3) - 1, 0)
+
+
+def holes(labels: np.ndarray) -> np.ndarray:
+    """How many holes each slice of ``[S, H, W]`` has in the heart, the RV and the LV: int ``[S, 3]``.
+
+    A hole of the heart is a region of background that cannot reach the slice's border; a hole of the RV or the LV is
+    such a region of anything but that structure. Pixels that share an edge are connected (4-connectivity). The
+    myocardium's ring encloses the LV by nature, so it has no count of its own.
+    """
+    counts = [
+        [_enclosed(plane == 0), _enclosed(plane != STRUCTURES["rv"]), _enclosed(plane != STRUCTURES["lv"])]
+        for plane in _stack(labels)
+    ]
+    return np.array(counts, dtype=int).reshape(-1, 3)
+
+
+def _stack(labels: np.ndarray) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim != 3:
+        raise InvalidInputError(f"expected labels [S, H, W] of one frame, got shape {labels.shape}")
+    return labels
+
+
+def _regions(mask: np.ndarray) -> int:
+    from scipy.ndimage import label
+
+    return label(mask, structure=_EDGES_AND_CORNERS)[1] if mask.any() else 0
+
+
+def _enclosed(mask: np.ndarray) -> int:
+    from scipy.ndimage import label
+
+    if mask.all():
+        return 0
+    # a rim of one pixel joins all that touches the border
+    return label(np.pad(mask, 1, constant_values=True))[1] - 1

@@ -1,4 +1,4 @@
-"""What presence over the beat changes: the same cines with it and without (``tools/evaluate.py --temporal``)."""
+"""What temporal presence changes: the same cines with it and without (``tools/evaluate.py --temporal``)."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cardiacseg.evaluation.robustness import add_noise
+from cardiacseg.evaluation.image_perturbations import add_noise
 from cardiacseg.evaluation.runs import Progress, with_progress
+from cardiacseg.evaluation.summary import MEASURES
 from cardiacseg.evaluation.tables import table
 from cardiacseg.io.labelled import LabelledFrame, read_labelled_frame
 from cardiacseg.measurements import measure
@@ -15,7 +16,6 @@ from cardiacseg.metrics import dice_by_structure, presence_of
 from cardiacseg.phantom import beating_heart
 from cardiacseg.segmenter import CardiacSegmenter
 
-MEASURES = ("lv_edv_ml", "lv_esv_ml", "lv_ef_percent", "rv_edv_ml", "rv_esv_ml", "rv_ef_percent")
 WAYS = ("off", "auto")
 _STILL_FRAMES = 8
 
@@ -34,7 +34,7 @@ class LabelledCine:
 class TemporalScore:
     """One run on one cine. ``wrong`` of ``decisions`` (frame, slice, structure) on presence differ from the truth's.
 
-    ``flicker`` is how many changes of presence from one frame to the next, around the beat, there are more than in the
+    ``flicker`` is how many changes of presence from one frame to the next, around the cycle, there are more than in the
     truth, summed over slices and structures. ``dice`` is the mean over frames and structures. ``errors`` are ours minus
     the truth's of :data:`MEASURES`.
     """
@@ -49,7 +49,7 @@ class TemporalScore:
 
 
 def switches(present: np.ndarray) -> np.ndarray:
-    """How often each slice and structure of ``present`` ``[T, S, 3]`` comes or goes around the beat, ``[S, 3]``."""
+    """How often each slice and structure of ``present`` ``[T, S, 3]`` comes or goes around the cycle, ``[S, 3]``."""
     return (present != np.roll(present, 1, axis=0)).sum(axis=0)
 
 
@@ -107,7 +107,7 @@ def still_cines(frames: Sequence[LabelledFrame], progress: Progress | None = Non
 
 
 def run_temporal_trials(cines: Iterable[LabelledCine], segmenter: CardiacSegmenter) -> list[TemporalScore]:
-    """Run on every cine without and with presence over the beat."""
+    """Run on every cine without and with temporal presence."""
     scores = []
     for cine in cines:
         for way in WAYS:

@@ -1,7 +1,7 @@
-"""Spoilings of a labelled cine: what a careless hand, a failing network or a wrong header does. For quality flags.
+"""Perturbations of a labelled cine: what a careless hand, a failing network or a wrong header does. For quality flags.
 
 Each takes a :class:`Case` and a random generator and gives another case; :data:`OF_ANY_CINE` and
-:data:`OF_A_WHOLE_BEAT` name them and say which flags they should raise.
+:data:`OF_A_WHOLE_CINE` name them and say which flags they should raise.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cardiacseg.acquisition import UNKNOWN_TIMING, Timing
-from cardiacseg.evaluation.robustness import noise
+from cardiacseg.evaluation.image_perturbations import noise
 from cardiacseg.io.labelled import LabelledImage
 from cardiacseg.metrics import STRUCTURES, slice_levels
 
@@ -29,27 +29,27 @@ class Case:
     timing: Timing = UNKNOWN_TIMING
 
 
-class Spoiling(NamedTuple):
-    """How to spoil a case, and the codes of which at least one should be raised by that (none: nothing is wrong)."""
+class Perturbation(NamedTuple):
+    """How to change a case, and the codes of which at least one should be raised by that (none: nothing is wrong)."""
 
-    spoil: Callable[[Case, np.random.Generator], Case]
+    perturb: Callable[[Case, np.random.Generator], Case]
     expected: tuple[str, ...]
 
 
 def _ed(case: Case) -> int:
-    """The phase with the largest LV."""
+    """The frame with the largest LV."""
     return int((case.labels == LV).sum(axis=(1, 2, 3)).argmax())
 
 
 def _inner_slice(case: Case, random: np.random.Generator) -> int:
-    """A slice that has everything at all phases, and so have both neighbours; else the middle one."""
+    """A slice that has, as both adjacent ones have, all structures in all frames; else the middle one."""
     full = np.all([(case.labels == label).any(axis=(2, 3)).all(axis=0) for label in (RV, MYO, LV)], axis=0)
     inner = 1 + np.flatnonzero(full[:-2] & full[1:-1] & full[2:])
     return int(random.choice(inner)) if len(inner) else len(full) // 2
 
 
 def _with_slice(case: Case, index: int, change: Callable[[np.ndarray], np.ndarray], part: str = "labels") -> Case:
-    """``change`` takes one slice at all phases, ``[T, H, W]``."""
+    """``change`` takes one slice in all frames, ``[T, H, W]``."""
     array = getattr(case, part).copy()
     array[:, index] = change(array[:, index])
     return replace(case, **{part: array})
@@ -94,7 +94,7 @@ def thick_wall_at_ed(case: Case, random: np.random.Generator, pixels: int = 2) -
 
 
 def broken_wall(case: Case, random: np.random.Generator, degrees: float) -> Case:
-    """A sector of an inner slice's myocardium lost at ED, as seen from the LV's centre."""
+    """A sector of an inner slice's myocardium lost at ED, as seen from the LV's center."""
     index, labels = _inner_slice(case, random), case.labels.copy()
     plane = labels[_ed(case), index]
     rows, columns = np.indices(plane.shape)
@@ -114,8 +114,8 @@ def holed_wall(case: Case, random: np.random.Generator) -> Case:
     return replace(case, labels=labels)
 
 
-def _disc(case: Case, centre: np.ndarray, radius_mm: float) -> np.ndarray:
-    steps = [(np.arange(n) - c) * mm for n, c, mm in zip(case.labels.shape[2:], centre, case.spacing[1:], strict=True)]
+def _disc(case: Case, center: np.ndarray, radius_mm: float) -> np.ndarray:
+    steps = [(np.arange(n) - c) * mm for n, c, mm in zip(case.labels.shape[2:], center, case.spacing[1:], strict=True)]
     return np.hypot(steps[0][:, None], steps[1][None]) <= radius_mm
 
 
@@ -153,8 +153,8 @@ def cropped(case: Case, random: np.random.Generator) -> Case:
     return replace(case, image=case.image[:, :, :end], labels=case.labels[:, :, :end])
 
 
-def in_order(case: Case, random: np.random.Generator, order: str) -> Case:
-    """Slices from last to first, or by chance."""
+def slices_in_order(case: Case, random: np.random.Generator, order: str) -> Case:
+    """Slices from last to first, or in a random order."""
     indices = np.arange(case.labels.shape[1])[::-1] if order == "reversed" else random.permutation(case.labels.shape[1])
     return replace(case, image=case.image[:, indices], labels=case.labels[:, indices])
 
@@ -175,9 +175,9 @@ def dark_slice(case: Case, random: np.random.Generator) -> Case:
 
 
 def noisy(case: Case, random: np.random.Generator) -> Case:
-    """The noise of :func:`cardiacseg.evaluation.robustness.noise`."""
-    spoiled = noise(LabelledImage(case.image.astype(np.float32), case.labels, case.spacing), random)
-    return replace(case, image=spoiled.image)
+    """The noise of :func:`cardiacseg.evaluation.image_perturbations.noise`."""
+    perturbed = noise(LabelledImage(case.image.astype(np.float32), case.labels, case.spacing), random)
+    return replace(case, image=perturbed.image)
 
 
 def saturated(case: Case, random: np.random.Generator) -> Case:
@@ -185,8 +185,8 @@ def saturated(case: Case, random: np.random.Generator) -> Case:
     return replace(case, image=np.minimum(case.image, np.percentile(case.image, 90)))
 
 
-def in_phases(case: Case, random: np.random.Generator, order: str) -> Case:
-    """The same times with the phases backwards, or in an order by chance, or every third phase."""
+def frames_in_order(case: Case, random: np.random.Generator, order: str) -> Case:
+    """The same times with the frames backwards, or in a random order, or every third frame."""
     count = len(case.image)
     if order == "every third":
         kept = np.arange(0, count, 3)
@@ -200,16 +200,16 @@ def _thinned(timing: Timing, kept: np.ndarray) -> Timing:
     return timing if times is None else replace(timing, frame_times_ms=tuple(times[index] for index in kept))
 
 
-def lost_in_phases(case: Case, random: np.random.Generator, label: int, count: int) -> Case:
-    """A structure lost from an inner slice in some phases, no two of them neighbours."""
+def lost_in_frames(case: Case, random: np.random.Generator, label: int, count: int) -> Case:
+    """A structure lost from an inner slice in some frames, no two of them adjacent."""
     labels, index = case.labels.copy(), _inner_slice(case, random)
-    phases = random.integers(2) + 2 * random.permutation((len(labels) - 1) // 2)[:count]
-    labels[phases, index] = np.where(labels[phases, index] == label, 0, labels[phases, index])
+    frames = random.integers(2) + 2 * random.permutation((len(labels) - 1) // 2)[:count]
+    labels[frames, index] = np.where(labels[frames, index] == label, 0, labels[frames, index])
     return replace(case, labels=labels)
 
 
-def failed_phase(case: Case, random: np.random.Generator) -> Case:
-    """One phase without any label in half of the slices."""
+def failed_frame(case: Case, random: np.random.Generator) -> Case:
+    """One frame without any label in half of the slices."""
     labels = case.labels.copy()
     labels[random.integers(len(labels)), : labels.shape[1] // 2] = 0
     return replace(case, labels=labels)
@@ -218,38 +218,40 @@ def failed_phase(case: Case, random: np.random.Generator) -> Case:
 _JUMPS = tuple(f"{name}_area_jump" for name in STRUCTURES)
 
 OF_ANY_CINE = {
-    "a slice without labels": Spoiling(empty_slice, ("rv_gap", "myo_gap", "lv_gap")),
-    "RV and LV exchanged in a slice": Spoiling(exchanged_ventricles, ("lv_not_surrounded",)),
-    "a slice shifted by 20 mm": Spoiling(partial(shifted_slice, distance_mm=20), ("slice_shift",)),
-    "myocardium eroded by a pixel": Spoiling(thin_wall, ("lv_not_surrounded",)),
-    "myocardium dilated at ED": Spoiling(thick_wall_at_ed, ("lv_mass_difference",)),
-    "a gap of 30 degrees in the wall": Spoiling(partial(broken_wall, degrees=30), ("lv_not_surrounded",)),
-    "holes in the wall": Spoiling(holed_wall, ("heart_holes",)),
-    "a stray piece of RV": Spoiling(partial(stray_ventricle, radius_mm=5), ("rv_fragments",)),
-    "no RV from the middle on": Spoiling(partial(short_ventricle, levels=("mid", "apex")), ("rv_missing",)),
-    "no RV in the basal third": Spoiling(partial(short_ventricle, levels=("base",)), ("lv_beyond_rv",)),
-    "apex cut off": Spoiling(partial(without_level, level="apex"), ("apex_cut_off",)),
-    "base cut off": Spoiling(partial(without_level, level="base"), ("base_cut_off",)),
-    "heart at the image's edge": Spoiling(cropped, ("heart_at_border",)),
-    "reversed slices": Spoiling(partial(in_order, order="reversed"), ()),
-    "shuffled slices": Spoiling(partial(in_order, order="shuffled"), (*_JUMPS, "slice_shift", "rv_gap", "lv_gap")),
-    "slice spacing x 1/3": Spoiling(partial(scaled_spacing, factors=(1 / 3, 1, 1)), ("lv_length_range",)),
-    "slice spacing x 2": Spoiling(partial(scaled_spacing, factors=(2, 1, 1)), ("lv_length_range", "wide_spacing")),
-    "pixel size x 2": Spoiling(partial(scaled_spacing, factors=(1, 2, 2)), ("lv_diameter_range", "pixel_size")),
-    "pixel size x 1/2": Spoiling(partial(scaled_spacing, factors=(1, 0.5, 0.5)), ("lv_diameter_range",)),
-    "a blank slice": Spoiling(blanked_slice, ("image_constant",)),
-    "a dark slice": Spoiling(dark_slice, ("image_brightness",)),
-    "noise": Spoiling(noisy, ("image_noise",)),
-    "saturated": Spoiling(saturated, ("image_saturated",)),
+    "a slice without labels": Perturbation(empty_slice, ("rv_gap", "myo_gap", "lv_gap")),
+    "RV and LV exchanged in a slice": Perturbation(exchanged_ventricles, ("lv_not_surrounded",)),
+    "a slice shifted by 20 mm": Perturbation(partial(shifted_slice, distance_mm=20), ("slice_shift",)),
+    "myocardium eroded by a pixel": Perturbation(thin_wall, ("lv_not_surrounded",)),
+    "myocardium dilated at ED": Perturbation(thick_wall_at_ed, ("lv_mass_difference",)),
+    "a gap of 30 degrees in the wall": Perturbation(partial(broken_wall, degrees=30), ("lv_not_surrounded",)),
+    "holes in the wall": Perturbation(holed_wall, ("heart_holes",)),
+    "a stray piece of RV": Perturbation(partial(stray_ventricle, radius_mm=5), ("rv_fragments",)),
+    "no RV from the middle on": Perturbation(partial(short_ventricle, levels=("mid", "apex")), ("rv_missing",)),
+    "no RV in the basal third": Perturbation(partial(short_ventricle, levels=("base",)), ("lv_beyond_rv",)),
+    "apex cut off": Perturbation(partial(without_level, level="apex"), ("apex_cut_off",)),
+    "base cut off": Perturbation(partial(without_level, level="base"), ("base_cut_off",)),
+    "heart at the image's edge": Perturbation(cropped, ("heart_at_border",)),
+    "reversed slices": Perturbation(partial(slices_in_order, order="reversed"), ()),
+    "shuffled slices": Perturbation(
+        partial(slices_in_order, order="shuffled"), (*_JUMPS, "slice_shift", "rv_gap", "lv_gap")
+    ),
+    "slice spacing x 1/3": Perturbation(partial(scaled_spacing, factors=(1 / 3, 1, 1)), ("lv_length_range",)),
+    "slice spacing x 2": Perturbation(partial(scaled_spacing, factors=(2, 1, 1)), ("lv_length_range", "wide_spacing")),
+    "pixel size x 2": Perturbation(partial(scaled_spacing, factors=(1, 2, 2)), ("lv_diameter_range", "pixel_size")),
+    "pixel size x 1/2": Perturbation(partial(scaled_spacing, factors=(1, 0.5, 0.5)), ("lv_diameter_range",)),
+    "a blank slice": Perturbation(blanked_slice, ("image_constant",)),
+    "a dark slice": Perturbation(dark_slice, ("image_brightness",)),
+    "noise": Perturbation(noisy, ("image_noise",)),
+    "saturated": Perturbation(saturated, ("image_saturated",)),
 }
 
 _ROUGH = ("lv_curve_roughness", "rv_curve_roughness")
 
-# What two phases cannot show.
-OF_A_WHOLE_BEAT = {
-    "shuffled phases": Spoiling(partial(in_phases, order="shuffled"), _ROUGH),
-    "phases backwards": Spoiling(partial(in_phases, order="backwards"), ("es_time",)),
-    "every third phase": Spoiling(partial(in_phases, order="every third"), ("few_phases",)),
-    "RV lost from a slice in 3 phases": Spoiling(partial(lost_in_phases, label=RV, count=3), ("rv_flicker",)),
-    "half of a phase's slices empty": Spoiling(failed_phase, (*_ROUGH, "rv_flicker", "lv_flicker")),
+# What two frames cannot show.
+OF_A_WHOLE_CINE = {
+    "shuffled phases": Perturbation(partial(frames_in_order, order="shuffled"), _ROUGH),
+    "phases backwards": Perturbation(partial(frames_in_order, order="backwards"), ("es_time",)),
+    "every third phase": Perturbation(partial(frames_in_order, order="every third"), ("few_phases",)),
+    "RV lost from a slice in 3 phases": Perturbation(partial(lost_in_frames, label=RV, count=3), ("rv_flicker",)),
+    "half of a phase's slices empty": Perturbation(failed_frame, (*_ROUGH, "rv_flicker", "lv_flicker")),
 }

@@ -1,4 +1,4 @@
-"""Spoilings: what other scanners and other hands do to a stack. Each takes one and gives another, truth included.
+"""Perturbations: what other scanners and other hands do to a stack. Each takes one and gives another, truth included.
 
 All are functions of a :class:`LabelledImage` (``image`` float32 ``[S, H, W]``, ``labels``, ``spacing`` in mm) and of a
 random generator, and leave their argument as it is. Intensities are meant relative to the range from the 1st to the
@@ -14,7 +14,7 @@ import numpy as np
 
 from cardiacseg.io.labelled import LabelledImage
 
-Spoiling = Callable[[LabelledImage, np.random.Generator], LabelledImage]
+Perturbation = Callable[[LabelledImage, np.random.Generator], LabelledImage]
 
 
 def _range(image: np.ndarray) -> tuple[float, float]:
@@ -92,7 +92,7 @@ def _slices(stack: LabelledImage, indices: np.ndarray) -> LabelledImage:
     return replace(stack, image=stack.image[indices], labels=stack.labels[indices])
 
 
-SPOILINGS: dict[str, Spoiling] = {
+PERTURBATIONS: dict[str, Perturbation] = {
     "gamma 0.6": partial(gamma, power=0.6),
     "gamma 1.6": partial(gamma, power=1.6),
     "bias field": bias_field,
