@@ -135,7 +135,7 @@ class DevicePipeline : public Pipeline {
         verify_frames(cine, std::min(kVerifiedFrames, cine.shape.frames), static_cast<cudaStream_t>(options.stream));
     if (parity.passed) return;
     throw Error(ErrorCode::backend, "the engines failed the parity gate on this GPU: " + parity.summary +
-                                        "; build them anew with tools/build_engine.py");
+                                        "; build them anew with `cardiacseg build-engine`");
   }
 
   Parity verify_frames(const CineView& cine, std::int64_t frames, cudaStream_t stream) const {

@@ -14,12 +14,8 @@ from cardiacseg.cli.arguments import (
     add_writing_options,
     at_least,
 )
-from cardiacseg.cli.batch import batch
-from cardiacseg.cli.demo import demo
-from cardiacseg.cli.machine import bench, info
-from cardiacseg.cli.measure import measure
-from cardiacseg.cli.network import receive, send
-from cardiacseg.cli.segment import segment
+from cardiacseg.cli.build_engine import add_engine_options, build_engine
+from cardiacseg.cli.commands import batch, bench, demo, info, measure, receive, segment, send
 
 _EPILOG = """\
 exit codes:
@@ -53,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     def add(function: Callable[[argparse.Namespace], int | None], json: bool = True) -> argparse.ArgumentParser:
         about = (function.__doc__ or "").split("\n")[0]
         command = commands.add_parser(
-            function.__name__,
+            function.__name__.replace("_", "-"),
             help=about,
             description=about,
             epilog=_EPILOG,
@@ -72,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(add(demo))
     add(info)
     _bench(add(bench))
+    add_engine_options(add(build_engine, json=False))
     return parser
 
 

@@ -616,7 +616,7 @@ TEST(engines_that_fail_the_gate_do_not_run) {
   fake.verified = false;
   fake.added_to_logits = 0.01F;
   const auto pipeline = device_pipeline(kWhole, fake);
-  CHECK_THROWS_CODE(pipeline->run(image.cine, {}), ErrorCode::backend, "build_engine.py");
+  CHECK_THROWS_CODE(pipeline->run(image.cine, {}), ErrorCode::backend, "cardiacseg build-engine");
   CHECK_THROWS_CODE(pipeline->run(image.cine, {}), ErrorCode::backend, "wanted logits within 0.001");
   CHECK(fake.marked == 0);
   const Parity parity = pipeline->verify(image.cine);

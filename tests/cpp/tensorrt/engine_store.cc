@@ -39,8 +39,7 @@ struct Store {
     CHECK_THROWS_CODE(found(spec), ErrorCode::backend,
                       "network seg: no engine in " + folder.path().string() + " fits: ");
     CHECK_THROWS_CODE(found(spec), ErrorCode::backend, text);
-    CHECK_THROWS_CODE(found(spec), ErrorCode::backend,
-                      "; build one with `python tools/build_engine.py BUNDLE --flavor");
+    CHECK_THROWS_CODE(found(spec), ErrorCode::backend, "; build one with `cardiacseg build-engine BUNDLE --flavor");
   }
 };
 

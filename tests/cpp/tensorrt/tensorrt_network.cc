@@ -177,7 +177,7 @@ TEST(a_shape_that_the_engine_was_not_built_for_is_refused) {
                           engines.folder.path().string());
     CHECK_THROWS_CODE(network->prepare(shape), ErrorCode::backend, text);
   };
-  refuses(image_shape(5, 1), "got 5 x 1 x 1 x 32 x 32; build one with `python tools/build_engine.py");
+  refuses(image_shape(5, 1), "got 5 x 1 x 1 x 32 x 32; build one with `cardiacseg build-engine");
   refuses(image_shape(1, 9), "got 1 x 9 x");
   refuses(image_shape(0, 1), "got 0 x 1 x");
   refuses({1, 1, 1, 32}, "got 1 x 1 x 1 x 32;");

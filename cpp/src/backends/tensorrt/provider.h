@@ -63,7 +63,7 @@ using OpenProvider = std::uint32_t (*)(std::uint32_t wanted, const Provider** pr
 
 /// The command that builds the engines of `flavor`, in `precision` if it is not empty, for the end of a message.
 inline std::string build_command(const std::string& flavor, const std::string& precision = {}) {
-  return "build one with `python tools/build_engine.py BUNDLE --flavor " +
+  return "build one with `cardiacseg build-engine BUNDLE --flavor " +
          std::string(flavor == "tensorrt_rtx" ? "rtx" : "tensorrt") +
          (precision.empty() ? "" : " --precision " + precision) + "`";
 }
