@@ -62,7 +62,7 @@ def main() -> int:
     if arguments.record_precisions:
         return _record_precisions(arguments)
     from cardiacseg.export.bundle import BundleInfo, export_bundle
-    from cardiacseg.export.parity import ParityError
+    from cardiacseg.export.onnx import ParityError
     from cardiacseg.training.checkpoint import load_checkpoint, load_model
 
     try:

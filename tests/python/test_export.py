@@ -12,10 +12,8 @@ import torch
 
 import cardiacseg
 from cardiacseg.export import bundle as bundle_module
-from cardiacseg.export.bundle import BundleInfo, export_bundle
-from cardiacseg.export.model_card import model_card
-from cardiacseg.export.onnx import OPSET, stage_graphs
-from cardiacseg.export.parity import SIZES, SLICES, ParityError, check_parity, probabilities, shapes
+from cardiacseg.export.bundle import BundleInfo, export_bundle, model_card
+from cardiacseg.export.onnx import OPSET, SIZES, SLICES, ParityError, check_parity, probabilities, shapes, stage_graphs
 from cardiacseg.export.weights import load_bundle_weights
 from cardiacseg.models import create_model
 from cardiacseg.training.config import Preprocessing
@@ -65,7 +63,7 @@ def test_parity_covers_real_shapes_and_refuses_other_weights(tiny_bundle):
     torch.manual_seed(1)
     other = create_model("seg_ref_mt_tiny").eval()
     torch.nn.init.normal_(other.seg.head.weight, std=3)
-    with pytest.raises(ParityError, match=r"seg.onnx differs from the PyTorch network by .* wanted at most 1e-03"):
+    with pytest.raises(ParityError, match=r"seg.onnx differs from the PyTorch network by .* expected at most 1e-03"):
         check_parity(other, tiny_bundle, stages=["seg"])
 
 

@@ -13,7 +13,7 @@ from random_weights import STAGES, randomise
 
 import cardiacseg
 from cardiacseg.export import bundle as bundle_module
-from cardiacseg.export import parity as parity_module
+from cardiacseg.export import onnx as onnx_module
 from cardiacseg.export.bundle import BundleInfo, export_bundle
 from cardiacseg.export.engine_graph import engine_graph
 from cardiacseg.export.onnx import export_graph
@@ -60,8 +60,8 @@ def make_bundle(exported, image, tmp_path_factory, monkeypatch):
 
     monkeypatch.setattr(bundle_module, "export_graph", export_once)
     # the full list of shapes is for real exports, and test_export.py
-    monkeypatch.setattr(parity_module, "SLICES", (1, 3))
-    monkeypatch.setattr(parity_module, "SIZES", ((96, 96), (64, 96)))
+    monkeypatch.setattr(onnx_module, "SLICES", (1, 3))
+    monkeypatch.setattr(onnx_module, "SIZES", ((96, 96), (64, 96)))
     return make
 
 

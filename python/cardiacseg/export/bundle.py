@@ -1,4 +1,4 @@
-"""Writing a bundle: networks, manifest with digests, model card. Whole or not at all."""
+"""Writing a bundle: networks, manifest with digests, model card for a person to read. Whole or not at all."""
 
 import hashlib
 import json
@@ -10,9 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cardiacseg.export.model_card import model_card
-from cardiacseg.export.onnx import export_graph, stage_graphs
-from cardiacseg.export.parity import check_parity
+from cardiacseg.export.onnx import check_parity, export_graph, stage_graphs
 from cardiacseg.models import SegmentationSystem
 from cardiacseg.training.config import Preprocessing
 
@@ -59,8 +57,8 @@ def export_bundle(
     ``calibrate`` is called with the finished bundle before it takes its place and returns its ``"temperature"`` and
     ``"quality"``; ``evaluate`` is called with the calibrated bundle and returns its accuracy; ``record`` is called last
     and may add to the manifest (:func:`cardiacseg.export.precision_gate.record_bf16`). Raises ``ValueError``
-    for a crop that the networks cannot take, ``FileExistsError`` where ``output`` exists and ``overwrite`` is not
-    set, and ``ParityError`` where an exported graph is not its network; ``output`` is then as it was.
+    for a crop that the networks cannot take, ``FileExistsError`` if ``output`` exists and ``overwrite`` is not
+    set, and ``ParityError`` if an exported graph is not its network; ``output`` is then as it was.
     """
     _check_crop(model, preprocessing.crop_pixels, info.model)
     if output.exists() and not overwrite:
@@ -148,3 +146,70 @@ def _take_place(work: Path, output: Path) -> None:
     os.replace(output, aside / output.name)
     os.replace(work, output)
     shutil.rmtree(aside)
+
+
+def model_card(manifest: dict) -> str:
+    """Markdown made from a manifest alone, so that the two cannot disagree."""
+    preprocessing = manifest["preprocessing"]
+    stages = "Seg and Ref then see" if "ref" in manifest["networks"] else "Seg then sees"
+    method = "Method:" if manifest["model"].startswith("seg_ref_mt") else "For comparison with the method of"
+    sections = [
+        f"# {manifest['name']} {manifest['version']}",
+        manifest["intended_use"],
+        f"Licence of the weights: {manifest['licence']}.",
+        "## What it is\n\n"
+        f"Model `{manifest['model']}`, {manifest['parameters'] / 1e6:.2f} million parameters. A locator finds the "
+        f"heart in the whole field of view at {preprocessing['locate']['spacing_mm']} mm; {stages} "
+        f"{preprocessing['crop_pixels']} x {preprocessing['crop_pixels']} pixels of {preprocessing['spacing_mm']} mm "
+        f"round it. Intensities between the percentiles {preprocessing['percentiles'][0]:g} and "
+        f'{preprocessing["percentiles"][1]:g} of a stack become 0 to 1. {method} Chen et al., "Enhancing Cardiac MRI '
+        'Segmentation via Classifier-Guided Two-Stage Network and All-Slice Information Fusion Transformer", 2023.',
+        _after_the_networks(manifest),
+        _training(manifest["training"]),
+        _accuracy(manifest["accuracy"]),
+        "## Limits\n\n"
+        "For short-axis cine of adults: not for long-axis views, late enhancement, congenital disease, children or "
+        "implants. Accuracy on data unlike those above was not measured. Apical and basal slices are the least "
+        "certain. Look at every result before you use it.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _after_the_networks(manifest: dict) -> str:
+    sentences = []
+    if manifest.get("temperature", 1.0) != 1.0:
+        sentences.append(f"Logits are divided by {manifest['temperature']:.3f} before the probabilities are made.")
+    if quality := manifest.get("quality"):
+        sentences.append(
+            "The predicted quality of a stack, an estimate of its mean Dice, is "
+            f"{quality['intercept']:.3f} + {quality['slope']:.3f} x the mean Dice of Seg's labels against Ref's."
+        )
+    if manifest.get("clean_up"):
+        sentences.append("In each slice only the largest region of a structure is kept, and its holes are filled.")
+    return "## After the networks\n\n" + " ".join(sentences) if sentences else ""
+
+
+def _training(training: dict) -> str:
+    if not training:
+        return ""
+    return "## Training\n\n" + "\n".join(f"- {key}: {value}" for key, value in training.items())
+
+
+def _accuracy(accuracy: dict) -> str:
+    if not accuracy:
+        return "## Accuracy\n\nNot measured."
+    dice = accuracy["dice"]
+    rows = ["| Dice | RV | MYO | LV | mean |", "|---|---|---|---|---|"]
+    rows.append(_row("whole stack", dice["volume"]))
+    rows.extend(_row(level, dice[level]) for level in ("base", "mid", "apex") if level in dice)
+    notes = [
+        f"On {accuracy['patients']} patients, {accuracy['stacks']} stacks (ED and ES): {accuracy['data']}.",
+        "\n".join(rows),
+        f"Presence of a structure in a slice is right in {100 * accuracy['presence_accuracy']:.1f} % of cases.",
+    ]
+    return "## Accuracy\n\n" + "\n\n".join(notes)
+
+
+def _row(title: str, values: dict) -> str:
+    cells = [f"{values[key]:.3f}" for key in ("rv", "myo", "lv")]
+    return f"| {title} | " + " | ".join([*cells, f"{values['mean']:.3f}"]) + " |"

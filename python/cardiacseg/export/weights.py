@@ -25,22 +25,22 @@ class BundleWeights(NamedTuple):
 def load_bundle_weights(folder: str | PathLike[str]) -> BundleWeights:
     """Read the weights of the model that the bundle's manifest names from the bundle's ONNX files.
 
-    Raises ``FileNotFoundError`` where a file is missing, and ``ValueError`` where one is not what the manifest says
+    Raises ``FileNotFoundError`` if a file is missing, and ``ValueError`` if one is not what the manifest says
     or the graphs do not hold the weights of that model.
     """
     folder = Path(folder)
     if not (folder / "manifest.json").is_file():
         raise FileNotFoundError(f"no bundle at {folder}: it holds no manifest.json")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    wanted = create_model(manifest["model"]).state_dict()
-    found = {name: tensor for name, tensor in wanted.items() if name.endswith(_COUNTER)}
+    expected = create_model(manifest["model"]).state_dict()
+    found = {name: tensor for name, tensor in expected.items() if name.endswith(_COUNTER)}
     for stage, name in manifest["networks"].items():
         if fingerprint(folder / name) != manifest["files"][name]:
             raise ValueError(f"{folder / name} is not the file that the manifest describes: its SHA-256 differs")
         found.update(_read_graph(folder / name, stage))
-    _check_fit(found, wanted, f"the bundle {folder} does not fit its model {manifest['model']!r}")
+    _check_fit(found, expected, f"the bundle {folder} does not fit its model {manifest['model']!r}")
     return BundleWeights(
-        manifest["model"], _preprocessing(manifest["preprocessing"]), {name: found[name] for name in wanted}
+        manifest["model"], _preprocessing(manifest["preprocessing"]), {name: found[name] for name in expected}
     )
 
 
@@ -64,11 +64,11 @@ def _read_graph(path: Path, stage: str) -> dict[str, torch.Tensor]:
     }
 
 
-def _check_fit(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], complaint: str) -> None:
-    if missing := sorted(wanted.keys() - found.keys()):
+def _check_fit(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], complaint: str) -> None:
+    if missing := sorted(expected.keys() - found.keys()):
         raise ValueError(f"{complaint}: {len(missing)} weights are missing, the first {missing[0]!r}")
-    if foreign := sorted(found.keys() - wanted.keys()):
+    if foreign := sorted(found.keys() - expected.keys()):
         raise ValueError(f"{complaint}: {len(foreign)} weights are not the model's, the first {foreign[0]!r}")
-    for name, tensor in wanted.items():
+    for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             raise ValueError(f"{complaint}: {name!r} must be {list(tensor.shape)}, got {list(found[name].shape)}")
