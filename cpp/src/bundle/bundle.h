@@ -36,16 +36,16 @@ struct QualityRule {
 struct Manifest {
   std::string name;
   std::string version;
-  double spacing_mm;                   ///< in-plane pixel size of Seg and Ref
-  std::int64_t crop_pixels;            ///< side of the square crop round the heart
-  std::array<double, 2> percentiles;   ///< of a stack's intensities; they become 0 and 1
-  float presence_threshold;            ///< a structure is shown where its probability is above this
-  float temperature;                   ///< divides the last stage's logits before their softmax
-  bool clean_up;                       ///< whether fragments are removed and holes filled in the labels
-  std::optional<LocateRules> locate;   ///< absent: the crop is the middle of the image
-  std::optional<QualityRule> quality;  ///< absent: no quality is predicted
-  bool keeps_labels_in_bfloat16;       ///< whether it is recorded that the networks passed the parity gate in bf16
-  Float32Stages float32_in_bfloat16;   ///< what stays in float32 if the networks compute in bfloat16
+  double spacing_mm;                    ///< in-plane pixel size of Seg and Ref
+  std::int64_t crop_pixels;             ///< side of the square crop round the heart
+  std::array<double, 2> percentiles;    ///< of a stack's intensities; they become 0 and 1
+  float presence_threshold;             ///< a structure is shown where its probability is above this
+  float temperature;                    ///< divides the last stage's logits before their softmax
+  bool clean_up;                        ///< whether fragments are removed and holes filled in the labels
+  std::optional<LocateRules> locate;    ///< absent: the crop is the middle of the image
+  std::optional<QualityRule> quality;   ///< absent: no quality is predicted
+  bool keeps_labels_in_bfloat16;        ///< whether it is recorded that the networks passed the parity gate in bf16
+  Float32Stages float32_in_bfloat16{};  ///< what stays in float32 if the networks compute in bfloat16
 };
 
 /// A model as read from disk, every digest checked. The networks are the bytes of ONNX files.
