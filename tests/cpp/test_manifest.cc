@@ -66,8 +66,9 @@ TEST(layers_that_stay_in_float32_are_read_by_stage) {
       "locate": {"everything": true, "first_layers": 0, "last_layers": 0, "other_operations": false},
       "ref": {"everything": false, "first_layers": 8, "last_layers": 7, "other_operations": true}}}})"))
                                    .manifest.float32_in_bfloat16;
-  CHECK(stages ==
-        Float32Stages{{"locate", {.everything = true}}, {"ref", {.first = 8, .last = 7, .other_operations = true}}});
+  const Float32Stages expected{{"locate", {.everything = true}},
+                               {"ref", {.first = 8, .last = 7, .other_operations = true}}};
+  CHECK(stages == expected);
 }
 
 TEST(records_of_precisions_are_checked) {
