@@ -10,8 +10,8 @@ namespace cardiacseg {
 /// convolutions and matrix products, in the order in which they run.
 struct Float32Layers {
   bool everything = false;        ///< the network computes in float32
-  std::int64_t first = 0;         ///< so many layers at the start, with all operations before the next layer
-  std::int64_t last = 0;          ///< so many layers at the end, with all operations after the first of them
+  std::int64_t first = 0;         ///< so many layers at the start, and all operations before them
+  std::int64_t last = 0;          ///< so many layers at the end, and all operations after the first of them
   bool other_operations = false;  ///< all operations that are not layers
 
   bool operator==(const Float32Layers&) const = default;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <openvino/op/add.hpp>
 #include <openvino/op/batch_norm.hpp>
 #include <openvino/op/constant.hpp>
@@ -12,8 +14,9 @@
 
 namespace ov {
 
-/// OpenVINO's libraries export this function; its public headers do not declare it. It keeps a node from being
-/// converted to `precision` when a model is compiled. A version without it does not link.
+/// OpenVINO's libraries export this function; its public headers do not declare it. With `precision` f16 a node
+/// computes in float32 in a model that is compiled for f16 or bf16; the CPU plugin does not look at a mark for bf16. A
+/// version of OpenVINO without the function does not link.
 void disable_conversion(const std::shared_ptr<Node>& node, const element::Type& precision);
 
 }  // namespace ov
@@ -79,14 +82,13 @@ void keep_float32_layers(ov::Model& model, const Float32Layers& layers) {
   fold_batch_norm(model);
   const std::vector<std::shared_ptr<ov::Node>> nodes = model.get_ordered_ops();
   const std::int64_t count = std::count_if(nodes.begin(), nodes.end(), is_layer);
-  std::int64_t started = 0;
+  std::int64_t seen = 0;
   for (const std::shared_ptr<ov::Node>& node : nodes) {
+    const bool at_start = seen < layers.first;
     const bool layer = is_layer(node);
-    if (layer) ++started;
-    const std::int64_t before_next = layer ? started : started + 1;
-    if (before_next <= layers.first || started > count - layers.last || (!layer && layers.other_operations)) {
-      ov::disable_conversion(node, ov::element::f16);
-    }
+    if (layer) ++seen;
+    const bool at_end = seen > count - layers.last;
+    if (at_start || at_end || (!layer && layers.other_operations)) ov::disable_conversion(node, ov::element::f16);
   }
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <memory>
 #include <openvino/core/model.hpp>
 
 #include "bundle/float32_layers.h"
