@@ -159,14 +159,6 @@ ChosenPrecision host_precision(const Entry& entry, const std::string& wanted, co
   return {Precision::bfloat16, "auto; OpenVINO computes in bf16 natively on this CPU, and " + record};
 }
 
-StageFiles files_of(const Bundle& bundle) {
-  StageFiles files;
-  if (bundle.locate) files.emplace_back("locate", *bundle.locate);
-  files.emplace_back("seg", bundle.seg);
-  if (bundle.ref) files.emplace_back("ref", *bundle.ref);
-  return files;
-}
-
 void require_verified(const std::vector<FittingEngine>& engines) {
   if (std::all_of(engines.begin(), engines.end(), [](const auto& engine) { return engine.verified; })) return;
   throw Error(
@@ -185,7 +177,7 @@ std::string precision_of(const std::vector<FittingEngine>& engines) {
 ChosenBackend choose_engines(const Entry& entry, const SegmenterOptions& options, const Bundle& bundle,
                              Engines engines) {
   if (options.precision == "bf16") throw Error(ErrorCode::backend, no_bfloat16_on_gpu());
-  const StageFiles files = files_of(bundle);
+  const StageFiles files = network_files(bundle);
   const std::vector<FittingEngine> found = entry.find(options, files);
   if (options.device == "auto") require_verified(found);
   ChosenBackend chosen{.backend = entry.make(options, Precision::float32, {}),

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bundle/float32_layers.h"
@@ -56,6 +58,15 @@ struct Bundle {
   std::vector<std::byte> seg;
   std::optional<std::vector<std::byte>> ref;  ///< absent: a single-stage model
 };
+
+/// The ONNX files that `bundle` has, by stage, in the order in which they run. The bytes stay the bundle's.
+inline std::vector<std::pair<std::string, std::span<const std::byte>>> network_files(const Bundle& bundle) {
+  std::vector<std::pair<std::string, std::span<const std::byte>>> files;
+  if (bundle.locate) files.emplace_back("locate", *bundle.locate);
+  files.emplace_back("seg", bundle.seg);
+  if (bundle.ref) files.emplace_back("ref", *bundle.ref);
+  return files;
+}
 
 /// Reads `folder`/manifest.json and every file it lists. Throws Error: not_found where the folder, the manifest or a
 /// listed file is missing; bad_bundle where the manifest cannot be read or lacks a key, its format is newer, it lists

@@ -76,13 +76,10 @@ Parity check_host_parity(const Bundle& bundle, const MakeHostBackend& make, cons
   const std::unique_ptr<Backend> reference = make(Precision::float32);
   std::vector<std::unique_ptr<Network>> networks;
   std::vector<TestedNetwork> tested;
-  const auto add = [&](const std::string& stage, const std::vector<std::byte>& onnx) {
+  for (const auto& [stage, onnx] : network_files(bundle)) {
     networks.push_back(narrow->load(stage, onnx));
     tested.push_back({stage, *networks.back(), Precision::bfloat16});
-  };
-  if (bundle.locate) add("locate", *bundle.locate);
-  add("seg", bundle.seg);
-  if (bundle.ref) add("ref", *bundle.ref);
+  }
   return join(
       check_parity(bundle, *reference, tested, reference->frames_per_call(cine.shape.slices), cine, threads).stages,
       "the networks in bf16", "those in fp32");
