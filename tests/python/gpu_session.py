@@ -119,7 +119,7 @@ def test_auto_takes_verified_engines(bundle, engines):
 
 def test_verify(segmenter, cine):
     parity = segmenter.verify(cine, spacing=SPACING)
-    assert parity.passed and [stage["stage"] for stage in parity.stages] == ["locate", "seg", "ref"]
+    assert parity.passed and [stage["stage"] for stage in parity.stages] == ["locate", "seg", "ref", "pipeline"]
     assert all(stage["precision"] == "fp32" and stage["unwritten"] == 0 for stage in parity.stages)
     assert segmenter.verify(WithInterface(cine, 2), spacing=SPACING).passed
     os.environ["CARDIACSEG_FAKE"] = "unwritten"

@@ -144,11 +144,24 @@ class DevicePipeline : public Pipeline {
     for (const auto& [stage, engine] : engines_) tested.push_back({stage, *engine, engine->precision()});
     NetworksParity found =
         check_parity(bundle_, *make_host_backend_(Precision::float32), tested, max_frames_, copy.cine, threads_);
+    if (std::ranges::all_of(found.stages, &StageParity::passed)) {
+      found.stages.push_back(compare_runs(copy.cine, found.reference));
+    }
     const Parity parity = join(std::move(found.stages), "the networks on the GPU", "those on the CPU");
     if (!parity.passed) return parity;
     for (const auto& [stage, engine] : engines_) engine->mark_verified();
     verified_ = true;
     return parity;
+  }
+
+  /// The whole pipeline's labels, of a run that is enqueued and of one that is replayed.
+  StageParity compare_runs(const CineView& cine, const Segmentation& reference) const {
+    pool_.trim();
+    std::vector<std::vector<std::uint8_t>> labels;
+    for (int run = 0; run < 2; ++run) labels.push_back(run_verified(cine, {.temporal = "off"}).labels);
+    const bool exact = std::ranges::all_of(
+        engines_, [](const auto& engine) { return engine.second->precision() == Precision::float32; });
+    return compare_labels(reference.labels, labels, exact ? Precision::float32 : Precision::float16);
   }
 
   Segmentation run_verified(const CineView& cine, const RunOptions& options) const {

@@ -18,6 +18,9 @@ constexpr double kLargestShare = 0.0005;
 constexpr double kLargestGap = 0.05;
 constexpr double kExact = 1e-3;        ///< of anything, in 32 bits
 constexpr double kProbability = 0.02;  ///< in 16 bits
+/// The same of whole runs.
+constexpr double kSmallestPipelineDice = 0.98;
+constexpr double kLargestPipelineShare = 0.005;
 
 /// Label of the largest of a pixel's four logits among those of open structures, and how far the next one lies.
 struct Choice {
@@ -148,6 +151,38 @@ StageParity StageComparison::result() const {
   sums.passed = failed.empty();
   sums.verdict = stage_ + " (" + sums.precision + "): " + numbers(sums, precision_);
   if (!sums.passed) sums.verdict += "; " + joined(failed, ", ");
+  return sums;
+}
+
+StageParity compare_labels(std::span<const std::uint8_t> reference, const std::vector<std::vector<std::uint8_t>>& runs,
+                           Precision precision) {
+  StageParity sums;
+  sums.stage = "pipeline";
+  sums.precision = to_string(precision);
+  std::array<std::int64_t, kLabelCount> found{};
+  std::array<std::int64_t, kLabelCount> both{};
+  for (const std::vector<std::uint8_t>& labels : runs) {
+    for (std::size_t index = 0; index < labels.size(); ++index) {
+      ++found[reference[index]];
+      ++found[labels[index]];
+      both[labels[index]] += reference[index] == labels[index] ? 1 : 0;
+      sums.differing += reference[index] == labels[index] ? 0 : 1;
+    }
+    sums.voxels += static_cast<std::int64_t>(labels.size());
+  }
+  sums.passed = share(sums) <= kLargestPipelineShare;
+  for (std::size_t k = 0; k < sums.dice.size(); ++k) {
+    if (found[k + 1] > 0) sums.dice[k] = 2 * static_cast<double>(both[k + 1]) / static_cast<double>(found[k + 1]);
+    const std::int64_t differing = found[k + 1] - 2 * both[k + 1];
+    sums.passed = sums.passed && (sums.dice[k] >= kSmallestPipelineDice || differing <= kFewVoxels);
+  }
+  sums.verdict =
+      text_of("pipeline (", sums.precision, "): Dice ", *std::min_element(sums.dice.begin(), sums.dice.end()), ", ",
+              100 * share(sums), " % of voxels differ");
+  if (!sums.passed) {
+    sums.verdict += text_of("; wanted Dice of at least ", kSmallestPipelineDice, " for each label and at most ",
+                            100 * kLargestPipelineShare, " % of voxels to differ");
+  }
   return sums;
 }
 

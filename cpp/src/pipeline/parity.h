@@ -47,6 +47,11 @@ class StageComparison {
   std::array<std::int64_t, kLabelCount> in_both_{};
 };
 
+/// What the gate says of the labels of whole runs, each against `reference`, as stage "pipeline": where the locator's
+/// map differs in its last bits a crop may lie one pixel elsewhere, so that less is asked than of a network.
+StageParity compare_labels(std::span<const std::uint8_t> reference, const std::vector<std::vector<std::uint8_t>>& runs,
+                           Precision precision);
+
 /// All stages' results in one. `networks` and `reference` are how the summary calls what was compared.
 Parity join(std::vector<StageParity> stages, const std::string& networks, const std::string& reference);
 

@@ -630,6 +630,25 @@ TEST(engines_that_fail_the_gate_do_not_run) {
   CHECK_THROWS_CODE(host_pipeline(kWhole)->verify(image.cine), ErrorCode::backend, "no bf16 in this test");
 }
 
+TEST(the_gate_sees_the_labels_of_whole_runs) {
+  const Image image({5, 2, 45, 38});
+  FakeOptions fake;
+  fake.verified = false;
+  const auto pipeline = device_pipeline(kWhole, fake);
+  const int before = fake.enqueued;
+  const Parity parity = pipeline->verify(image.cine);
+  CHECK(parity.passed && parity.stages.size() == 4 && parity.stages[3].stage == "pipeline");
+  CHECK(parity.stages[3].differing == 0 && parity.stages[3].voxels == 2 * image.cine.shape.voxels());
+  CHECK(fake.enqueued > before);
+  CHECK(pipeline->run(image.cine, {}).report.graph == "yes");
+  FakeOptions wrong;
+  wrong.verified = false;
+  wrong.background_in_pipeline = 100;
+  const Parity refused = device_pipeline(kWhole, wrong)->verify(image.cine);
+  CHECK(!refused.passed && refused.stages[2].passed && !refused.stages[3].passed && wrong.marked == 0);
+  CHECK(refused.summary.find("pipeline (fp32): Dice 0, ") != std::string::npos);
+}
+
 TEST(a_shape_that_the_engine_does_not_take_leaves_the_rest_alone) {
   const Image image;
   FakeOptions fake;

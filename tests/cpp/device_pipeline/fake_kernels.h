@@ -19,6 +19,7 @@ struct FakeTask {
   std::int64_t slices;  ///< of all stacks
   std::int64_t pixels;  ///< of a slice
   float added;          ///< to the logits
+  float background;     ///< to those of label 0, beside it
 };
 
 CARDIACSEG_HOST_DEVICE inline float fake_sigmoid(float x) {
@@ -55,7 +56,7 @@ CARDIACSEG_HOST_DEVICE inline void fake_pixel(const FakeTask& task, const float*
   for (int k = 0; k < 4; ++k) {
     const float value = task.stage == FakeStage::seg ? input[index] * seg_weight[k] + seg_bias[k]
                                                      : maps[k] * ref_weight[k] + ref_bias[k];
-    output[first + k * task.pixels] = value + task.added;
+    output[first + k * task.pixels] = value + task.added + (k == 0 ? task.background : 0);
   }
 }
 

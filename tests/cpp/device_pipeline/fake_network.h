@@ -23,7 +23,8 @@ struct FakeOptions {
   bool capturable = true;
   bool verified = true;
   Precision precision = Precision::float32;
-  float added_to_logits = 0;  ///< of Seg and Ref
+  float added_to_logits = 0;         ///< of Seg and Ref
+  float background_in_pipeline = 0;  ///< added to label 0 where a network runs in the pipeline, not alone
   bool seg_writes_nothing = false;
   bool ref_fails = false;
   int marked = 0;                 ///< calls of mark_verified
@@ -43,8 +44,8 @@ class FakeNetwork {
 
   FakeStage stage() const { return stage_; }
   const std::vector<std::string>& names() const { return names_; }
-  FakeTask task(const std::vector<std::int64_t>& shape, float added = 0) const {
-    return {stage_, shape[0] * shape[1], shape[3] * shape[4], added};
+  FakeTask task(const std::vector<std::int64_t>& shape, float added = 0, float background = 0) const {
+    return {stage_, shape[0] * shape[1], shape[3] * shape[4], added, background};
   }
 
  private:
@@ -74,8 +75,8 @@ class FakeHostNetwork : public Network {
 /// Kernels on a stream. What it works in is spoilt by each of them.
 class FakeExecution : public DeviceExecution {
  public:
-  FakeExecution(const FakeNetwork& fake, std::vector<std::int64_t> shape, FakeOptions& options)
-      : fake_(fake), shape_(std::move(shape)), options_(options) {}
+  FakeExecution(const FakeNetwork& fake, std::vector<std::int64_t> shape, FakeOptions& options, float background = 0)
+      : fake_(fake), shape_(std::move(shape)), options_(options), background_(background) {}
 
   std::size_t scratch_bytes() const override { return 1000 * static_cast<std::size_t>(shape_[2]); }
   void bind(const float* input, std::span<float* const> outputs, void* scratch) override {
@@ -89,7 +90,7 @@ class FakeExecution : public DeviceExecution {
     cuda::fill(scratch_, 0xFF, scratch_bytes(), stream);
     if (options_.ref_fails && fake_.stage() == FakeStage::ref) throw Error(ErrorCode::backend, "the fake Ref failed");
     if (options_.seg_writes_nothing && fake_.stage() == FakeStage::seg) return;
-    enqueue_fake_network(fake_.task(shape_, options_.added_to_logits), input_, outputs_[0],
+    enqueue_fake_network(fake_.task(shape_, options_.added_to_logits, background_), input_, outputs_[0],
                          outputs_.size() == 2 ? outputs_[1] : nullptr, stream);
   }
 
@@ -97,6 +98,7 @@ class FakeExecution : public DeviceExecution {
   const FakeNetwork& fake_;
   std::vector<std::int64_t> shape_;
   FakeOptions& options_;
+  float background_;
   const float* input_ = nullptr;
   std::vector<float*> outputs_;
   void* scratch_ = nullptr;
@@ -136,7 +138,7 @@ class FakeDeviceNetwork : public DeviceNetwork {
 
   std::unique_ptr<DeviceExecution> prepare(const std::vector<std::int64_t>& shape) const override {
     if (shape[0] > options_.max_frames) throw Error(ErrorCode::backend, "more frames than the engine takes");
-    return std::make_unique<FakeExecution>(fake_, shape, options_);
+    return std::make_unique<FakeExecution>(fake_, shape, options_, options_.background_in_pipeline);
   }
 
  private:
