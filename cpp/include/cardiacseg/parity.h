@@ -14,7 +14,7 @@ struct StageParity {
   std::string stage;      ///< "locate", "seg" or "ref"; "pipeline": labels of whole runs on a GPU
   std::string precision;  ///< of the network that is compared: "fp16" or "fp32" on a GPU, "bf16" on the CPU
   bool passed = false;
-  std::string verdict;  ///< one phrase: the numbers that count, and where it failed what was wanted
+  std::string verdict;  ///< one phrase: the numbers that count, and if it failed, what was expected
 
   std::int64_t unwritten = 0;     ///< elements of its outputs that are not finite, or that were never written
   double largest_difference = 0;  ///< of its logits; of a locator, which gives none, 0

@@ -180,7 +180,7 @@ StageParity compare_labels(std::span<const std::uint8_t> reference, const std::v
       text_of("pipeline (", sums.precision, "): Dice ", *std::min_element(sums.dice.begin(), sums.dice.end()), ", ",
               100 * share(sums), " % of voxels differ");
   if (!sums.passed) {
-    sums.verdict += text_of("; wanted Dice of at least ", kSmallestPipelineDice, " for each label and at most ",
+    sums.verdict += text_of("; expected Dice of at least ", kSmallestPipelineDice, " for each label and at most ",
                             100 * kLargestPipelineShare, " % of voxels to differ");
   }
   return sums;
