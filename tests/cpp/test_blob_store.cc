@@ -1,9 +1,10 @@
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "check.h"
 #include "files/blob_store.h"
 #include "temporary_folder.h"
 
@@ -25,19 +26,19 @@ void age(const fs::path& path, std::chrono::minutes minutes) {
 
 }  // namespace
 
-TEST(what_was_written_is_read_also_by_another_store) {
+TEST(BlobStore, AnotherStoreReadsWhatOneWrote) {
   const test::TemporaryFolder folder;
   const std::string bytes("a\0b\n\xff", 5);
   BlobStore(folder / "made/here", 1000).write("key\nof two lines", bytes);
   const BlobStore store(folder / "made/here", 1000);
-  CHECK(store.read("key\nof two lines") == bytes);
-  CHECK(!store.read("key"));
+  EXPECT_EQ(store.read("key\nof two lines"), bytes);
+  EXPECT_FALSE(store.read("key"));
   store.write("empty", "");
-  CHECK(store.read("empty") == "");
-  CHECK(files_of(folder / "made/here").size() == 2);
+  EXPECT_EQ(store.read("empty"), "");
+  EXPECT_EQ(files_of(folder / "made/here").size(), 2U);
 }
 
-TEST(a_damaged_file_is_not_taken_and_is_made_anew) {
+TEST(BlobStore, DamagedFileIsIgnoredAndReplaced) {
   const test::TemporaryFolder folder;
   const BlobStore store(folder.path(), 10000);
   store.write("key", std::string(300, 'x'));
@@ -56,13 +57,13 @@ TEST(a_damaged_file_is_not_taken_and_is_made_anew) {
   }
   for (const std::string& content : damaged) {
     test::write_text(path, content);
-    CHECK(!store.read("key"));
+    EXPECT_FALSE(store.read("key"));
   }
   store.write("key", std::string(300, 'z'));
-  CHECK(store.read("key") == std::string(300, 'z'));
+  EXPECT_EQ(store.read("key"), std::string(300, 'z'));
 }
 
-TEST(a_file_of_another_key_is_not_taken) {
+TEST(BlobStore, FileOfAnotherKeyIsIgnored) {
   const test::TemporaryFolder folder;
   const BlobStore store(folder.path(), 10000);
   store.write("one", "x");
@@ -71,11 +72,11 @@ TEST(a_file_of_another_key_is_not_taken) {
   for (const fs::path& path : files_of(folder.path())) {
     if (path != one) fs::copy_file(path, one, fs::copy_options::overwrite_existing);
   }
-  CHECK(!store.read("one"));
-  CHECK(store.read("two") == "y");
+  EXPECT_FALSE(store.read("one"));
+  EXPECT_EQ(store.read("two"), "y");
 }
 
-TEST(the_files_stay_below_the_limit_and_those_used_longest_ago_go) {
+TEST(BlobStore, LeastRecentlyUsedFilesGoAboveTheLimit) {
   const test::TemporaryFolder folder;
   const BlobStore store(folder.path(), 5000);
   const std::string bytes(1000, 'x');
@@ -83,18 +84,20 @@ TEST(the_files_stay_below_the_limit_and_those_used_longest_ago_go) {
     for (const fs::path& path : files_of(folder.path())) age(path, std::chrono::minutes(10));
     store.write(key, bytes);
   }
-  CHECK(store.read("1") == bytes);  // is now the latest used
+  EXPECT_EQ(store.read("1"), bytes);  // is now the latest used
   store.write("5", bytes);
-  CHECK(store.read("1") && store.read("5"));
-  CHECK(files_of(folder.path()).size() == 4);
+  EXPECT_TRUE(store.read("1"));
+  EXPECT_TRUE(store.read("5"));
+  EXPECT_EQ(files_of(folder.path()).size(), 4U);
   std::uintmax_t total = 0;
   for (const fs::path& path : files_of(folder.path())) total += fs::file_size(path);
-  CHECK(total <= 5000);
+  EXPECT_LE(total, 5000);
   store.write("too large", std::string(6000, 'x'));
-  CHECK(!store.read("too large") && store.read("5"));
+  EXPECT_FALSE(store.read("too large"));
+  EXPECT_TRUE(store.read("5"));
 }
 
-TEST(what_an_ended_process_left_unfinished_goes) {
+TEST(BlobStore, UnfinishedFilesOfEndedProcessesAreRemoved) {
   const test::TemporaryFolder folder;
   test::write_text(folder / "a.blob1.part", "old");
   test::write_text(folder / "a.blob2.part", "of a process that is writing");
@@ -102,22 +105,23 @@ TEST(what_an_ended_process_left_unfinished_goes) {
   age(folder / "a.blob1.part", std::chrono::minutes(90));
   age(folder / "mine.txt", std::chrono::minutes(90));
   BlobStore(folder.path(), 100).write("key", "x");
-  CHECK(!fs::exists(folder / "a.blob1.part"));
-  CHECK(fs::exists(folder / "a.blob2.part") && fs::exists(folder / "mine.txt"));
+  EXPECT_FALSE(fs::exists(folder / "a.blob1.part"));
+  EXPECT_TRUE(fs::exists(folder / "a.blob2.part"));
+  EXPECT_TRUE(fs::exists(folder / "mine.txt"));
 }
 
-TEST(a_folder_that_cannot_be_used_is_no_error) {
+TEST(BlobStore, UnusableFolderIsNoError) {
   const test::TemporaryFolder folder;
   test::write_text(folder / "file", "");
   for (const fs::path& path : {fs::path(), folder / "file", folder / "file/below", fs::path("/proc/none")}) {
     const BlobStore store(path, 1000);
     store.write("key", "x");
-    CHECK(!store.read("key"));
+    EXPECT_FALSE(store.read("key"));
   }
-  CHECK(!BlobStore({}, 1000).is_on());
+  EXPECT_FALSE(BlobStore({}, 1000).is_on());
 }
 
-TEST(several_may_write_and_read_at_once) {
+TEST(BlobStore, ConcurrentReadsAndWrites) {
   const test::TemporaryFolder folder;
   const std::string bytes(100000, 'x');
   std::vector<std::thread> threads;
@@ -134,8 +138,8 @@ TEST(several_may_write_and_read_at_once) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  CHECK(wrong == std::vector<int>(4, 0));
-  for (const fs::path& path : files_of(folder.path())) CHECK(path.extension() == ".blob");
+  EXPECT_EQ(wrong, std::vector<int>(4, 0));
+  for (const fs::path& path : files_of(folder.path())) EXPECT_EQ(path.extension(), ".blob");
 }
 
 }  // namespace cardiacseg

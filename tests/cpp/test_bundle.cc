@@ -1,12 +1,14 @@
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "bundle/bundle.h"
 #include "bundle/external_data.h"
-#include "check.h"
+#include "expect_error.h"
 #include "files/sha256.h"
 #include "manifest_text.h"
 #include "temporary_folder.h"
@@ -47,18 +49,18 @@ class BundleFolder {
 
 }  // namespace
 
-TEST(a_sound_bundle_is_read) {
+TEST(Bundle, ReadsSoundBundle) {
   const BundleFolder folder;
   const Bundle bundle = read_bundle(folder.path());
-  CHECK(bundle.manifest.name == "tiny");
-  CHECK(text_of(bundle.seg) == "seg network");
-  CHECK(text_of(bundle.ref.value()) == "ref network");
-  CHECK(text_of(bundle.locate.value()) == "locate network");
+  EXPECT_EQ(bundle.manifest.name, "tiny");
+  EXPECT_EQ(text_of(bundle.seg), "seg network");
+  EXPECT_EQ(text_of(bundle.ref.value()), "ref network");
+  EXPECT_EQ(text_of(bundle.locate.value()), "locate network");
   const std::string text = manifest_text();
-  CHECK(bundle.digest == sha256(std::as_bytes(std::span(text))));
+  EXPECT_EQ(bundle.digest, sha256(std::as_bytes(std::span(text))));
 }
 
-TEST(a_single_stage_bundle_needs_no_ref) {
+TEST(Bundle, SingleStageBundleNeedsNoRef) {
   const BundleFolder folder;
   fs::remove(folder.path() / "ref.onnx");
   std::string text = replaced(manifest_text(), ", \"ref\": \"ref.onnx\"", "");
@@ -66,69 +68,70 @@ TEST(a_single_stage_bundle_needs_no_ref) {
   text.erase(at, text.find('\n', at) + 1 - at);
   write(folder.path() / "manifest.json", text);
   const Bundle bundle = read_bundle(folder.path());
-  CHECK(!bundle.ref && bundle.locate);
+  EXPECT_FALSE(bundle.ref);
+  EXPECT_TRUE(bundle.locate);
 }
 
-TEST(missing_things_are_not_found) {
+TEST(Bundle, MissingFilesAreNotFound) {
   const BundleFolder folder;
-  CHECK_THROWS_CODE(read_bundle(folder.outside()), ErrorCode::not_found, folder.outside().string());
-  CHECK_THROWS_CODE(read_bundle(""), ErrorCode::not_found, "folder");
-  CHECK_THROWS_CODE(read_bundle(folder.path() / "seg.onnx"), ErrorCode::not_found, "manifest.json");
+  EXPECT_ERROR(read_bundle(folder.outside()), ErrorCode::not_found, folder.outside().string());
+  EXPECT_ERROR(read_bundle(""), ErrorCode::not_found, "folder");
+  EXPECT_ERROR(read_bundle(folder.path() / "seg.onnx"), ErrorCode::not_found, "manifest.json");
   fs::remove(folder.path() / "MODEL_CARD.md");
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::not_found, "MODEL_CARD.md");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::not_found, "MODEL_CARD.md");
   fs::remove(folder.path() / "manifest.json");
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::not_found, "manifest.json");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::not_found, "manifest.json");
 }
 
-TEST(altered_files_are_refused) {
+TEST(Bundle, AlteredFilesAreRefused) {
   const BundleFolder folder;
   for (const char* name : {"seg.onnx", "ref.onnx", "nets/locate.onnx", "MODEL_CARD.md"}) {
     const fs::path path = folder.path() / name;
     const std::string sound = test::read_text(path);
     write(path, sound.substr(1));
-    CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, path.filename().string());
-    CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "bytes as the manifest says");
+    EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.filename().string());
+    EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "bytes as the manifest says");
     write(path, sound + " ");
-    CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "bytes as the manifest says");
+    EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "bytes as the manifest says");
     std::string altered = sound;
     altered.front() = 'X';
     write(path, altered);
-    CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, path.filename().string() + ": wanted SHA-256");
+    EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.filename().string() + ": wanted SHA-256");
     write(path, sound);
   }
-  CHECK(read_bundle(folder.path()).manifest.name == "tiny");
+  EXPECT_EQ(read_bundle(folder.path()).manifest.name, "tiny");
 }
 
-TEST(a_bad_manifest_is_refused_by_name) {
+TEST(Bundle, BadManifestIsRefusedByName) {
   const BundleFolder folder;
   const fs::path path = folder.path() / "manifest.json";
   write(path, manifest_text().substr(0, 300));
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, path.string());
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.string());
   write(path, "");
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, path.string());
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.string());
   write(path, replaced(manifest_text(), "\"format_version\": 1", "\"format_version\": 2"));
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "found 2");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "found 2");
   write(path, manifest_text() + std::string(1 << 20, ' '));
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 1048576 bytes");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 1048576 bytes");
 }
 
-TEST(a_manifest_that_lists_too_many_bytes_is_refused_before_a_file_is_opened) {
+TEST(Bundle, TooManyListedBytesAreRefusedBeforeReading) {
   const BundleFolder folder;
   fs::remove(folder.path() / "seg.onnx");
   const auto list = [&](const std::string& bytes) {
     write(folder.path() / "manifest.json", replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": " + bytes));
   };
   list("268435457");
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "up to 256 MiB (268435456), found 268435457");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "up to 256 MiB (268435456), found 268435457");
   list("268435456");
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::not_found, "seg.onnx");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::not_found, "seg.onnx");
   std::string text = replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": 268435456");
   text = replaced(text, "\"bytes\": 11", "\"bytes\": 268435456");
   write(folder.path() / "manifest.json", text);
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 512 MiB (536870912 bytes) in all");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 512 MiB (536870912 bytes) in all");
 }
 
-TEST(a_file_of_many_blocks_is_read_whole) {
+TEST(Bundle, FileOfManyBlocksIsReadWhole) {
   const BundleFolder folder;
   const std::string content((3 << 20) + 5, 'x');
   write(folder.path() / "seg.onnx", content);
@@ -136,10 +139,10 @@ TEST(a_file_of_many_blocks_is_read_whole) {
   write(folder.path() / "manifest.json",
         replaced(manifest_text(), "43067490fdcbd3ae8ba80b28c1272ee40ac4d6aca1714776a6e0827a9b23c1bb\", \"bytes\": 11",
                  entry));
-  CHECK(text_of(read_bundle(folder.path()).seg) == content);
+  EXPECT_EQ(text_of(read_bundle(folder.path()).seg), content);
 }
 
-TEST(bytes_that_are_no_protobuf_have_no_external_data) {
+TEST(Bundle, ExternalDataInArbitraryBytes) {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {
     std::vector<std::byte> bytes(random() % 64);
@@ -148,65 +151,64 @@ TEST(bytes_that_are_no_protobuf_have_no_external_data) {
   }
   const auto found = [](std::string_view text) { return has_external_data(std::as_bytes(std::span(text))); };
   using namespace std::string_view_literals;
-  CHECK(!found("not a network"));
-  CHECK(!found(""));
-  CHECK(found("\x3a\x04\x2a\x02\x70\x01"sv));                  // model.graph.initializer.data_location = EXTERNAL
-  CHECK(!found("\x3a\x04\x2a\x02\x70\x00"sv));                 // DEFAULT
-  CHECK(!found("\x3a\x05\x2a\x02\x70\x01"sv));                 // cut short
-  CHECK(found("\x0b\x08\x01\x0c\x3a\x04\x2a\x02\x70\x01"sv));  // behind a group
-  CHECK(!found("\x0b\x3a\x04\x2a\x02\x70\x01\x0c"sv));         // in a group, which is no part of ONNX
+  EXPECT_FALSE(found("not a network"));
+  EXPECT_FALSE(found(""));
+  EXPECT_TRUE(found("\x3a\x04\x2a\x02\x70\x01"sv));                  // model.graph.initializer.data_location = EXTERNAL
+  EXPECT_FALSE(found("\x3a\x04\x2a\x02\x70\x00"sv));                 // DEFAULT
+  EXPECT_FALSE(found("\x3a\x05\x2a\x02\x70\x01"sv));                 // cut short
+  EXPECT_TRUE(found("\x0b\x08\x01\x0c\x3a\x04\x2a\x02\x70\x01"sv));  // behind a group
+  EXPECT_FALSE(found("\x0b\x3a\x04\x2a\x02\x70\x01\x0c"sv));         // in a group, which is no part of ONNX
 }
 
-TEST(links_may_not_lead_out) {
+TEST(Bundle, LinkOutOfTheFolderIsRefused) {
   const BundleFolder folder;
   const fs::path seg = folder.path() / "seg.onnx";
   write(folder.outside() / "seg.onnx", "seg network");
   fs::remove(seg);
   fs::create_symlink("../outside/seg.onnx", seg);
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle,
-                    "seg.onnx: wanted a file in the bundle's folder");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a file in the bundle's folder");
   fs::remove(seg);
   write(folder.path() / "nets/inner.onnx", "seg network");
   fs::create_symlink("nets/inner.onnx", seg);
-  CHECK(text_of(read_bundle(folder.path()).seg) == "seg network");
+  EXPECT_EQ(text_of(read_bundle(folder.path()).seg), "seg network");
   fs::remove(seg);
   fs::create_symlink("seg.onnx", seg);
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx");
 }
 
-TEST(a_linked_folder_may_not_lead_out) {
+TEST(Bundle, LinkedFolderOutsideIsRefused) {
   const BundleFolder folder;
   write(folder.outside() / "locate.onnx", "locate network");
   fs::remove_all(folder.path() / "nets");
   fs::create_directory_symlink(folder.outside(), folder.path() / "nets");
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "locate.onnx: wanted a file in");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "locate.onnx: wanted a file in");
 }
 
-TEST(the_bundle_itself_may_be_reached_by_a_link) {
+TEST(Bundle, BundleFolderMayBeALink) {
   const BundleFolder folder;
   fs::create_directory_symlink("bundle", folder.outside());
-  CHECK(text_of(read_bundle(folder.outside()).seg) == "seg network");
+  EXPECT_EQ(text_of(read_bundle(folder.outside()).seg), "seg network");
 }
 
-TEST(only_regular_files_are_read) {
+TEST(Bundle, OnlyRegularFilesAreRead) {
   const BundleFolder folder;
   const fs::path seg = folder.path() / "seg.onnx";
   fs::remove(seg);
   fs::create_directory(seg);
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a regular file");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a regular file");
   fs::remove(seg);
-  CHECK(mkfifo(seg.c_str(), 0600) == 0);
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a regular file");
+  EXPECT_EQ(mkfifo(seg.c_str(), 0600), 0);
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a regular file");
 }
 
-TEST(a_name_that_no_file_can_have_is_refused) {
+TEST(Bundle, ImpossibleFileNameIsRefused) {
   const BundleFolder folder;
   const std::string name(5000, 'x');
   write(folder.path() / "manifest.json", replaced(manifest_text(), "MODEL_CARD.md", name));
-  CHECK_THROWS_CODE(read_bundle(folder.path()), ErrorCode::bad_bundle, "wanted a file of the bundle");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "wanted a file of the bundle");
 }
 
-TEST(mutated_manifests_give_a_bundle_or_our_error) {
+TEST(Bundle, MutatedManifestsGiveABundleOrAnError) {
   const BundleFolder folder;
   std::mt19937 random(7);
   int counted = 0;
@@ -221,7 +223,7 @@ TEST(mutated_manifests_give_a_bundle_or_our_error) {
       counted += error.code() == ErrorCode::bad_bundle || error.code() == ErrorCode::not_found ? 1 : 0;
     }
   }
-  CHECK(counted == 500);
+  EXPECT_EQ(counted, 500);
 }
 
 }  // namespace cardiacseg

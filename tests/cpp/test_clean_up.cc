@@ -1,8 +1,11 @@
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "check.h"
+#include "expect_error.h"
 #include "ops/clean_up.h"
 
 namespace cardiacseg::ops {
@@ -36,104 +39,104 @@ bool stays(const std::string& picture, std::int64_t rows, std::int64_t columns) 
 
 }  // namespace
 
-TEST(the_largest_region_stays) {
-  CHECK(cleans("11..1 11... ..... 22..2", "11... 11... ..... 22...", 4, 5));
-  CHECK(cleans("1..11 ....1", "...11 ....1", 2, 5));
-  CHECK(cleans("1.11.111", ".....111", 1, 8));
+TEST(KeepLargestComponent, LargestRegionStays) {
+  EXPECT_TRUE(cleans("11..1 11... ..... 22..2", "11... 11... ..... 22...", 4, 5));
+  EXPECT_TRUE(cleans("1..11 ....1", "...11 ....1", 2, 5));
+  EXPECT_TRUE(cleans("1.11.111", ".....111", 1, 8));
 }
 
-TEST(the_first_of_equal_regions_stays) {
-  CHECK(cleans("1.1.1", "1....", 1, 5));
-  CHECK(cleans("...3 3... ...3", "...3 3... ...3", 1, 4));
-  CHECK(cleans("..3 ... 3..", "..3 ... ...", 3, 3));
+TEST(KeepLargestComponent, FirstOfEqualRegionsStays) {
+  EXPECT_TRUE(cleans("1.1.1", "1....", 1, 5));
+  EXPECT_TRUE(cleans("...3 3... ...3", "...3 3... ...3", 1, 4));
+  EXPECT_TRUE(cleans("..3 ... 3..", "..3 ... ...", 3, 3));
 }
 
-TEST(corners_connect_a_structure) {
-  CHECK(stays("1... .1.. ..1. ...1", 4, 4));
-  CHECK(stays("...2 ..2. .2.. 2...", 4, 4));
-  CHECK(cleans("1..1 .1..", "1... .1..", 2, 4));
+TEST(KeepLargestComponent, CornersConnectAStructure) {
+  EXPECT_TRUE(stays("1... .1.. ..1. ...1", 4, 4));
+  EXPECT_TRUE(stays("...2 ..2. .2.. 2...", 4, 4));
+  EXPECT_TRUE(cleans("1..1 .1..", "1... .1..", 2, 4));
 }
 
-TEST(structures_do_not_connect_each_other) {
-  CHECK(cleans("11211 .....", "112.. .....", 2, 5));
-  CHECK(stays("123 123", 2, 3));
+TEST(KeepLargestComponent, StructuresDoNotConnectEachOther) {
+  EXPECT_TRUE(cleans("11211 .....", "112.. .....", 2, 5));
+  EXPECT_TRUE(stays("123 123", 2, 3));
 }
 
-TEST(each_slice_is_its_own) {
-  CHECK(stays("1.. ..1", 1, 3));
-  CHECK(cleans("11.1 1.11", "11.. ..11", 1, 4));
+TEST(KeepLargestComponent, SlicesAreSeparate) {
+  EXPECT_TRUE(stays("1.. ..1", 1, 3));
+  EXPECT_TRUE(cleans("11.1 1.11", "11.. ..11", 1, 4));
 }
 
-TEST(threads_share_the_slices) {
+TEST(KeepLargestComponent, ThreadsGiveTheSameLabels) {
   for (const int threads : {0, 2, 3, 16}) {
     Labels labels = drawn("11.1 1.11 .... 222. 2.22");
-    CHECK(clean_up(labels, 5, 1, 4, threads) == 3);
-    CHECK(labels == drawn("11.. ..11 .... 222. ..22"));
+    EXPECT_EQ(clean_up(labels, 5, 1, 4, threads), 3);
+    EXPECT_EQ(labels, drawn("11.. ..11 .... 222. ..22"));
   }
 }
 
-TEST(holes_take_the_label_round_them) {
-  CHECK(cleans("333 3.3 333", "333 333 333", 3, 3));
-  CHECK(cleans("..... .222. .2.2. .222. .....", "..... .222. .222. .222. .....", 5, 5));
-  CHECK(cleans("11111 1...1 1.1.1 11111", "11111 11111 11111 11111", 4, 5));
+TEST(KeepLargestComponent, HoleTakesTheLabelAroundIt) {
+  EXPECT_TRUE(cleans("333 3.3 333", "333 333 333", 3, 3));
+  EXPECT_TRUE(cleans("..... .222. .2.2. .222. .....", "..... .222. .222. .222. .....", 5, 5));
+  EXPECT_TRUE(cleans("11111 1...1 1.1.1 11111", "11111 11111 11111 11111", 4, 5));
 }
 
 // The corners do not let background through: it connects by sides alone.
-TEST(background_connects_by_sides) {
-  CHECK(cleans(".1. 1.1 .1.", ".1. 111 .1.", 3, 3));
-  CHECK(cleans(".22. 2..2 .22.", ".22. 2222 .22.", 3, 4));
+TEST(KeepLargestComponent, BackgroundConnectsBySides) {
+  EXPECT_TRUE(cleans(".1. 1.1 .1.", ".1. 111 .1.", 3, 3));
+  EXPECT_TRUE(cleans(".22. 2..2 .22.", ".22. 2222 .22.", 3, 4));
 }
 
-TEST(what_reaches_the_rim_is_no_hole) {
-  CHECK(stays("222 2.. 222", 3, 3));
-  CHECK(stays("2.2 2.2 222", 3, 3));
-  CHECK(stays(".... .222 .2.. .222", 4, 4));
+TEST(KeepLargestComponent, BackgroundAtTheBorderIsNoHole) {
+  EXPECT_TRUE(stays("222 2.. 222", 3, 3));
+  EXPECT_TRUE(stays("2.2 2.2 222", 3, 3));
+  EXPECT_TRUE(stays(".... .222 .2.. .222", 4, 4));
 }
 
-TEST(the_longest_border_decides) {
-  CHECK(cleans(".111. .1.2. .111.", ".111. .112. .111.", 3, 5));
-  CHECK(cleans("22222 2...1 22222", "22222 22221 22222", 3, 5));
+TEST(KeepLargestComponent, HoleTakesTheLabelOfItsLongestBorder) {
+  EXPECT_TRUE(cleans(".111. .1.2. .111.", ".111. .112. .111.", 3, 5));
+  EXPECT_TRUE(cleans("22222 2...1 22222", "22222 22221 22222", 3, 5));
 }
 
 // Two sides of each: a tie, which the lower label wins.
-TEST(the_lowest_label_wins_a_tie) {
-  CHECK(cleans("33. 3.1 .11", "33. 311 .11", 3, 3));
-  CHECK(cleans("22. 2.3 .33", "22. 223 .33", 3, 3));
+TEST(KeepLargestComponent, LowestLabelWinsATie) {
+  EXPECT_TRUE(cleans("33. 3.1 .11", "33. 311 .11", 3, 3));
+  EXPECT_TRUE(cleans("22. 2.3 .33", "22. 223 .33", 3, 3));
 }
 
 // Of the hole's eight sides 1 has four with three pixels and 2 has four with four: a tie.
-TEST(sides_are_counted_not_pixels) {
-  CHECK(cleans(".1.. 2.1. 2..1 .22.", ".1.. 211. 2111 .22.", 4, 4));
-  CHECK(cleans(".33. 3..2 .32.", ".33. 3332 .32.", 3, 4));
+TEST(KeepLargestComponent, BorderCountsPixelSides) {
+  EXPECT_TRUE(cleans(".1.. 2.1. 2..1 .22.", ".1.. 211. 2111 .22.", 4, 4));
+  EXPECT_TRUE(cleans(".33. 3..2 .32.", ".33. 3332 .32.", 3, 4));
 }
 
-TEST(a_structure_inside_another_stays) {
-  CHECK(stays("..... .222. .232. .222. .....", 5, 5));
-  CHECK(stays("22222 23332 23132 23332 22222", 5, 5));
+TEST(KeepLargestComponent, StructureInsideAnotherStays) {
+  EXPECT_TRUE(stays("..... .222. .232. .222. .....", 5, 5));
+  EXPECT_TRUE(stays("22222 23332 23132 23332 22222", 5, 5));
 }
 
-TEST(a_fragment_inside_a_structure_is_filled) {
-  CHECK(cleans("3333. 3233. 3333. ....2 ...22", "3333. 3333. 3333. ....2 ...22", 5, 5));
+TEST(KeepLargestComponent, FragmentInsideAStructureIsFilled) {
+  EXPECT_TRUE(cleans("3333. 3233. 3333. ....2 ...22", "3333. 3333. 3333. ....2 ...22", 5, 5));
 }
 
 // The dot of label 2 goes as a fragment and comes back with the hole: it did not change.
-TEST(what_comes_back_is_not_counted) {
-  CHECK(cleans("22222 2...2 2.2.2 2...2 22222", "22222 22222 22222 22222 22222", 5, 5));
+TEST(KeepLargestComponent, RestoredPixelsAreNotCounted) {
+  EXPECT_TRUE(cleans("22222 2...2 2.2.2 2...2 22222", "22222 22222 22222 22222 22222", 5, 5));
 }
 
-TEST(nothing_to_do_changes_nothing) {
-  CHECK(stays("....", 2, 2));
-  CHECK(stays("2", 1, 1));
-  CHECK(stays("1111", 2, 2));
-  CHECK(stays("..... ..1.. ..... ..2.. .....", 5, 5));
+TEST(KeepLargestComponent, CleanLabelsAreUnchanged) {
+  EXPECT_TRUE(stays("....", 2, 2));
+  EXPECT_TRUE(stays("2", 1, 1));
+  EXPECT_TRUE(stays("1111", 2, 2));
+  EXPECT_TRUE(stays("..... ..1.. ..... ..2.. .....", 5, 5));
 }
 
-TEST(wrong_input_is_refused) {
+TEST(KeepLargestComponent, WrongInputIsRefused) {
   Labels labels(6);
-  CHECK_THROWS(clean_up(labels, 1, 2, 2), std::invalid_argument, "labels of clean_up: wanted 4 values, got 6");
-  CHECK_THROWS(clean_up({}, 0, 2, 3), std::invalid_argument, "1 or more");
+  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 2), std::invalid_argument, "labels of clean_up: wanted 4 values, got 6");
+  EXPECT_THROW_MESSAGE(clean_up({}, 0, 2, 3), std::invalid_argument, "1 or more");
   labels[4] = 4;
-  CHECK_THROWS(clean_up(labels, 1, 2, 3), std::invalid_argument, "wanted 0 to 3, got 4");
+  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 3), std::invalid_argument, "wanted 0 to 3, got 4");
 }
 
 }  // namespace cardiacseg::ops

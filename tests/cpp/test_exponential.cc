@@ -1,7 +1,8 @@
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <limits>
 
-#include "check.h"
 #include "ops/exponential.h"
 
 namespace cardiacseg::ops {
@@ -23,36 +24,37 @@ double largest_error(float lowest, const Found& found, const Wanted& wanted) {
 
 }  // namespace
 
-TEST(powers_are_right_to_two_units_in_the_last_place) {
-  CHECK(largest_error(-87.0F, exp_of_nonpositive, [](double x) { return std::exp(x); }) < 2);
-  CHECK(largest_error(-126.0F, exp2_of_nonpositive, [](double x) { return std::exp2(x); }) < 2);
+TEST(Exponential, ErrorIsAtMostTwoUlp) {
+  EXPECT_LT(largest_error(-87.0F, exp_of_nonpositive, [](double x) { return std::exp(x); }), 2);
+  EXPECT_LT(largest_error(-126.0F, exp2_of_nonpositive, [](double x) { return std::exp2(x); }), 2);
 }
 
-TEST(whole_powers_of_two_are_exact) {
-  for (int n = 0; n >= -126; --n) CHECK(exp2_of_nonpositive(static_cast<float>(n)) == std::ldexp(1.0F, n));
+TEST(Exponential, IntegerPowersOfTwoAreExact) {
+  for (int n = 0; n >= -126; --n) EXPECT_EQ(exp2_of_nonpositive(static_cast<float>(n)), std::ldexp(1.0F, n));
 }
 
-TEST(zero_gives_one) {
+TEST(Exponential, ZeroGivesOne) {
   for (const float zero : {0.0F, -0.0F}) {
-    CHECK(exp_of_nonpositive(zero) == 1.0F);
-    CHECK(exp2_of_nonpositive(zero) == 1.0F);
+    EXPECT_EQ(exp_of_nonpositive(zero), 1.0F);
+    EXPECT_EQ(exp2_of_nonpositive(zero), 1.0F);
   }
 }
 
-TEST(what_is_too_small_gives_zero) {
+TEST(Exponential, UnderflowGivesZero) {
   for (const float x : {-126.001F, -1e4F, -1e30F, -std::numeric_limits<float>::max(), -HUGE_VALF}) {
-    CHECK(bits_of(exp_of_nonpositive(x)) == 0);
-    CHECK(bits_of(exp2_of_nonpositive(x)) == 0);
+    EXPECT_EQ(bits_of(exp_of_nonpositive(x)), 0);
+    EXPECT_EQ(bits_of(exp2_of_nonpositive(x)), 0);
   }
-  CHECK(bits_of(exp_of_nonpositive(-87.001F)) == 0);
+  EXPECT_EQ(bits_of(exp_of_nonpositive(-87.001F)), 0);
 }
 
 // Whatever else its bits say.
-TEST(nan_stays_nan) {
+TEST(Exponential, NanStaysNan) {
   for (std::uint32_t payload = 1; payload < (1U << 23); payload += 4097) {
     for (const std::uint32_t sign : {0U, 0x80000000U}) {
       const float nan = float_of(sign | 0x7F800000U | payload);
-      CHECK(std::isnan(exp_of_nonpositive(nan)) && std::isnan(exp2_of_nonpositive(nan)));
+      EXPECT_TRUE(std::isnan(exp_of_nonpositive(nan)));
+      EXPECT_TRUE(std::isnan(exp2_of_nonpositive(nan)));
     }
   }
 }

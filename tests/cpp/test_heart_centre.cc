@@ -1,8 +1,12 @@
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <limits>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
-#include "check.h"
+#include "expect_error.h"
 #include "ops/heart_centre.h"
 
 namespace cardiacseg::ops {
@@ -33,105 +37,107 @@ struct Map {
 
 }  // namespace
 
-TEST(nothing_at_the_threshold_gives_the_middle) {
+TEST(HeartLocalization, MiddleIfNothingReachesTheThreshold) {
   Map map(2, 5, 8);
   map.at(0, 0, 0) = 0.49F;
-  CHECK(map.has_centre(2.0, 3.5, 3));
+  EXPECT_TRUE(map.has_centre(2.0, 3.5, 3));
 }
 
-TEST(centroid_is_weighted_and_summed_over_slices) {
+TEST(HeartLocalization, CentroidIsWeightedAndSummedOverSlices) {
   Map map(2, 6, 9);
   map.at(0, 2, 3) = 0.5F;
   map.at(1, 2, 3) = 1.0F;
   map.at(1, 3, 5) = 0.5F;
-  CHECK(map.has_centre(2.25, 3.5, 4));
+  EXPECT_TRUE(map.has_centre(2.25, 3.5, 4));
 }
 
-TEST(the_heaviest_window_wins_over_a_far_blob) {
+TEST(HeartLocalization, HeaviestWindowWinsOverAFarBlob) {
   Map map(1, 10, 12);
   map.at(0, 1, 1) = 1.0F;
   map.at(0, 7, 9) = 0.75F;
   map.at(0, 8, 9) = 0.75F;
-  CHECK(map.has_centre(7.5, 9.0, 3));
+  EXPECT_TRUE(map.has_centre(7.5, 9.0, 3));
 }
 
-TEST(the_first_of_two_equal_windows_wins) {
+TEST(HeartLocalization, FirstOfEqualWindowsWins) {
   Map map(1, 4, 20);
   map.at(0, 1, 2) = 1.0F;
   map.at(0, 1, 17) = 1.0F;
-  CHECK(map.has_centre(1.0, 2.0, 3));
+  EXPECT_TRUE(map.has_centre(1.0, 2.0, 3));
 }
 
-TEST(a_window_larger_than_the_map_takes_all_of_it) {
+TEST(HeartLocalization, WindowLargerThanTheMapTakesAllOfIt) {
   Map map(1, 3, 5);
   map.at(0, 0, 0) = 1.0F;
   map.at(0, 2, 4) = 1.0F;
-  CHECK(map.has_centre(1.0, 2.0, 100));
+  EXPECT_TRUE(map.has_centre(1.0, 2.0, 100));
 }
 
-TEST(the_padding_is_not_looked_at) {
+TEST(HeartLocalization, PaddingIsIgnored) {
   Map map(2, 5, 8);
   for (float& value : map.values) value = 1.0F;
   map.extent.rows = 3;
   map.extent.columns = 6;
-  CHECK(map.has_centre(1.0, 2.5, 100));
+  EXPECT_TRUE(map.has_centre(1.0, 2.5, 100));
   for (std::int64_t row = 0; row < 3; ++row) {
     for (std::int64_t column = 0; column < 6; ++column) map.at(0, row, column) = map.at(1, row, column) = 0.0F;
   }
-  CHECK(map.has_centre(1.0, 2.5, 3));  // nothing: the middle of the inside
+  EXPECT_TRUE(map.has_centre(1.0, 2.5, 3));  // nothing: the middle of the inside
   map.at(1, 2, 4) = 0.75F;
-  CHECK(map.has_centre(2.0, 4.0, 3));
+  EXPECT_TRUE(map.has_centre(2.0, 4.0, 3));
 }
 
-TEST(what_is_no_probability_counts_as_the_nearest_one) {
+TEST(HeartLocalization, ValuesOutsideZeroToOneAreClamped) {
   Map map(1, 3, 5);
   map.at(0, 0, 0) = kNan;
-  CHECK(map.has_centre(1.0, 2.0, 5, -1.0F));
+  EXPECT_TRUE(map.has_centre(1.0, 2.0, 5, -1.0F));
   map.at(0, 2, 1) = -std::numeric_limits<float>::infinity();
   map.at(0, 2, 2) = -0.5F;
-  CHECK(map.has_centre(1.0, 2.0, 5, -1.0F));
+  EXPECT_TRUE(map.has_centre(1.0, 2.0, 5, -1.0F));
   map.at(0, 1, 3) = 1.0F;
   map.at(0, 1, 1) = std::numeric_limits<float>::infinity();
-  CHECK(map.has_centre(1.0, 2.0, 5));
+  EXPECT_TRUE(map.has_centre(1.0, 2.0, 5));
   map.at(0, 1, 0) = 1.5F;
-  CHECK(map.has_centre(1.0, 4.0 / 3.0, 5));
+  EXPECT_TRUE(map.has_centre(1.0, 4.0 / 3.0, 5));
 }
 
 // A probability is worth its whole 2^-24ths: the second has one more than the first, the third none.
-TEST(probabilities_are_counted_in_whole_parts) {
+TEST(HeartLocalization, ProbabilitiesAreQuantized) {
   Map map(1, 1, 9);
   map.at(0, 0, 1) = 0x1p-24F;
   map.at(0, 0, 5) = 0x1.fffffep-24F;
-  CHECK(map.has_centre(0.0, 1.0, 1, 0.0F));
+  EXPECT_TRUE(map.has_centre(0.0, 1.0, 1, 0.0F));
   map.at(0, 0, 5) = 0x1p-23F;
-  CHECK(map.has_centre(0.0, 5.0, 1, 0.0F));
+  EXPECT_TRUE(map.has_centre(0.0, 5.0, 1, 0.0F));
   map.at(0, 0, 1) = map.at(0, 0, 5) = 0x1.fffffep-25F;
-  CHECK(map.has_centre(0.0, 4.0, 1, 0.0F));
+  EXPECT_TRUE(map.has_centre(0.0, 4.0, 1, 0.0F));
 }
 
-TEST(each_stack_has_its_own_centre) {
+TEST(HeartLocalization, EachStackHasItsOwnCenter) {
   const std::vector<float> two{0, 1, 0, 0, 0, 1};
   std::vector<CropOrigin> found(2);
   heart_centre(two, {2, 1, 1, 3, 1, 3}, {0.5F, 3, 1, 1, 1}, found);
-  CHECK(found[0].row == 0 && found[0].column == 1);
-  CHECK(found[1].row == 0 && found[1].column == 2);
+  EXPECT_EQ(found[0].row, 0);
+  EXPECT_EQ(found[0].column, 1);
+  EXPECT_EQ(found[1].row, 0);
+  EXPECT_EQ(found[1].column, 2);
 }
 
-TEST(crop_start_rounds_half_a_pixel_up) {
-  CHECK(crop_start(4.5, 1.0, 10) == 0);
-  CHECK(crop_start(5.0, 1.0, 10) == 1);
-  CHECK(crop_start(0.0, 1.0, 10) == -4);
-  CHECK(crop_start(26.5, 4.0 / 1.5, 144) == 0);
-  CHECK(crop_start(30.0, 4.0 / 1.5, 144) == 9);
-  CHECK(middle_start(10, 1.0, 10) == 0);
-  CHECK(middle_start(11, 1.0, 8) == 2);
+TEST(HeartLocalization, CropStartRoundsHalfAPixelUp) {
+  EXPECT_EQ(crop_start(4.5, 1.0, 10), 0);
+  EXPECT_EQ(crop_start(5.0, 1.0, 10), 1);
+  EXPECT_EQ(crop_start(0.0, 1.0, 10), -4);
+  EXPECT_EQ(crop_start(26.5, 4.0 / 1.5, 144), 0);
+  EXPECT_EQ(crop_start(30.0, 4.0 / 1.5, 144), 9);
+  EXPECT_EQ(middle_start(10, 1.0, 10), 0);
+  EXPECT_EQ(middle_start(11, 1.0, 8), 2);
 }
 
-TEST(what_makes_no_sense_is_refused) {
+TEST(HeartLocalization, WrongInputIsRefused) {
   const std::vector<float> map(12);
   std::vector<CropOrigin> found(1);
   const auto refuses = [&](const HeartMaps& maps, const HeartCentreRules& rules, const std::string& text) {
-    CHECK_THROWS(heart_centre(map, maps, rules, found), std::invalid_argument, text);
+    EXPECT_THROW_MESSAGE(heart_centre(map, maps, rules, found), std::invalid_argument, text);
   };
   const HeartMaps good{1, 1, 3, 4, 3, 4};
   const HeartCentreRules rules{0.5F, 3, 1, 2, 2};

@@ -1,9 +1,11 @@
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <random>
 #include <string>
 
 #include "bundle/manifest.h"
-#include "check.h"
+#include "expect_error.h"
 #include "manifest_text.h"
 
 namespace cardiacseg {
@@ -17,23 +19,28 @@ ManifestDocument parsed(const std::string& text) { return parse_manifest(text, "
 /// The sound manifest with `from` replaced by `to` is refused, naming the file and `text`.
 void check_refused(const std::string& from, const std::string& to, const std::string& text) {
   const std::string damaged = replaced(manifest_text(), from, to);
-  CHECK_THROWS_CODE(parsed(damaged), ErrorCode::bad_bundle, text);
-  CHECK_THROWS_CODE(parsed(damaged), ErrorCode::bad_bundle, "dir/manifest.json: ");
+  EXPECT_ERROR(parsed(damaged), ErrorCode::bad_bundle, text);
+  EXPECT_ERROR(parsed(damaged), ErrorCode::bad_bundle, "dir/manifest.json: ");
 }
 
 }  // namespace
 
-TEST(all_values_are_read) {
+TEST(Manifest, ReadsAllValues) {
   const ManifestDocument document = parsed(manifest_text());
   const Manifest& manifest = document.manifest;
-  CHECK(manifest.name == "tiny" && manifest.version == "0.1.0");
-  CHECK(manifest.spacing_mm == 1.5 && manifest.crop_pixels == 144);
-  CHECK(manifest.percentiles[0] == 1 && manifest.percentiles[1] == 99);
-  CHECK(manifest.presence_threshold == 0.5F);
-  CHECK(manifest.locate->spacing_mm == 4 && manifest.locate->size_multiple == 8 && manifest.locate->threshold == 0.25F);
-  CHECK(document.networks.seg == "seg.onnx" && document.networks.ref == "ref.onnx");
-  CHECK(document.networks.locate == "nets/locate.onnx");
-  CHECK(document.files.size() == 4);
+  EXPECT_EQ(manifest.name, "tiny");
+  EXPECT_EQ(manifest.version, "0.1.0");
+  EXPECT_EQ(manifest.spacing_mm, 1.5);
+  EXPECT_EQ(manifest.crop_pixels, 144);
+  EXPECT_EQ(manifest.percentiles[0], 1);
+  EXPECT_EQ(manifest.percentiles[1], 99);
+  EXPECT_EQ(manifest.presence_threshold, 0.5F);
+  EXPECT_TRUE(manifest.locate->spacing_mm == 4 && manifest.locate->size_multiple == 8 &&
+              manifest.locate->threshold == 0.25F);
+  EXPECT_EQ(document.networks.seg, "seg.onnx");
+  EXPECT_EQ(document.networks.ref, "ref.onnx");
+  EXPECT_EQ(document.networks.locate, "nets/locate.onnx");
+  EXPECT_EQ(document.files.size(), 4U);
 }
 
 /// The sound manifest with more keys.
@@ -41,39 +48,43 @@ std::string with(const std::string& keys) {
   return replaced(manifest_text(), "\"presence_threshold\"", keys + ", \"presence_threshold\"");
 }
 
-TEST(confidence_and_clean_up_may_be_absent) {
+TEST(Manifest, ConfidenceAndCleanUpMayBeAbsent) {
   const Manifest plain = parsed(manifest_text()).manifest;
-  CHECK(plain.temperature == 1 && !plain.quality && !plain.clean_up);
+  EXPECT_EQ(plain.temperature, 1);
+  EXPECT_FALSE(plain.quality);
+  EXPECT_FALSE(plain.clean_up);
   const Manifest full =
       parsed(with(R"("temperature": 1.25, "quality": {"intercept": -0.5, "slope": 2}, "clean_up": true)")).manifest;
-  CHECK(full.temperature == 1.25F && full.clean_up);
-  CHECK(full.quality->intercept == -0.5 && full.quality->slope == 2);
-  CHECK(parsed(with("\"temperature\": 100")).manifest.temperature == 100);
-  CHECK(!parsed(with("\"clean_up\": false")).manifest.clean_up);
+  EXPECT_EQ(full.temperature, 1.25F);
+  EXPECT_TRUE(full.clean_up);
+  EXPECT_TRUE(full.quality->intercept == -0.5 && full.quality->slope == 2);
+  EXPECT_EQ(parsed(with("\"temperature\": 100")).manifest.temperature, 100);
+  EXPECT_FALSE(parsed(with("\"clean_up\": false")).manifest.clean_up);
 }
 
-TEST(only_a_passed_gate_counts_for_bf16) {
-  CHECK(!parsed(manifest_text()).manifest.keeps_labels_in_bfloat16);
-  CHECK(parsed(with(R"("precisions": {"bf16": {"passed": true, "stages": []}})")).manifest.keeps_labels_in_bfloat16);
+TEST(Manifest, OnlyAPassedGateAllowsBf16) {
+  EXPECT_FALSE(parsed(manifest_text()).manifest.keeps_labels_in_bfloat16);
+  EXPECT_TRUE(
+      parsed(with(R"("precisions": {"bf16": {"passed": true, "stages": []}})")).manifest.keeps_labels_in_bfloat16);
   for (const char* record : {R"({"bf16": {"passed": false}})", "{}", R"({"fp16": {"passed": true}})"}) {
-    CHECK(!parsed(with("\"precisions\": " + std::string(record))).manifest.keeps_labels_in_bfloat16);
+    EXPECT_FALSE(parsed(with("\"precisions\": " + std::string(record))).manifest.keeps_labels_in_bfloat16);
   }
 }
 
-TEST(layers_that_stay_in_float32_are_read_by_stage) {
-  CHECK(parsed(manifest_text()).manifest.float32_in_bfloat16.empty());
+TEST(Manifest, ReadsFloat32LayersByStage) {
+  EXPECT_TRUE(parsed(manifest_text()).manifest.float32_in_bfloat16.empty());
   const Float32Stages stages = parsed(with(R"("precisions": {"bf16": {"passed": true, "float32": {
       "locate": {"everything": true, "first_layers": 0, "last_layers": 0, "other_operations": false},
       "ref": {"everything": false, "first_layers": 8, "last_layers": 7, "other_operations": true}}}})"))
                                    .manifest.float32_in_bfloat16;
   const Float32Stages expected{{"locate", {.everything = true}},
                                {"ref", {.first = 8, .last = 7, .other_operations = true}}};
-  CHECK(stages == expected);
+  EXPECT_EQ(stages, expected);
 }
 
-TEST(records_of_precisions_are_checked) {
+TEST(Manifest, RecordsOfPrecisionsAreChecked) {
   const auto refuses = [](const std::string& record, const std::string& text) {
-    CHECK_THROWS_CODE(parsed(with("\"precisions\": " + record)), ErrorCode::bad_bundle, text);
+    EXPECT_ERROR(parsed(with("\"precisions\": " + record)), ErrorCode::bad_bundle, text);
   };
   refuses("1", "\"precisions\"");
   refuses(R"({"bf16": true})", "\"bf16\"");
@@ -87,9 +98,9 @@ TEST(records_of_precisions_are_checked) {
   }
 }
 
-TEST(confidence_and_clean_up_are_checked) {
+TEST(Manifest, ConfidenceAndCleanUpAreChecked) {
   const auto refuses = [](const std::string& keys, const std::string& text) {
-    CHECK_THROWS_CODE(parsed(with(keys)), ErrorCode::bad_bundle, "dir/manifest.json: " + text);
+    EXPECT_ERROR(parsed(with(keys)), ErrorCode::bad_bundle, "dir/manifest.json: " + text);
   };
   for (const std::string value : {"0", "-1", "100.5", "1e300", "1e-60", "null", "true", "\"1\"", "[1]", "{}"}) {
     refuses("\"temperature\": " + value, "\"temperature\": wanted a number above 0 and at most 100, found ");
@@ -108,16 +119,18 @@ TEST(confidence_and_clean_up_are_checked) {
   }
 }
 
-TEST(locate_and_ref_may_be_absent) {
+TEST(Manifest, LocateAndRefMayBeAbsent) {
   std::string text = replaced(manifest_text(), R"("locate": "nets/locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx")",
                               R"("seg": "seg.onnx")");
-  CHECK_THROWS_CODE(parsed(text), ErrorCode::bad_bundle, "found it under one");
+  EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "found it under one");
   text = replaced(text, R"("locate": {"spacing_mm": 4.0, "size_multiple": 8, "threshold": 0.25})", R"("unknown": 1)");
   const ManifestDocument document = parsed(text);
-  CHECK(!document.manifest.locate && !document.networks.locate && !document.networks.ref);
+  EXPECT_FALSE(document.manifest.locate);
+  EXPECT_FALSE(document.networks.locate);
+  EXPECT_FALSE(document.networks.ref);
 }
 
-TEST(other_formats_are_refused) {
+TEST(Manifest, OtherFormatVersionsAreRefused) {
   check_refused(R"("format_version": 1, )", "",
                 "\"format_version\": wanted 1, the format that this library reads, found nothing");
   check_refused("\"format_version\": 1", "\"format_version\": 2", "found 2");
@@ -128,17 +141,17 @@ TEST(other_formats_are_refused) {
   check_refused("\"format_version\": 1", "\"format_version\": 18446744073709551615", "found 18446744073709551615");
 }
 
-TEST(every_missing_key_is_named) {
+TEST(Manifest, ErrorNamesEveryMissingKey) {
   for (const std::string key : {"name", "version", "model", "licence", "intended_use", "labels", "preprocessing",
                                 "spacing_mm", "crop_pixels", "percentiles", "size_multiple", "threshold",
                                 "presence_threshold", "networks", "seg", "files", "sha256", "bytes"}) {
     check_refused("\"" + key + "\":", "\"other\":", "\"");
     const std::string damaged = replaced(manifest_text(), "\"" + key + "\":", "\"other\":");
-    CHECK_THROWS_CODE(parsed(damaged), ErrorCode::bad_bundle, key == "seg" ? "\"other\"" : "\"" + key + "\"");
+    EXPECT_ERROR(parsed(damaged), ErrorCode::bad_bundle, key == "seg" ? "\"other\"" : "\"" + key + "\"");
   }
 }
 
-TEST(every_wrong_type_is_refused) {
+TEST(Manifest, WrongTypesAreRefused) {
   for (const std::string key : {"name",
                                 "version",
                                 "model",
@@ -166,7 +179,7 @@ TEST(every_wrong_type_is_refused) {
   }
 }
 
-TEST(numbers_have_limits) {
+TEST(Manifest, NumbersHaveLimits) {
   for (const char* value : {"0", "-1.5", "20.1", "1e300"})
     check_refused("1.5, \"crop", std::string(value) + ", \"crop", "spacing_mm");
   for (const char* value : {"0", "-16", "100", "1040", "144.0", "9223372036854775807"}) {
@@ -185,60 +198,63 @@ TEST(numbers_have_limits) {
     check_refused("\"bytes\": 11", std::string("\"bytes\": ") + value, "seg.onnx");
 }
 
-TEST(labels_are_exactly_ours) {
+TEST(Manifest, LabelsMustBeTheFourKnownOnes) {
   check_refused("\"rv\": 1", "\"rv\": 3", "\"labels\"");
   check_refused("\"rv\": 1", "\"rv\": 1.0", "\"labels\"");
   check_refused("\"rv\": 1, ", "", "\"labels\"");
   check_refused("\"rv\": 1", "\"rv\": 1, \"la\": 4", "\"labels\"");
 }
 
-TEST(paths_that_leave_the_folder_are_refused) {
+TEST(Manifest, PathsOutOfTheFolderAreRefused) {
   for (const std::string name : {"/seg.onnx", "../seg.onnx", "a/../../seg.onnx", "a//seg.onnx", "./seg.onnx", "..", "",
                                  "a/", "a\\\\seg.onnx", "C:seg.onnx", "seg\\u0000.onnx", "seg\\n.onnx"}) {
     check_refused("\"MODEL_CARD.md\"", "\"" + name + "\"", "names of files inside the bundle's folder");
   }
 }
 
-TEST(networks_must_be_listed_and_known) {
+TEST(Manifest, NetworksMustBeListedAndKnown) {
   check_refused("\"seg\": \"seg.onnx\"", "\"seg\": \"other.onnx\"", "listed under \"files\", found \"other.onnx\"");
   check_refused("\"seg\": \"seg.onnx\"", "\"seg\": \"../seg.onnx\"", "listed under \"files\"");
   check_refused("\"ref\": \"ref.onnx\"", "\"third\": \"ref.onnx\"", "\"third\"");
 }
 
-TEST(digests_are_64_lower_case_digits) {
+TEST(Manifest, DigestsAre64LowerCaseDigits) {
   check_refused("\"sha256\": \"", "\"sha256\": \"0", "64 lower-case hexadecimal digits");
   check_refused("\"sha256\": \"", "\"sha256\": \"ABC", "64 lower-case");
 }
 
-TEST(what_is_not_json_is_refused) {
+TEST(Manifest, InvalidJsonIsRefused) {
   for (const std::string text : {"", " ", "{", "nonsense", "[1, 2", "{\"a\": 1e999}", "{\"a\": \"\xff\xfe\"}",
                                  "\xef\xbb", "{\"a\": \"\xc0\x80\"}", "{} {}", "{\"a\": NaN}"}) {
-    CHECK_THROWS_CODE(parsed(text), ErrorCode::bad_bundle, "dir/manifest.json: wanted JSON");
+    EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "dir/manifest.json: wanted JSON");
   }
   for (const std::string text : {"[]", "1", "null", "\"text\""}) {
-    CHECK_THROWS_CODE(parsed(text), ErrorCode::bad_bundle, "wanted an object");
+    EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "wanted an object");
   }
 }
 
-TEST(depth_and_length_are_limited) {
+TEST(Manifest, DepthAndLengthAreLimited) {
   for (const std::string open : {"[", "{\"a\":"}) {
     std::string deep;
     while (deep.size() < 500000) deep += open;
-    CHECK_THROWS_CODE(parsed(deep), ErrorCode::bad_bundle, "at most 32 levels");
+    EXPECT_ERROR(parsed(deep), ErrorCode::bad_bundle, "at most 32 levels");
   }
-  CHECK_THROWS_CODE(parsed(std::string(kManifestLimit + 1, ' ')), ErrorCode::bad_bundle, "at most 1048576 bytes");
+  EXPECT_ERROR(parsed(std::string(kManifestLimit + 1, ' ')), ErrorCode::bad_bundle, "at most 1048576 bytes");
 }
 
-TEST(sentences_are_short_and_plain) {
+TEST(Manifest, ErrorSentencesAreShortAndPrintable) {
   const std::string text =
       replaced(manifest_text(), "\"tiny\"", "[\"" + std::string(100000, 'x') + "\\u0007\xc3\xa9\"]");
   try {
     parsed(text);
-    CHECK(false);
+    ADD_FAILURE() << "expected an error";
   } catch (const Error& error) {
     const std::string sentence = error.what();
-    CHECK(sentence.size() < 200);
-    for (const char c : sentence) CHECK(c >= ' ' && c <= '~');
+    EXPECT_LT(sentence.size(), 200);
+    for (const char c : sentence) {
+      EXPECT_GE(c, ' ');
+      EXPECT_LE(c, '~');
+    }
   }
 }
 
@@ -265,7 +281,7 @@ std::string mutated(std::string text, std::mt19937& random) {
   return text;
 }
 
-TEST(mutations_give_a_manifest_or_bad_bundle) {
+TEST(Manifest, MutationsGiveAManifestOrBadBundle) {
   std::mt19937 random(20240917);
   int sound = 0;
   int refused = 0;
@@ -277,8 +293,9 @@ TEST(mutations_give_a_manifest_or_bad_bundle) {
       if (error.code() == ErrorCode::bad_bundle) ++refused;
     }
   }
-  CHECK(sound + refused == 20000);
-  CHECK(sound > 100 && refused > 10000);
+  EXPECT_EQ(sound + refused, 20000);
+  EXPECT_GT(sound, 100);
+  EXPECT_GT(refused, 10000);
 }
 
 }  // namespace cardiacseg

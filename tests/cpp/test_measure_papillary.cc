@@ -1,8 +1,10 @@
+#include <gtest/gtest.h>
+
 #include <limits>
 #include <vector>
 
 #include "cardiacseg/measurements.h"
-#include "check.h"
+#include "expect_error.h"
 #include "measure/papillary.h"
 
 namespace cardiacseg {
@@ -20,25 +22,25 @@ std::int64_t pixels(const std::vector<std::uint8_t>& labels, const std::vector<f
 
 }  // namespace
 
-TEST(dark_blood_is_muscle) {
-  CHECK(pixels(kLabels, kSignal) == 1);
-  CHECK(pixels(kLabels, {100, 110, 100, 59, 59, 20, 10, 90, 5, 5}) == 2);
+TEST(PapillaryMuscles, DarkPixelsOfTheCavityAreMuscle) {
+  EXPECT_EQ(pixels(kLabels, kSignal), 1);
+  EXPECT_EQ(pixels(kLabels, {100, 110, 100, 59, 59, 20, 10, 90, 5, 5}), 2);
 }
 
-TEST(nothing_is_moved_without_myocardium_blood_or_contrast) {
-  CHECK(pixels({3, 3, 3, 0, 1}, {100, 100, 1, 1, 1}) == 0);
-  CHECK(pixels({2, 2, 2, 0, 1}, {100, 100, 1, 1, 1}) == 0);
-  CHECK(pixels({3, 3, 3, 2, 2}, {20, 20, 1, 50, 50}) == 0);
-  CHECK(pixels({3, 3, 3, 2, 2}, {20, 20, 20, 20, 20}) == 0);
+TEST(PapillaryMuscles, NothingMovesWithoutMyocardiumBloodOrContrast) {
+  EXPECT_EQ(pixels({3, 3, 3, 0, 1}, {100, 100, 1, 1, 1}), 0);
+  EXPECT_EQ(pixels({2, 2, 2, 0, 1}, {100, 100, 1, 1, 1}), 0);
+  EXPECT_EQ(pixels({3, 3, 3, 2, 2}, {20, 20, 1, 50, 50}), 0);
+  EXPECT_EQ(pixels({3, 3, 3, 2, 2}, {20, 20, 20, 20, 20}), 0);
 }
 
-TEST(pixels_that_are_not_finite_stay_blood) {
-  CHECK(pixels(kLabels, {100, kNaN, 100, 59, 100, 20, kNaN, 20, 5, 5}) == 1);
-  CHECK(pixels(kLabels, std::vector<float>(10, kNaN)) == 0);
+TEST(PapillaryMuscles, NonFinitePixelsStayBlood) {
+  EXPECT_EQ(pixels(kLabels, {100, kNaN, 100, 59, 100, 20, kNaN, 20, 5, 5}), 1);
+  EXPECT_EQ(pixels(kLabels, std::vector<float>(10, kNaN)), 0);
 }
 
 // A voxel of 10 x 1 x 10 mm is 0.1 ml. The second frame has no dark blood.
-TEST(moved_pixels_count_to_the_mass_alone) {
+TEST(PapillaryMuscles, MovedPixelsCountToTheMassAlone) {
   std::vector<std::uint8_t> labels(kLabels);
   labels.insert(labels.end(), {3, 3, 3, 3, 2, 2, 2, 2, 1, 0});
   const std::vector<std::uint16_t> image{100, 110, 100, 59, 60, 20, 10, 90, 5, 5, 99, 99, 99, 99, 20, 20, 20, 20, 9, 9};
@@ -47,25 +49,25 @@ TEST(moved_pixels_count_to_the_mass_alone) {
   const CineView view = CineView::contiguous(image.data(), PixelType::uint16, shape, spacing);
   const auto found =
       measure({labels.data(), shape, spacing}, {.es_frame = 1, .papillary = PapillaryMuscles::mass}, {.image = &view});
-  CHECK_NEAR(found.curve[0].lv_ml, 0.4, 1e-12);
-  CHECK_NEAR(found.curve[0].myo_ml, 0.4, 1e-12);
-  CHECK_NEAR(found.curve[0].rv_ml, 0.1, 1e-12);
-  CHECK_NEAR(found.curve[1].lv_ml, 0.4, 1e-12);
-  CHECK_NEAR(found.lv_mass_g, 0.42, 1e-12);
-  CHECK_NEAR(found.areas_mm2[2], 40, 1e-12);
-  CHECK_NEAR(measure({labels.data(), shape, spacing}, {}, {.image = &view}).curve[0].lv_ml, 0.5, 1e-12);
+  EXPECT_NEAR(found.curve[0].lv_ml, 0.4, 1e-12);
+  EXPECT_NEAR(found.curve[0].myo_ml, 0.4, 1e-12);
+  EXPECT_NEAR(found.curve[0].rv_ml, 0.1, 1e-12);
+  EXPECT_NEAR(found.curve[1].lv_ml, 0.4, 1e-12);
+  EXPECT_NEAR(found.lv_mass_g, 0.42, 1e-12);
+  EXPECT_NEAR(found.areas_mm2[2], 40, 1e-12);
+  EXPECT_NEAR(measure({labels.data(), shape, spacing}, {}, {.image = &view}).curve[0].lv_ml, 0.5, 1e-12);
 }
 
-TEST(the_image_must_be_that_of_the_labels) {
+TEST(PapillaryMuscles, ImageMustMatchTheLabels) {
   const CineShape shape{1, 1, 1, 10};
   const LabelView labels{kLabels.data(), shape, {1, 1, 1}};
   const MeasurementOptions in_mass{.papillary = PapillaryMuscles::mass};
-  CHECK_THROWS_CODE(measure(labels, in_mass), ErrorCode::invalid_input, "wanted the image");
+  EXPECT_ERROR(measure(labels, in_mass), ErrorCode::invalid_input, "wanted the image");
   CineView view = CineView::contiguous(kSignal.data(), PixelType::float32, {1, 1, 2, 5}, {1, 1, 1});
-  CHECK_THROWS_CODE(measure(labels, in_mass, {.image = &view}), ErrorCode::invalid_input, "[1, 1, 2, 5]");
+  EXPECT_ERROR(measure(labels, in_mass, {.image = &view}), ErrorCode::invalid_input, "[1, 1, 2, 5]");
   view.shape = shape;
   view.memory = Memory::device;
-  CHECK_THROWS_CODE(measure(labels, in_mass, {.image = &view}), ErrorCode::invalid_input, "host");
+  EXPECT_ERROR(measure(labels, in_mass, {.image = &view}), ErrorCode::invalid_input, "host");
 }
 
 }  // namespace cardiacseg

@@ -1,9 +1,10 @@
+#include <gtest/gtest.h>
+
 #include <array>
 #include <cmath>
 #include <vector>
 
 #include "cardiacseg/measurements.h"
-#include "check.h"
 #include "drawn_heart.h"
 
 namespace cardiacseg {
@@ -61,33 +62,33 @@ constexpr CineShape kTwoFrames{2, 3, 100, 100};
 std::array<double, 2> towards(double angle) { return {std::sin(radians(angle)), std::cos(radians(angle))}; }
 
 void check_segments(const std::array<double, 16>& found, double thicker_mm = 0) {
-  for (std::size_t i = 0; i < found.size(); ++i) CHECK_NEAR(found[i], kWanted[i] + thicker_mm, 0.45);
+  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], kWanted[i] + thicker_mm, 0.45);
 }
 
 }  // namespace
 
 // The apex has no right ventricle: it takes the middle's insertion.
-TEST(segments_are_numbered_from_the_anterior_insertion_through_the_septum) {
+TEST(WallSegments, SegmentsAreNumberedFromTheAnteriorInsertionThroughTheSeptum) {
   for (int insertion = 0; insertion < 360; insertion += 40) {
     for (const int turn : {1, -1}) {
       std::vector<std::uint8_t> labels;
       draw_heart(labels, kFrame, {.insertion = static_cast<double>(insertion), .turn = turn});
       const auto wall = measure({labels.data(), kFrame, kSpacing}, {}, {.anterior = towards(insertion)}).wall;
       check_segments(wall->ed_mm);
-      CHECK(std::isnan(wall->es_mm[0]) && std::isnan(wall->thickening_percent[15]));
+      EXPECT_TRUE(std::isnan(wall->es_mm[0]) && std::isnan(wall->thickening_percent[15]));
     }
   }
 }
 
-TEST(either_end_may_be_the_base) {
+TEST(WallSegments, EitherEndMayBeTheBase) {
   std::vector<std::uint8_t> labels;
   draw_heart(labels, kFrame, {.base_first = false});
   const auto found = measure({labels.data(), kFrame, kSpacing});
-  CHECK(found.base_first == false);
+  EXPECT_EQ(found.base_first, false);
   check_segments(found.wall->ed_mm);
 }
 
-TEST(thickening_is_the_growth_from_ed_to_es) {
+TEST(WallSegments, ThickeningIsTheGrowthFromEdToEs) {
   std::vector<std::uint8_t> labels;
   draw_heart(labels, kFrame, {});
   const Heart contracted{.thicker_mm = 3};
@@ -95,23 +96,23 @@ TEST(thickening_is_the_growth_from_ed_to_es) {
     test::draw(labels, kFrame, kSpacing, contracted.slice(level, 20 - 3 * level, level < 2));
   }
   const auto found = measure({labels.data(), kTwoFrames, kSpacing});
-  CHECK(found.es_frame == 1);
+  EXPECT_EQ(found.es_frame, 1);
   check_segments(found.wall->ed_mm);
   check_segments(found.wall->es_mm, 3);
-  CHECK_NEAR(found.wall->thickening_percent[2], 60, 9);
+  EXPECT_NEAR(found.wall->thickening_percent[2], 60, 9);
 }
 
-TEST(excluded_slices_and_missing_levels_have_no_segments) {
+TEST(WallSegments, ExcludedSlicesAndMissingLevelsHaveNoSegments) {
   std::vector<std::uint8_t> labels;
   draw_heart(labels, kFrame, {});
   const std::array<std::uint8_t, 9> no_apex{1, 1, 1, 1, 1, 1, 1, 0, 1};
   const auto wall = measure({labels.data(), kFrame, kSpacing}, {}, {.included = no_apex}).wall;
-  CHECK_NEAR(wall->ed_mm[11], kWanted[11], 0.45);
-  for (std::size_t apical = 12; apical < 16; ++apical) CHECK(std::isnan(wall->ed_mm[apical]));
+  EXPECT_NEAR(wall->ed_mm[11], kWanted[11], 0.45);
+  for (std::size_t apical = 12; apical < 16; ++apical) EXPECT_TRUE(std::isnan(wall->ed_mm[apical]));
 }
 
 // Towards the apex the right ventricle tapers off: here its 40 degrees lie at the far end of the septum.
-TEST(a_small_rest_of_the_right_ventricle_moves_no_segment) {
+TEST(WallSegments, SmallFragmentOfTheRvMovesNoSegment) {
   const Heart heart;
   std::vector<std::uint8_t> labels;
   for (int level = 0; level < 3; ++level) {
@@ -122,13 +123,14 @@ TEST(a_small_rest_of_the_right_ventricle_moves_no_segment) {
   check_segments(measure({labels.data(), kFrame, kSpacing}).wall->ed_mm);
 }
 
-TEST(without_a_right_ventricle_or_a_ring_there_are_no_segments) {
+TEST(WallSegments, NoSegmentsWithoutRvOrRing) {
   std::vector<std::uint8_t> labels;
   draw_heart(labels, kFrame, {.rv_degrees = 0});
-  CHECK(!measure({labels.data(), kFrame, kSpacing}).wall);
+  EXPECT_FALSE(measure({labels.data(), kFrame, kSpacing}).wall);
   std::fill(labels.begin(), labels.end(), std::uint8_t{0});
   const auto found = measure({labels.data(), kFrame, kSpacing});
-  CHECK(!found.wall && !found.base_first);
+  EXPECT_FALSE(found.wall);
+  EXPECT_FALSE(found.base_first);
 }
 
 }  // namespace cardiacseg

@@ -1,3 +1,5 @@
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -5,25 +7,25 @@
 #include <thread>
 #include <vector>
 
-#include "check.h"
+#include "expect_error.h"
 #include "ops/parallel.h"
 
 namespace cardiacseg::ops {
 
-TEST(parts_are_the_whole_range_once) {
+TEST(Parallel, PartsCoverTheRangeOnce) {
   for (const std::int64_t count : {0, 1, 2, 5, 17}) {
     for (const int threads : {0, 1, 2, 5, 40}) {
       std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
       parallel_for(count, threads, [&](std::int64_t begin, std::int64_t end) {
         for (; begin < end; ++begin) ++calls[static_cast<std::size_t>(begin)];
       });
-      CHECK(std::all_of(calls.begin(), calls.end(), [](const auto& number) { return number == 1; }));
+      EXPECT_TRUE(std::all_of(calls.begin(), calls.end(), [](const auto& number) { return number == 1; }));
     }
   }
 }
 
 // Of any part, the caller's (0) or another thread's, when all others have ended.
-TEST(what_a_part_throws_reaches_the_caller) {
+TEST(Parallel, ExceptionReachesTheCaller) {
   for (const std::int64_t bad : {0, 1, 3}) {
     std::atomic<int> ended = 0;
     const auto body = [&](std::int64_t begin, std::int64_t) {
@@ -31,23 +33,23 @@ TEST(what_a_part_throws_reaches_the_caller) {
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       ++ended;
     };
-    CHECK_THROWS(parallel_for(4, 4, body), std::out_of_range, "part " + std::to_string(bad));
-    CHECK(ended == 3);
+    EXPECT_THROW_MESSAGE(parallel_for(4, 4, body), std::out_of_range, "part " + std::to_string(bad));
+    EXPECT_EQ(ended, 3);
   }
 }
 
-TEST(of_several_failures_the_first_parts_is_thrown) {
+TEST(Parallel, FirstPartsExceptionWins) {
   const auto body = [](std::int64_t begin, std::int64_t) {
     if (begin > 1) throw std::runtime_error("part " + std::to_string(begin));
   };
-  CHECK_THROWS(parallel_for(5, 5, body), std::runtime_error, "part 2");
+  EXPECT_THROW_MESSAGE(parallel_for(5, 5, body), std::runtime_error, "part 2");
 }
 
-TEST(a_body_may_use_threads_of_its_own) {
+TEST(Parallel, BodyMayStartThreads) {
   std::atomic<int> sum = 0;
   const auto inner = [&](std::int64_t begin, std::int64_t end) { sum += static_cast<int>(end - begin); };
   parallel_for(3, 3, [&](std::int64_t, std::int64_t) { parallel_for(10, 2, inner); });
-  CHECK(sum == 30);
+  EXPECT_EQ(sum, 30);
 }
 
 }  // namespace cardiacseg::ops

@@ -1,10 +1,12 @@
 // The parity gate as a function of what two networks gave.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <vector>
 
-#include "check.h"
 #include "pipeline/parity.h"
 
 using namespace cardiacseg;
@@ -39,73 +41,77 @@ void nearly(std::vector<float>& reference, std::vector<float>& found, std::size_
 
 }  // namespace
 
-TEST(equal_outputs_pass) {
+TEST(Parity, EqualOutputsPass) {
   for (const Precision precision : {Precision::float32, Precision::float16, Precision::bfloat16}) {
     const StageParity parity = compare(clear_logits(), clear_logits(), precision);
-    CHECK(parity.passed);
-    CHECK(parity.voxels == 4000 && parity.differing == 0 && parity.unwritten == 0);
-    CHECK(parity.dice[0] == 1 && parity.dice[2] == 1);
-    CHECK(parity.stage == "seg" && parity.precision == to_string(precision));
+    EXPECT_TRUE(parity.passed);
+    EXPECT_EQ(parity.voxels, 4000);
+    EXPECT_EQ(parity.differing, 0);
+    EXPECT_EQ(parity.unwritten, 0);
+    EXPECT_EQ(parity.dice[0], 1);
+    EXPECT_EQ(parity.dice[2], 1);
+    EXPECT_EQ(parity.stage, "seg");
+    EXPECT_EQ(parity.precision, to_string(precision));
   }
 }
 
-TEST(what_was_not_written_fails) {
+TEST(Parity, UnwrittenValuesFail) {
   for (const Precision precision : {Precision::float32, Precision::float16}) {
     std::vector<float> found = clear_logits();
     found[17] = kNan;
-    CHECK(!compare(clear_logits(), found, precision).passed);
-    CHECK(compare(clear_logits(), found, precision).unwritten == 1);
+    EXPECT_FALSE(compare(clear_logits(), found, precision).passed);
+    EXPECT_EQ(compare(clear_logits(), found, precision).unwritten, 1);
     found[17] = std::numeric_limits<float>::infinity();
-    CHECK(!compare(clear_logits(), found, precision).passed);
-    CHECK(!compare(clear_logits(), clear_logits(), precision, kOpen, {0.9F, kNan, 0.9F}).passed);
-    CHECK(!compare(clear_logits(), std::vector<float>(4 * kPixels, kNan), precision).passed);
+    EXPECT_FALSE(compare(clear_logits(), found, precision).passed);
+    EXPECT_FALSE(compare(clear_logits(), clear_logits(), precision, kOpen, {0.9F, kNan, 0.9F}).passed);
+    EXPECT_FALSE(compare(clear_logits(), std::vector<float>(4 * kPixels, kNan), precision).passed);
   }
 }
 
-TEST(in_32_bits_logits_count) {
+TEST(Parity, Float32ComparesLogits) {
   std::vector<float> found = clear_logits();
   found[5] += 0.9e-3F;
-  CHECK(compare(clear_logits(), found, Precision::float32).passed);
+  EXPECT_TRUE(compare(clear_logits(), found, Precision::float32).passed);
   found[5] += 0.3e-3F;
   const StageParity parity = compare(clear_logits(), found, Precision::float32);
-  CHECK(!parity.passed);
-  CHECK_NEAR(parity.largest_difference, 1.2e-3, 1e-6);
-  CHECK(parity.verdict.find("wanted logits within 0.001") != std::string::npos);
+  EXPECT_FALSE(parity.passed);
+  EXPECT_NEAR(parity.largest_difference, 1.2e-3, 1e-6);
+  EXPECT_NE(parity.verdict.find("wanted logits within 0.001"), std::string::npos);
 }
 
-TEST(in_16_bits_labels_count) {
+TEST(Parity, SixteenBitsCompareLabels) {
   std::vector<float> found = clear_logits();
   for (float& logit : found) logit += 0.5F;  // no label changes
-  CHECK(compare(clear_logits(), found, Precision::float16).passed);
-  CHECK(!compare(clear_logits(), found, Precision::float32).passed);
+  EXPECT_TRUE(compare(clear_logits(), found, Precision::float16).passed);
+  EXPECT_FALSE(compare(clear_logits(), found, Precision::float32).passed);
 }
 
-TEST(in_16_bits_a_near_tie_may_differ) {
+TEST(Parity, SixteenBitsAllowNearTies) {
   std::vector<float> reference = clear_logits();
   std::vector<float> found = clear_logits();
   nearly(reference, found, 8, 0.04F);
   const StageParity parity = compare(reference, found, Precision::float16);
-  CHECK(parity.passed);
-  CHECK(parity.differing == 1);
-  CHECK_NEAR(parity.largest_gap, 0.04, 1e-6);
+  EXPECT_TRUE(parity.passed);
+  EXPECT_EQ(parity.differing, 1);
+  EXPECT_NEAR(parity.largest_gap, 0.04, 1e-6);
 }
 
-TEST(in_16_bits_a_clear_label_may_not_differ) {
+TEST(Parity, SixteenBitsForbidClearDifferences) {
   std::vector<float> reference = clear_logits();
   std::vector<float> found = clear_logits();
   nearly(reference, found, 8, 0.06F);
   const StageParity parity = compare(reference, found, Precision::float16);
-  CHECK(!parity.passed);
-  CHECK(parity.verdict.find("apart, wanted less than 0.05") != std::string::npos);
+  EXPECT_FALSE(parity.passed);
+  EXPECT_NE(parity.verdict.find("apart, wanted less than 0.05"), std::string::npos);
 }
 
-TEST(in_16_bits_few_voxels_may_differ) {
+TEST(Parity, SixteenBitsAllowFewVoxels) {
   std::vector<float> reference = clear_logits();
   std::vector<float> found = clear_logits();
   for (std::size_t pixel = 0; pixel < 12; pixel += 4) nearly(reference, found, pixel, 0.01F);
   const StageParity parity = compare(reference, found, Precision::float16);  // 3 of 4000
-  CHECK(!parity.passed);
-  CHECK(parity.verdict.find("of voxels to differ") != std::string::npos);
+  EXPECT_FALSE(parity.passed);
+  EXPECT_NE(parity.verdict.find("of voxels to differ"), std::string::npos);
 }
 
 /// `voxels` of RV, each a near tie, beside 100,000 of background; the first `lost` of them become background.
@@ -119,48 +125,49 @@ StageParity lose(std::size_t voxels, std::size_t lost) {
   return compare(reference, found, Precision::float16);
 }
 
-TEST(dice_is_that_of_each_structure) {
+TEST(Parity, DiceIsThatOfEachStructure) {
   const StageParity parity = lose(100, 5);
-  CHECK(!parity.passed);
-  CHECK_NEAR(parity.dice[0], 190.0 / 195.0, 1e-12);
-  CHECK(parity.dice[1] == 1 && parity.dice[2] == 1);
-  CHECK(parity.verdict.find("wanted Dice of at least 0.999 for label 1") != std::string::npos);
+  EXPECT_FALSE(parity.passed);
+  EXPECT_NEAR(parity.dice[0], 190.0 / 195.0, 1e-12);
+  EXPECT_EQ(parity.dice[1], 1);
+  EXPECT_EQ(parity.dice[2], 1);
+  EXPECT_NE(parity.verdict.find("wanted Dice of at least 0.999 for label 1"), std::string::npos);
 }
 
-TEST(a_few_near_ties_of_a_small_structure_may_differ) {
+TEST(Parity, FewNearTiesOfASmallStructureMayDiffer) {
   const StageParity parity = lose(100, 4);
-  CHECK(parity.passed);
-  CHECK_NEAR(parity.dice[0], 192.0 / 196.0, 1e-12);
+  EXPECT_TRUE(parity.passed);
+  EXPECT_NEAR(parity.dice[0], 192.0 / 196.0, 1e-12);
 }
 
-TEST(labels_behind_a_shut_gate_do_not_count) {
+TEST(Parity, LabelsBehindAClosedGateDoNotCount) {
   std::vector<float> found = clear_logits();
   for (std::size_t pixel = 1; pixel < kPixels; pixel += 4) found[2 * kPixels + pixel] = 2.1F;  // RV becomes MYO
   const std::vector<float> shut{0.9F, 0.1F, 0.9F};
-  CHECK(!compare(clear_logits(), found, Precision::float16).passed);
-  CHECK(compare(clear_logits(), found, Precision::float16, shut, shut).passed);
+  EXPECT_FALSE(compare(clear_logits(), found, Precision::float16).passed);
+  EXPECT_TRUE(compare(clear_logits(), found, Precision::float16, shut, shut).passed);
 }
 
-TEST(probabilities_count) {
+TEST(Parity, ComparesProbabilities) {
   const std::vector<float> reference{0.2F, 0.6F, 0.9F};
-  CHECK(compare(clear_logits(), clear_logits(), Precision::float16, reference, {0.2F, 0.615F, 0.9F}).passed);
-  CHECK(!compare(clear_logits(), clear_logits(), Precision::float16, reference, {0.2F, 0.625F, 0.9F}).passed);
-  CHECK(!compare(clear_logits(), clear_logits(), Precision::float32, reference, {0.2F, 0.602F, 0.9F}).passed);
+  EXPECT_TRUE(compare(clear_logits(), clear_logits(), Precision::float16, reference, {0.2F, 0.615F, 0.9F}).passed);
+  EXPECT_FALSE(compare(clear_logits(), clear_logits(), Precision::float16, reference, {0.2F, 0.625F, 0.9F}).passed);
+  EXPECT_FALSE(compare(clear_logits(), clear_logits(), Precision::float32, reference, {0.2F, 0.602F, 0.9F}).passed);
 }
 
-TEST(a_locators_map_is_probabilities) {
+TEST(Parity, LocatorMapIsProbabilities) {
   StageComparison comparison("locate", Precision::float16, kThreshold);
   const std::vector<float> map{0.1F, 0.9F};
   const std::vector<float> other{0.1F, 0.91F};
   comparison.add({{}, map}, {{}, other}, 1);
-  CHECK(comparison.result().passed);
-  CHECK_NEAR(comparison.result().probability_difference, 0.01, 1e-6);
-  CHECK(comparison.result().voxels == 0);
+  EXPECT_TRUE(comparison.result().passed);
+  EXPECT_NEAR(comparison.result().probability_difference, 0.01, 1e-6);
+  EXPECT_EQ(comparison.result().voxels, 0);
   comparison.add({{}, map}, {{}, std::vector<float>{0.1F, kNan}}, 1);
-  CHECK(!comparison.result().passed);
+  EXPECT_FALSE(comparison.result().passed);
 }
 
-TEST(all_that_is_added_counts) {
+TEST(Parity, EveryAddedOutputCounts) {
   StageComparison comparison("seg", Precision::float16, kThreshold);
   std::vector<float> reference = clear_logits();
   std::vector<float> found = clear_logits();
@@ -168,18 +175,18 @@ TEST(all_that_is_added_counts) {
   nearly(reference, found, 8, 0.06F);
   comparison.add({reference, kOpen}, {found, kOpen}, 1);
   comparison.add({found, kOpen}, {found, kOpen}, 1);
-  CHECK(comparison.result().voxels == 12000);
-  CHECK(!comparison.result().passed);
+  EXPECT_EQ(comparison.result().voxels, 12000);
+  EXPECT_FALSE(comparison.result().passed);
 }
 
-TEST(one_stage_that_fails_fails_all) {
+TEST(Parity, OneFailedStageFailsAll) {
   const StageParity good = compare(clear_logits(), clear_logits(), Precision::float16);
   std::vector<float> found = clear_logits();
   found[0] = kNan;
   const StageParity bad = compare(clear_logits(), found, Precision::float16);
-  CHECK(join({good, good}, "the networks in bf16", "those in fp32").passed);
+  EXPECT_TRUE(join({good, good}, "the networks in bf16", "those in fp32").passed);
   const Parity parity = join({good, bad}, "the networks in bf16", "those in fp32");
-  CHECK(!parity.passed);
-  CHECK(parity.summary.starts_with("the networks in bf16 do not agree with those in fp32: seg (fp16): "));
-  CHECK(parity.summary.find("never written") != std::string::npos);
+  EXPECT_FALSE(parity.passed);
+  EXPECT_TRUE(parity.summary.starts_with("the networks in bf16 do not agree with those in fp32: seg (fp16): "));
+  EXPECT_NE(parity.summary.find("never written"), std::string::npos);
 }

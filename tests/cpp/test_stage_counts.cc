@@ -1,9 +1,12 @@
+#include <gtest/gtest.h>
+
 #include <array>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "check.h"
+#include "expect_error.h"
 #include "ops/stage_counts.h"
 
 namespace cardiacseg::ops {
@@ -36,57 +39,59 @@ bool are(const std::int32_t (&counts)[4], const Counts& wanted) {
 
 }  // namespace
 
-TEST(labels_are_counted_in_each_and_in_both) {
+TEST(StageCounts, LabelsAreCountedInEachAndInBoth) {
   const LabelCounts found = counts_of(logits_of({1, 1, 2, 3, 3, 0}), logits_of({1, 2, 2, 2, 0, 3}), {});
-  CHECK(are(found.first, {1, 2, 1, 2}));
-  CHECK(are(found.second, {1, 1, 3, 1}));
-  CHECK(are(found.both, {0, 1, 1, 0}));
+  EXPECT_TRUE(are(found.first, {1, 2, 1, 2}));
+  EXPECT_TRUE(are(found.second, {1, 1, 3, 1}));
+  EXPECT_TRUE(are(found.both, {0, 1, 1, 0}));
 }
 
 // Ref's RV is shut, so that its pixels are background, the next best; Seg's RV stays. The threshold itself is shut.
-TEST(the_gate_acts_on_the_second_alone) {
+TEST(StageCounts, GateActsOnTheSecondAlone) {
   const std::vector<float> logits = logits_of({1, 1, 2, 3});
   const LabelCounts found = counts_of(logits, logits, {0.5F, 0.51F, 0.9F});
-  CHECK(are(found.first, {0, 2, 1, 1}));
-  CHECK(are(found.second, {2, 0, 1, 1}));
-  CHECK(are(found.both, {0, 0, 1, 1}));
+  EXPECT_TRUE(are(found.first, {0, 2, 1, 1}));
+  EXPECT_TRUE(are(found.second, {2, 0, 1, 1}));
+  EXPECT_TRUE(are(found.both, {0, 0, 1, 1}));
 }
 
-TEST(a_shut_structure_gives_way_to_the_next_best) {
+TEST(StageCounts, ClosedStructureGivesWayToTheNextBest) {
   const std::vector<float> seg{0, 0, 1, 0};
   const std::vector<float> ref{0, 1, 2, 3};
-  CHECK(are(counts_of(seg, ref, {1, 1, 0}).both, {0, 0, 1, 0}));
-  CHECK(are(counts_of(seg, ref, {1, 1, 1}).second, {0, 0, 0, 1}));
+  EXPECT_TRUE(are(counts_of(seg, ref, {1, 1, 0}).both, {0, 0, 1, 0}));
+  EXPECT_TRUE(are(counts_of(seg, ref, {1, 1, 1}).second, {0, 0, 0, 1}));
 }
 
-TEST(the_lowest_label_wins_a_tie_and_a_nan_never_wins) {
+TEST(StageCounts, LowestLabelWinsATieAndNanNeverWins) {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
   const LabelCounts found = counts_of({2, nan, 2, 1, 2, 3, 2, 9}, {0, 5, nan, 5, 4, 6, 4, nan}, {});
-  CHECK(are(found.first, {2, 0, 0, 0}));
-  CHECK(are(found.second, {0, 0, 2, 0}));
+  EXPECT_TRUE(are(found.first, {2, 0, 0, 0}));
+  EXPECT_TRUE(are(found.second, {0, 0, 2, 0}));
 }
 
-TEST(slices_count_together_and_have_their_own_gates) {
+TEST(StageCounts, SlicesCountTogetherAndHaveTheirOwnGates) {
   const LabelCounts found = counts_of(logits_of({1, 1, 1, 3}, 2), logits_of({1, 0, 1, 3}, 2), {1, 1, 1, 1, 1, 0}, 2);
-  CHECK(are(found.first, {0, 3, 0, 1}));
-  CHECK(are(found.second, {2, 2, 0, 0}));
-  CHECK(are(found.both, {0, 2, 0, 0}));
+  EXPECT_TRUE(are(found.first, {0, 3, 0, 1}));
+  EXPECT_TRUE(are(found.second, {2, 2, 0, 0}));
+  EXPECT_TRUE(are(found.both, {0, 2, 0, 0}));
 }
 
-TEST(stacks_have_their_own_counts_which_are_added) {
+TEST(StageCounts, StacksHaveTheirOwnCountsWhichAreAdded) {
   const std::vector<float> logits = logits_of({1, 2, 3, 3}, 2);
   std::vector<LabelCounts> counts(2, LabelCounts{{5, 0, 0, 0}, {0, 6, 0, 0}, {0, 0, 0, 7}});
   stage_counts(logits, logits, {}, 0.5F, {2, 1, 2, 1}, counts);
-  CHECK(are(counts[0].first, {5, 1, 1, 0}) && are(counts[0].second, {0, 7, 1, 0}) && are(counts[0].both, {0, 1, 1, 7}));
-  CHECK(are(counts[1].first, {5, 0, 0, 2}) && are(counts[1].second, {0, 6, 0, 2}) && are(counts[1].both, {0, 0, 0, 9}));
+  EXPECT_TRUE(are(counts[0].first, {5, 1, 1, 0}) && are(counts[0].second, {0, 7, 1, 0}) &&
+              are(counts[0].both, {0, 1, 1, 7}));
+  EXPECT_TRUE(are(counts[1].first, {5, 0, 0, 2}) && are(counts[1].second, {0, 6, 0, 2}) &&
+              are(counts[1].both, {0, 0, 0, 9}));
 }
 
-TEST(arrays_of_other_sizes_are_refused) {
+TEST(StageCounts, WrongSizesAreRefused) {
   const std::vector<float> logits(8);
   std::vector<LabelCounts> counts(1);
   const auto refuses = [&](std::span<const float> seg, std::span<const float> ref, std::span<const float> presence,
                            const StageShape& shape, const std::string& text) {
-    CHECK_THROWS(stage_counts(seg, ref, presence, 0.5F, shape, counts), std::invalid_argument, text);
+    EXPECT_THROW_MESSAGE(stage_counts(seg, ref, presence, 0.5F, shape, counts), std::invalid_argument, text);
   };
   const std::span<const float> all(logits);
   refuses(all.first(4), all, {}, {1, 1, 1, 2}, "seg logits of stage_counts: wanted 8 values, got 4");

@@ -1,9 +1,13 @@
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <limits>
+#include <string>
+#include <vector>
 
-#include "check.h"
 #include "pipeline/temporal_presence.h"
 
 namespace cardiacseg {
@@ -55,67 +59,67 @@ std::vector<double> by_all_sequences(const std::vector<float>& chain) {
 
 }  // namespace
 
-TEST(the_posterior_is_that_of_all_sequences_of_states) {
+TEST(TemporalPresence, PosteriorEqualsTheSumOverAllSequences) {
   for (const std::vector<float>& chain : {std::vector<float>{0.9F, 0.2F, 0.7F, 0.6F, 0.1F, 0.4F},
                                           {1.0F, 0.0F, 1.0F, 1.0F, 0.001F, 0.3F, 0.5F},
                                           {0.2F, 0.3F, 0.6F, 0.9F, 0.95F, 0.7F, 0.4F, 0.45F, 0.55F, 0.3F, 0.1F}}) {
     const std::vector<float> found = decided(chain);
     const std::vector<double> wanted = by_all_sequences(chain);
-    for (std::size_t frame = 0; frame < chain.size(); ++frame) CHECK_NEAR(found[frame], wanted[frame], 1e-6);
+    for (std::size_t frame = 0; frame < chain.size(); ++frame) EXPECT_NEAR(found[frame], wanted[frame], 1e-6);
   }
 }
 
-TEST(a_beat_may_start_anywhere) {
+TEST(TemporalPresence, CineMayStartAnywhereInTheCycle) {
   std::vector<float> chain{0.9F, 0.8F, 0.3F, 0.7F, 0.2F, 0.1F, 0.1F, 0.6F, 0.2F, 0.4F, 0.9F, 0.97F};
   std::vector<float> wanted = decided(chain);
   for (std::size_t shift = 0; shift < chain.size(); ++shift) {
     std::rotate(chain.begin(), chain.begin() + 1, chain.end());
     std::rotate(wanted.begin(), wanted.begin() + 1, wanted.end());
     const std::vector<float> found = decided(chain);
-    for (std::size_t frame = 0; frame < chain.size(); ++frame) CHECK_NEAR(found[frame], wanted[frame], 1e-6);
+    for (std::size_t frame = 0; frame < chain.size(); ++frame) EXPECT_NEAR(found[frame], wanted[frame], 1e-6);
   }
 }
 
-TEST(a_structure_that_flickers_is_held) {
+TEST(TemporalPresence, FlickeringStructureIsHeld) {
   std::vector<float> chain(25, 0.97F);
   chain[0] = chain[11] = chain[12] = chain[24] = 0.2F;  // 24 and 0 follow each other
-  CHECK(gates(decided(chain)) == std::string(25, '#'));
+  EXPECT_EQ(gates(decided(chain)), std::string(25, '#'));
   std::vector<float> rare(25, 0.04F);
   rare[7] = 0.9F;
-  CHECK(gates(decided(rare)) == std::string(25, '.'));
+  EXPECT_EQ(gates(decided(rare)), std::string(25, '.'));
 }
 
-TEST(one_certain_frame_is_held_and_two_are_kept) {
+TEST(TemporalPresence, OneOutlierIsSmoothedAndTwoStay) {
   std::vector<float> chain(25, 0.99F);
   chain[7] = 0.01F;
-  CHECK(gates(decided(chain)) == std::string(25, '#'));
+  EXPECT_EQ(gates(decided(chain)), std::string(25, '#'));
   chain[8] = 0.01F;
-  CHECK(gates(decided(chain)) == "#######..################");
+  EXPECT_EQ(gates(decided(chain)), "#######..################");
 }
 
-TEST(a_base_that_leaves_in_systole_stays_away) {
+TEST(TemporalPresence, BaseThatLeavesInSystoleStaysAway) {
   std::vector<float> chain(25, 0.97F);
   for (std::size_t frame = 6; frame < 14; ++frame) chain[frame] = 0.05F;
-  CHECK(gates(decided(chain)) == "######........###########");
+  EXPECT_EQ(gates(decided(chain)), "######........###########");
   chain[9] = 0.7F;    // a flicker within
   chain[20] = 0.35F;  // and outside
-  CHECK(gates(decided(chain)) == "######........###########");
+  EXPECT_EQ(gates(decided(chain)), "######........###########");
   std::rotate(chain.begin(), chain.begin() + 10, chain.end());  // systole across the end of the cine
-  CHECK(gates(decided(chain)) == "....#################....");
+  EXPECT_EQ(gates(decided(chain)), "....#################....");
 }
 
-TEST(the_same_beat_in_more_frames_is_decided_alike) {
+TEST(TemporalPresence, MoreFramesOfTheSameCycleGiveTheSameGates) {
   for (const std::size_t times : {1U, 2U, 4U}) {
     std::vector<float> held(25 * times, 0.95F);
     std::vector<float> left = held;
     std::fill_n(held.begin(), 2 * times, 0.2F);
     std::fill_n(left.begin(), 6 * times, 0.1F);
-    CHECK(gates(decided(held)) == std::string(25 * times, '#'));
-    CHECK(gates(decided(left)) == std::string(6 * times, '.') + std::string(19 * times, '#'));
+    EXPECT_EQ(gates(decided(held)), std::string(25 * times, '#'));
+    EXPECT_EQ(gates(decided(left)), std::string(6 * times, '.') + std::string(19 * times, '#'));
   }
 }
 
-TEST(chains_do_not_mix) {
+TEST(TemporalPresence, ChainsDoNotMix) {
   const std::vector<float> flat(25, 0.9F);
   std::vector<float> other = flat;
   other[3] = 0.1F;
@@ -127,11 +131,11 @@ TEST(chains_do_not_mix) {
   const std::vector<float> of_flat = decided(flat);
   const std::vector<float> of_other = decided(other);
   for (std::size_t index = 0; index < found.size(); ++index) {
-    CHECK_NEAR(found[index], (index % 6 == 4 ? of_other : of_flat)[index / 6], 1e-6);
+    EXPECT_NEAR(found[index], (index % 6 == 4 ? of_other : of_flat)[index / 6], 1e-6);
   }
 }
 
-TEST(myo_and_lv_are_one_where_the_classifier_says_the_same_of_both) {
+TEST(TemporalPresence, MyoAndLvArePooledIfTheirGatesAgree) {
   const std::vector<float> rv{0.9F, 0.8F, 0.2F, 0.7F, 0.9F, 0.95F, 0.9F};
   const std::vector<float> myo{0.9F, 0.8F, 0.4F, 0.3F, 0.2F, 0.9F, 0.95F};
   const std::vector<float> lv{0.7F, 0.9F, 0.2F, 0.6F, 0.4F, 0.4F, 0.6F};
@@ -150,46 +154,51 @@ TEST(myo_and_lv_are_one_where_the_classifier_says_the_same_of_both) {
   const std::vector<float> found = temporal_presence(all, 1, 0.5F);
   const std::array wanted{by_all_sequences(rv), by_all_sequences(pooled_myo), by_all_sequences(pooled_lv)};
   for (std::size_t index = 0; index < found.size(); ++index) {
-    CHECK_NEAR(found[index], wanted[index % 3][index / 3], 1e-6);
+    EXPECT_NEAR(found[index], wanted[index % 3][index / 3], 1e-6);
   }
 }
 
-TEST(a_still_picture_keeps_its_decisions) {
+TEST(TemporalPresence, StillPictureKeepsItsGates) {
   for (const std::size_t frames : {6U, 8U, 25U, 60U}) {
     for (const float first : {0.001F, 0.3F, 0.499F, 0.501F, 0.8F, 1.0F}) {
       for (const float second : {0.01F, 0.49F, 0.51F, 0.97F}) {
         std::vector<float> all;
         for (std::size_t frame = 0; frame < frames; ++frame) all.insert(all.end(), {second, first, second});
         const std::vector<float> found = temporal_presence(all, 1, 0.5F);
-        for (std::size_t index = 0; index < all.size(); ++index) CHECK((found[index] > 0.5F) == (all[index] > 0.5F));
+        for (std::size_t index = 0; index < all.size(); ++index) EXPECT_EQ((found[index] > 0.5F), (all[index] > 0.5F));
       }
     }
   }
 }
 
-TEST(odds_count_relative_to_the_threshold) {
+TEST(TemporalPresence, OddsAreRelativeToTheThreshold) {
   std::vector<float> low(12, 0.4F);
-  CHECK(gates(decided(low)) == std::string(12, '.'));
-  for (const float value : decided(low, 0.3F)) CHECK(value > 0.4F && value < 1.0F);
-  for (const float value : decided(low, 0.6F)) CHECK(value < 0.4F);
-  for (const float value : decided(std::vector<float>(12, 0.3F), 0.3F)) CHECK_NEAR(value, 0.3, 1e-6);
-  CHECK(decided(low, 0.0F) == low);
-  CHECK(decided(low, 1.0F) == low);
+  EXPECT_EQ(gates(decided(low)), std::string(12, '.'));
+  for (const float value : decided(low, 0.3F)) {
+    EXPECT_GT(value, 0.4F);
+    EXPECT_LT(value, 1.0F);
+  }
+  for (const float value : decided(low, 0.6F)) EXPECT_LT(value, 0.4F);
+  for (const float value : decided(std::vector<float>(12, 0.3F), 0.3F)) EXPECT_NEAR(value, 0.3, 1e-6);
+  EXPECT_EQ(decided(low, 0.0F), low);
+  EXPECT_EQ(decided(low, 1.0F), low);
 }
 
-TEST(a_chain_with_a_value_that_is_no_number_stays) {
+TEST(TemporalPresence, ChainWithANanIsUnchanged) {
   std::vector<float> chain(12, 0.9F);
   chain[5] = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> found = decided(chain);
   for (std::size_t frame = 0; frame < 12; ++frame) {
-    CHECK(std::bit_cast<std::uint32_t>(found[frame]) == std::bit_cast<std::uint32_t>(chain[frame]));
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(found[frame]), std::bit_cast<std::uint32_t>(chain[frame]));
   }
 }
 
-TEST(certain_values_of_a_long_cine_stay_probabilities) {
+TEST(TemporalPresence, CertainValuesOfALongCineStayProbabilities) {
   for (const float said : {0.0F, 1.0F}) {
     for (const float value : decided(std::vector<float>(10000, said))) {
-      CHECK(value >= 0.0F && value <= 1.0F && (value > 0.5F) == (said > 0.5F));
+      EXPECT_GE(value, 0.0F);
+      EXPECT_LE(value, 1.0F);
+      EXPECT_EQ((value > 0.5F), (said > 0.5F));
     }
   }
 }
