@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def configuration(arguments: argparse.Namespace, model: str, seed: int):
     """The default preset's recipe on the comparison's budget; a third of the steps is the cooldown."""
-    from cardiacseg.training.presets import default
+    from cardiacseg.training.config import default
 
     config = default()
     return dataclasses.replace(

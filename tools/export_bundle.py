@@ -112,7 +112,7 @@ def _record_precisions(arguments: argparse.Namespace) -> int:
 
 def _record(folder: Path, arguments: argparse.Namespace) -> str | None:
     """Run the gate and say what came of it on standard error; the reason if nothing is recorded."""
-    from cardiacseg.export.precision_gate import record_bf16, synthetic_stacks
+    from cardiacseg.export.parity_gate import record_bf16, synthetic_stacks
 
     if arguments.evaluate is None:
         stacks, data = synthetic_stacks(), "synthetic hearts"

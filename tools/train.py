@@ -67,8 +67,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def configuration(arguments: argparse.Namespace):
     """The run's configuration and the weights that it starts from (None for random ones)."""
-    from cardiacseg.training.config import TrainingConfig
-    from cardiacseg.training.presets import PRESETS
+    from cardiacseg.training.config import PRESETS, TrainingConfig
 
     if arguments.preset not in PRESETS:
         raise ValueError(f"unknown preset {arguments.preset!r}; known presets: {', '.join(PRESETS)}")
@@ -104,12 +103,10 @@ def read_weights(path: Path):
 
 
 def run(arguments: argparse.Namespace, device) -> int:
-    from cardiacseg.training.data import load_stacks, phantom_stacks
-    from cardiacseg.training.events import require_tensorboard
-    from cardiacseg.training.loop import train
+    from cardiacseg.training.data import load_stacks, phantom_stacks, split_patients, write_split
+    from cardiacseg.training.inference import make_teacher
+    from cardiacseg.training.loop import require_tensorboard, train
     from cardiacseg.training.processes import processes
-    from cardiacseg.training.splits import split_patients, write_split
-    from cardiacseg.training.teachers import make_teacher
     from cardiacseg.training.trainer import check_run
 
     if arguments.tensorboard:

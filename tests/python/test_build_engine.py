@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.export.build_progress import READING, BuildClock
-from cardiacseg.export.engine_gate import _beating_heart
+from cardiacseg.export.engine import READING, BuildClock
 from cardiacseg.export.engine_options import EngineOptions, input_ranges
+from cardiacseg.export.parity_gate import _beating_heart
 
 ROOT = Path(__file__).parents[2]
 STAGES = ["locate", "seg", "ref"]

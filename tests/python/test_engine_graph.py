@@ -6,11 +6,10 @@ import pytest
 import torch
 from engine_graphs import assert_known_to_8_5, run_graph, run_in_pieces
 
-from cardiacseg.export.engine_agreement import StageAgreement, largest_values, open_graph, stage_cases
+from cardiacseg.export.engine_agreement import StageAgreement, largest_values, open_graph, say_rounding, stage_cases
 from cardiacseg.export.engine_graph import EngineGraphError, engine_graph
 from cardiacseg.export.onnx import example_input, stage_graphs
 from cardiacseg.export.passes.graph import FLOAT, FLOAT16, Wiring, infer_types
-from cardiacseg.export.rounding import say_rounding
 from cardiacseg.export.weights import load_bundle_weights
 from cardiacseg.segmenter import bundle_folder
 from cardiacseg.training.data import prepare_stack

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from cardiacseg.models import SystemConfig, create_model, list_models
-from cardiacseg.models.blocks import SelectiveKernelConv
 from cardiacseg.models.det_seg import DetSeg, DetSegConfig, heart_box, pixel_grid, sample
-from cardiacseg.models.sk_unet import SkUNet, SkUNetConfig
+from cardiacseg.models.sk_unet import SelectiveKernelConv, SkUNet, SkUNetConfig
 from cardiacseg.models.slice_transformer import Attention, SliceFusionTransformer
 
 

@@ -12,7 +12,7 @@ from scipy import special
 from cardiacseg import _core
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import resample_plane
-from cardiacseg.training.validate import crop_origin, crop_pad, heart_centre, pad_to_multiple
+from cardiacseg.training.inference import crop_origin, crop_pad, heart_centre, pad_to_multiple
 
 
 class Reference:

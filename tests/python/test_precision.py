@@ -14,8 +14,7 @@ from onnx_bundle import CENTRES, _graph, write_bundle, write_manifest
 import cardiacseg
 from cardiacseg.cli.parser import build_parser
 from cardiacseg.errors import BackendError, BundleError, InvalidInputError
-from cardiacseg.export.engine_gate import ParityGateError
-from cardiacseg.export.precision_gate import _layers, measure_bf16, record_bf16
+from cardiacseg.export.parity_gate import ParityGateError, _layers, measure_bf16, record_bf16
 from cardiacseg.study.batch import CaseSegmenter
 from cardiacseg.study.options import StudyOptions
 

@@ -22,7 +22,7 @@ from cardiacseg.models import create_model, list_models
 from cardiacseg.models.det_seg import heart_box
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import prepare_stack
-from cardiacseg.training.validate import segment_stack
+from cardiacseg.training.inference import segment_stack
 
 PREPROCESSING = Preprocessing(crop_pixels=96)
 SPACING = (8.0, 1.5, 1.5)

@@ -11,9 +11,9 @@ from cardiacseg.models import create_model
 from cardiacseg.training.batches import Batches, Soft
 from cardiacseg.training.config import LossWeights
 from cardiacseg.training.data import LabelledStack, SoftLabels
+from cardiacseg.training.inference import TURNS, make_teacher, soft_labels, teach
 from cardiacseg.training.loop import train
 from cardiacseg.training.losses import presence_of, total_loss
-from cardiacseg.training.teachers import TURNS, make_teacher, soft_labels, teach
 from cardiacseg.training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -11,8 +11,7 @@ from cardiacseg.models import create_model
 from cardiacseg.training.batches import Batches
 from cardiacseg.training.checkpoint import Checkpoint, load_checkpoint, load_model
 from cardiacseg.training.config import TrainingConfig
-from cardiacseg.training.events import require_tensorboard
-from cardiacseg.training.loop import train
+from cardiacseg.training.loop import require_tensorboard, train
 from cardiacseg.training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from cardiacseg.models import create_model
-from cardiacseg.training.config import TrainingConfig, differences
-from cardiacseg.training.presets import PRESETS, default, paper
+from cardiacseg.training.config import PRESETS, TrainingConfig, default, differences, paper
 from cardiacseg.training.schedule import ClockSchedule, cooldown_start, learning_rate, obstacles
 from cardiacseg.training.trainer import autocast_type, check_run
 

@@ -9,14 +9,21 @@ import torch
 from tiny_training import CONFIG, SMALL, ring_stacks, write_acdc
 from torch.nn import functional
 
-from cardiacseg.training.augment import Intensity, change_intensity, kept_slices, random_linear_map
+from cardiacseg.training.augment import (
+    Intensity,
+    Planes,
+    affine_points,
+    change_intensity,
+    kept_slices,
+    pack,
+    random_linear_map,
+    read_labels,
+    read_values,
+)
 from cardiacseg.training.batches import Batches
-from cardiacseg.training.config import Augmentation
-from cardiacseg.training.data import load_stacks, resample_plane
-from cardiacseg.training.planes import Planes, affine_points, pack, read_labels, read_values
-from cardiacseg.training.presets import paper
+from cardiacseg.training.config import Augmentation, paper
+from cardiacseg.training.data import draw_split, load_stacks, resample_plane, split_patients, write_split
 from cardiacseg.training.processes import Processes
-from cardiacseg.training.splits import draw_split, split_patients, write_split
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,8 @@ import torch
 from tiny_training import SMALL, ring_stacks
 
 from cardiacseg.models import create_model
+from cardiacseg.training.inference import crop_origin, crop_pad, heart_centre, segment_stack, validate
 from cardiacseg.training.losses import presence_of
-from cardiacseg.training.validate import crop_origin, crop_pad, heart_centre, segment_stack, validate
 
 CPU = torch.device("cpu")
 

@@ -56,7 +56,7 @@ def export_bundle(
 
     ``calibrate`` is called with the finished bundle before it takes its place and returns its ``"temperature"`` and
     ``"quality"``; ``evaluate`` is called with the calibrated bundle and returns its accuracy; ``record`` is called last
-    and may add to the manifest (:func:`cardiacseg.export.precision_gate.record_bf16`). Raises ``ValueError``
+    and may add to the manifest (:func:`cardiacseg.export.parity_gate.record_bf16`). Raises ``ValueError``
     for a crop that the networks cannot take, ``FileExistsError`` if ``output`` exists and ``overwrite`` is not
     set, and ``ParityError`` if an exported graph is not its network; ``output`` is then as it was.
     """

@@ -1,8 +1,7 @@
 """Volumes, function, mass, rates and wall thickness from label maps; docs/measurements.md has the conventions."""
 
-from cardiacseg.measurements.inputs import as_spacing
-from cardiacseg.measurements.measure import measure
-from cardiacseg.measurements.options import CHOICES, DEFAULT, MeasurementOptions
+from cardiacseg.measurements.conventions import CHOICES, DEFAULT, MeasurementOptions
+from cardiacseg.measurements.measure import as_spacing, measure
 from cardiacseg.measurements.results import Measurements, Rates, Wall
 
 __all__ = ["CHOICES", "DEFAULT", "MeasurementOptions", "Measurements", "Rates", "Wall", "as_spacing", "measure"]

@@ -6,15 +6,19 @@ import torch
 
 from cardiacseg.training.augment import (
     Intensity,
+    Planes,
+    affine_points,
     change_intensity,
     kept_slices,
+    pack,
     random_intensity,
     random_linear_map,
     random_shift,
+    read_labels,
+    read_values,
 )
 from cardiacseg.training.config import TrainingConfig
 from cardiacseg.training.data import LabelledStack, boxes_centre
-from cardiacseg.training.planes import Planes, affine_points, pack, read_labels, read_values
 from cardiacseg.training.processes import ALONE, Processes, share_of
 
 LOCATE_SLICES = 4

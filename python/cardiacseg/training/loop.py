@@ -1,10 +1,12 @@
-"""The training loop: resume, steps, validation, checkpoints, progress."""
+"""The training loop: resume, steps, validation, checkpoints, progress, TensorBoard events."""
 
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,13 +16,12 @@ from cardiacseg.training.batches import Batches, check_stacks
 from cardiacseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cardiacseg.training.config import TrainingConfig
 from cardiacseg.training.data import LabelledStack
-from cardiacseg.training.events import Log, event_log
+from cardiacseg.training.inference import Teacher, teach, validate
 from cardiacseg.training.processes import processes
 from cardiacseg.training.schedule import ClockSchedule, StepSchedule, obstacles
-from cardiacseg.training.teachers import Teacher, teach
 from cardiacseg.training.trainer import Trainer, autocast_type
-from cardiacseg.training.validate import validate
 
+Log = Callable[[str, Mapping[str, float], int], None]
 LAST, PLATEAU, BEST = "last.safetensors", "before_cooldown.safetensors", "best.safetensors"
 
 
@@ -156,3 +157,32 @@ def _validate_and_keep_best(
         trainer.best = scores
         save_checkpoint(path, Checkpoint({"average": trainer.average.tensors}, trainer.config, trainer.step, scores))
     return scores
+
+
+def require_tensorboard() -> None:
+    """Raise ``ModuleNotFoundError`` where the package is missing."""
+    if find_spec("tensorboard") is None:
+        raise ModuleNotFoundError(
+            'TensorBoard events need the package tensorboard: pip install "cardiacseg[tensorboard]"'
+        )
+
+
+@contextmanager
+def event_log(folder: Path | None, step: int) -> Iterator[Log]:
+    """Yield a function that writes named numbers under a title at a step into ``folder``; into nothing with None.
+
+    Events that an interrupted run wrote at ``step`` or later are no longer shown.
+    """
+    if folder is None:
+        yield lambda title, values, step: None
+        return
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder), purge_step=step) as writer:
+
+        def log(title: str, values: Mapping[str, float], step: int) -> None:
+            for name, value in values.items():
+                writer.add_scalar(f"{title}/{name}", value, step)
+
+        yield log
