@@ -104,6 +104,11 @@ CardiacSegmenter& CardiacSegmenter::operator=(CardiacSegmenter&& other) noexcept
 
 std::string CardiacSegmenter::precision() const { return parts_->report.precision; }
 
+DeviceChoice CardiacSegmenter::choice() const {
+  const RunReport& report = parts_->report;
+  return {report.backend, report.device, report.reason, report.precision, report.precision_reason};
+}
+
 Segmentation CardiacSegmenter::run(const CineView& cine, const RunOptions& options) const {
   enter_process();
   Segmentation result = parts_->pipeline->run(cine, options);

@@ -11,8 +11,8 @@ namespace cardiacseg::python {
 /// Labels in the GPU's memory, as Python sees them.
 class DeviceLabels {
  public:
-  DeviceLabels(std::shared_ptr<std::uint8_t> labels, std::vector<std::int64_t> shape)
-      : labels_(std::move(labels)), shape_(std::move(shape)) {}
+  DeviceLabels(std::shared_ptr<std::uint8_t> labels, std::vector<std::int64_t> shape, int device)
+      : labels_(std::move(labels)), shape_(std::move(shape)), device_(device) {}
 
   pybind11::tuple shape() const { return pybind11::tuple(pybind11::cast(shape_)); }
 
@@ -24,9 +24,12 @@ class DeviceLabels {
 
   pybind11::capsule dlpack() const;
 
+  int device() const { return device_; }
+
  private:
   std::shared_ptr<std::uint8_t> labels_;
   std::vector<std::int64_t> shape_;
+  int device_;  ///< index of the GPU
 };
 
 }  // namespace cardiacseg::python

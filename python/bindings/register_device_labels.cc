@@ -35,7 +35,7 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
 }  // namespace
 
 DeviceLabels DeviceLabels::reshape(const std::vector<std::int64_t>& shape) const {
-  if (product(shape) == product(shape_)) return {labels_, shape};
+  if (product(shape) == product(shape_)) return {labels_, shape, device_};
   throw Error(ErrorCode::invalid_input, "labels of " + std::to_string(product(shape_)) +
                                             " voxels cannot have a shape of " + std::to_string(product(shape)));
 }
@@ -50,7 +50,7 @@ py::dict DeviceLabels::cuda_array_interface() const {
 py::capsule DeviceLabels::dlpack() const {
   auto handed = std::make_unique<Handed>(Handed{{}, labels_, shape_});
   handed->tensor = {{labels_.get(),
-                     {dlpack::kCuda, 0},
+                     {dlpack::kCuda, device_},
                      static_cast<std::int32_t>(shape_.size()),
                      {dlpack::kUnsigned, 8, 1},
                      handed->shape.data(),
@@ -71,7 +71,8 @@ void register_device_labels(py::module_& module) {
       .def(
           "__dlpack__", [](const DeviceLabels& labels, const py::kwargs&) { return labels.dlpack(); },
           "A capsule; the labels are ready, whatever the `stream`.")
-      .def("__dlpack_device__", [](const DeviceLabels&) { return py::make_tuple(int{dlpack::kCuda}, 0); });
+      .def("__dlpack_device__",
+           [](const DeviceLabels& labels) { return py::make_tuple(int{dlpack::kCuda}, labels.device()); });
 }
 
 }  // namespace cardiacseg::python

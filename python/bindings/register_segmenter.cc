@@ -87,7 +87,8 @@ py::dict to_python(const RunReport& report) {
 py::object labels_of(Segmentation& result) {
   const auto& [frames, slices, rows, columns] = result.shape;
   if (result.device_labels) {
-    return py::cast(DeviceLabels(std::move(result.device_labels), {frames, slices, rows, columns}));
+    return py::cast(
+        DeviceLabels(std::move(result.device_labels), {frames, slices, rows, columns}, result.device_index));
   }
   return to_array(std::move(result.labels), {frames, slices, rows, columns});
 }
@@ -181,15 +182,18 @@ std::unique_ptr<CardiacSegmenter> make(const std::filesystem::path& bundle, cons
   return std::make_unique<CardiacSegmenter>(bundle, options_of(device, threads, precision, engines, cache));
 }
 
-py::dict choice(const std::filesystem::path& bundle, const std::string& device, int threads,
-                const std::string& precision, const std::filesystem::path& engines) {
-  const DeviceChoice chosen = [&] {
-    const py::gil_scoped_release release;
-    return explain_device(bundle, options_of(device, threads, precision, engines, {}));
-  }();
+py::dict to_python(const DeviceChoice& chosen) {
   return py::dict(py::arg("backend") = chosen.backend, py::arg("device") = chosen.device,
                   py::arg("reason") = chosen.reason, py::arg("precision") = chosen.precision,
                   py::arg("precision_reason") = chosen.precision_reason);
+}
+
+py::dict choice(const std::filesystem::path& bundle, const std::string& device, int threads,
+                const std::string& precision, const std::filesystem::path& engines) {
+  return to_python([&] {
+    const py::gil_scoped_release release;
+    return explain_device(bundle, options_of(device, threads, precision, engines, {}));
+  }());
 }
 
 py::list backends() {
@@ -208,7 +212,9 @@ void register_segmenter(py::module_& module) {
   py::class_<CardiacSegmenter>(module, "CardiacSegmenter")
       .def(py::init(&make), Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"), py::arg("precision"),
            py::arg("engines"), py::arg("cache"))
-      .def_property_readonly("precision", &CardiacSegmenter::precision)
+      .def_property_readonly(
+          "choice", [](const CardiacSegmenter& segmenter) { return to_python(segmenter.choice()); },
+          "What it runs on and computes in, and why, as explain_device has it.")
       .def("run", &run, Guard(), py::arg("image"), py::arg("spacing"), py::arg("progress"), py::arg("probabilities"),
            py::arg("device_labels"), py::arg("temporal"),
            "A dict of what cardiacseg.Result holds, labels as [T, S, H, W].")

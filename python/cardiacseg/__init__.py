@@ -48,7 +48,7 @@ except ModuleNotFoundError as error:
     if error.name != "cardiacseg._core":
         raise
 
-    def __getattr__(name: str):
+    def __getattr__(name: str) -> object:
         if name in __all__:
             raise ImportError(
                 f"cardiacseg.{name} needs the compiled core, which is not built here: run `pip install .` in the "

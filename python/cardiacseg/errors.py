@@ -1,5 +1,7 @@
 """What the library raises on purpose, or warns of. Each message is a sentence: what was expected, what came, where."""
 
+from typing import Any
+
 
 class Error(Exception):
     """Base of the library's errors."""
@@ -45,7 +47,10 @@ class InputWarning(UserWarning):
 
     def __init__(self, code: str, sentence: str):
         super().__init__(f"{code}: {sentence}")
-        self.code = code
+        self.code, self.sentence = code, sentence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.sentence)
 
 
 class DicomError(InvalidInputError):
@@ -59,7 +64,7 @@ class DicomError(InvalidInputError):
         super().__init__(sentence, code=code)
         self.sentence = sentence
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.code, self.sentence)
 
 

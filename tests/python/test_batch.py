@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -193,11 +194,42 @@ def test_one_bad_case_does_not_stop_the_others(tmp_path, cases, error, sentence)
     assert [row["state"] for row in table(tmp_path / "out")] == ["done", "failed", "done"]
     assert table(tmp_path / "out")[1]["error"].startswith(sentence)
     assert "Patient" not in (tmp_path / "out/summary.csv").read_text()
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "c", "summary.csv"}
+    unexpected = ", at line" in sentence
+    names = {"a", "b", "c", "summary.csv"} if unexpected else {"a", "c", "summary.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
     assert found.lines()[1].startswith(f"  b: {sentence}")
+    assert found.lines()[1].endswith(", see b/traceback.txt") == unexpected
     again = Threshold()
     assert run_batch(cases, tmp_path / "out", again).kept == ("a", "c")
     assert again.seen == ["b"]
+
+
+def test_an_unexpected_error_keeps_its_traceback_without_its_text(tmp_path, cases):
+    class Broken(Threshold):
+        def __call__(self, case, folder):
+            try:
+                {}["^".join(["Name", "Of", "Patient"])]
+            except KeyError as error:
+                raise ValueError(f"no {error}") from error
+
+    found = run_batch(cases[:1], tmp_path / "out", Broken())
+    assert found.rows[0]["error"].endswith("of test_batch.py, see a/traceback.txt")
+    text = (tmp_path / "out/a/traceback.txt").read_text()
+    assert re.search(r"KeyError\n(.*\n)*.*, in __call__\n(.*\n)*builtins.ValueError\n$", text)
+    assert "Name^Of^Patient" not in text and text.count("Traceback (most recent call last)") == 2
+    run_batch(cases[:1], tmp_path / "out", Broken())  # again in the same folder
+    assert (tmp_path / "out/a/traceback.txt").read_text() == text
+    assert run_batch(cases[:1], tmp_path / "out", Threshold()).failed == []
+    assert "traceback.txt" not in {path.name for path in (tmp_path / "out/a").iterdir()}
+
+
+def test_no_traceback_is_put_into_a_folder_that_is_not_ours(tmp_path, cases, monkeypatch):
+    (tmp_path / "out/a").mkdir(parents=True)
+    (tmp_path / "out/a/notes.txt").write_text("somebody's own")
+    monkeypatch.setattr("cardiacseg.study.batch.key_of", lambda *_: {}["unexpected"])
+    found = run_batch(cases[:1], tmp_path / "out", Threshold())
+    assert found.failed == ["a"] and "traceback" not in found.rows[0]["error"]
+    assert [path.name for path in (tmp_path / "out/a").iterdir()] == ["notes.txt"]
 
 
 def test_files_that_cannot_be_read_are_rows(tmp_path, cases):

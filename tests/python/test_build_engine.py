@@ -158,7 +158,7 @@ def test_where_types_are_weak_it_builds_too(build_engine, package, tmp_path):
 def test_engines_for_other_gpus_are_saved_unverified(build_engine, package, tmp_path):
     done = build_engine("--flavor", "rtx", "--gpu", "12.0,12.1")
     assert done.returncode == 0, done.stderr
-    assert "unverified, as they could not be run here: " in done.stdout
+    assert "not verified, because they cannot run here: " in done.stdout
     for info in headers(package, tmp_path / "engines").values():
         assert (info["flavour"], info["compute_capabilities"]) == ("tensorrt_rtx", ["12.0", "12.1"])
         assert info["verified_on"] == [] and info["gpu"] == ""

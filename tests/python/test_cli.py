@@ -92,6 +92,20 @@ def test_help_lists_commands_and_exit_codes(tmp_path):
         assert word in done.stdout
 
 
+def test_version(tmp_path):
+    assert cardiacseg_cli("--version", cwd=tmp_path).stdout == f"cardiacseg {cardiacseg.__version__}\n"
+
+
+def test_older_names_of_options():
+    from cardiacseg.cli.parser import build_parser
+
+    def parsed(*words):
+        return vars(build_parser().parse_args(["batch", "in", "-o", "out", *words]))
+
+    assert parsed("--again") == parsed("--overwrite") != parsed()
+    assert parsed("--latest-retake") == parsed("--latest-repeat") != parsed()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["unknown"], ["segment"], ["segment", "in.nii", "-o", "out", "--threads", "-1"], ["demo", "--frames", "x"]],
@@ -219,7 +233,7 @@ def test_demo_with_another_model(tmp_path, tiny_bundle):
     arguments = ("demo", "--frames", 2, "--slices", 4, "--seed", 5, "--model", tiny_bundle)
     done = cardiacseg_cli(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "Dice against the phantom's truth: RV" in done.stdout
+    assert "Dice against the true labels: RV" in done.stdout
     first = tmp_path / "cardiacseg-demo"
     assert sorted(path.name for path in first.iterdir()) == DEMO_RESULTS
     kept = (first / "report.json").read_bytes()

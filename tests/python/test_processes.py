@@ -116,6 +116,19 @@ def test_multiprocessing(tiny_bundle, tmp_path, method):
     assert run(tmp_path, tiny_bundle, program) == "True\n"
 
 
+def test_a_segmenter_is_sent_to_another_process(tiny_bundle, tmp_path):
+    program = """
+    import multiprocessing
+
+    if __name__ == "__main__":
+        segmenter = cardiacseg.CardiacSegmenter(BUNDLE, threads=1)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            result = pool.apply(cardiacseg.CardiacSegmenter.run, (segmenter, IMAGE), {"spacing": SPACING})
+        print(result == segmenter.run(IMAGE, spacing=SPACING), result)
+    """
+    assert run(tmp_path, tiny_bundle, program).startswith("True <Result: labels 4 x 90 x 112")
+
+
 def test_the_interpreter_ends_while_daemon_threads_run(tiny_bundle, tmp_path):
     # What is left of the end takes a while, in which the threads want the GIL: without a wait for them it is an abort.
     program = """

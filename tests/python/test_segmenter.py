@@ -1,5 +1,10 @@
 """CardiacSegmenter on a tiny network: every kind of array, the same answer however it is asked, typed refusals."""
 
+import copy
+import dataclasses
+import pickle
+import re
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -278,13 +283,17 @@ def test_a_low_predicted_quality_is_warned_of(tmp_path):
 
 
 def test_a_device_or_threads_that_cannot_be_are_refused(tiny_bundle):
-    with pytest.raises(InvalidInputError, match="auto, cpu or cuda, got 'tpu'"):
-        cardiacseg.CardiacSegmenter(tiny_bundle, device="tpu")
+    for device in ("tpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0"):
+        with pytest.raises(InvalidInputError, match=f"auto, cpu, cuda or cuda:N, got '{device}'"):
+            cardiacseg.CardiacSegmenter(tiny_bundle, device=device)
     with pytest.raises(InvalidInputError, match=r"threads must be 0 .* got -1"):
         cardiacseg.CardiacSegmenter(tiny_bundle, threads=-1)
-    with pytest.raises(cardiacseg.BackendError, match="this build has no GPU backend") as raised:
-        cardiacseg.CardiacSegmenter(tiny_bundle, device="cuda")
-    assert isinstance(raised.value, RuntimeError)
+    for device in ("cuda", "cuda:1"):
+        with pytest.raises(cardiacseg.BackendError, match=f"'{device}' .* this build has no GPU backend") as raised:
+            cardiacseg.CardiacSegmenter(tiny_bundle, device=device)
+        assert isinstance(raised.value, RuntimeError)
+        for advice in ("CARDIACSEG_WITH_TENSORRT", "docs/engines.md", "device 'cpu' or 'auto' runs without a GPU"):
+            assert advice in str(raised.value)
 
 
 def test_the_cpu_can_be_asked_for(tiny_bundle, cine, wanted):
@@ -330,3 +339,43 @@ def test_the_cpu_takes_nothing_of_a_gpu(segmenter, cine):
         segmenter.run(type("OnDevice", (), {"__cuda_array_interface__": interface})(), spacing=SPACING)
     with pytest.raises(InvalidInputError, match="runs on the CPU"):
         segmenter.run(cine, spacing=SPACING, device_labels=True)
+
+
+def test_a_segmenter_and_a_result_are_shown_in_one_line(segmenter, cine, wanted):
+    assert repr(segmenter) == "<CardiacSegmenter: model 'tiny', openvino on cpu, fp32>"
+    assert (segmenter.backend, segmenter.device, segmenter.precision) == ("openvino", "cpu", "fp32")
+    assert repr(wanted) == "<Result: labels 3 x 2 x 90 x 112, 3 frames, 2 slices, openvino on cpu, fp32>"
+    one = segmenter.run(cine[0], spacing=SPACING)
+    assert repr(one) == "<Result: labels 2 x 90 x 112, 1 frame, 2 slices, openvino on cpu, fp32>"
+
+
+def test_results_are_equal_if_their_arrays_and_warnings_are(segmenter, cine, wanted):
+    found = segmenter.run(cine, spacing=SPACING)
+    assert found == wanted and found is not wanted and found.report == wanted.report
+    assert found.report.stages != wanted.report.stages
+    assert dataclasses.replace(found, report=dataclasses.replace(found.report, backend="another")) == wanted
+    assert np.isnan(wanted.quality).all() and dataclasses.replace(found, quality=np.zeros(3, np.float32)) != wanted
+    assert segmenter.run(cine, spacing=SPACING, probabilities=True) != wanted
+    for name in ("labels", "presence", "agreement"):
+        changed = getattr(wanted, name).copy()
+        changed.flat[0] += 1
+        assert dataclasses.replace(found, **{name: changed}) != wanted
+    doubt = (cardiacseg.InputWarning("W_QUALITY", "low"),)
+    doubtful = dataclasses.replace(found, warnings=doubt)
+    assert doubtful != wanted and "fp32, W_QUALITY>" in repr(doubtful)
+    assert pickle.loads(pickle.dumps(doubtful)) == doubtful
+    assert wanted != "a result" and type(wanted).__hash__ is None
+
+
+def test_a_segmenter_pickles_by_its_arguments(tiny_bundle, tmp_path, monkeypatch, cine, wanted):
+    shutil.copytree(tiny_bundle, tmp_path / "there/tiny")
+    monkeypatch.chdir(tmp_path / "there")
+    segmenter = cardiacseg.CardiacSegmenter("tiny", device="cpu", threads=1, precision="fp32")
+    assert copy.copy(segmenter) is copy.deepcopy([segmenter])[0] is segmenter
+    sent = pickle.dumps(segmenter)
+    assert len(sent) < 1000
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(sent).run(cine, spacing=SPACING) == wanted
+    shutil.rmtree(tmp_path / "there")
+    with pytest.raises(cardiacseg.BundleNotFoundError, match=re.escape(str(tmp_path / "there/tiny"))):
+        pickle.loads(sent)

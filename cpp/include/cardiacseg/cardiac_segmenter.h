@@ -65,6 +65,9 @@ class [[gnu::visibility("default")]] CardiacSegmenter {
   /// What its runs compute in, as RunReport::precision says.
   std::string precision() const;
 
+  /// What it runs on and computes in, and why, as RunReport says.
+  DeviceChoice choice() const;
+
   /// Labels every voxel of every frame. Blocks; may be called from several threads at once. Frames go through the
   /// networks one by one. In a cine of 6 or more frames, whether a structure is in a slice is then decided over the
   /// beat, and frames in which that changes a decision are labelled again; below 6 frames, and with

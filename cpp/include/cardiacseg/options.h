@@ -9,7 +9,8 @@ namespace cardiacseg {
 
 /// Decided once, when a segmenter is made.
 struct SegmenterOptions {
-  std::string device = "auto";  ///< "auto", "cpu" or "cuda"
+  /// "auto", "cpu", "cuda" (the GPU that the thread uses which makes the segmenter) or "cuda:N" (GPU N, from 0).
+  std::string device = "auto";
   int threads = 0;              ///< threads that inference may use; 0: all cores. Labels do not depend on it.
 
   /// "auto", "fp32" or "bf16". On the CPU, "auto" is bf16 if the CPU computes in it natively and the bundle's manifest

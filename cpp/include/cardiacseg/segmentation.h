@@ -50,6 +50,7 @@ struct Segmentation {
 
   /// The same in device memory, or nullptr unless RunOptions::device_labels was set. They are ready when `run` returns.
   std::shared_ptr<std::uint8_t> device_labels;
+  int device_index = 0;  ///< of the GPU that holds `device_labels`
 
   /// `[frames, slices, 3]`: probability that a structure is in a slice, from the model's classifier; of a model without
   /// one, 1 where the structure was labelled and 0 elsewhere. If RunReport::temporal is set, it is the probability

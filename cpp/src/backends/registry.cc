@@ -99,25 +99,51 @@ bool has_device(std::string_view device) {
                      [&](const Entry& entry) { return entry.device == device && entry.make != nullptr; });
 }
 
+constexpr std::string_view kNumbered = "cuda:";
+
+/// Whether a device names a GPU by number, as "cuda:1" does.
+bool is_numbered(std::string_view device) {
+  if (!device.starts_with(kNumbered)) return false;
+  const std::string_view number = device.substr(kNumbered.size());
+  return !number.empty() && number.size() <= 3 &&
+         std::all_of(number.begin(), number.end(), [](char digit) { return digit >= '0' && digit <= '9'; });
+}
+
+/// "cuda" for "cuda:1", else what `device` says.
+std::string kind_of(const std::string& device) { return is_numbered(device) ? "cuda" : device; }
+
 void check_precision(const SegmenterOptions& options) {
   const std::string& precision = options.precision;
   if (precision != "auto" && precision != "fp32" && precision != "bf16") {
     throw Error(ErrorCode::invalid_input, "precision must be auto, fp32 or bf16, got '" + precision + "'");
   }
-  if (precision == "bf16" && options.device == "cuda") {
+  if (precision == "bf16" && kind_of(options.device) == "cuda") {
     throw Error(ErrorCode::backend, "precision 'bf16' was asked for on a GPU, but " + no_bfloat16_on_gpu());
   }
 }
 
+constexpr char kWithoutGpu[] = "; device 'cpu' or 'auto' runs without a GPU";
+
 void check_device(const std::string& device) {
-  if (device != "auto" && device != "cpu" && device != "cuda") {
-    throw Error(ErrorCode::invalid_input, "device must be auto, cpu or cuda, got '" + device + "'");
+  const std::string kind = kind_of(device);
+  if (kind != "auto" && kind != "cpu" && kind != "cuda") {
+    throw Error(ErrorCode::invalid_input, "device must be auto, cpu, cuda or cuda:N, got '" + device + "'");
   }
-  if (device != "auto" && !has_device(device)) {
-    const std::string kind = device == "cuda" ? "GPU" : "CPU";
-    throw Error(ErrorCode::backend,
-                "device '" + device + "' was asked for, but this build has no " + kind + " backend");
-  }
+  if (device == "auto" || has_device(kind)) return;
+  const std::string asked = "device '" + device + "' was asked for, but this build has no ";
+  if (device == "cpu") throw Error(ErrorCode::backend, asked + "CPU backend");
+  throw Error(ErrorCode::backend, asked +
+                                      "GPU backend: build cardiacseg with CARDIACSEG_WITH_CUDA and "
+                                      "CARDIACSEG_WITH_TENSORRT (docs/engines.md has the command)" +
+                                      kWithoutGpu);
+}
+
+/// Makes this thread use the GPU that a device names by number, "cuda:1", as long as the result lives.
+std::shared_ptr<const void> use_numbered_gpu([[maybe_unused]] const std::string& device) {
+#ifdef CARDIACSEG_WITH_TENSORRT
+  if (is_numbered(device)) return tensorrt::use_gpu(std::stoi(device.substr(kNumbered.size())));
+#endif
+  return nullptr;
 }
 
 std::string require_bfloat16(const Entry& entry) {
@@ -223,21 +249,24 @@ std::vector<BackendStatus> list_backends() {
 ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& bundle, Engines engines) {
   check_precision(options);
   check_device(options.device);
-  const bool any = options.device == "auto";
+  const std::shared_ptr<const void> gpu = use_numbered_gpu(options.device);
+  const std::string kind = kind_of(options.device);
+  const bool any = kind == "auto";
   std::string reason = any ? "auto" : options.device + " was asked for";
   if (any && !has_device("cuda")) reason += "; this build has no GPU backend";
   for (const Entry& entry : entries()) {
-    if (entry.make == nullptr || (!any && entry.device != options.device)) continue;
+    if (entry.make == nullptr || (!any && entry.device != kind)) continue;
     try {
       ChosenBackend chosen = try_entry(entry, options, bundle, engines);
       chosen.reason = reason + "; " + chosen.reason;
+      chosen.gpu = gpu;
       return chosen;
     } catch (const Error& error) {
       if (error.code() != ErrorCode::backend) throw;
       reason += "; " + std::string(entry.name) + " was passed over: " + error.what();
     }
   }
-  throw Error(ErrorCode::backend, "no backend is available (" + reason + ")");
+  throw Error(ErrorCode::backend, "no backend is available (" + reason + ")" + (kind == "cuda" ? kWithoutGpu : ""));
 }
 
 }  // namespace cardiacseg

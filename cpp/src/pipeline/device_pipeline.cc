@@ -175,6 +175,7 @@ class DevicePipeline : public Pipeline {
     clock.add("check", checking.milliseconds());
     Segmentation result = empty_segmentation(cine.shape, options);
     result.report.graph = "yes";
+    result.device_index = device_;
     if (options.device_labels) result.device_labels = shared_labels(cine.shape);
     CineRun(networks_, plans, cine, options, max_frames_, result).run(clock);
     return result;

@@ -29,7 +29,7 @@ def _sentence(error: Error | OSError) -> str:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    warnings.simplefilter("ignore", InputWarning)  # the quality flags say more
+    warnings.simplefilter("ignore", InputWarning)  # the quality flags hold more
     options = build_parser().parse_args(arguments)
     try:
         return options.command(options) or 0
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(arguments)
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has gone, as head does
+    except BrokenPipeError:  # the reader of the output has closed it, as head does
         _discard_output()
-        return 141  # as a shell has it of a program that SIGPIPE ended
+        return 141  # the exit code that a shell gives to a program that SIGPIPE ended
     except OSError as error:
         _discard_output()
         complain(f"cannot write to standard output: {error.strerror}")
@@ -67,5 +67,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _discard_output() -> None:
-    """What is still to be written to standard output goes nowhere, so that the interpreter's end has no complaint."""
+    """Discard what is still to be written to standard output, so that the end of the interpreter reports no error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,16 +1,17 @@
-"""Options that several commands share, and what becomes of them."""
+"""Options that several commands share, and the objects made from them."""
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 
 
 def at_least(smallest: int) -> Callable[[str], int]:
-    """Parser of a whole number that is not below ``smallest``."""
+    """Parser of a whole number of at least ``smallest``."""
 
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < smallest:
-            raise argparse.ArgumentTypeError(f"wanted a whole number of at least {smallest}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {smallest}, got {text!r}")
         return int(text)
 
     return parse
@@ -23,7 +24,7 @@ def _within(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             number = math.nan
         if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"wanted a number from {low:g} to {high:g}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, got {text!r}")
         return number
 
     return parse
@@ -34,7 +35,7 @@ def _phase_or(word: str) -> Callable[[str], str | int]:
         if text == word:
             return text
         if not text.isdecimal() or int(text) < 1:
-            raise argparse.ArgumentTypeError(f"wanted '{word}' or a phase from 1 on, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected '{word}' or the number of a phase, from 1, got {text!r}")
         return int(text) - 1
 
     return parse
@@ -44,47 +45,66 @@ def _ed_rule(text: str) -> str | int:
     return text if text == "first" else _phase_or("largest")(text)
 
 
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", text):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, got {text!r}")
+    return text
+
+
 def add_model_options(command: argparse.ArgumentParser) -> None:
-    """Which model, and where it runs."""
+    """The model, and where it runs."""
     group = command.add_argument_group("model")
-    group.add_argument("--model", default="default", help="'default' or the folder of a model bundle")
-    group.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to run")
+    group.add_argument(
+        "--model", metavar="BUNDLE", default="default", help="'default' or the folder of a model bundle (default)"
+    )
+    group.add_argument(
+        "--device",
+        type=_device,
+        metavar="DEVICE",
+        default="auto",
+        help="cpu, cuda (a GPU), cuda:N (GPU N, from 0), or auto: a GPU if one is ready, else the CPU (auto)",
+    )
     group.add_argument(
         "--precision",
         default="auto",
         choices=("auto", "fp32", "bf16"),
-        help="what to compute in; auto: bf16 on a CPU that has it, with a model that keeps its labels in it, else fp32",
+        help="number format of the networks; auto: bf16 if both the CPU and the model support it, else fp32 (auto)",
     )
-    group.add_argument("--threads", type=at_least(0), default=0, help="most threads to use; 0: all cores")
     group.add_argument(
-        "--cache", metavar="DIR", help="where networks compiled for the CPU are kept for the next start; 'off': nowhere"
+        "--threads", type=at_least(0), metavar="N", default=0, help="largest number of threads; 0: all cores (0)"
+    )
+    group.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder for compiled networks, which make the next start faster; 'off': keep none (the user's cache)",
     )
 
 
 def add_temporal_option(command: argparse.ArgumentParser) -> None:
-    """Whether frames are looked at together."""
+    """Whether presence is decided over all frames together."""
     command.add_argument_group("labels").add_argument(
         "--temporal",
         choices=("auto", "off"),
         default="auto",
-        help="whether a structure is in a slice: decided over the beat if there are 6 phases or more, or in each alone",
+        help="how to decide whether a structure is in a slice; auto: over all phases together, if there are 6 or more; "
+        "off: in each phase alone (auto)",
     )
 
 
 def add_writing_options(command: argparse.ArgumentParser) -> None:
-    """What may be replaced, what is shown."""
-    command.add_argument("--overwrite", action="store_true", help="replace results that are already there")
+    """Replacing earlier results, and progress."""
+    command.add_argument("--overwrite", action="store_true", help="replace the results of an earlier run")
     command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def add_spacing_option(command: argparse.ArgumentParser) -> None:
-    """What a NIfTI file may not say."""
+    """The spacing, which a NIfTI file may lack."""
     command.add_argument_group("NIfTI input").add_argument(
         "--spacing",
         type=_within(0.05, 50),
         nargs=3,
         metavar=("SLICE", "ROW", "COLUMN"),
-        help="distance between slices, rows and columns in mm, instead of the file's",
+        help="spacing between slices, rows and columns in mm, in place of the spacing in the file",
     )
 
 
@@ -93,71 +113,104 @@ def add_read_options(command: argparse.ArgumentParser, series: bool = True) -> N
     group = command.add_argument_group("DICOM input")
     if series:
         group.add_argument(
-            "--series", help="take this group of images: its number in --list, Series Number or Series Instance UID"
+            "--series",
+            help="which group of images to segment: its name in the output of --list (g1, g2, ...), a Series Number or "
+            "a Series Instance UID",
         )
     group.add_argument(
-        "--nearest-phase", action="store_true", help="fill a phase that a slice lacks with its nearest in the beat"
+        "--nearest-phase",
+        action="store_true",
+        help="if a slice lacks a phase, use the image of the same slice that is nearest in time",
     )
-    group.add_argument("--latest-retake", action="store_true", help="of slices taken twice, use the latest whole one")
     group.add_argument(
-        "--uneven", action="store_true", help="take unevenly spaced slices; each counts with its own share of the axis"
+        "--latest-repeat",
+        "--latest-retake",
+        dest="latest_retake",
+        action="store_true",
+        help="if a slice was acquired more than once, use the latest complete repeat",
+    )
+    group.add_argument(
+        "--uneven",
+        action="store_true",
+        help="accept unevenly spaced slices; volumes use the distance of each slice to its adjacent slices",
     )
 
 
 def add_measurement_options(command: argparse.ArgumentParser, one_person: bool = True) -> None:
-    """The conventions of measuring, and what the files may not say about the person."""
+    """The conventions of measurements, and facts about the person that the files may lack."""
     group = command.add_argument_group("measurements")
     group.add_argument(
         "--ed",
         type=_ed_rule,
         default="largest",
-        help="end-diastole: phase of 'largest' LV volume, 'first', or a number",
+        help="end-diastole: 'largest' (the phase of largest LV volume), 'first', or a phase number from 1 (largest)",
     )
     group.add_argument(
         "--es",
         type=_phase_or("smallest"),
         default="smallest",
-        help="end-systole: of 'smallest' LV volume, or a number",
+        help="end-systole: 'smallest' (the phase of smallest LV volume) or a phase number from 1 (smallest)",
     )
-    group.add_argument("--rv-phases", choices=("lv", "own"), default="lv", help="ED and ES of the RV (the LV's)")
     group.add_argument(
-        "--end-slices", choices=("whole", "trapezoid"), default="whole", help="how first and last slices count (whole)"
+        "--rv-phases",
+        choices=("lv", "own"),
+        default="lv",
+        help="ED and ES of the RV; lv: the same phases as the LV; own: its own largest and smallest volume (lv)",
+    )
+    group.add_argument(
+        "--end-slices",
+        choices=("whole", "trapezoid"),
+        default="whole",
+        help="how the first and the last slice of a structure count; trapezoid: half (whole)",
     )
     group.add_argument(
         "--papillary",
         choices=("volume", "mass"),
         default="volume",
-        help="where papillary muscles count (volume)",
+        help="whether papillary muscles belong to the LV volume or to the LV mass (volume)",
     )
-    group.add_argument("--bsa", choices=("mosteller", "du_bois"), default="mosteller", help="body surface formula")
+    group.add_argument(
+        "--bsa", choices=("mosteller", "du_bois"), default="mosteller", help="formula of body surface area (mosteller)"
+    )
     if one_person:
-        group.add_argument("--height", type=_within(0.2, 2.6), metavar="M", help="the person's height in m")
-        group.add_argument("--weight", type=_within(0.5, 500), metavar="KG", help="the person's weight in kg")
-        group.add_argument("--heart-rate", type=_within(15, 300), metavar="BPM", help="beats per minute")
+        group.add_argument("--height", type=_within(0.2, 2.6), metavar="M", help="height of the person in m")
+        group.add_argument("--weight", type=_within(0.5, 500), metavar="KG", help="weight of the person in kg")
+        group.add_argument("--heart-rate", type=_within(15, 300), metavar="BPM", help="heart rate in beats per minute")
 
 
 def add_result_options(command: argparse.ArgumentParser, one_case: bool = True) -> None:
-    """Which files are written."""
+    """The files to write."""
     group = command.add_argument_group("results")
     if one_case:
         group.add_argument(
             "--title",
             dest="heading",
             metavar="TEXT",
-            help="text at the top of page, PDF and preview, such as the case's name and the study's date",
+            help="text at the top of the HTML page, the PDF and the preview, for example name and date of the case",
         )
-    group.add_argument("--no-report", dest="report", action="store_false", help="write no HTML page and no PDF")
     group.add_argument(
-        "--phases", choices=("ed-es", "all"), default="ed-es", help="phases with a DICOM segmentation (ed-es)"
+        "--no-report", dest="report", action="store_false", help="do not write the HTML page and the PDF"
     )
-    group.add_argument("--no-dicom", dest="dicom", action="store_false", help="write no DICOM results")
-    group.add_argument("--labelmap", action="store_true", help="also write DICOM label map segmentations")
+    group.add_argument(
+        "--phases",
+        choices=("ed-es", "all"),
+        default="ed-es",
+        help="phases to write as DICOM segmentations: ED and ES, or all (ed-es)",
+    )
+    group.add_argument("--no-dicom", dest="dicom", action="store_false", help="do not write DICOM results")
+    group.add_argument("--labelmap", action="store_true", help="also write DICOM segmentations of the label map type")
     group.add_argument("--rtstruct", action="store_true", help="also write DICOM RT structure sets")
-    group.add_argument("--series-number", type=at_least(1), default=9000, help="of the first DICOM series (9000)")
+    group.add_argument(
+        "--series-number",
+        type=at_least(1),
+        metavar="N",
+        default=9000,
+        help="Series Number of the first DICOM series that is written; the others count up from it (9000)",
+    )
 
 
 def study_options(options: argparse.Namespace):
-    """:class:`StudyOptions` from what was parsed."""
+    """:class:`StudyOptions` from the parsed options."""
     from cardiacseg.acquisition import Body
     from cardiacseg.measurements import MeasurementOptions
     from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
@@ -194,7 +247,7 @@ def study_options(options: argparse.Namespace):
 
 
 def load_segmenter(options: argparse.Namespace):
-    """The segmenter that was asked for."""
+    """The segmenter that the options describe."""
     from cardiacseg.segmenter import CardiacSegmenter
 
     return CardiacSegmenter(

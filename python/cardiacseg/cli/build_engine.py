@@ -9,35 +9,58 @@ from cardiacseg.errors import Error
 
 
 def _numbers(text: str) -> tuple[int, int, int]:
-    values = tuple(int(part) for part in text.split(","))
-    if len(values) != 3:
-        raise argparse.ArgumentTypeError(f"expected MIN,OPT,MAX, got {text!r}")
-    return values
+    parts = text.split(",")
+    if len(parts) != 3 or not all(map(str.isdecimal, parts)):
+        raise argparse.ArgumentTypeError(f"expected three whole numbers MIN,OPT,MAX, got {text!r}")
+    smallest, best, largest = map(int, parts)
+    return smallest, best, largest
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``build-engine``."""
-    parser.add_argument("bundle", help='folder of a bundle, or "default"')
-    parser.add_argument("-o", "--output", type=Path, help="folder of the engines (default: where they are looked for)")
-    parser.add_argument("--flavor", choices=("tensorrt", "rtx"), default="tensorrt", help="(default: %(default)s)")
-    parser.add_argument("--precision", choices=("fp16", "fp32"), default="fp16", help="(default: %(default)s)")
+    parser.add_argument("bundle", metavar="BUNDLE", help="'default' or the folder of a model bundle")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the engines (the folder where 'cuda' looks for them)",
+    )
+    parser.add_argument(
+        "--flavor", choices=("tensorrt", "rtx"), default="tensorrt", help="TensorRT or TensorRT-RTX (%(default)s)"
+    )
+    parser.add_argument(
+        "--precision", choices=("fp16", "fp32"), default="fp16", help="number format of the networks (%(default)s)"
+    )
     parser.add_argument(
         "--plugin",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="slice attention by this package's kernel, not TensorRT's (default: no)",
+        help="compute slice attention with the CUDA kernel of cardiacseg, not with TensorRT's operations (no)",
     )
     for name, meaning in (
-        ("slices", "of a stack (default: 1,10,24)"),
-        ("frames", "stacks in one call (default: 1,7,8); a longer cine is split evenly"),
-        ("size", "side of the locator's picture (default: 32,96,160)"),
+        ("slices", "smallest, most frequent and largest number of slices in a stack (1,10,24)"),
+        ("frames", "the same for the number of frames in one call (1,7,8); a longer cine is split evenly"),
+        ("size", "the same for the side, in pixels, of the image for heart localization (32,96,160)"),
     ):
         parser.add_argument(f"--{name}", type=_numbers, metavar="MIN,OPT,MAX", help=meaning)
-    parser.add_argument("--gpu", default="", metavar="8.6,12.0", help="compute capabilities; TensorRT-RTX only")
-    parser.add_argument("--timing-cache", type=Path, metavar="FILE", help="kept from build to build (default: in DIR)")
-    parser.add_argument("--inspect", type=Path, metavar="DIR", help="put the engine inspector's JSON files there")
-    parser.add_argument("--overwrite", action="store_true", help="replace engines of the same kind")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument(
+        "--gpu",
+        default="",
+        metavar="8.6,12.0",
+        help="compute capabilities to build for; TensorRT-RTX only (8.0 and later)",
+    )
+    parser.add_argument(
+        "--timing-cache",
+        type=Path,
+        metavar="FILE",
+        help="TensorRT's timing cache, which makes the next build faster (a file in DIR)",
+    )
+    parser.add_argument(
+        "--inspect", type=Path, metavar="DIR", help="folder for the JSON files of TensorRT's engine inspector"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier engines of the same kind")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _show(state) -> None:
@@ -53,7 +76,7 @@ def _print_table(engines: list) -> None:
         size = engine.path.stat().st_size / 1e6
         print(f"{engine.stage:8}{size:8.1f}{engine.seconds:10.1f}  {verified:8}  {engine.path}")
     if reason := engines[0].unverified:
-        print(f'unverified, as they could not be run here: {reason}; the first run with device="cuda" verifies them')
+        print(f'not verified, because they cannot run here: {reason}; the first run with device="cuda" verifies them')
 
 
 def _build(arguments: argparse.Namespace) -> list:
@@ -86,10 +109,10 @@ def _build(arguments: argparse.Namespace) -> list:
 
 
 def build_engine(options: argparse.Namespace) -> int:
-    """Build TensorRT engines of a bundle, one for each stage, and put them through the parity gate.
+    """Build the TensorRT engines of a model bundle, one for each stage, and put them through the parity gate.
 
-    Where a GPU answers, the engines run against the CPU's networks on synthetic hearts, and those that fail are not
-    saved. TensorRT builds for the GPU of this machine; TensorRT-RTX needs none, and the first run on one verifies.
+    If there is a GPU, the engines are compared with the CPU's networks on synthetic hearts, and engines that fail are
+    not saved. TensorRT builds for the GPU of this machine. TensorRT-RTX needs no GPU; the first run on one verifies.
     """
     try:
         engines = _build(options)

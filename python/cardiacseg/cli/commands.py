@@ -1,4 +1,4 @@
-"""The commands: each takes parsed options and gives an exit code, or None for 0."""
+"""The commands: each takes the parsed options and returns an exit code, or None for 0."""
 
 import argparse
 import dataclasses
@@ -25,7 +25,7 @@ from cardiacseg.cli.terminal import (
 
 
 def segment(options: argparse.Namespace) -> None:
-    """Segment one cine, NIfTI or DICOM, and write labels, measurements, quality flags, reports and pictures."""
+    """Segment one cine (NIfTI or DICOM); write labels, measurements, quality flags, reports and pictures."""
     from cardiacseg.errors import InvalidInputError
     from cardiacseg.io.output import output_folder
     from cardiacseg.study.segment import RESULTS, Stopwatch, read_study, segment_into
@@ -34,15 +34,17 @@ def segment(options: argparse.Namespace) -> None:
         _list(options)
         return
     if options.output is None:
-        raise InvalidInputError("wanted a folder for the results: -o DIR (or --list to see what a DICOM study has)")
-    watch, wanted = Stopwatch(), study_options(options)
+        raise InvalidInputError(
+            "expected a folder for the results (-o DIR), or --list to list what a DICOM study holds; got neither"
+        )
+    watch, study = Stopwatch(), study_options(options)
     with output_folder(options.output, RESULTS, options.overwrite) as folder:
         segmenter = _Ahead(lambda: load_segmenter(options))
         with watch.time("read"):
             _import_nibabel(options.input)
-            cine = read_study(options.input, wanted.read)
+            cine = read_study(options.input, study.read)
         _Ahead(lambda: _import_for_writing(options.report))
-        outcome = segment_into(folder, cine, segmenter.result(), wanted, watch, progress_bar(options.quiet, "frames"))
+        outcome = segment_into(folder, cine, segmenter.result(), study, watch, progress_bar(options.quiet, "frames"))
     document = {
         "measurements": outcome.segmented.measurements.to_dict(),
         "flags": flags_document(outcome.segmented),
@@ -52,7 +54,7 @@ def segment(options: argparse.Namespace) -> None:
 
 
 class _Ahead:
-    """What a function gives or raises, which runs in another thread from now on."""
+    """The result, or the error, of a function that starts at once in another thread."""
 
     def __init__(self, function: Callable[[], Any]):
         self._function, self._value, self._error = function, None, None
@@ -62,7 +64,7 @@ class _Ahead:
     def _run(self) -> None:
         try:
             self._value = self._function()
-        except BaseException as error:  # is raised in the thread that asks
+        except BaseException as error:  # raised in the thread that asks for the result
             self._error = error
 
     def result(self) -> Any:
@@ -73,7 +75,7 @@ class _Ahead:
 
 
 def _import_nibabel(source: Path) -> None:
-    """For NIfTI, without pydicom, which nibabel imports for one kind of a header's extensions; no label needs them."""
+    """Import nibabel for NIfTI, but without pydicom, which it imports for header extensions that are not used here."""
     from cardiacseg.study.nifti_cases import is_nifti
 
     if not is_nifti(source) or "nibabel" in sys.modules or "pydicom" in sys.modules:
@@ -82,13 +84,13 @@ def _import_nibabel(source: Path) -> None:
     try:
         import_module("nibabel")
     except ImportError:
-        pass  # who needs it says so
+        pass  # the reader of NIfTI says so
     finally:
         del sys.modules["pydicom"]
 
 
 def _import_for_writing(report: bool) -> None:
-    """What takes longest to import, while the networks run."""
+    """Import the slowest libraries while the networks run."""
     for name in ("figure", "backends.backend_agg", *(("backends.backend_pdf",) if report else ())):
         import_module(f"matplotlib.{name}")
 
@@ -108,33 +110,33 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Measure the labels of an earlier run again: other conventions, other slices, labels corrected by hand."""
+    """Measure the labels of an earlier run again, with other conventions, other slices or corrected labels."""
     from cardiacseg.io.output import output_folder
     from cardiacseg.study.remeasure import MEASURED, read_earlier_run, remeasure, rewrite
     from cardiacseg.study.segment import RESULTS
 
-    wanted = study_options(options)
+    study = study_options(options)
     with output_folder(options.output, RESULTS if options.input else MEASURED, options.overwrite) as folder:
         run = read_earlier_run(options.results)
         if options.input is None:
-            measurements = remeasure(folder, run, wanted, options.slices)
+            measurements = remeasure(folder, run, study, options.slices)
             files, lines, document = MEASURED, volume_lines(measurements), {}
         else:
-            outcome = rewrite(folder, run, options.input, wanted, options.slices)
+            outcome = rewrite(folder, run, options.input, study, options.slices)
             measurements, files = outcome.segmented.measurements, outcome.files
             lines, document = summary(outcome.segmented), {"flags": flags_document(outcome.segmented)}
     print_results(options.output, files, {"measurements": measurements.to_dict(), **document}, lines, options.json)
 
 
 def batch(options: argparse.Namespace) -> int:
-    """Segment a folder of cases; go on where it was interrupted, and past cases that cannot be read."""
+    """Segment all cases in a folder. A second run continues the first; a failed case does not stop the others."""
     from cardiacseg.study.batch import CaseSegmenter, run_batch
     from cardiacseg.study.cases import find_cases
 
     cases = find_cases(options.input, without=options.output)
     segment_one = CaseSegmenter(load_segmenter(options), study_options(options), options.model)
     found = run_batch(
-        cases, options.output, segment_one, resume=not options.again, progress=progress_bar(options.quiet, "cases")
+        cases, options.output, segment_one, resume=not options.overwrite, progress=progress_bar(options.quiet, "cases")
     )
     if options.json:
         print_json(found.to_dict())
@@ -144,7 +146,7 @@ def batch(options: argparse.Namespace) -> int:
 
 
 def send(options: argparse.Namespace) -> None:
-    """Send DICOM files to a peer (C-STORE)."""
+    """Send DICOM files to another DICOM node (C-STORE)."""
     from cardiacseg.network.peer import Peer
     from cardiacseg.network.send import send as send_files
 
@@ -154,19 +156,21 @@ def send(options: argparse.Namespace) -> None:
         return
     print(f"sent {report.sent} files ({report.bytes / 1e6:.1f} MB) in {report.seconds:.1f} s")
     for name, status in report.warnings:
-        print(f"  {name}: taken with warning 0x{status:04X}")
+        print(f"  {name}: stored with warning 0x{status:04X}")
 
 
 def receive(options: argparse.Namespace) -> None:
-    """Listen for DICOM studies, segment each one that has arrived, and send the results to a peer."""
+    """Receive DICOM studies (C-STORE), segment each complete study, and send or keep the results."""
     from cardiacseg.errors import InvalidInputError
     from cardiacseg.network.peer import Peer
     from cardiacseg.network.receive import Receiver, ReceiverOptions, serve
     from cardiacseg.study.batch import StudySegmenter
 
     if options.to and not options.dicom:
-        raise InvalidInputError("--to sends DICOM results, which --no-dicom switches off: omit one of the two")
-    wanted = ReceiverOptions(
+        raise InvalidInputError(
+            "expected --to or --no-dicom, got both: --to sends DICOM results, which --no-dicom switches off"
+        )
+    receiver = ReceiverOptions(
         title=options.title,
         host=options.host,
         port=options.port,
@@ -178,11 +182,11 @@ def receive(options: argparse.Namespace) -> None:
     )
     segment = StudySegmenter(load_segmenter(options), study_options(options))
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO)
-    serve(Receiver(segment, wanted))
+    serve(Receiver(segment, receiver))
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Make a synthetic beating heart, segment it, and compare with its truth."""
+    """Make a synthetic beating heart, segment it, and compare the labels with the true ones."""
     from cardiacseg.io.nifti import new_cine, write_image, write_labels
     from cardiacseg.io.output import free_folder, output_folder
     from cardiacseg.metrics import dice_by_structure
@@ -191,12 +195,12 @@ def demo(options: argparse.Namespace) -> None:
     from cardiacseg.study.segment import RESULTS, Stopwatch, analyse, write_outcome
 
     made = ("cine.nii.gz", "truth.nii.gz")
-    watch, wanted = Stopwatch(), StudyOptions()
+    watch, study = Stopwatch(), StudyOptions()
     target = options.output or free_folder(Path("cardiacseg-demo"), (*made, *RESULTS), options.overwrite)
     with output_folder(target, (*made, *RESULTS), options.overwrite) as folder:
         segmenter = load_segmenter(options)
         if not options.quiet:
-            say(f"drawing a heart of {options.frames} frames and {options.slices} slices (seed {options.seed})")
+            say(f"making a heart of {options.frames} frames and {options.slices} slices (seed {options.seed})")
         with watch.time("draw"):
             phantom = beating_heart(options.frames, options.slices, seed=options.seed)
             cine = new_cine(phantom.image, phantom.spacing, phantom.frame_interval_ms)
@@ -205,12 +209,12 @@ def demo(options: argparse.Namespace) -> None:
             write_labels(folder / "truth.nii.gz", phantom.labels, cine)
         title = f"Synthetic beating heart, seed {options.seed}"
         with watch.time("segment"):
-            segmented = analyse(cine, segmenter, wanted, title, progress_bar(options.quiet, "frames"))
-        outcome = write_outcome(folder, segmented, wanted, watch)
+            segmented = analyse(cine, segmenter, study, title, progress_bar(options.quiet, "frames"))
+        outcome = write_outcome(folder, segmented, study, watch)
     scores = dice_by_structure(segmented.labels, phantom.labels)
     mean = sum(scores.values()) / len(scores)
     names = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
-    lines = [f"Dice against the phantom's truth: {names}, mean {mean:.3f}", *summary(segmented)]
+    lines = [f"Dice against the true labels: {names}, mean {mean:.3f}", *summary(segmented)]
     document = {
         "dice": {**scores, "mean": mean},
         "measurements": segmented.measurements.to_dict(),
@@ -220,7 +224,7 @@ def demo(options: argparse.Namespace) -> None:
 
 
 def info(options: argparse.Namespace) -> None:
-    """Say what is installed here, and what would run the default model."""
+    """Show the installed versions, backends and models, and the device that runs the default model."""
     from cardiacseg.installation import describe_installation
 
     found = describe_installation()
@@ -255,7 +259,7 @@ def _compiled_networks_line(kept: dict) -> str:
 
 
 def bench(options: argparse.Namespace) -> None:
-    """Time the segmenter on a phantom on this machine."""
+    """Measure the speed of the segmenter on this computer, with a synthetic heart."""
     from cardiacseg.bench import run_bench
 
     settings = options.model, options.device, options.threads, options.precision

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from cardiacseg import __version__
 from cardiacseg.cli.arguments import (
     add_measurement_options,
     add_model_options,
@@ -18,18 +19,20 @@ from cardiacseg.cli.build_engine import add_engine_options, build_engine
 from cardiacseg.cli.commands import batch, bench, demo, info, measure, receive, segment, send
 
 _EPILOG = """\
-exit codes:
-  0    it worked
-  1    an internal failure: please report it
-  2    wrong usage, or an input or output that cannot be used
-  3    a problem with the model (its bundle is missing, damaged or of a newer format)
-  4    a problem with the backend (the device is not available, or inference failed)
-  5    a problem with a DICOM peer (it cannot be reached, refuses, or answers with a failure)
-  6    a batch that ended, but in which cases failed
-  130  interrupted
-  141  the reader of standard output closed it early ("| head")
+A default value stands in parentheses at the end of an option's text.
 
-Results go to standard output, progress and errors to standard error.
+exit codes:
+  0    success
+  1    internal error: please report it
+  2    wrong usage, or an input or output that cannot be used
+  3    model error: the bundle is missing, damaged or of a newer format
+  4    backend error: the device is not available, or inference failed
+  5    network error: a DICOM node cannot be reached, refuses, or answers with a failure
+  6    the batch is complete, but one or more cases failed
+  130  interrupted (Ctrl-C)
+  141  the reader of standard output closed it early, as "| head" does
+
+Results go to standard output; progress and errors go to standard error.
 Research use only. Not a medical device; not for diagnosis or treatment.
 """
 
@@ -37,13 +40,14 @@ _INPUT = "a NIfTI file (.nii, .nii.gz), a DICOM study (folder, DICOMDIR or one f
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser; each command stores its function as ``command``."""
+    """The parser; ``command`` of its result is the function to call."""
     parser = argparse.ArgumentParser(
         prog="cardiacseg",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Segments RV, myocardium and LV in short-axis cardiac cine MRI.",
     )
+    parser.add_argument("--version", action="version", version=f"cardiacseg {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(function: Callable[[argparse.Namespace], int | None], json: bool = True) -> argparse.ArgumentParser:
@@ -76,7 +80,7 @@ def _segment(command: argparse.ArgumentParser) -> None:
     command.add_argument("input", type=Path, metavar="INPUT", help=_INPUT)
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for the results")
     command.add_argument(
-        "--list", action="store_true", help="only say which groups of images a DICOM study has, and which is taken"
+        "--list", action="store_true", help="list the groups of images in a DICOM study, and do not segment"
     )
     add_read_options(command)
     add_spacing_option(command)
@@ -88,10 +92,20 @@ def _segment(command: argparse.ArgumentParser) -> None:
 
 
 def _measure(command: argparse.ArgumentParser) -> None:
-    command.add_argument("results", type=Path, metavar="RESULTS", help="folder that 'segment' wrote")
+    command.add_argument("results", type=Path, metavar="RESULTS", help="folder with the results of 'segment'")
     command.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder for the new results")
-    command.add_argument("--slices", type=Path, metavar="CSV", help="an edited slices.csv: which slices count")
-    command.add_argument("--input", type=Path, metavar="INPUT", help="the images again: then all results are written")
+    command.add_argument(
+        "--slices",
+        type=Path,
+        metavar="CSV",
+        help="edited slices.csv, which says which slices count for which structure",
+    )
+    command.add_argument(
+        "--input",
+        type=Path,
+        metavar="INPUT",
+        help="the images that RESULTS was made from; all results are then written again, not the measurements alone",
+    )
     add_read_options(command)
     add_spacing_option(command)
     add_measurement_options(command)
@@ -104,10 +118,16 @@ def _batch(command: argparse.ArgumentParser) -> None:
         "input",
         type=Path,
         metavar="FOLDER",
-        help="nnU-Net's or ACDC's layout, NIfTI files, or a folder of studies",
+        help="folder of cases: NIfTI files, DICOM studies, or data in the layout of nnU-Net or ACDC",
     )
     command.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder for all results")
-    command.add_argument("--again", action="store_true", help="segment cases again whose results are there already")
+    command.add_argument(
+        "--overwrite",
+        "--again",
+        dest="overwrite",
+        action="store_true",
+        help="segment every case again; without it, cases with complete results are kept",
+    )
     add_read_options(command, series=False)
     add_spacing_option(command)
     add_temporal_option(command)
@@ -118,25 +138,46 @@ def _batch(command: argparse.ArgumentParser) -> None:
 
 
 def _send(command: argparse.ArgumentParser) -> None:
-    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="DICOM files, or folders of them")
-    command.add_argument("--to", metavar="PEER", required=True, help="the receiver, as TITLE@host:port")
-    command.add_argument("--title", default="CARDIACSEG", help="this program's application entity title (CARDIACSEG)")
-    command.add_argument("--timeout", type=at_least(1), default=30, help="seconds to wait for an answer (30)")
+    command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="DICOM files, or folders with DICOM files")
+    command.add_argument(
+        "--to", metavar="PEER", required=True, help="DICOM node that receives the files, as TITLE@host:port"
+    )
+    command.add_argument("--title", metavar="TITLE", default="CARDIACSEG", help="AE title of this program (CARDIACSEG)")
+    command.add_argument(
+        "--timeout", type=at_least(1), metavar="S", default=30, help="seconds to wait for each answer (30)"
+    )
 
 
 def _receive(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--port", type=at_least(1), default=11112, help="port to listen on (11112)")
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine alone)")
-    command.add_argument("--title", default="CARDIACSEG", help="this program's application entity title (CARDIACSEG)")
-    command.add_argument("--to", metavar="PEER", help="who gets the DICOM results, as TITLE@host:port")
-    command.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder that keeps each study's results")
+    command.add_argument("--port", type=at_least(1), metavar="PORT", default=11112, help="port to listen on (11112)")
     command.add_argument(
-        "--from", dest="callers", metavar="TITLE", nargs="+", default=(), help="take studies from these alone"
+        "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this computer only (127.0.0.1)"
+    )
+    command.add_argument("--title", metavar="TITLE", default="CARDIACSEG", help="AE title of this program (CARDIACSEG)")
+    command.add_argument("--to", metavar="PEER", help="DICOM node that receives the results, as TITLE@host:port")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="folder for the results, with a subfolder for each study"
     )
     command.add_argument(
-        "--send-incomplete", action="store_true", help="also send results of studies that are known to be incomplete"
+        "--from",
+        dest="callers",
+        metavar="TITLE",
+        nargs="+",
+        default=(),
+        help="accept studies only from these AE titles (from all)",
     )
-    command.add_argument("--idle", type=at_least(1), default=5, help="seconds without images that end a study (5)")
+    command.add_argument(
+        "--send-incomplete",
+        action="store_true",
+        help="also send the results of studies that are known to be incomplete",
+    )
+    command.add_argument(
+        "--idle",
+        type=at_least(1),
+        metavar="S",
+        default=5,
+        help="a study is complete if no image arrives for S seconds (5)",
+    )
     add_read_options(command, series=False)
     add_temporal_option(command)
     add_measurement_options(command, one_person=False)
@@ -146,14 +187,16 @@ def _receive(command: argparse.ArgumentParser) -> None:
 
 def _demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for the results (cardiacseg-demo)")
-    command.add_argument("--frames", type=at_least(1), default=25, help="frames of the beat (25)")
-    command.add_argument("--slices", type=at_least(1), default=10, help="slices of each frame (10)")
-    command.add_argument("--seed", type=at_least(0), default=0, help="another number gives another heart (0)")
+    command.add_argument("--frames", type=at_least(1), metavar="N", default=25, help="number of frames (25)")
+    command.add_argument("--slices", type=at_least(1), metavar="N", default=10, help="number of slices (10)")
+    command.add_argument(
+        "--seed", type=at_least(0), metavar="N", default=0, help="number that selects the shape of the heart (0)"
+    )
     add_writing_options(command)
     add_model_options(command)
 
 
 def _bench(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--slices", type=at_least(1), default=10, help="slices of the stack (10)")
-    command.add_argument("--repeats", type=at_least(1), default=20, help="timed runs (20)")
+    command.add_argument("--slices", type=at_least(1), metavar="N", default=10, help="number of slices (10)")
+    command.add_argument("--repeats", type=at_least(1), metavar="N", default=20, help="number of timed runs (20)")
     add_model_options(command)

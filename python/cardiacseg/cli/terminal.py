@@ -1,4 +1,4 @@
-"""What people see: progress on standard error, results on standard output."""
+"""Output for people: progress on standard error, results on standard output."""
 
 import math
 import sys
@@ -14,17 +14,17 @@ def say(line: str) -> None:
 
 
 def complain(sentence: str) -> None:
-    """What went wrong, on standard error."""
+    """An error message on standard error."""
     say(f"cardiacseg: {printable(sentence)}")
 
 
 def show(lines: Iterable[str]) -> None:
-    """Lines on standard output. Names of files in them may hold anything: control characters are escaped."""
+    """Lines on standard output. File names in them may hold control characters, which are escaped."""
     print("\n".join(map(printable, lines)))
 
 
 def progress_bar(quiet: bool, unit: str) -> Callable[[int, int], bool]:
-    """A bar on standard error; silent where that is no terminal."""
+    """A progress bar on standard error; nothing if that is not a terminal."""
     shown = not quiet and sys.stderr.isatty()
 
     def report(done: int, total: int) -> bool:
@@ -56,7 +56,7 @@ def volume_lines(m) -> list[str]:
 
 
 def summary(segmented) -> list[str]:
-    """What was measured, what deserves a second look, and what ran."""
+    """Measurements, quality flags, model and backend."""
     lines = volume_lines(segmented.measurements)
     result = segmented.result
     if result is not None and not any(map(math.isnan, result.quality)):
@@ -73,7 +73,7 @@ def summary(segmented) -> list[str]:
 
 
 def group_lines(found: dict) -> list[str]:
-    """The groups of images that a DICOM study has, and why each was or was not taken."""
+    """The groups of images in a DICOM study, and why each is taken or not."""
     lines = []
     for group in found["groups"]:
         few, many = group["phases"] or (0, 0)
@@ -94,7 +94,7 @@ def flags_document(segmented) -> list[dict]:
 
 
 def print_results(folder: Path, names: Sequence[str], document: dict, lines: list[str], as_json: bool) -> None:
-    """Where the results are, and what they say."""
+    """The folder of the results and their summary."""
     if as_json:
         print_json({"output": printable(str(folder)), "files": list(names), **document})
         return

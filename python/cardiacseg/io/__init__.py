@@ -47,13 +47,13 @@ def read_cine(
     first = path if isinstance(path, (str, Path)) else next(filter(_is_nifti, path[:1]), None)
     kind = None if first is None else kind_of(first)
     budget = Budget()
-    inside = nifti_inside(Path(first), budget) if kind in ("zip", "tar") else None
-    if kind == "nifti" or inside:
+    inside = nifti_inside(Path(first), budget) if first is not None and kind in ("zip", "tar") else None
+    if first is not None and (kind == "nifti" or inside):
         if series is not None:
             raise InvalidInputError(f"{first} is a NIfTI file, which has no series to choose from")
         if inside:
             return _read_held(Path(first), *inside, spacing, budget)
-        return read_nifti(path, spacing=spacing) if first is path else _read_frames(path, spacing)
+        return read_nifti(path, spacing=spacing) if isinstance(path, (str, Path)) else _read_frames(path, spacing)
     if spacing is not None:
         raise InvalidInputError(f"{path}: a spacing can be given for NIfTI files alone; DICOM images have their own")
     return read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake, uneven=uneven)

@@ -14,7 +14,16 @@ from cardiacseg.errors import CancelledError, DicomError, Error, InvalidInputErr
 from cardiacseg.io.cine import Note
 from cardiacseg.io.output import locked, output_errors, partial_folder, remove_leftovers, sync
 from cardiacseg.segmenter import CardiacSegmenter, bundle_digest
-from cardiacseg.study.case_folder import finish, finished_row, key_of, refuse_foreign, summary_of, write_table
+from cardiacseg.study.case_folder import (
+    TRACEBACK,
+    finish,
+    finished_row,
+    key_of,
+    refuse_foreign,
+    summary_of,
+    write_table,
+    write_traceback,
+)
 from cardiacseg.study.nifti_cases import Case
 from cardiacseg.study.options import StudyOptions
 from cardiacseg.study.segment import Outcome, Stopwatch, read_study, segment_into
@@ -198,6 +207,8 @@ def _run_case(case: Case, folder: Path, segment_one: SegmentCase, resume: bool) 
     except Exception as error:  # one bad case must not stop the others
         seconds = round(time.perf_counter() - started, 3)
         text = _sentence(error)
+        if not isinstance(error, (Error, OSError)) and write_traceback(folder, error):
+            text += f", see {case.name}/{TRACEBACK}"
         for parent in (case.path.parent, folder.parent):  # tables travel, folders do not
             text = text.replace(f"{parent}{os.sep}", "")
         return {"case": case.name, "state": "failed", "seconds": seconds, "error": text}, False
@@ -206,6 +217,7 @@ def _run_case(case: Case, folder: Path, segment_one: SegmentCase, resume: bool) 
 def _segment_into(case: Case, folder: Path, segment_one: SegmentCase, key: str, started: float) -> dict[str, Any]:
     refuse_foreign(folder)
     with locked(folder), partial_folder(folder) as made:
+        (folder / TRACEBACK).unlink(missing_ok=True)
         found = dict(segment_one(case, made))
         row = {"case": case.name, "state": "done", "seconds": round(time.perf_counter() - started, 3), **found}
         finish(made, folder, key, row)
@@ -213,7 +225,7 @@ def _segment_into(case: Case, folder: Path, segment_one: SegmentCase, key: str, 
 
 
 def _sentence(error: Exception) -> str:
-    """Code and sentence; of what nobody expected only type and place, as its text might hold a file's contents."""
+    """Code and sentence; of an unexpected error only type and place, because its text may hold a file's contents."""
     if isinstance(error, DicomError):
         return str(error)
     if isinstance(error, Error):

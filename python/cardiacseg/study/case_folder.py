@@ -6,7 +6,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _TEXTS = {"case", "state", "flags", "error"}
 _LARGEST = 1e12  # no number of a row is larger
 # Written last: if it is there and says "complete", so are all files that it names.
 MARKER = "case.json"
+# Where an unexpected error was raised; not a result, and gone as soon as the case is segmented again.
+TRACEBACK = "traceback.txt"
 
 
 def summary_of(segmented: SegmentedCine) -> dict[str, Any]:
@@ -107,7 +110,7 @@ def refuse_foreign(folder: Path) -> None:
     """Raise ``InvalidInputError`` if ``folder`` is there and holds something that is not a batch's."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InvalidInputError(f"{folder.name} in the output folder is not a folder; move it away")
-    if not folder.exists() or all(is_hidden(path.name) for path in folder.iterdir()):
+    if not folder.exists() or all(is_hidden(path.name) or path.name == TRACEBACK for path in folder.iterdir()):
         return
     if not os.path.lexists(folder / MARKER):
         raise InvalidInputError(f"{folder.name} in the output folder was not written by a batch; move it away")
@@ -115,6 +118,33 @@ def refuse_foreign(folder: Path) -> None:
         _read_marker(folder)
     except InvalidInputError as error:
         raise InvalidInputError(f"{folder.name} in the output folder is damaged; move it away ({error})") from error
+
+
+def write_traceback(folder: Path, error: Exception) -> bool:
+    """Keep where ``error`` was raised in the case's ``folder``; whether that worked.
+
+    Types, files, lines and functions alone: an error's text, and values of variables, may be a patient's data.
+    """
+    try:
+        refuse_foreign(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / TRACEBACK, "".join(_places(error)).encode("utf-8", "backslashreplace"))
+    except (InvalidInputError, OSError):
+        return False
+    return True
+
+
+def _places(error: BaseException | None) -> Iterator[str]:
+    """The lines of a traceback, without texts of errors; of the errors that led to it, those it names come first."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    yield "The texts of the errors are left out: they may hold a patient's data.\n"
+    for one in reversed(seen):
+        yield "\nTraceback (most recent call last):\n"
+        yield from traceback.format_tb(one.__traceback__)
+        yield f"{type(one).__module__}.{type(one).__qualname__}\n"
 
 
 def finish(made: Path, folder: Path, key: str, row: Mapping[str, Any]) -> None:

@@ -134,6 +134,20 @@ Gpu current_gpu() {
   }
 }
 
+std::shared_ptr<const void> use_gpu(int index) {
+  const int count = cuda::device_count();
+  if (count == 0) return nullptr;
+  const std::string asked = "device 'cuda:" + std::to_string(index) + "' was asked for, but ";
+  if (index >= count) {
+    throw Error(ErrorCode::backend, asked + "the last GPU here is 'cuda:" + std::to_string(count - 1) + "'");
+  }
+  try {
+    return std::make_shared<const cuda::DeviceScope>(index);
+  } catch (const cuda::CudaError& error) {
+    throw Error(ErrorCode::backend, asked + "that GPU does not answer: " + error.what());
+  }
+}
+
 }  // namespace tensorrt
 
 namespace {

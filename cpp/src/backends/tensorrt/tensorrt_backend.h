@@ -51,5 +51,9 @@ struct Gpu {
 /// Throws Error(backend) where no driver or no GPU answers, saying so.
 Gpu current_gpu();
 
+/// Makes this thread use GPU `index` as long as the result lives, which must end in the same thread; nothing if no GPU
+/// answers, as `current_gpu` then says. Throws Error(backend) if there are fewer GPUs.
+std::shared_ptr<const void> use_gpu(int index);
+
 }  // namespace tensorrt
 }  // namespace cardiacseg

@@ -65,7 +65,7 @@ def list_groups(path: Path | Sequence[Path], *, series: str | None = None, budge
 
 
 def read_dicom(
-    path: Path | Sequence[Path],
+    path: str | Path | Sequence[str | Path],
     *,
     series: str | None = None,
     nearest_phase: bool = False,
