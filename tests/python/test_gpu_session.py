@@ -52,10 +52,34 @@ CRASHING = """if True:
     report = {"backend": result.report.backend, "reason": result.report.reason}
     print(json.dumps({"listed": listed["tensorrt"], **report}))"""
 
+NUMBERED = """if True:
+    import json, sys
+    import numpy as np
+    import cardiacseg
+    bundle, engines, path = sys.argv[1:]
+    cine, found = np.load(path), {}
+    for device in ("cuda:1", "cuda:0", "cuda"):
+        segmenter = cardiacseg.CardiacSegmenter(bundle, device=device, engines=engines)
+        result = segmenter.run(cine, spacing=(8.0, 1.5, 1.25), device_labels=True)
+        found[device] = [*result.labels.__dlpack_device__(), result.report.reason, repr(segmenter)]
+    for device in ("cuda:2", "cuda:1000"):
+        try:
+            cardiacseg.explain_device(bundle, device, engines)
+        except cardiacseg.Error as error:
+            found[device] = f"{type(error).__name__} {error}"
+    print(json.dumps(found))"""
+NO_GPU = """if True:
+    import json, sys
+    import cardiacseg
+    try:
+        cardiacseg.CardiacSegmenter(sys.argv[1], device=sys.argv[2])
+    except cardiacseg.BackendError as error:
+        print(json.dumps(str(error)))"""
 
-def run_script(package, script, *words):
+
+def run_script(package, script, *words, **variables):
     command = [sys.executable, "-c", script, *words]
-    done = subprocess.run(command, env=package, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=package | variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     return json.loads(done.stdout)
 
@@ -88,6 +112,15 @@ def test_a_session(package, tiny_bundle, cine, tmp_path):
     # Its engines are verified now. Another process finds that in their headers, without loading them.
     found = run_script(package, AFTERWARDS, tiny_bundle, tmp_path / "engines", tmp_path / "log")
     assert found["explained"] == "cuda" and "load" not in found["log"]
+    numbered = run_script(
+        *(package, NUMBERED, tiny_bundle, tmp_path / "engines", tmp_path / "cine.npy"), CARDIACSEG_SIMULATED_GPUS="2"
+    )
+    for device, index in {"cuda:1": 1, "cuda:0": 0, "cuda": 0}.items():
+        *labels, reason, shown = numbered[device]
+        assert labels == [2, index] and reason.startswith(f"{device} was asked for; TensorRT")
+        assert shown == "<CardiacSegmenter: model 'tiny', tensorrt on cuda, fp32>"
+    assert numbered["cuda:2"] == "BackendError device 'cuda:2' was asked for, but the last GPU here is 'cuda:1'"
+    assert numbered["cuda:1000"].startswith("InvalidInputError device must be auto, cpu, cuda or cuda:N")
     # Where TensorRT ends the process that opens it, that is said, and the CPU is used.
     found = run_script(package, CRASHING, tiny_bundle, tmp_path / "engines", tmp_path / "cine.npy")
     assert not found["listed"]["available"]
@@ -95,6 +128,12 @@ def test_a_session(package, tiny_bundle, cine, tmp_path):
         assert "TensorRT: opening libnvinfer.so ended the process that tried it by signal 11" in reason
         assert "LD_PRELOAD" in reason
     assert found["backend"] == "openvino"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_without_a_gpu_the_error_says_what_to_do(package, tiny_bundle, device):
+    said = run_script(package, NO_GPU, tiny_bundle, device, CARDIACSEG_SIMULATED_GPUS="0")
+    assert "no GPU answers" in said and said.endswith("; device 'cpu' or 'auto' runs without a GPU")
 
 
 def test_info_says_which_device_would_run(package):

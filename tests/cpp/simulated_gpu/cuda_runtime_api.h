@@ -108,7 +108,9 @@ using cudaHostFn_t = void (*)(void*);
 
 // --- what tests may change and read ---
 
-inline int simulated_device_count = 1;
+/// How many GPUs there are; a test of a whole process says it in the environment.
+inline int simulated_device_count =
+    std::getenv("CARDIACSEG_SIMULATED_GPUS") == nullptr ? 1 : std::atoi(std::getenv("CARDIACSEG_SIMULATED_GPUS"));
 inline thread_local int simulated_device = 0;  ///< that this thread uses
 inline std::atomic<int> simulated_device_choices{0};
 /// The compute capability that the simulated GPU gives itself out for.
