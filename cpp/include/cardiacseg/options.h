@@ -11,7 +11,7 @@ namespace cardiacseg {
 struct SegmenterOptions {
   /// "auto", "cpu", "cuda" (the GPU that the thread uses which makes the segmenter) or "cuda:N" (GPU N, from 0).
   std::string device = "auto";
-  int threads = 0;              ///< threads that inference may use; 0: all cores. Labels do not depend on it.
+  int threads = 0;  ///< threads that inference may use; 0: all cores. Labels do not depend on it.
 
   /// "auto", "fp32" or "bf16". On the CPU, "auto" is bf16 if the CPU computes in it natively and the bundle's manifest
   /// records that it passed the parity gate in it, else fp32. On a GPU it is what the engines were built in; "fp32"
