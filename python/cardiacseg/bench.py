@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ segmenter.run(image, spacing=(8.0, 1.4, 1.5))
 """
 
 
-def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) -> dict:
+def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) -> dict[str, Any]:
     """Times in ms for one stack of ``slices`` slices, as a JSON-ready dict; ``settings`` is (model, device,
     threads, precision).
 
@@ -63,7 +64,7 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) ->
     }
 
 
-def _segmenters(model: str, device: str, threads: int, precision: str) -> tuple[dict, dict[str, str]]:
+def _segmenters(model: str, device: str, threads: int, precision: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Segmenters by precision, first the one that ``precision`` takes, and why another one cannot be had."""
     from cardiacseg.segmenter import CardiacSegmenter, explain_device
 
@@ -80,7 +81,7 @@ def _segmenters(model: str, device: str, threads: int, precision: str) -> tuple[
     return segmenters, not_run
 
 
-def _latency(times: list[float], stages: dict[str, float]) -> dict:
+def _latency(times: list[float], stages: dict[str, float]) -> dict[str, Any]:
     return {
         "latency_p50_ms": float(np.percentile(times, 50)),
         "latency_p95_ms": float(np.percentile(times, 95)),

@@ -3,6 +3,7 @@
 import json
 import platform
 from pathlib import Path
+from typing import Any
 
 from cardiacseg import _core
 from cardiacseg.errors import Error
@@ -10,7 +11,7 @@ from cardiacseg.io.json_files import RESEARCH_USE, versions
 from cardiacseg.segmenter import explain_device
 
 
-def describe_installation() -> dict:
+def describe_installation() -> dict[str, Any]:
     """JSON-ready facts about this installation. No network is loaded, but where there is a GPU to find out about it."""
     return {
         "core_version": _core.__version__,
@@ -45,7 +46,7 @@ def _compiled_networks() -> dict[str, str | int | None]:
     }
 
 
-def bundled_models(folder: Path) -> list[dict]:
+def bundled_models(folder: Path) -> list[dict[str, Any]]:
     """Name, version, model, licence and temperature (``None`` without) of each bundle in ``folder``.
 
     They come from its manifest; a damaged one is named so.

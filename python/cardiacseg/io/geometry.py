@@ -40,8 +40,8 @@ class Geometry:
     def slice_positions(self) -> np.ndarray:
         """Center of each slice's first voxel, ``[S, 3]``: DICOM's Image Position (Patient)."""
         step = self.direction[:, 2] * self.spacing[2]
-        even = self.slice_offsets_mm is None
-        steps = np.arange(self.size[2]) if even else np.divide(self.slice_offsets_mm, self.spacing[2])
+        offsets = self.slice_offsets_mm
+        steps = np.arange(self.size[2]) if offsets is None else np.divide(offsets, self.spacing[2])
         return np.asarray(self.origin) + steps[:, None] * step
 
     @property
@@ -64,7 +64,8 @@ class Geometry:
 
     def affine_ras(self) -> np.ndarray:
         """``[4, 4]``: from (i, j, k, 1) to mm in NIfTI's coordinates (RAS)."""
-        return _LPS_TO_RAS @ self.affine_lps()
+        ras: np.ndarray = _LPS_TO_RAS @ self.affine_lps()
+        return ras
 
     @classmethod
     def from_affine_ras(cls, affine: np.ndarray, size: tuple[int, int, int]) -> "Geometry":

@@ -32,7 +32,7 @@ class MeasurementOptions:
     papillary: str = "volume"
     bsa_formula: str = "mosteller"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, words in CHOICES.items():
             value = getattr(self, name)
             if (name in ("ed", "es") and _is_frame(value)) or (isinstance(value, str) and value in words):

@@ -1,6 +1,7 @@
 """The call that measures, and its arguments checked; the numbers are the compiled core's."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -109,14 +110,15 @@ def _core_options(options: MeasurementOptions) -> _core.MeasurementOptions:
     )
 
 
-def _functions(found: dict) -> dict[str, float | None]:
+def _functions(found: dict[str, Any]) -> dict[str, float | None]:
     return {f"{side}_{name}": (found[side] or {}).get(name) for side in ("lv", "rv") for name in _FUNCTION}
 
 
 def _indexed(values: dict[str, float | None], bsa_m2: float | None) -> dict[str, float]:
     if bsa_m2 is None:
         return {}
-    return {index: values[name] / bsa_m2 for index, name in _INDICES.items() if values[name] is not None}
+    found = {index: values[name] for index, name in _INDICES.items()}
+    return {index: value / bsa_m2 for index, value in found.items() if value is not None}
 
 
 def _direction(anterior: Sequence[float]) -> tuple[float, float]:

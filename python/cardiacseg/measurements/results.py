@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,12 +83,12 @@ class Measurements:
     included: np.ndarray
     conventions: dict[str, str]
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """JSON-ready values by name; arrays become lists, NaN becomes ``None``."""
         return {field.name: _json_ready(getattr(self, field.name)) for field in fields(self)}
 
 
-def _json_ready(value):
+def _json_ready(value: Any) -> Any:
     if is_dataclass(value):
         value = {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, dict):
