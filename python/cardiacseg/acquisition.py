@@ -1,14 +1,14 @@
-"""What measurements need to know beside the picture: when each frame was taken, and the person's size."""
+"""Facts that measurements need beside the image: the times of the frames, and the patient's size."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Timing:
-    """``frame_times_ms``: time of each frame after the R wave, ascending; ``rr_interval_ms``: mean length of a beat.
+    """``frame_times_ms``: time of each frame after the R wave, ascending; ``rr_interval_ms``: mean RR interval.
 
-    ``rr_source`` says in a few words where the beat's length comes from (a DICOM attribute, the frame times, the
-    caller); it begins with "estimated" where that is a guess. What is not known is ``None``.
+    ``rr_source`` names the source of the RR interval in a few words (a DICOM attribute, the frame times, the caller);
+    it begins with "estimated" if the interval is an estimate. Unknown values are ``None``.
     """
 
     frame_times_ms: tuple[float, ...] | None = None
@@ -17,13 +17,13 @@ class Timing:
 
     @property
     def heart_rate_per_min(self) -> float | None:
-        """60000 over the beat's length in ms."""
+        """60000 divided by the RR interval in ms."""
         return None if self.rr_interval_ms is None else 60000 / self.rr_interval_ms
 
 
 @dataclass(frozen=True)
 class Body:
-    """Height in m and weight in kg; ``None`` where not known."""
+    """Height in m and weight in kg; ``None`` if unknown."""
 
     height_m: float | None = None
     weight_kg: float | None = None

@@ -29,8 +29,8 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) ->
 
     ``latency_*`` is the wall time of ``CardiacSegmenter.run`` after two warm-up runs, ``cold_start_ms`` from the start
     of a new process to its first result, ``import_ms`` that of ``import cardiacseg`` in a new process (the median of
-    three). On the CPU, if ``precision`` is "auto", fp32 and bf16 take turns: ``precisions`` holds the latency and the
-    stages of both, or ``not_run`` with the reason.
+    three). On the CPU, if ``precision`` is "auto", fp32 and bf16 run alternately: ``precisions`` holds the latency and
+    the stages of both, or ``not_run`` with the reason.
     """
     phantom = beating_heart(frames=1, slices=slices)
     model, device, threads, precision = settings
@@ -65,7 +65,7 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) ->
 
 
 def _segmenters(model: str, device: str, threads: int, precision: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Segmenters by precision, first the one that ``precision`` takes, and why another one cannot be had."""
+    """Segmenters by precision, first the one that ``precision`` selects, and why another one is not available."""
     from cardiacseg.segmenter import CardiacSegmenter, explain_device
 
     taken = CardiacSegmenter(model, device=device, threads=threads, precision=precision)

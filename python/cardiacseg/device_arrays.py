@@ -26,30 +26,30 @@ class DeviceArray:
 
 
 def as_device_array(image: Any, stream: Any = None) -> DeviceArray | None:
-    """``image`` where it lies in device memory, else ``None``.
+    """``image`` as a :class:`DeviceArray` if it lies in device memory, else ``None``.
 
-    ``stream`` is the one that the caller says it becomes ready on; without it what the protocol says counts.
+    ``stream`` is the stream on which the image becomes ready, by default the one that the image's protocol names.
     """
-    wanted = stream_handle(stream)
+    given = stream_handle(stream)
     if _dlpack_device(image) == _CUDA:
-        ready_on = _DEFAULT_STREAM if wanted is None else wanted
+        ready_on = _DEFAULT_STREAM if given is None else given
         try:
             capsule = image.__dlpack__(stream=ready_on)
-        except Exception as error:  # whatever its library raises
+        except Exception as error:  # any error of another library
             raise InvalidInputError(
                 f"image must be an array of numbers, got {type(image).__name__} on a GPU: {error}{advice_for(image)}"
             ) from error
         return DeviceArray(*_core.read_dlpack(capsule), stream=ready_on, owner=(image, capsule))
     if hasattr(image, "__cuda_array_interface__"):
-        return _from_interface(image, wanted)
+        return _from_interface(image, given)
     return None
 
 
 def _dlpack_device(image: Any) -> int | None:
-    """The kind of device that DLPack says; ``None`` without one, as a tensor of PyTorch's "meta" device is."""
+    """The device type by DLPack; ``None`` if there is none, as for a tensor on PyTorch's "meta" device."""
     try:
         return image.__dlpack_device__()[0] if hasattr(image, "__dlpack__") else None
-    except Exception:  # whatever its library raises; as_pixels says what is wrong
+    except Exception:  # any error of another library; as_pixels reports it
         return None
 
 

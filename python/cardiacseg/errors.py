@@ -1,16 +1,16 @@
-"""What the library raises on purpose, or warns of. Each message is a sentence: what was expected, what came, where."""
+"""The library's errors and warnings. Each message is a sentence: what was expected, what came, and the place."""
 
 from typing import Any
 
 
 class Error(Exception):
-    """Base of the library's errors."""
+    """Base class of the library's errors."""
 
 
 class InvalidInputError(Error, ValueError):
     """An image, a spacing, labels or an option that cannot be used.
 
-    ``code``, where there is one, is stable and begins the message.
+    ``code`` is stable and begins the message; ``None`` if the error has none.
     """
 
     def __init__(self, sentence: str = "", *, code: str | None = None):
@@ -19,11 +19,11 @@ class InvalidInputError(Error, ValueError):
 
 
 class BundleNotFoundError(Error, FileNotFoundError):
-    """A bundle, or a file of it, that is not there."""
+    """A bundle, or a file of it, that does not exist."""
 
 
 class BundleError(Error, ValueError):
-    """A bundle that is truncated, altered, of a newer format, or leaves its folder."""
+    """A bundle that is truncated, altered or of a newer format, or that names files outside of its folder."""
 
 
 class BackendError(Error, RuntimeError):
@@ -31,18 +31,18 @@ class BackendError(Error, RuntimeError):
 
 
 class OutputError(Error, OSError):
-    """Results that the system did not let us write: no space left, no permission, a file in a folder's place."""
+    """Results that cannot be written: no space left, no permission, a file in the place of a folder."""
 
 
 class CancelledError(Error):
-    """The caller's progress function asked to stop, or the interpreter ends."""
+    """The caller's progress function stopped the run, or the interpreter ends."""
 
 
 class InputWarning(UserWarning):
-    """Something that makes a run's labels doubtful, though not impossible: what ``Result.warnings`` holds.
+    """A reason to doubt a run's labels; ``Result.warnings`` holds these.
 
     ``code`` is stable and begins the message: ``W_PIXEL_SIZE`` (pixels smaller or larger than those of a human study),
-    ``W_SPACING_ORDER`` (a spacing that looks like (x, y, z)), ``W_QUALITY`` (the model expects a mean Dice below 0.5).
+    ``W_SPACING_ORDER`` (a spacing that looks like (x, y, z)), ``W_QUALITY`` (predicted mean Dice below 0.5).
     """
 
     def __init__(self, code: str, sentence: str):
@@ -69,4 +69,4 @@ class DicomError(InvalidInputError):
 
 
 class NetworkError(Error, ConnectionError):
-    """A DICOM node that cannot be reached, refuses, stops in the middle or does not take a file."""
+    """A DICOM node that cannot be reached, refuses an association or a file, or stops in the middle."""

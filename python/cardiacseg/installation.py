@@ -1,4 +1,4 @@
-"""What is installed on this machine: versions, backends and bundled models."""
+"""Facts about the installation on this machine: versions, backends and bundled models."""
 
 import json
 import platform
@@ -12,7 +12,7 @@ from cardiacseg.segmenter import explain_device
 
 
 def describe_installation() -> dict[str, Any]:
-    """JSON-ready facts about this installation. No network is loaded, but where there is a GPU to find out about it."""
+    """JSON-ready facts about this installation. No network is loaded on the CPU."""
     return {
         "core_version": _core.__version__,
         "versions": versions(),
@@ -26,7 +26,7 @@ def describe_installation() -> dict[str, Any]:
 
 
 def _automatic_choice() -> dict[str, str | None]:
-    """What ``device="auto"`` and ``precision="auto"`` take for the default model, or why nothing."""
+    """The choice of ``device="auto"`` and ``precision="auto"`` for the default model, or why there is none."""
     try:
         return dict(explain_device())
     except Error as error:
@@ -34,7 +34,7 @@ def _automatic_choice() -> dict[str, str | None]:
 
 
 def _compiled_networks() -> dict[str, str | int | None]:
-    """Networks compiled for the CPU: the folder of their files (``None``: none are kept), and what they may take."""
+    """Networks compiled for the CPU: the folder of their files (``None``: none are kept) and the size limits."""
     folder = _core.compiled_networks_folder()
     files = list(folder.glob("*.blob")) if folder != Path() else []
     return {
@@ -49,7 +49,7 @@ def _compiled_networks() -> dict[str, str | int | None]:
 def bundled_models(folder: Path) -> list[dict[str, Any]]:
     """Name, version, model, licence and temperature (``None`` without) of each bundle in ``folder``.
 
-    They come from its manifest; a damaged one is named so.
+    They come from its manifest; a damaged manifest is reported as such.
     """
     models = []
     for manifest in sorted(folder.glob("*/manifest.json")):

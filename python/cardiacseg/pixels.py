@@ -1,4 +1,4 @@
-"""Images of any number type as one that the core reads."""
+"""Conversion of images of any number type to one that the core reads."""
 
 import os
 from typing import Any
@@ -24,19 +24,19 @@ _OTHER_OBJECTS = (
 
 
 def as_pixels(image: npt.ArrayLike) -> np.ndarray:
-    """The image as an array of a type that the core reads; one of those in native order is not copied.
+    """The image as an array of a type that the core reads; an array of such a type in native order is not copied.
 
-    Raises ``InvalidInputError`` for what is no array of real numbers, saying what to pass.
+    Raises ``InvalidInputError`` if it is not an array of real numbers; the message says what to pass.
     """
     _refuse_other_objects(image)
     try:
         pixels = np.asarray(image)
-    except Exception as error:  # whatever another library's conversion raises
+    except Exception as error:  # any error of another library's conversion
         raise InvalidInputError(
             f"image must be an array of numbers, got {_type_name(image)}: {error}{advice_for(image)}"
         ) from error
     if pixels.dtype in _NATIVE:
-        # what a file's reader calls little-endian may be this machine's own order under another name
+        # a byte order that a file's reader names explicitly may be the native one
         return pixels.view(pixels.dtype.newbyteorder("="))
     if pixels.dtype == np.bool_:
         return pixels.view(np.uint8)
@@ -53,7 +53,7 @@ def _type_name(image: Any) -> str:
 
 
 def _refuse_other_objects(image: Any) -> None:
-    """Refuses what NumPy would take for something else than its user does."""
+    """Refuse objects that NumPy would convert to something that the caller does not mean."""
     if isinstance(image, (str, bytes, os.PathLike)):
         raise InvalidInputError(
             f"image must be an array, got a {_type_name(image)}: read the file with cardiacseg.io.read_cine and pass "
@@ -67,13 +67,13 @@ def _refuse_other_objects(image: Any) -> None:
     if isinstance(image, np.ndarray):
         return
     known = set(dir(image))  # which computes no property
-    for attributes, name, wanted in _OTHER_OBJECTS:
+    for attributes, name, replacement in _OTHER_OBJECTS:
         if known.issuperset(attributes):
-            raise InvalidInputError(f"image must be an array, got {name} ({_type_name(image)}): pass {wanted}")
+            raise InvalidInputError(f"image must be an array, got {name} ({_type_name(image)}): pass {replacement}")
 
 
 def advice_for(image: Any) -> str:
-    """What to pass in place of a tensor, or of an array of a type that NumPy does not know."""
+    """What to pass instead of a tensor, or of an array of a type that NumPy does not know."""
     if "bfloat16" in str(getattr(image, "dtype", "")):
         return "; pass image.float()" if hasattr(image, "float") else "; pass image.astype(numpy.float32)"
     if getattr(image, "requires_grad", False) is True:

@@ -1,1 +1,1 @@
-"""Sending to and receiving from DICOM nodes: C-STORE through pynetdicom. Needs the extra ``dicom``."""
+"""Sending to and receiving from DICOM nodes (C-STORE, with pynetdicom). Needs the extra ``dicom``."""

@@ -1,4 +1,4 @@
-"""Which files can be sent, and what their headers say of it."""
+"""The files that can be sent, and the facts in their headers that sending needs."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 
 @dataclass(frozen=True)
 class Instance:
-    """A DICOM file: ``name`` is its path relative to what was asked for; ``bytes`` its size on disk."""
+    """A DICOM file: ``name`` is its path relative to the given folder; ``bytes`` its size on disk."""
 
     path: Path
     name: str
@@ -25,10 +25,10 @@ class Instance:
 
 
 def find_instances(source: str | Path | Sequence[str | Path]) -> tuple[list[Instance], int]:
-    """The DICOM files (PS3.10) that are named, and those of named folders and below, each once, folders by name.
+    """The given DICOM files (PS3.10) and those in given folders and below, each once, folders in order of name.
 
-    The second value counts files of folders that are something else, which are left out, as a DICOMDIR is. Raises
-    ``InvalidInputError`` for a named file that is not DICOM, for a damaged one, and if there is none at all.
+    The second value counts other files in the folders, including a DICOMDIR, which are left out. Raises
+    ``InvalidInputError`` for a given file that is not DICOM, for a damaged one, and if there is no DICOM file.
     """
     named = [source] if isinstance(source, (str, Path)) else source
     names = {file: name for path in map(Path, named) for file, name in _files(path)}
@@ -40,7 +40,7 @@ def find_instances(source: str | Path | Sequence[str | Path]) -> tuple[list[Inst
 
 
 def _files(path: Path) -> list[tuple[Path, str]]:
-    """A folder's regular files and those below it, or the one file, with the names that messages may have."""
+    """A folder's regular files and those below it, or the one file, with the names for messages."""
     if path.is_dir():
         return [(file, str(file.relative_to(path))) for file in sorted(path.rglob("*")) if file.is_file()]
     _require_dicom(path)
@@ -66,7 +66,7 @@ def _instance(path: Path, name: str) -> Instance:
         kind = UID(uid_text(dataset, "SOPClassUID") or dataset.file_meta.MediaStorageSOPClassUID)
         is_dicomdir = kind == _DICOMDIR
         complete = is_dicomdir or uid_text(dataset, "SOPInstanceUID")
-    except Exception as error:  # damaged files make pydicom raise nearly anything
+    except Exception as error:  # pydicom raises many kinds of errors for damaged files
         raise InvalidInputError(f"{name}: the DICOM header is damaged ({type(error).__name__})") from None
     if not (kind.is_valid and syntax.is_valid and complete):
         raise InvalidInputError(
@@ -76,7 +76,7 @@ def _instance(path: Path, name: str) -> Instance:
 
 
 def uid_text(dataset: pydicom.Dataset, keyword: str) -> str:
-    """A UID of a dataset, or an empty text; unlike pydicom's own access it warns of nothing and quotes no value."""
+    """A UID of a dataset, or an empty text; unlike pydicom's own access, without warnings that quote values."""
     element = dataset.get_item(keyword)
     value = element.value if element is not None else b""
     text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")

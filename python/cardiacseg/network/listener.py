@@ -22,7 +22,7 @@ _PDU_BYTES = 131072
 _LONGEST_PDU = 1 << 20  # an association request with all contexts is smaller
 _NETWORK_TIMEOUT_S = 60.0
 _TAGS = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
-# What the reader decodes; not Deflated, whose length is known only after it has been unpacked into memory.
+# The syntaxes that the reader decodes; not Deflated, whose length is known only after unpacking it into memory.
 _SYNTAXES = [
     *(uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.RLELossless),
     *(uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless),
@@ -30,7 +30,7 @@ _SYNTAXES = [
     *(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 ]
 
-# Anonymizers write leading zeros, letters and more than 64 characters; files with such UIDs can be read, too.
+# Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
 _STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 BROKEN = "the sender broke off the association, or the connection was lost"
 NOT_UNDERSTOOD = "an image of the same association could not be taken"
@@ -42,11 +42,11 @@ Ended = Callable[[Hashable, str], None]
 
 
 class Listener:
-    """Listens at once; gives each instance to ``keep`` and each association that ended to ``ended``, in its thread.
+    """Listens from its construction. Calls ``keep`` for each instance and ``ended`` after each association.
 
-    ``ended`` may hear of one association more than once; what it hears first counts.
-    A connection that sends more than ``message_bytes`` without completing a message is ended. ``port`` is the one that
-    was taken, if 0 was asked for. Raises ``NetworkError`` if it cannot be taken.
+    The calls come from the association's thread. ``ended`` may be called more than once for one association; the first
+    call counts. A connection that sends more than ``message_bytes`` without completing a message is closed. ``port`` is
+    the port in use, also if 0 (any free port) was given. Raises ``NetworkError`` if the port is not available.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Listener:
         self.port: int = server.server_address[1]
 
     def close(self) -> None:
-        """End what is open and stop listening."""
+        """Close open associations and stop listening."""
         self._entity.shutdown()
 
     def _handlers(self) -> list:
@@ -91,7 +91,7 @@ class Listener:
             self._pending[event.assoc] = 0
         try:
             arrival = _arrival(event)
-        except Exception:  # damaged data make pydicom raise nearly anything
+        except Exception:  # pydicom raises many kinds of errors for damaged data
             arrival = None
         if arrival is None or not _STUDY_UID.fullmatch(arrival.study_uid):
             with self._lock:

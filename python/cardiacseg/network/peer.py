@@ -1,4 +1,4 @@
-"""Who is spoken to: a DICOM application entity and where it listens."""
+"""The address of a DICOM node: its application entity title, host and port."""
 
 import re
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Peer:
 
 
 def check_title(title: str) -> None:
-    """Raises ``InvalidInputError`` for what cannot be an AE title (PS3.5, value representation AE)."""
+    """Raises ``InvalidInputError`` if it is not a valid AE title (PS3.5, value representation AE)."""
     if not re.fullmatch(r"[ -\[\]-~]{1,16}", title) or not title.strip():
         raise InvalidInputError(
             f"{title!r} is not an AE title; expected 1 to 16 printable ASCII characters but no backslash"

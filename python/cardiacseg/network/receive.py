@@ -1,4 +1,4 @@
-"""A node that segments what it is sent: it gathers studies, and gives each finished one to a worker."""
+"""A DICOM node that collects the studies it receives and passes each complete one to a worker for segmentation."""
 
 import logging
 import os
@@ -30,13 +30,13 @@ Segment = Callable[[Path, Path, Sequence[Note]], tuple[Sequence[Path], Sequence[
 
 @dataclass(frozen=True)
 class ReceiverOptions:
-    """Where to listen, for whom, and what becomes of the results.
+    """The address to listen on, the accepted senders, and the destination of the results.
 
-    ``peer`` gets the results; ``results`` is a folder that keeps them, each study in its own; one of them must be set.
-    ``idle_s`` is how long nothing must come before a study counts as finished. An empty ``calling_titles`` lets
-    everyone in. ``spool`` is where the private folder is made, by default the system's temporary folder. ``tls`` is a
-    server-side context; ``peer_tls`` the client-side one for ``peer``. Results of a study that is known to be
-    incomplete are sent only with ``send_incomplete``.
+    ``peer`` receives the results; ``results`` is a folder that keeps them, with a subfolder for each study; at least
+    one of them must be set. A study is finished if no image arrives for ``idle_s`` seconds. An empty ``calling_titles``
+    accepts all senders. ``spool`` is the parent of the private folder for received files, by default the system's
+    temporary folder. ``tls`` is a server-side context, ``peer_tls`` the client-side one for ``peer``. Results of a
+    study that is known to be incomplete are sent only with ``send_incomplete``.
     """
 
     title: str = "CARDIACSEG"
@@ -63,10 +63,10 @@ class ReceiverOptions:
 
 
 class Receiver:
-    """Listens from :meth:`start` to :meth:`stop`; also a context manager. One study is in work at a time.
+    """Listens from :meth:`start` to :meth:`stop`; also a context manager. Studies are segmented one at a time.
 
-    A study that cannot be segmented or sent is logged by its error's code and dropped; it never stops the listener.
-    Log lines of "cardiacseg.network" hold counters, codes and times. ``port`` is the port that was taken.
+    If a study cannot be segmented or sent, the error's code is logged and the study is dropped; the listener goes on.
+    Log lines of "cardiacseg.network" hold counters, codes and times. ``port`` is the port in use.
     """
 
     def __init__(self, segment: Segment, options: ReceiverOptions):
@@ -75,7 +75,7 @@ class Receiver:
         self._stopping = False
 
     def start(self) -> "Receiver":
-        """Raises ``NetworkError`` if the port cannot be taken, ``OSError`` if a folder cannot be written."""
+        """Raises ``NetworkError`` if the port is not available, ``OSError`` if a folder cannot be written."""
         options = self._options
         if options.results is not None:
             options.results.mkdir(parents=True, exist_ok=True)
@@ -101,9 +101,9 @@ class Receiver:
         return self
 
     def stop(self, finish: bool = True) -> None:
-        """Stop listening, ``finish`` the study in work or give it up, drop those that wait, remove all files.
+        """Stop listening, ``finish`` or drop the study in work, drop the waiting ones, and remove all files.
 
-        The log says how many were dropped.
+        The number of dropped studies is logged.
         """
         try:
             self._listener.close()
@@ -142,7 +142,7 @@ class Receiver:
             try:
                 self._segment_and_pass_on(study)
                 LOGGER.info("study %d: done in %.1f s", study.number, time.perf_counter() - begin)
-            except Exception as error:  # whatever one study does, the next one must be served
+            except Exception as error:  # no study may stop the receiver
                 LOGGER.error(
                     "study %d: failed after %.1f s: %s", study.number, time.perf_counter() - begin, _code(error)
                 )
@@ -161,7 +161,7 @@ class Receiver:
 
     def _segment_and_pass_on(self, study: Study) -> None:
         parent = self._options.results
-        partial = Spool(parent or self._spool.path, hidden=True)  # removes what a receiver that was killed left there
+        partial = Spool(parent or self._spool.path, hidden=True)  # also removes the leftovers of a killed receiver
         try:
             output = partial.new_folder()
             files, notes = self._segment(study.folder, output, _notes_before(study))
@@ -200,7 +200,7 @@ def _keep_folder(output: Path, parent: Path, number: int, incomplete: bool) -> P
 
 
 def _code(error: Exception) -> str:
-    """What may be logged of an error: a code or a type's name, since texts may name files or values."""
+    """The part of an error that may be logged: a code or a type's name, because texts may hold file names or values."""
     return (
         error.code
         if isinstance(error, DicomError)
@@ -211,9 +211,9 @@ def _code(error: Exception) -> str:
 
 
 def serve(receiver: Receiver) -> None:
-    """Listen until SIGINT or SIGTERM, then :meth:`Receiver.stop`; a second signal gives up the study in work.
+    """Listen until SIGINT or SIGTERM, then call :meth:`Receiver.stop`; a second signal drops the study in work.
 
-    Must be called in the main thread. Files are removed in every case; a second signal raises ``KeyboardInterrupt``.
+    Call it in the main thread. Files are removed in every case; a second signal raises ``KeyboardInterrupt``.
     """
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put may interrupt its get
     stopping = False

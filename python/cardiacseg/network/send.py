@@ -1,4 +1,4 @@
-"""Storing files on another node: C-STORE as service class user (PS3.4, annex B)."""
+"""Storing files on another DICOM node: C-STORE as service class user (PS3.4, annex B)."""
 
 import logging
 import ssl
@@ -27,9 +27,9 @@ _NAMED = 5  # files that a sentence names
 
 @dataclass(frozen=True)
 class SendReport:
-    """What was stored. ``others`` counts files of a folder that are not DICOM instances.
+    """Counts of stored files. ``others`` counts files of a folder that are not DICOM instances.
 
-    ``warnings`` are files that the peer took with a warning, such as 0xB000 (it changed elements), and the status.
+    ``warnings``: name and status of files that were stored with a warning, such as 0xB000 (elements were changed).
     """
 
     sent: int
@@ -48,13 +48,13 @@ def send(
     timeout: float = 60.0,
     tls: ssl.SSLContext | None = None,
 ) -> SendReport:
-    """Store a folder's DICOM files, or the files named, on ``peer``, in the order of their names and without retries.
+    """Store a folder's DICOM files, or the given files, on ``peer``, in the order of their names and without retries.
 
-    ``calling`` is our own AE title. ``timeout`` in seconds holds for the connection and for each answer. With ``tls``
-    the connection is encrypted. Files go as they are; if the peer takes no explicit VR, uncompressed ones are
-    rewritten in implicit VR. A file that the peer does not take keeps no other from it. Raises ``InvalidInputError``
-    before anything is sent for what is not DICOM; ``NetworkError`` after all that the peer takes was sent, with the
-    files that it did not take, and at once if it has no room or refuses or ends the association.
+    ``calling`` is the AE title of this program. ``timeout``, in seconds, applies to the connection and to each answer.
+    With ``tls`` the connection is encrypted. Files are sent unchanged; only if the peer accepts no explicit VR,
+    uncompressed files are rewritten in implicit VR. If the peer does not store a file, the others are still sent.
+    Raises ``InvalidInputError`` before anything is sent if a file is not DICOM. Raises ``NetworkError`` at the end with
+    the files that were not stored, and at once if the peer has no space, refuses the association or ends it.
     """
     check_title(calling)
     silence_network_logs()
@@ -77,7 +77,7 @@ def send(
 
 
 def contexts_of(instance: Instance) -> set[tuple[UID, UID]]:
-    """SOP class and transfer syntax as the file has it; uncompressed also implicit VR, which every node knows."""
+    """The file's SOP class and transfer syntax; if uncompressed also implicit VR, which every node supports."""
     pairs = {(instance.sop_class_uid, instance.transfer_syntax_uid)}
     if not instance.transfer_syntax_uid.is_compressed:
         pairs.add((instance.sop_class_uid, ImplicitVRLittleEndian))
@@ -85,16 +85,16 @@ def contexts_of(instance: Instance) -> set[tuple[UID, UID]]:
 
 
 def split_by_contexts(instances: Sequence[Instance], most: int = _MOST_CONTEXTS) -> list[list[Instance]]:
-    """Runs of files, in their order, of which none needs more than ``most`` presentation contexts."""
+    """Parts of the files, in order, none of which needs more than ``most`` presentation contexts."""
     parts: list[list[Instance]] = []
     pairs: set[tuple[UID, UID]] = set()
     for instance in instances:
-        wanted = pairs | contexts_of(instance)
-        if not parts or len(wanted) > most:
+        together = pairs | contexts_of(instance)
+        if not parts or len(together) > most:
             parts.append([])
-            wanted = contexts_of(instance)
+            together = contexts_of(instance)
         parts[-1].append(instance)
-        pairs = wanted
+        pairs = together
     return parts
 
 
@@ -136,7 +136,7 @@ def _why_not(association: Association) -> str:
 
 
 def _store(association: Association, instance: Instance, peer: Peer, progress: str) -> tuple[int, str]:
-    """The status, which is zero or a warning, and why the peer did not take the file, if so."""
+    """The status (zero or a warning), and why the peer did not store the file; empty if it did."""
     try:
         with suppress_logs(PYDICOM):
             status = association.send_c_store(pydicom.dcmread(instance.path)).get("Status")
@@ -146,7 +146,7 @@ def _store(association: Association, instance: Instance, peer: Peer, progress: s
         return 0, _reason(error)
     if status is None:
         raise NetworkError(f"{peer} ended the association, or did not answer in time, at {instance.name}, {progress}")
-    if 0xA700 <= status <= 0xA7FF:  # out of resources: the next file would fare no better
+    if 0xA700 <= status <= 0xA7FF:  # out of resources: the next file would fail as well
         raise NetworkError(f"{peer} did not store {instance.name}: status 0x{status:04X}, {progress}")
     warning = 0xB000 <= status <= 0xBFFF
     return (status, "") if warning or status == 0 else (0, f"status 0x{status:04X}")

@@ -1,4 +1,4 @@
-"""Studies that are being received: what has arrived of each, whether there is room, when it is finished."""
+"""Studies that are being received: their instances so far, the limits, and when a study is finished."""
 
 import fcntl
 import logging
@@ -20,9 +20,9 @@ _MOST_REFUSED = 1000  # studies that are remembered as refused, a few hundred by
 class Spool:
     """A folder of mode 0700 in ``parent`` (the system's temporary folder), with files of mode 0600; or a hidden one.
 
-    Patient data lie on disk, not in memory, because several studies may arrive while one is in work, and because what
-    segments a study reads a folder. A lock marks the folder as in use, so that :class:`Spool` can remove what a killed
-    process left; if the program ends without :meth:`remove`, Python removes it.
+    Patient data are on disk, not in memory, because several studies may arrive while one is being segmented, and
+    because the segmentation reads a folder. A lock marks the folder as in use, so that :class:`Spool` can remove the
+    leftovers of a killed process; if the program ends without :meth:`remove`, Python removes the folder.
     """
 
     def __init__(self, parent: Path | None = None, hidden: bool = False):
@@ -49,7 +49,7 @@ class Spool:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 whole or not at all. Raises ``OSError``."""
+    """Write a file of mode 0600 completely or not at all. Raises ``OSError``."""
     beside = path.with_suffix(".partial")
     try:
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -61,7 +61,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """A descriptor that locks the folder for as long as it is open, or ``None`` if another process has it."""
+    """A descriptor that locks the folder while it is open, or ``None`` if another process has the lock."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,13 +80,13 @@ def _remove_abandoned(root: Path, prefix: str) -> None:
                 shutil.rmtree(folder)
                 os.close(lock)
                 LOGGER.warning("removed what a receiver that was killed had left")
-        except OSError:  # someone else removes it at this moment, or it is no folder
+        except OSError:  # another process removes it at this moment, or it is not a folder
             continue
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may lie on disk: at most ``open_studies`` (arriving, waiting and in work) of the given size each."""
+    """Limits of disk space: at most ``open_studies`` (arriving, waiting and in work), each of the given size."""
 
     study_bytes: int = 4 << 30
     study_instances: int = 20_000
@@ -98,7 +98,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Arrival:
-    """An instance that came: its UIDs, the file's bytes, and how many its series has by its header (0: not said)."""
+    """A received instance: its UIDs, its bytes, and the size of its series by its header (0: unknown)."""
 
     study_uid: str
     series_uid: str
@@ -111,8 +111,8 @@ class Arrival:
 class Study:
     """The instances of one study so far, by SOP Instance UID, and the associations that may bring more.
 
-    ``fault`` says why the instances may not be all of the study: an association that brought some of them ended badly,
-    and no later one has brought some and been released. ``associations`` have the number of bad ends before they came.
+    ``fault`` says why instances may be missing: an association that sent some of them broke off, and no later one has
+    sent some and been released. ``associations`` maps each association to the number of faults before it began.
     """
 
     number: int
@@ -128,7 +128,7 @@ class Study:
     last_time: float = 0.0
 
     def missing(self) -> str:
-        """Why images of the study are known to be missing, or nothing."""
+        """Why images of the study are known to be missing; empty if none are."""
         if self.fault:
             return self.fault
         short = [(len(self.series[uid]), count) for uid, count in self.announced.items()]
@@ -140,10 +140,10 @@ class Study:
 
 
 class OpenStudies:
-    """Gathers instances by study. Not thread-safe: the caller holds a lock.
+    """Collects instances by study. Not thread-safe: the caller holds a lock.
 
-    A study is finished when every association that brought a part of it has ended and for ``idle_s`` seconds nothing
-    has come. A study that does not fit is refused as a whole until then, so that no part of it is taken for all of it.
+    A study is finished if every association that sent a part of it has ended and nothing has arrived for ``idle_s``
+    seconds. A study beyond the limits is refused as a whole until then, so that no part is mistaken for the whole.
     """
 
     def __init__(self, spool: Spool, limits: Limits, idle_s: float, clock: Callable[[], float] = time.monotonic):
@@ -153,7 +153,7 @@ class OpenStudies:
         self._count = 0
 
     def add(self, arrival: Arrival, association: Hashable) -> str:
-        """Keep one file; an instance that comes again replaces the first. Gives the code of a refusal, or nothing."""
+        """Keep one file; a repeated instance replaces the first. Returns the code of a refusal, or an empty text."""
         study = self._studies.get(arrival.study_uid) or self._open(arrival.study_uid)
         study.associations.setdefault(association, study.faults)
         study.last_time = self._clock()
@@ -167,7 +167,7 @@ class OpenStudies:
         return study.refused
 
     def end(self, association: Hashable, fault: str = "") -> None:
-        """The association is over; ``fault`` says why it may not have brought all that it should."""
+        """The association has ended; ``fault`` says why instances may be missing."""
         for study in self._studies.values():
             if association not in study.associations:
                 continue
@@ -175,7 +175,7 @@ class OpenStudies:
             study.last_time = self._clock()
             if fault:
                 study.fault, study.faults = fault, study.faults + 1
-            elif faults_before == study.faults:  # it came after all that ended badly: the study was sent again
+            elif faults_before == study.faults:  # it began after the last fault: the study was sent again
                 study.fault = ""
 
     def take_finished(self) -> Study | None:
@@ -196,12 +196,12 @@ class OpenStudies:
         self._in_work -= 1
 
     def seconds_until_finished(self) -> float | None:
-        """How long until a study may be finished, if nothing comes; ``None`` if nothing can finish by itself."""
+        """Seconds until a study is finished if nothing arrives; ``None`` if there is none that can finish."""
         due = min((self._due(study) for study in self._studies.values()), default=float("inf"))
         return None if due == float("inf") else max(0.0, due - self._clock())
 
     def unfinished(self) -> int:
-        """How many studies have not been taken."""
+        """Number of studies that have not been taken."""
         return sum(not study.refused for study in self._studies.values())
 
     def _due(self, study: Study) -> float:

@@ -1,4 +1,4 @@
-"""Whether the cine covers the heart and the cardiac cycle as volumetry needs it."""
+"""Checks of the acquisition: coverage of the heart and of the cardiac cycle."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from cardiacseg.io.cine import Flag
 from cardiacseg.quality.check import Check, CheckContext, Found, NotChecked, counted_places
 
 NO_HEART = NotChecked("no slice has a label")
-# Notes of the reader by which what was measured may be a part of the heart, or no cine.
+# Notes of the reader that a part of the heart may be missing, or that the images may not be a cine.
 PART_OF_THE_HEART = frozenset({"N_LEFT_OUT", "N_INCOMPLETE"})
 NO_CINE = frozenset({"N_NOT_A_CINE"})
 
@@ -101,7 +101,7 @@ def at_border(context: CheckContext, check: Check) -> Found:
 def apex_cut_off(context: CheckContext, check: Check) -> Found:
     """At ED, LV and myocardium of an end slice in % of the largest slice's; of the two ends the smaller, the apex.
 
-    It does not ask which end the base is at: a stack that stops in mid heart looks alike from both.
+    It does not use the position of the base: a stack that ends within the heart looks the same from both ends.
     """
     if not context.labelled:
         return NO_HEART

@@ -1,4 +1,4 @@
-"""What a check is, what all checks look at, and the words for a place: slices and phases count from 1 in sentences."""
+"""A check, the context of all checks, and the words for a place: slices and phases count from 1 in sentences."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ STRUCTURE_WORDS = {"rv": "RV", "myo": "myocardium", "lv": "LV"}
 
 
 class CheckContext:
-    """A segmented cine of T frames and S slices, and what its labels alone give, computed once for all checks."""
+    """A segmented cine of T frames and S slices, with quantities that are computed once for all checks."""
 
     def __init__(self, segmented: SegmentedCine):
         self.cine = segmented.cine
@@ -33,9 +33,9 @@ class CheckContext:
 
     @cached_property
     def slice_weights(self) -> np.ndarray:
-        """How much of the axis each slice stands for, in mean distances of slices, ``[S]``: 1 where they are even."""
-        shares_mm = self.cine.geometry.slice_shares_mm
-        return np.ones(self.slices) if shares_mm is None else np.array(shares_mm) / self.cine.spacing[0]
+        """Length of the axis that each slice represents, in mean slice spacings, ``[S]``; 1 if slices are even."""
+        lengths_mm = self.cine.geometry.slice_shares_mm
+        return np.ones(self.slices) if lengths_mm is None else np.array(lengths_mm) / self.cine.spacing[0]
 
     @cached_property
     def steps_mm(self) -> np.ndarray:
@@ -79,7 +79,7 @@ class CheckContext:
             yield int(frame), int(index), np.pad(self.labels[frame, index][self.box], 1)
 
     def centers_mm(self, structure: str) -> np.ndarray:
-        """Center of a structure in each slice in mm along rows and columns, ``[T, S, 2]``; NaN where it is absent."""
+        """Center of a structure in each slice in mm along rows and columns, ``[T, S, 2]``; NaN if it is absent."""
         mask = self.labels == STRUCTURES[structure]
         count = mask.sum(axis=(2, 3))
         centers = np.full((*count.shape, 2), np.nan)
@@ -97,7 +97,7 @@ def _extent(line: np.ndarray) -> slice:
 
 @dataclass(frozen=True)
 class NotChecked:
-    """A check that could not be made, and why in one sentence."""
+    """The result of a check that could not be made, with the reason in one sentence."""
 
     reason: str
 
@@ -109,9 +109,9 @@ Found = list[Flag] | NotChecked
 class Check:
     """One line of the table of checks.
 
-    ``what`` says in words what is raised. ``threshold`` (one number that must not be passed, or the lowest and the
-    highest that are not raised) is in ``unit``; ``source`` says where that number comes from. ``structure`` is
-    ``"rv"``, ``"myo"``, ``"lv"`` or ``None``. ``find`` gives the flags, none if all is well.
+    ``what`` describes in words what raises it. ``threshold`` (one limit, or the lowest and the highest value that are
+    not raised) is in ``unit``; ``source`` gives the origin of the threshold. ``structure`` is ``"rv"``, ``"myo"``,
+    ``"lv"`` or ``None``. ``find`` returns the flags, an empty list if the check passes.
     """
 
     code: str
@@ -150,8 +150,8 @@ def and_more(more: int) -> str:
 def worst_place(check: Check, values: np.ndarray, sentence: str) -> list[Flag]:
     """One flag at the place whose ``values`` ``[T, S]`` pass the threshold furthest, none if none does.
 
-    NaN is a place that was not looked at. ``sentence`` has the fields ``name`` (of the structure), ``value``,
-    ``threshold`` and ``place``; how many more places there are is added to it.
+    NaN is a place that was not checked. ``sentence`` has the fields ``name`` (of the structure), ``value``,
+    ``threshold`` and ``place``; the number of further places is added to it.
     """
     passed = np.nan_to_num(values, nan=-np.inf) > check.threshold
     if not passed.any():
@@ -168,7 +168,7 @@ def worst_place(check: Check, values: np.ndarray, sentence: str) -> list[Flag]:
 
 
 def counted_places(check: Check, found: np.ndarray, sentence: str) -> list[Flag]:
-    """One flag for all the places of bool ``[T, S]``, which names the first; its value is how many they are."""
+    """One flag for all places of bool ``[T, S]``, which names the first; its value is the number of places."""
     if not found.any():
         return []
     frame, index = (int(number) for number in np.argwhere(found)[0])

@@ -1,6 +1,6 @@
 """The table of checks, and all checks of one cine as flags and as ``quality.json``.
 
-``docs/quality.md`` gives the reason of each threshold and how often it is passed on ACDC.
+``docs/quality.md`` gives the reason for each threshold and how often it is exceeded on ACDC.
 """
 
 from dataclasses import asdict, replace
@@ -25,7 +25,7 @@ def _all(threshold: float) -> dict[str, float]:
 
 
 def _each(structures: dict[str, float], code: str, what: str, unit: str, source: str, find) -> tuple[Check, ...]:
-    """The same check of several structures, each with its threshold; codes are ``rv_...``, ``myo_...``, ``lv_...``."""
+    """The same check for several structures, each with its threshold; codes are ``rv_...``, ``myo_...``, ``lv_...``."""
     return tuple(
         Check(f"{name}_{code}", f"{name.upper()}: {what}", threshold, unit, source, find, name)
         for name, threshold in structures.items()
@@ -156,19 +156,19 @@ def run_checks(segmented: SegmentedCine) -> tuple[CheckResult, ...]:
 def find_flags(segmented: SegmentedCine) -> tuple[Flag, ...]:
     """The reader's notes, then the flags of the checks in their order; ``segmented.flags`` is not read.
 
-    Of the notes, those come first by which what was measured may be a part of the heart, or no cine.
+    Notes that a part of the heart may be missing, or that the images may not be a cine, come first.
     """
     return _flags(segmented, run_checks(segmented))
 
 
 def checked(segmented: SegmentedCine) -> SegmentedCine:
-    """The cine with the flags and the results of all checks, which run here and nowhere else in a study."""
+    """The cine with the flags and the results of all checks. A study runs the checks here only."""
     results = run_checks(segmented)
     return replace(segmented, flags=_flags(segmented, results), checks=tuple(map(_described, results)))
 
 
 def with_note(segmented: SegmentedCine, note: Note) -> SegmentedCine:
-    """A checked cine with one more note, which no check depends on, and its flag behind those of the other notes."""
+    """A checked cine with one more note, and its flag after those of the other notes. No check depends on it."""
     notes, flags = segmented.cine.notes, segmented.flags
     flags = (*flags[: len(notes)], Flag(note.code, note.text), *flags[len(notes) :])
     return replace(segmented, cine=replace(segmented.cine, notes=(*notes, note)), flags=flags)

@@ -1,4 +1,4 @@
-"""What the model itself says of its labels."""
+"""Checks of the model's own confidence in its labels."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _NO_MODEL = NotChecked("the labels do not come from a model's run")
 def presence(context: CheckContext, check: Check) -> Found:
     """How near to 0.5 the classifier's probability comes at ED or ES; one flag for each half of the stack.
 
-    At 0.5 a structure is shown in a slice or not, which decides how far the volumes reach at base and apex.
+    The gate at 0.5 decides whether a structure is shown in a slice, and so how far the volumes reach at base and apex.
     """
     if context.result is None:
         return _NO_MODEL

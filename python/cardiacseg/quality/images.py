@@ -1,4 +1,4 @@
-"""Whether the pictures themselves can be segmented."""
+"""Checks of the images."""
 
 import numpy as np
 

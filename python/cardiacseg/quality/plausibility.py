@@ -1,4 +1,4 @@
-"""Whether the measurements can be a heart's."""
+"""Checks of the measurements: whether they are plausible for a heart."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Whether each slice looks like a heart's section and fits to the adjacent ones."""
+"""Checks of the labels in each slice, and of their agreement with the adjacent slices."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from cardiacseg.metrics import STRUCTURES, slice_levels
 from cardiacseg.quality.acquisition import NO_HEART
 from cardiacseg.quality.check import Check, CheckContext, Found, NotChecked, counted_places, worst_place
 
-# Areas bend too much over three slices that are further apart.
+# Over three slices that are further apart, areas are too far from a straight line.
 WIDEST_MM = 12
 _NO_THREE = NotChecked("no three slices in a row have the structure")
 
@@ -69,7 +69,7 @@ def holes(context: CheckContext, check: Check) -> Found:
 
 
 def _enclosed(background: np.ndarray) -> int:
-    """Pixels of background that edges do not join to the corner, which the rim joins to all that is outside."""
+    """Pixels of background (4-connected) that the heart encloses: all but the region at the border."""
     return sum(_core.ops.region_sizes(background, 4)[1:])
 
 
@@ -78,12 +78,12 @@ def lv_open(context: CheckContext, check: Check) -> Found:
     return _by_slice(
         context,
         check,
-        _open_share,
+        _open_percent,
         "Myocardium is missing along {value:.1f} % of the LV's outline in {place}; expected at most {threshold:g} %.",
     )
 
 
-def _open_share(plane: np.ndarray) -> float:
+def _open_percent(plane: np.ndarray) -> float:
     cavity = plane == STRUCTURES["lv"]
     wide = np.pad(cavity, 1)
     wide = wide[:-2] | wide[1:-1] | wide[2:]

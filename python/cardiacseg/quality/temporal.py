@@ -1,4 +1,4 @@
-"""Whether the frames follow each other as in a cardiac cycle."""
+"""Checks of the order of frames: whether they follow each other as in a cardiac cycle."""
 
 import numpy as np
 

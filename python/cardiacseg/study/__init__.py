@@ -1,1 +1,1 @@
-"""From files to results: read a cine, segment it, measure it, look for signs of trouble, write everything."""
+"""From files to results: read a cine, segment it, measure it, check its quality, write everything."""

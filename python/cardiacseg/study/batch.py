@@ -1,4 +1,4 @@
-"""Many cases, one after another: resumable, past cases that fail, with a table of all of them."""
+"""Batch: many cases, one after another. It can be resumed, a failed case does not stop it, and a table lists all."""
 
 import dataclasses
 import os
@@ -32,9 +32,9 @@ TABLE, LEFT_OUT = "summary.csv", "left out"
 
 
 class StudySegmenter:
-    """Called with a study's files and an empty folder, writes all results there.
+    """A function of a study's files and an empty folder, which writes all results there.
 
-    Gives the paths of the DICOM results and all notes of the cine, which ``notes`` become part of.
+    It returns the paths of the DICOM results and all notes of the cine, including ``notes``.
     """
 
     def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions):
@@ -54,9 +54,9 @@ class StudySegmenter:
         notes: Sequence[Note] = (),
         ed_es: tuple[int, int] | None = None,
     ) -> Outcome:
-        """What was found, after all results were written.
+        """Segment a study and write all results.
 
-        ``ed_es`` are the frames of ED and ES if the data set says which they are; options go before it.
+        ``ed_es`` are the frames of ED and ES if the data set names them; explicit options override them.
         """
         watch, options = Stopwatch(), _with_ed_es(self._options, ed_es)
         with watch.time("read"):
@@ -73,9 +73,9 @@ def _with_ed_es(options: StudyOptions, ed_es: tuple[int, int] | None) -> StudyOp
 
 
 class CaseSegmenter:
-    """Called with a case of a batch and an empty folder, writes all results there and gives the case's columns.
+    """A function of a case and an empty folder, which writes all results there and returns the case's columns.
 
-    ``made_with`` is all that results depend on beside the case's files.
+    ``made_with`` holds everything that results depend on beside the case's files.
     """
 
     def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions, model: str):
@@ -93,11 +93,11 @@ class CaseSegmenter:
 
 
 class SegmentCase(Protocol):
-    """What a batch does with a case.
+    """The function that a batch calls for each case.
 
-    ``made_with`` is JSON-ready and holds all that the results depend on beside the case's files: digest of the model,
-    options, version. Called with a case and an empty folder it writes all results there and gives the case's columns
-    of the table (:func:`cardiacseg.study.case_folder.summary_of`).
+    ``made_with`` is JSON-ready and holds everything that the results depend on beside the case's files: digest of the
+    model, options, version. The function writes all results into an empty folder and returns the case's columns of the
+    table (:func:`cardiacseg.study.case_folder.summary_of`).
     """
 
     made_with: Mapping[str, Any]
@@ -120,7 +120,7 @@ class BatchSummary:
 
     @property
     def left_out(self) -> list[str]:
-        """Names of what was found and is no case to segment, such as label maps beside the images."""
+        """Names of entries that are not cases to segment, such as label maps beside the images."""
         return [row["case"] for row in self._in(LEFT_OUT)]
 
     def _in(self, state: str) -> list[Mapping[str, Any]]:
@@ -131,7 +131,7 @@ class BatchSummary:
         return {"cases": [dict(row) for row in self.rows], "kept": list(self.kept), "table": str(self.table)}
 
     def lines(self) -> list[str]:
-        """What a person wants to read at the end."""
+        """The summary for people, line by line."""
         total = len(self.rows) - len(self.left_out)
         head = f"{total - len(self.failed)} of {total} cases done ({len(self.kept)} before), {len(self.failed)} failed"
         head += f", {len(self.left_out)} left out" if self.left_out else ""
@@ -149,12 +149,13 @@ def run_batch(
 ) -> BatchSummary:
     """Segment ``cases``, each into ``output/NAME``, and write ``output/summary.csv``, also after each case.
 
-    A case's results are written whole or not at all. With ``resume`` a case is kept as it is whose results are all
-    there as they were written and were made from the same files with the same ``made_with``. A case that fails becomes
-    a row with the error, and one that is left out a row with the reason; the others go on. ``progress`` is called with
-    cases done and in total, first with 0; if it returns False, the batch stops with :class:`CancelledError`. That and
-    ``KeyboardInterrupt`` leave what is done, and its table. Cases inside of ``output`` are no cases. Raises
-    ``InvalidInputError`` before any work if ``output`` is a file, in use by another run or holds all cases, and
+    A case's results are written completely or not at all. With ``resume`` a case is kept if all of its results are
+    unchanged and were made from the same files with the same ``made_with``. A case that fails becomes a row with the
+    error, a case that is left out a row with the reason; the others go on. An unexpected error also leaves
+    ``traceback.txt`` in the case's folder. ``progress`` is called with the number of cases done and of all cases, first
+    with 0; if it returns False, the batch stops with :class:`CancelledError`. After that, or after
+    ``KeyboardInterrupt``, finished cases and their table stay. Cases inside of ``output`` are ignored. Raises
+    ``InvalidInputError`` before any work if ``output`` is a file, is in use by another run or holds all cases, and
     ``OutputError`` if the table cannot be written.
     """
     output = Path(output)
@@ -192,7 +193,7 @@ def _report(progress: Callable[[int, int], bool | None] | None, done: int, total
 
 
 def _run_case(case: Case, folder: Path, segment_one: SegmentCase, resume: bool) -> tuple[dict[str, Any], bool]:
-    """The case's row, and whether its results were there already."""
+    """The case's row, and whether its results were kept from an earlier run."""
     started = time.perf_counter()
     if case.left_out:
         return {"case": case.name, "state": LEFT_OUT, "error": case.left_out}, False
@@ -204,12 +205,12 @@ def _run_case(case: Case, folder: Path, segment_one: SegmentCase, resume: bool) 
         return _segment_into(case, folder, segment_one, key, started), False
     except CancelledError:
         raise
-    except Exception as error:  # one bad case must not stop the others
+    except Exception as error:  # a failed case must not stop the others
         seconds = round(time.perf_counter() - started, 3)
         text = _sentence(error)
         if not isinstance(error, (Error, OSError)) and write_traceback(folder, error):
             text += f", see {case.name}/{TRACEBACK}"
-        for parent in (case.path.parent, folder.parent):  # tables travel, folders do not
+        for parent in (case.path.parent, folder.parent):  # the table may be read on another machine
             text = text.replace(f"{parent}{os.sep}", "")
         return {"case": case.name, "state": "failed", "seconds": seconds, "error": text}, False
 

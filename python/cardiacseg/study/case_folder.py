@@ -1,4 +1,4 @@
-"""A case of a batch: its folder of results, the file in it that says what they were made of, and its table row."""
+"""A case of a batch: its folder of results, the marker file that says what they were made from, its table row."""
 
 import csv
 import hashlib
@@ -35,7 +35,7 @@ TRACEBACK = "traceback.txt"
 
 
 def summary_of(segmented: SegmentedCine) -> dict[str, Any]:
-    """A case's columns from what was found; what does not exist is ``None``. JSON-ready."""
+    """A case's columns, JSON-ready; values that do not exist are ``None``."""
     measured = segmented.measurements
     frames, slices = segmented.labels.shape[:2]
     codes = sorted({flag.code for flag in segmented.flags})
@@ -54,7 +54,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def check_row(row: Record) -> dict[str, Any]:
-    """The row of a case that was done, out of a file. Raises ``InvalidInputError`` if it is none."""
+    """The row of a finished case, read from a file. Raises ``InvalidInputError`` if it is not a row."""
     for name in ("case", "state"):
         row.text(name)
     for name in set(COLUMNS) & set(row.values):
@@ -66,9 +66,9 @@ def check_row(row: Record) -> dict[str, Any]:
 
 
 def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write ``rows`` as CSV (RFC 4180, UTF-8) with :data:`COLUMNS`, atomically; what is not there is empty.
+    """Write ``rows`` as CSV (RFC 4180, UTF-8) with :data:`COLUMNS`, atomically; missing values are empty.
 
-    No text in it is a formula for a spreadsheet: one that begins as such gets ``'`` in front.
+    A text that a spreadsheet would run as a formula gets ``'`` in front.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore")
@@ -92,7 +92,7 @@ def _files_of(case: Case) -> Iterable[tuple[str, Path]]:
 
 
 def finished_row(folder: Path, key: str) -> dict[str, Any] | None:
-    """The case's row of the table, if all of its results are in ``folder`` as they were made with ``key``."""
+    """The case's row of the table, if ``folder`` holds all of its results, unchanged and made with ``key``."""
     if folder.is_symlink() or not os.path.lexists(folder / MARKER):
         return None
     try:
@@ -107,7 +107,7 @@ def finished_row(folder: Path, key: str) -> dict[str, Any] | None:
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raise ``InvalidInputError`` if ``folder`` is there and holds something that is not a batch's."""
+    """Raise ``InvalidInputError`` if ``folder`` exists and holds something that no batch wrote."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InvalidInputError(f"{folder.name} in the output folder is not a folder; move it away")
     if not folder.exists() or all(is_hidden(path.name) or path.name == TRACEBACK for path in folder.iterdir()):
@@ -148,10 +148,10 @@ def _places(error: BaseException | None) -> Iterator[str]:
 
 
 def finish(made: Path, folder: Path, key: str, row: Mapping[str, Any]) -> None:
-    """Move all files of ``made`` into ``folder``, in place of those of an earlier run, and mark it complete.
+    """Replace the results of an earlier run in ``folder`` with all files of ``made``, and mark it complete.
 
-    Files that no batch wrote stay, and of those that one wrote, the ones that were changed since stay under another
-    name. If this is interrupted, the marker says that the folder is not complete.
+    Files that no batch wrote stay. Results that were changed since they were written stay under another name. If this
+    is interrupted, the marker says that the folder is not complete.
     """
     names = sorted(path.name for path in made.iterdir())
     digests = {name: sha256_of(made / name) for name in names}
@@ -168,7 +168,7 @@ def finish(made: Path, folder: Path, key: str, row: Mapping[str, Any]) -> None:
 
 
 def _keep_changed(folder: Path, marker: Record) -> None:
-    """Give another name to files that a person has changed since, such as corrected labels."""
+    """Rename results that a person has changed, such as corrected labels."""
     digests = marker.values.get("sha256", {})
     for name in sorted(_names(marker)):
         path = folder / name
@@ -180,7 +180,7 @@ def _keep_changed(folder: Path, marker: Record) -> None:
 
 
 def _is_as_left(path: Path, digest: object) -> bool:
-    """Whether nobody has changed the file; of an older version's, which have no digest, the times tell."""
+    """Whether the file is unchanged, by its digest, or by its time if an older version wrote no digest."""
     if digest is None:
         return path.stat().st_mtime <= path.with_name(MARKER).stat().st_mtime
     return _is_as_written(path, digest)
@@ -195,7 +195,7 @@ def _names(marker: Record) -> set[str]:
 
 
 def _read_marker(folder: Path) -> Record:
-    """Raises ``InvalidInputError`` for what is no marker; names in it that lead out of the folder are refused."""
+    """Raises ``InvalidInputError`` if it is not a marker, or if a name in it leads out of the folder."""
     path = folder / MARKER
     if path.is_symlink():
         raise InvalidInputError(f"{path.name} is a link")

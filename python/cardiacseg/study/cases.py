@@ -1,4 +1,4 @@
-"""Which cases a folder holds: ACDC's or nnU-Net's layout, or any other, looked for in all files below it."""
+"""The cases in a folder: in the layout of ACDC or nnU-Net, or found among all files below it."""
 
 import hashlib
 import os
@@ -31,10 +31,10 @@ _LONGEST_NAME = 150  # bytes; a file system has 255 for a name
 
 @dataclass
 class Found:
-    """Files at or below ``path``, by what they are; ``problem`` says why it could not be looked through.
+    """Files at or below ``path`` by kind; ``problem`` says why the folder could not be searched.
 
-    With ``deep`` they are all files of one folder among the cases, but those in a folder that is ``passed_over``; else
-    those that lie beside such folders. ``unreadable`` are links that lead nowhere and folders that may not be read.
+    With ``deep`` these are all files below the folder, except in folders that are ``passed_over``; without it, the
+    files directly in the folder. ``unreadable``: broken links, and folders without permission to read.
     """
 
     path: Path
@@ -61,9 +61,9 @@ class Found:
         return self.path.resolve().name or "study"
 
     def cases(self) -> list[Case]:
-        """One of each study, of each cine in NIfTI files and of each archive, and what is left out, with the reason."""
+        """A case for each study, each cine in NIfTI files and each archive; also what is left out, with the reason."""
         if self.problem:
-            return [Case(self.name, self.path, "dicom")]  # which fails for the same reason
+            return [Case(self.name, self.path, "dicom")]  # reading it gives the same reason
         found = nifti_cases(self.nifti, self._name_of)
         found += [Case(self._name_of(path), path, "dicom") for path in self.archives]
         if self.dicom and self.deep:
@@ -79,12 +79,12 @@ class Found:
         return [replace(case, name=self.name) if alone and not case.left_out else case for case in found]
 
     def _name_of(self, file: Path) -> str:
-        """The folder's name and all that leads from there to the file."""
+        """The folder's name and the path from there to the file."""
         end = stem(file) if is_nifti(file) else file.stem
         return "_".join([*([self.name] if self.deep else []), *file.parent.relative_to(self.path).parts, end])
 
     def _dicom_cases(self) -> list[Case]:
-        """A study each, if the files are of several and reading does not take them for one."""
+        """A case for each study if the files belong to several studies that reading does not join; else one case."""
         listed = tuple(sorted({path for files in self.studies.values() for path in files}))
         if not self.deep and not listed:
             return []
@@ -97,7 +97,7 @@ class Found:
         return parts if is_split else [whole]
 
     def _parts(self) -> list[Case]:
-        """A case for each study, named after its own folder, or with a number if studies share one."""
+        """A case for each study, named after its own folder, or with a number if one folder holds several studies."""
         places = [Path(os.path.commonpath([file.parent for file in files])) for files in self.studies.values()]
         apart = len(set(places)) == len(places) and self.path not in places
         return [
@@ -113,7 +113,7 @@ class Found:
 
 
 def _problem(source: Path | Sequence[Path]) -> str:
-    """Why reading takes no cine out of DICOM files; empty if it does."""
+    """Why reading finds no cine in DICOM files; empty if it finds one."""
     from cardiacseg.io.dicom.read import list_groups
 
     try:
@@ -123,10 +123,10 @@ def _problem(source: Path | Sequence[Path]) -> str:
 
 
 def scan_folder(path: Path, without: Without, deep: bool = True) -> Found:
-    """All files in the folder ``path`` but hidden ones, with ``deep`` also in the folders below."""
+    """All files in the folder ``path`` except hidden ones, with ``deep`` also in the folders below."""
     found, budget = Found(path, deep), Budget()
     try:
-        # Links to folders are not followed: they may lead in circles.
+        # Links to folders are not followed, because they may form cycles.
         for place, folders, names in os.walk(path, onerror=lambda error: found.unreadable.append(Path(error.filename))):
             shown = sorted(name for name in folders if not name.startswith("."))
             folders[:] = [name for name in shown if deep and not without(Path(place, name))]
@@ -144,7 +144,7 @@ def _sort_in(file: Path, found: Found) -> None:
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             return
-    except OSError:  # a link that leads nowhere; reading an image will say so
+    except OSError:  # a broken link; reading the image will report it
         (found.nifti if is_nifti(file) else found.unreadable).append(file)
         return
     try:
@@ -155,12 +155,12 @@ def _sort_in(file: Path, found: Found) -> None:
         found.nifti.append(file)
     elif kind == "dicom":
         found.dicom.append(file)
-    elif kind == "tar" or (kind == "zip" and file.suffix.lower() in ("", ".zip")):  # not a document of an office
+    elif kind == "tar" or (kind == "zip" and file.suffix.lower() in ("", ".zip")):  # not an office document
         found.archives.append(file)
 
 
 def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
-    """Every case under ``root``, in order of name, also what is left out: :attr:`Case.left_out` says why.
+    """Every case under ``root``, in order of name, including what is left out: :attr:`Case.left_out` says why.
 
     - nnU-Net's raw layout: ``imagesTr``, ``imagesTs`` with ``CASE_0000.nii.gz``; of several channels the first.
     - ACDC's: ``patientNNN/patientNNN_4d.nii.gz``, and if that is missing all ``patientNNN_frameNN.nii.gz`` as one cine;
@@ -169,9 +169,9 @@ def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
       for each DICOM study, for each cine in NIfTI files (``_ED`` and ``_ES``, or frames, are one), and for each zip. A
       ``root`` whose folders all belong to one DICOM study is one case. A folder may also have one of these layouts.
 
-    Label maps and long axes are left out; so is a folder that holds no images. Hidden files, the folder ``without``,
-    and what ACDC's and nnU-Net's layouts have beside their images, are no cases. Raises ``InvalidInputError`` if there
-    is no case but such that are left out.
+    Label maps, long axes and folders without images are left out. Hidden files, the folder ``without``, and files
+    beside the images in the layouts of ACDC and nnU-Net are ignored. Raises ``InvalidInputError`` if there is no case
+    to segment.
     """
     root = Path(root)
     if not root.is_dir():
@@ -196,7 +196,7 @@ def _entries(folder: Path, without: Without) -> list[Path]:
 
 
 def _in_layout(root: Path, without: Without) -> list[Case]:
-    """The cases of a folder in nnU-Net's or ACDC's layout; none if it has another one."""
+    """The cases of a folder in the layout of nnU-Net or ACDC; none if it has another layout."""
     images = [root / name for name in _IMAGES if (root / name).is_dir()] + [root] * (root.name in _IMAGES)
     if images:
         return [case for folder in images for case in _first_channels(folder, without)]
@@ -231,9 +231,9 @@ def _plain(root: Path, without: Without) -> list[Case]:
 
 
 def _with_unique_names(cases: Iterable[Case]) -> list[Case]:
-    """If cases have one name (``a.nii`` and ``a.nii.gz``) each gets the whole name of its file, its folder's too.
+    """Cases of the same name (``a.nii``, ``a.nii.gz``) get the file's whole name, if needed with the folder's name.
 
-    ``summary.csv`` is the table's.
+    The name ``summary.csv`` is reserved for the table.
     """
     cases = [replace(case, name=_as_folder(case.name)) for case in cases]
     for longer in (lambda case: case.path.name, lambda case: f"{case.path.parent.name}_{case.name}"):
@@ -252,7 +252,7 @@ def _with_unique_names(cases: Iterable[Case]) -> list[Case]:
 
 
 def _as_folder(name: str) -> str:
-    """A name that a folder may have: in UTF-8, and not too long."""
+    """A valid name of a folder: in UTF-8, and not too long."""
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if len(name.encode()) <= _LONGEST_NAME:
         return name
@@ -261,5 +261,5 @@ def _as_folder(name: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """Equal for names that are one on a disk that does not tell capitals and composed letters apart."""
+    """Equal for names that a file system may not distinguish: by case, or by composed letters."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""A case of a batch, and which NIfTI files are cases: no label maps, no long axes; frames of a heart are one cine."""
+"""A case of a batch, and which NIfTI files are cases: not label maps and long axes; frames of a heart are one cine."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -25,11 +25,11 @@ _LARGEST_INFO = 1 << 16  # characters
 
 @dataclass(frozen=True)
 class Case:
-    """``name`` is unique among the cases and fit for a folder's; ``path`` is a file or, for DICOM, also a folder.
+    """``name`` is unique and valid as a folder's name; ``path`` is a file or, for DICOM, also a folder.
 
-    ``files``, if there are any, are all that is read: the frames of one cine, which have a NIfTI file each, or those
-    of one study in a folder of several. ``ed_es`` are the indices of ED and ES among the frames if the data set says
-    which they are. ``left_out`` says why this is no case to segment, such as a label map beside its image.
+    If ``files`` is not empty, only these are read: the NIfTI files of a cine with one file for each frame, or the files
+    of one study in a folder of several. ``ed_es`` are the indices of ED and ES among the frames if the data set names
+    them. ``left_out`` says why this is not a case to segment, for example because it is a label map.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Case:
 
     @property
     def source(self) -> Path | tuple[Path, ...]:
-        """What is to be read."""
+        """The file, folder or list of files to read."""
         return self.files or self.path
 
 
 def is_nifti(path: Path) -> bool:
-    """By the name; of a pair, and of what is named as one, the header's file alone."""
+    """Whether the name is that of a NIfTI file; of a pair of header and image the header alone."""
     ending = _ENDING.search(path.name)
     if ending is None or ending[1].lower() == "img":
         return False
@@ -68,9 +68,9 @@ def first_channels(files: Sequence[Path]) -> list[Path]:
 
 
 def nifti_cases(files: Sequence[Path], name_of: Callable[[Path], str], by_name: bool = True) -> list[Case]:
-    """Each file, or the files of each cine, as a case; what is no case has the reason in ``left_out``.
+    """Each file, or the files of each cine, as a case; a file that is not a case has the reason in ``left_out``.
 
-    With ``by_name`` the files' names tell label maps and long axes; what they hold tells label maps always.
+    Label maps are recognized by content, with ``by_name`` also by name, as long axes are.
     """
     reasons = {path: (_reason_in(stem(path)) if by_name else "") or _reason_inside(path) for path in files}
     images = [path for path in files if not reasons[path]]
@@ -101,7 +101,7 @@ def _reason_inside(path: Path) -> str:
 
 
 def _cines(images: Iterable[Path]) -> dict[tuple[Path, str], list[Path]]:
-    """Frames that have a file each, in their order, by folder and the part of the name that they share."""
+    """Files of single frames, in order, by folder and the part of the name before the frame."""
     found: dict[tuple[Path, str, bool], dict[int, Path]] = {}
     for path in images:
         frame = _FRAME.search(stem(path))

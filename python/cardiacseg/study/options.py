@@ -1,4 +1,4 @@
-"""What a caller may ask for."""
+"""Options of reading, measuring and writing one study."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from cardiacseg.measurements import MeasurementOptions
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a study is read: all but ``spacing`` is for DICOM.
+    """How a study is read. ``spacing`` is for NIfTI files, all other options are for DICOM.
 
-    ``series`` takes one group of images by its number in ``--list``, its Series Number or Series Instance UID.
-    ``nearest_phase`` and ``latest_retake`` allow the two repairs that are safe; each is noted. ``uneven`` takes slices
-    that are unevenly spaced, and measures each with its own share of the axis. ``spacing`` (slice, row, column), in mm,
-    is for NIfTI files alone, and goes before the file's.
+    ``series`` selects one group of images by its name in ``--list``, its Series Number or Series Instance UID.
+    ``nearest_phase`` and ``latest_retake`` allow the two repairs that are safe; each is noted. ``uneven`` accepts
+    unevenly spaced slices; volumes then use the distance of each slice to its adjacent slices. ``spacing`` (slice, row,
+    column), in mm, replaces the spacing of the file.
     """
 
     series: str | None = None
@@ -26,12 +26,12 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """Which files are written. ``phases`` is of the DICOM segmentations: ``"ed-es"`` or ``"all"``.
+    """The files to write. ``phases`` selects the DICOM segmentations: ``"ed-es"`` or ``"all"``.
 
-    ``report`` are the page and the PDF; ``dicom`` are all DICOM results, of which ``labelmap`` and ``rtstruct`` ask for
-    more. ``series_number`` is that of the first DICOM series that is written. Raises ``InvalidInputError`` for DICOM
-    objects without DICOM results. ``title`` heads page, PDF and preview, as it is given: whoever gives it decides
-    whether it names a patient.
+    ``report``: the HTML page and the PDF. ``dicom``: all DICOM results; ``labelmap`` and ``rtstruct`` add further ones.
+    ``series_number`` is that of the first DICOM series that is written. ``title`` stands unchanged at the top of page,
+    PDF and preview, so the caller decides whether it names a patient. Raises ``InvalidInputError`` if ``labelmap`` or
+    ``rtstruct`` is set without ``dicom``.
     """
 
     report: bool = True
@@ -52,7 +52,7 @@ _READ, _MEASUREMENTS, _RESULTS = ReadOptions(), MeasurementOptions(), ResultOpti
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Everything about one study. ``body`` and ``heart_rate_per_min``, if given, go before what the files say.
+    """All options of one study. ``body`` and ``heart_rate_per_min``, if given, replace the values in the files.
 
     ``temporal`` is that of :meth:`CardiacSegmenter.run`.
     """

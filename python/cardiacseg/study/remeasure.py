@@ -26,15 +26,15 @@ from cardiacseg.study.segment import (
     write_outcome,
 )
 
-# What is written if the images are not given.
+# The files that are written without the images.
 MEASURED = ("slices.csv", "measurements.json")
-# Of a direction's determinant and lengths: more is a damaged file's.
+# Tolerance for a direction's determinant and lengths.
 _FLAT = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
 class EarlierRun:
-    """What a folder of results knows about the cine that it was made from."""
+    """Facts in a folder of results about its cine."""
 
     folder: Path
     geometry: Geometry
@@ -49,7 +49,7 @@ class EarlierRun:
         return read_labels(path, self.geometry, self.frames, spacing_given=self.spacing_given)
 
     def included(self, slices: Path | None) -> np.ndarray | None:
-        """Which slices count, from an edited list; ``None`` if none was given: all."""
+        """Which slices count, from an edited list; ``None`` without a list: all."""
         return None if slices is None else read_slice_list(slices, self.frames, self.geometry.size[2])
 
 
@@ -124,7 +124,7 @@ def remeasure(folder: Path, run: EarlierRun, options: StudyOptions, slices: Path
 
 
 def _check_without_images(options: StudyOptions) -> None:
-    """What is asked for and would be left undone without the images."""
+    """Refuse options that need the images."""
     results, default = options.results, ResultOptions()
     needless = {
         "options of reading (series, spacing, uneven and others) are": options.read != ReadOptions(),

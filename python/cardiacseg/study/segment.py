@@ -26,7 +26,7 @@ from cardiacseg.quality import checked, quality_document, with_note
 from cardiacseg.segmenter import CardiacSegmenter, Progress, Result
 from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 
-# Every name that results may have; the last is the sign that all others are there.
+# All names of results; the last is written last, so that its presence means that all others are complete.
 RESULTS = (
     "labels.nii.gz",
     "measurements.json",
@@ -41,7 +41,7 @@ RESULTS = (
     "rtstruct.dcm",
     REPORT,
 )
-_GAP = 1.6  # distance of adjacent slices, in that of most, from which on another slice fits between
+_GAP = 1.6  # distance of adjacent slices, in units of the usual one, that leaves room for another slice
 
 
 class Stopwatch:
@@ -52,7 +52,7 @@ class Stopwatch:
 
     @contextmanager
     def time(self, part: str) -> Iterator[None]:
-        """Add what the block takes to ``part``."""
+        """Add the block's wall time to ``part``."""
         started = time.perf_counter()
         yield
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
@@ -74,7 +74,7 @@ def read_study(source: Path | Sequence[Path], options: ReadOptions) -> Cine:
 
 
 def missing_images(cine: Cine) -> Iterator[Note]:
-    """Notes for a gap that another slice fits in, and for slices that have fewer images than the cine has frames."""
+    """Notes on gaps with room for another slice, and on slices with fewer images than the cine has frames."""
     if cine.dicom is None:
         return
     normal = directions(cine.dicom.orientation)[:, 2]
@@ -94,9 +94,9 @@ def missing_images(cine: Cine) -> Iterator[Note]:
 
 
 def title_of(cine: Cine, options: StudyOptions) -> str:
-    """What pictures call a cine: what was asked for, else a NIfTI file's name.
+    """The title of page, PDF and preview: the one in the options, else the name of a NIfTI file.
 
-    DICOM folders are often named after a patient, and so are not named.
+    The name of a DICOM folder is not used, because it often is a patient's name.
     """
     if options.results.title is not None:
         return printable(options.results.title)
@@ -111,7 +111,7 @@ def segment_into(
     watch: Stopwatch,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Segment ``cine`` and write all results into ``folder``, which is the caller's to make and to move."""
+    """Segment ``cine`` and write all results into ``folder``, which the caller has made."""
     cine = with_result_notes(cine, options.results)
     with watch.time("segment"):
         segmented = analyse(cine, segmenter, options, title_of(cine, options), progress)
@@ -119,7 +119,7 @@ def segment_into(
 
 
 def write_outcome(folder: Path, segmented: SegmentedCine, options: StudyOptions, watch: Stopwatch) -> Outcome:
-    """Write all results of what was segmented and measured, ``report.json`` last."""
+    """Write all results of a segmented cine, ``report.json`` last."""
     with watch.time("write"):
         segmented, files = write_results(folder, segmented, options.results)
     files.append(REPORT)
@@ -144,7 +144,7 @@ def measured(
     result: Result | None = None,
     included: np.ndarray | None = None,
 ) -> SegmentedCine:
-    """Measure labels ``[T, S, H, W]`` that are there already. ``included`` is as in :func:`measure`."""
+    """Measure and check existing labels ``[T, S, H, W]``. ``included`` is as in :func:`measure`."""
     cine = replace(cine, timing=timing_of(cine.timing, options), body=body_of(cine.body, options.body))
     measurements = measure(
         labels,
@@ -161,29 +161,29 @@ def measured(
 
 
 def timing_of(timing: Timing, options: StudyOptions) -> Timing:
-    """What the files say, unless the caller gave a heart rate."""
+    """The timing in the files, unless the options have a heart rate."""
     if options.heart_rate_per_min is None:
         return timing
     return replace(timing, rr_interval_ms=60000 / options.heart_rate_per_min, rr_source="given")
 
 
 def body_of(found: Body, given: Body) -> Body:
-    """What the caller gave, else what the files say."""
+    """The values in the options, else those in the files."""
     height = found.height_m if given.height_m is None else given.height_m
     return Body(height, found.weight_kg if given.weight_kg is None else given.weight_kg)
 
 
 def with_result_notes(cine: Cine, options: ResultOptions) -> Cine:
-    """The cine with notes on what its DICOM results will lack; to be called before any long work."""
+    """The cine with notes on what its DICOM results will lack. Call this before any long work."""
     if not options.dicom or cine.dicom is None:
         return cine
     return replace(cine, notes=(*cine.notes, *result_notes(cine)))
 
 
 def write_results(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> tuple[SegmentedCine, list[str]]:
-    """Write all results but ``report.json`` into ``folder``; gives their names in order.
+    """Write all results except ``report.json`` into ``folder``; return the cine and the names in order.
 
-    DICOM results come first: if they cannot be written, the others say so, with a note, as does what is given back.
+    DICOM results come first: if they cannot be written, a note says so in the other results and in the returned cine.
     """
     try:
         dicom = _write_dicom(folder, segmented, options)
