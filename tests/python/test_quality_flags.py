@@ -16,7 +16,7 @@ from cardiacseg.io.geometry import Geometry
 from cardiacseg.measurements import measure
 from cardiacseg.quality import find_flags, quality_document
 from cardiacseg.quality.checks import CHECKS
-from cardiacseg.quality.shape import _beyond_the_largest, _enclosed, _open_share
+from cardiacseg.quality.shape import _beyond_the_largest, _enclosed, _open_percent
 from cardiacseg.segmenter import Report, Result
 
 ROOT = Path(__file__).parents[2]
@@ -179,9 +179,9 @@ def test_regions_and_outlines_on_literals():
     assert _enclosed(plane("00000 00200 02020 00200 00000") == 0) == 1
     assert _enclosed(plane("00000 02200 02020 02220 00000") == 0) == 1
     assert _enclosed(plane("00000 02200 02000 02220 00000") == 0) == 0
-    assert _open_share(plane("00000 02220 02320 02220 00000")) == 0
-    assert _open_share(plane("00000 02200 02310 02220 00000")) == pytest.approx(25)
-    assert math.isnan(_open_share(plane("000 020 000")))
+    assert _open_percent(plane("00000 02220 02320 02220 00000")) == 0
+    assert _open_percent(plane("00000 02200 02310 02220 00000")) == pytest.approx(25)
+    assert math.isnan(_open_percent(plane("000 020 000")))
 
 
 @pytest.mark.parametrize(
