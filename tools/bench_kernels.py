@@ -4,19 +4,20 @@
 For each case: microseconds of one launch with cold and with warm second-level cache and in a CUDA graph (medians by
 CUDA events), the least bytes and FLOPs of the case, and what share of the copy bandwidth and of the matrix rate that
 is, both measured in the same run; "of equal copy" compares with a copy that moves as many bytes. Every row's result is
-compared with a reference first: a wrong one gets no time. Takes the module cardiacseg._cuda from --build, as
-gpu_check.py leaves it there, else from where cardiacseg is installed.
+compared with a reference first: a wrong one gets no time. Takes the module benchmarks._cuda from --build, as
+gpu_check.py leaves it there.
 
-Exit code: 0, 1 where a kernel's result is wrong, 2 where there is no GPU, no PyTorch or no cardiacseg._cuda.
+Exit code: 0, 1 where a kernel's result is wrong, 2 where there is no GPU, no PyTorch or no benchmarks._cuda.
 """
 
 import argparse
+import importlib
 import json
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "python"))
+sys.path.insert(0, str(ROOT))  # for benchmarks
 KERNELS = ("inter", "intra", "fusion", "percentiles", "preprocessing")
 
 
@@ -32,23 +33,22 @@ def parse_arguments() -> argparse.Namespace:
 
 def why_not(build: Path) -> str:
     """Why nothing can be measured here, in one sentence; "" where it can."""
-    import cardiacseg
+    from benchmarks import find_kernels
 
-    cardiacseg.__path__.append(str(build.resolve() / "python/bindings/cuda"))
+    find_kernels(build)
     try:
         import torch
 
-        import cardiacseg._cuda
+        importlib.import_module("benchmarks._cuda")
     except ImportError as error:
         return f"{error}; gpu_check.py --only build builds the kernels' module"
     return "" if torch.cuda.is_available() else "PyTorch sees no GPU on this machine"
 
 
 def measure(arguments: argparse.Namespace) -> bool:
-    from cardiacseg.kernels.aims import aims
-    from cardiacseg.kernels.benchmarks import compiled_cases, results_of
-    from cardiacseg.kernels.table import case_table, ceilings_line, json_ready
-    from cardiacseg.kernels.timing import Stopwatch, measure_ceilings
+    from benchmarks.kernel_benchmarks import compiled_workloads, results_of
+    from benchmarks.table import ceilings_line, json_ready, target_lines, workload_table
+    from benchmarks.timing import Stopwatch, measure_ceilings
 
     stopwatch = Stopwatch()
     ceilings = measure_ceilings(stopwatch)
@@ -60,12 +60,12 @@ def measure(arguments: argparse.Namespace) -> bool:
     show(texts[0])
     for kernel in arguments.only:
         of_kernel = []
-        for result in results_of(kernel, stopwatch, compiled_cases(arguments.compile)):
+        for result in results_of(kernel, stopwatch, compiled_workloads(arguments.compile)):
             of_kernel.append(result)
-            texts.append(case_table(result, ceilings))
+            texts.append(workload_table(result, ceilings))
             show(texts[-1])
             write(arguments.json, texts, [*done, *of_kernel], json_ready)
-        lines = aims(of_kernel, ceilings)
+        lines = target_lines(of_kernel, ceilings)
         texts += lines
         show("\n".join(lines))
         done += of_kernel
@@ -84,9 +84,9 @@ def main() -> int:
         print(f"bench_kernels: {why}: nothing was measured", file=sys.stderr)
         return 2
     if arguments.check:
-        from cardiacseg.kernels import face
+        from benchmarks import self_test
 
-        return 0 if face.run(face.all_checks(), lambda text: print(text, flush=True)) else 1
+        return 0 if self_test.run(self_test.all_checks(), lambda text: print(text, flush=True)) else 1
     return 0 if measure(arguments) else 1
 
 

@@ -23,13 +23,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "python"))
+sys.path.insert(0, str(ROOT))  # for benchmarks
 
-from cardiacseg.kernels.checks import CLEAN_SUMMARY, Check, Outcome, run_all, tail  # noqa: E402
-from cardiacseg.kernels.machine import describe, find_program, gpu_names, says  # noqa: E402
+from benchmarks.gpu_checks import CLEAN_SUMMARY, Check, Outcome, describe, find_program, gpu_names, run_all, says, tail  # noqa: E402
 
 PARTS = {
-    "build": "build the kernels, their tests and cardiacseg._cuda (given --architectures, without a GPU too)",
+    "build": "build the kernels, their tests and benchmarks._cuda (given --architectures, without a GPU too)",
     "tests": "each test with the label gpu; the Python module's results against PyTorch's",
     "pipeline": "from pixels to labels with small networks of our own, against the host; once more under memcheck",
     "sanitizer": "each of those tests under compute-sanitizer's memcheck, racecheck, initcheck and synccheck",
@@ -110,8 +109,8 @@ def pipeline_checks(arguments: argparse.Namespace, sanitizer: str) -> list[Check
 
 def test_checks(arguments: argparse.Namespace) -> list[Check | Outcome]:
     checks = labelled_checks(arguments, "gpu")
-    face = Check("Python face", bench_command(arguments, "--check"), arguments.limit, must_print=PASSED)
-    return [*(checks or [Outcome("tests", "failed", "no built test carries the label gpu")]), face]
+    api = Check("Python API", bench_command(arguments, "--check"), arguments.limit, must_print=PASSED)
+    return [*(checks or [Outcome("tests", "failed", "no built test carries the label gpu")]), api]
 
 
 def watched_checks(
@@ -156,7 +155,7 @@ def bench_checks(arguments: argparse.Namespace) -> list[Check]:
             f"bench {kernel}",
             bench_command(arguments, "--only", kernel, "--json", str(bench_file(arguments, kernel))),
             limit,
-            must_print=re.compile("^AIM ", re.MULTILINE),
+            must_print=re.compile("^TARGET ", re.MULTILINE),
         )
         for kernel in BENCHES
     ]

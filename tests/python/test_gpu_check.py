@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cardiacseg.kernels import checks, machine
-from cardiacseg.kernels.checks import CLEAN_SUMMARY, Check, Outcome, line, run_all, run_check
+from benchmarks.gpu_checks import CLEAN_SUMMARY, Check, Outcome, gpu_names, line, run_all, run_check, tail
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(machine.gpu_names() != [], reason="these are about a machine without a GPU")
+pytestmark = pytest.mark.skipif(gpu_names() != [], reason="these are about a machine without a GPU")
 
 
 def tool(name, *words, **environment):
@@ -64,7 +63,7 @@ def test_without_nvcc_another_sentence_and_exit_code_2(gpu_check, monkeypatch, c
 def test_without_a_gpu_or_the_module_the_benchmark_says_which(tmp_path):
     run = tool("bench_kernels.py", "--build", tmp_path)
     assert (run.returncode, run.stdout) == (2, "")
-    assert re.fullmatch(r"bench_kernels: .*(cardiacseg\._cuda.*|sees no GPU.*): nothing was measured\n", run.stderr)
+    assert re.fullmatch(r"bench_kernels: .*(benchmarks\._cuda.*|sees no GPU.*): nothing was measured\n", run.stderr)
 
 
 @pytest.mark.parametrize("name", ["gpu_check.py", "bench_kernels.py"])
@@ -99,7 +98,7 @@ def test_a_check_past_its_limit_is_ended_with_what_it_started(tmp_path):
     code = f"import subprocess, sys; print('begun', flush=True); subprocess.run([sys.executable, '-c', {child!r}])"
     outcome = run_check(python(code, limit=1.0), tmp_path, tmp_path)
     assert (outcome.result, outcome.detail) == ("timed out", "ended after 1 s") and outcome.seconds < 4
-    assert "begun" in checks.tail(outcome)
+    assert "begun" in tail(outcome)
     time.sleep(1.5)
     assert not (tmp_path / "late").exists()
 
@@ -107,7 +106,7 @@ def test_a_check_past_its_limit_is_ended_with_what_it_started(tmp_path):
 def test_a_program_that_is_not_there_fails_alone(tmp_path):
     outcome = run_check(Check("gone", [str(tmp_path / "no_program")], 5.0), tmp_path, tmp_path)
     assert outcome.result == "failed" and outcome.detail.startswith("could not be started")
-    assert checks.tail(outcome) == ""
+    assert tail(outcome) == ""
 
 
 @pytest.mark.parametrize(
@@ -165,7 +164,7 @@ def test_the_pipeline_runs_plainly_and_under_memcheck(gpu_check, arguments, monk
 
 def test_a_build_without_tests_is_a_failure(gpu_check, arguments):
     found = gpu_check["test_checks"](arguments)
-    assert found[0].result == "failed" and found[1].name == "Python face"
+    assert found[0].result == "failed" and found[1].name == "Python API"
 
 
 def test_every_kind_of_engine_is_built_and_timed(gpu_check, arguments):

@@ -9,14 +9,16 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from cardiacseg.kernels import aims, attention, images, table
-from cardiacseg.kernels.cases import AttentionCase, ImageCase, attention_cases, image_cases
-from cardiacseg.kernels.measure import Way, attention_ways, measure, measure_way
-from cardiacseg.kernels.timing import Ceilings, Times
+from benchmarks import attention, images, table
+from benchmarks.measure import Way, attention_ways, measure, measure_way
+from benchmarks.timing import Ceilings, Times
+from benchmarks.workloads import AttentionWorkload, ImageWorkload, attention_workloads, image_workloads
 from cardiacseg.models.slice_transformer import Attention
 
-SMALL = AttentionCase("slices", 2, 3, 5, 24, 3, "float32")
-GRID = ImageCase("fusion", 2, "float32", slices=3, rows=30, columns=34, row_spacing=1.4, column_spacing=1.1, crop=16)
+SMALL = AttentionWorkload("slices", 2, 3, 5, 24, 3, "float32")
+GRID = ImageWorkload(
+    "fusion", 2, "float32", slices=3, rows=30, columns=34, row_spacing=1.4, column_spacing=1.1, crop=16
+)
 CEILINGS = Ceilings(1e12, {"float16": 100e12, "float32": 10e12})
 
 
@@ -46,9 +48,9 @@ class Watch:
     ],
 )
 def test_work_of_attention(across, stacks, positions, channels, dtype, megabytes, mflop):
-    case = AttentionCase(across, stacks, 10, positions, channels, channels // 32, dtype)
-    assert case.bytes / 1e6 == pytest.approx(megabytes, rel=5e-3)
-    assert case.flops / 1e6 == pytest.approx(mflop, rel=5e-3)
+    workload = AttentionWorkload(across, stacks, 10, positions, channels, channels // 32, dtype)
+    assert workload.bytes / 1e6 == pytest.approx(megabytes, rel=5e-3)
+    assert workload.flops / 1e6 == pytest.approx(mflop, rel=5e-3)
 
 
 def test_work_of_attention_to_the_last_byte():
@@ -59,45 +61,47 @@ def test_work_of_attention_to_the_last_byte():
 
 
 def test_work_of_images_to_the_last_byte():
-    case = ImageCase("fusion", 1, "float16", slices=2, rows=10, columns=20, row_spacing=3, column_spacing=1.5, crop=8)
+    workload = ImageWorkload(
+        "fusion", 1, "float16", slices=2, rows=10, columns=20, row_spacing=3, column_spacing=1.5, crop=8
+    )
     # the network's grid is 20 x 20 pixels of 1.5 mm; the crop's 12 mm are 4 rows and 8 columns of the scanner's
-    assert (case.network_grid, case.origin, case.covered) == ((20, 20), (6, 6), 2 * 4 * 8)
-    assert case.bytes == 2 * 4 * 64 * 2 + 2 * 3 * 4 + 2 * 200
-    assert case.flops == 22 * 2 * 64 + 31 * 64
-    assert replace(case, kernel="percentiles").bytes == 2 * 200 * 2 + 8
-    assert replace(case, kernel="preprocessing").bytes == 64 * 2 + 2 * 64 * 2 + 8
-    assert replace(case, kernel="preprocessing").flops == 2 * 64 * (2 * 2 * 2 + 4)
+    assert (workload.network_grid, workload.origin, workload.covered) == ((20, 20), (6, 6), 2 * 4 * 8)
+    assert workload.bytes == 2 * 4 * 64 * 2 + 2 * 3 * 4 + 2 * 200
+    assert workload.flops == 22 * 2 * 64 + 31 * 64
+    assert replace(workload, kernel="percentiles").bytes == 2 * 200 * 2 + 8
+    assert replace(workload, kernel="preprocessing").bytes == 64 * 2 + 2 * 64 * 2 + 8
+    assert replace(workload, kernel="preprocessing").flops == 2 * 64 * (2 * 2 * 2 + 4)
 
 
 def test_the_page_on_kernels_has_these_amounts():
     page = (Path(__file__).parents[2] / "docs/kernels.md").read_text().replace(",", "")
-    cases = [AttentionCase(across, stacks, 10, 144, 192, 6, "float16")
+    cases = [AttentionWorkload(across, stacks, 10, 144, 192, 6, "float16")
              for across in ("slices", "positions") for stacks in (1, 25)]  # fmt: skip
-    cases += [case for kernel in ("fusion", "percentiles", "preprocessing") for case in image_cases(kernel)
-              if case.dtype == "float16" or kernel == "percentiles"]  # fmt: skip
+    cases += [workload for kernel in ("fusion", "percentiles", "preprocessing") for workload in image_workloads(kernel)
+              if workload.dtype == "float16" or kernel == "percentiles"]  # fmt: skip
     assert len(cases) == 10
-    for case in cases:
-        assert f" {case.bytes / 1e6:.3g} MB" in page, case.name
-        assert not case.flops or f" {float(f'{case.flops / 1e6:.3g}'):g} MFLOP" in page, case.name
+    for workload in cases:
+        assert f" {workload.bytes / 1e6:.3g} MB" in page, workload.name
+        assert not workload.flops or f" {float(f'{workload.flops / 1e6:.3g}'):g} MFLOP" in page, workload.name
 
 
 def test_a_crop_larger_than_the_grid_covers_all_of_it():
-    case = ImageCase("preprocessing", 1, "float32", slices=1, rows=10, columns=12, target=1.4, crop=64)
-    assert case.covered == 120
+    workload = ImageWorkload("preprocessing", 1, "float32", slices=1, rows=10, columns=12, target=1.4, crop=64)
+    assert workload.covered == 120
 
 
 def test_cases_are_those_that_are_shipped_and_one_larger():
-    cases = attention_cases("slices")
-    assert len({case.name for case in cases}) == len(cases) == 36
-    assert {(case.channels, case.heads) for case in cases} == {(192, 6), (128, 4), (256, 8)}
-    assert all(case.channels // case.heads == 32 and case.slices == 10 for case in cases)
-    assert {case.stacks for case in image_cases("fusion")} == {1, 25}
+    cases = attention_workloads("slices")
+    assert len({workload.name for workload in cases}) == len(cases) == 36
+    assert {(workload.channels, workload.heads) for workload in cases} == {(192, 6), (128, 4), (256, 8)}
+    assert all(workload.channels // workload.heads == 32 and workload.slices == 10 for workload in cases)
+    assert {workload.stacks for workload in image_workloads("fusion")} == {1, 25}
 
 
 @pytest.mark.parametrize(("across", "heads", "wanted"), [("frames", 3, "across: wanted"), ("slices", 5, "a multiple")])
 def test_a_case_that_makes_no_sense_is_refused(across, heads, wanted):
     with pytest.raises(ValueError, match=wanted):
-        AttentionCase(across, 1, 3, 5, 24, heads, "float32")
+        AttentionWorkload(across, 1, 3, 5, 24, heads, "float32")
 
 
 @pytest.mark.parametrize("across", ["slices", "positions"])
@@ -131,13 +135,13 @@ def test_the_ways_are_the_models_own_attention():
 
 @pytest.mark.parametrize("across", ["slices", "positions"])
 def test_every_baseline_that_runs_here_gives_the_reference(across):
-    case = replace(SMALL, across=across)
-    qkv = attention.random_qkv(case, "cpu")
+    workload = replace(SMALL, across=across)
+    qkv = attention.random_qkv(workload, "cpu")
     wanted = attention.reference(qkv, [0, 3, 6], 5, 3, across)
     ran = []
-    for name, call in attention.baselines(qkv, case).items():
+    for name, call in attention.baselines(qkv, workload).items():
         try:
-            found = attention.as_rows(call(), case)
+            found = attention.as_rows(call(), workload)
         except RuntimeError:
             continue
         ran.append(name)
@@ -148,10 +152,10 @@ def test_every_baseline_that_runs_here_gives_the_reference(across):
 def test_heads_of_one_stack_are_views_in_place():
     qkv = torch.randn(15, 72)
     for across in ("slices", "positions"):
-        case = replace(SMALL, stacks=1, across=across)
+        workload = replace(SMALL, stacks=1, across=across)
         assert all(
             part.untyped_storage().data_ptr() == qkv.untyped_storage().data_ptr()
-            for part in attention.to_heads(qkv, case)
+            for part in attention.to_heads(qkv, workload)
         )
 
 
@@ -165,7 +169,7 @@ def test_a_right_kernel_is_timed_and_a_wrong_one_is_not():
         row = measure_way(ways[0], watch)
         assert row.times is None and row.note.startswith("wrong result") and watch.timed == 1
     measured = measure(SMALL, wrong, watch, None)
-    assert not measured.passed and "wrong result" in table.case_table(measured, CEILINGS)
+    assert not measured.passed and "wrong result" in table.workload_table(measured, CEILINGS)
 
 
 def test_a_way_that_this_machine_lacks_is_a_row_with_the_reason():
@@ -176,14 +180,14 @@ def test_a_way_that_this_machine_lacks_is_a_row_with_the_reason():
     assert row.note == "not available: No available kernel. Aborting execution." and row.times is None
 
 
-def measured_case(case, ours, others=()):
+def measured_case(workload, ours, others=()):
     rows = [table.Row("cardiacseg", 1e-4, ours), *(table.Row(name, 1e-4, times) for name, times in others)]
-    return table.Measured(case, rows, Times(8.0, 4.0, 3.0))
+    return table.Measured(workload, rows, Times(8.0, 4.0, 3.0))
 
 
 def test_a_line_of_the_table():
-    case = AttentionCase("slices", 1, 10, 144, 256, 8, "float16")
-    text = table.case_table(measured_case(case, Times(10.0, 5.0, 2.5)), CEILINGS)
+    workload = AttentionWorkload("slices", 1, 10, 144, 256, 8, "float16")
+    text = table.workload_table(measured_case(workload, Times(10.0, 5.0, 2.5)), CEILINGS)
     cells = [cell.strip() for cell in text.splitlines()[4].strip("|").split("|")]
     # 2.949 MB in 10 us; copies run at 1000 GB/s, one of as many bytes took 8 us; 14.7 MFLOP of 100 TFLOP/s
     assert cells == ["cardiacseg", "10.00", "5.00", "2.50", "295", "29 %", "80 %", "1.47", "1.5 %", "1.0e-04"]
@@ -191,18 +195,18 @@ def test_a_line_of_the_table():
     assert len({len(line) for line in text.splitlines()[2:]}) == 1
 
 
-def test_aims_are_said_to_be_met_or_missed():
-    inter = AttentionCase("slices", 25, 10, 144, 192, 6, "float16")
+def test_targets_are_said_to_be_met_or_missed():
+    inter = AttentionWorkload("slices", 25, 10, 144, 192, 6, "float16")
     others = [("SDPA flash, views", Times(400.0, 1, 1)), ("SDPA math, contiguous", Times(70.0, 1, 1))]
     fast, slow = measured_case(inter, Times(60.0, 1, 1), others), measured_case(inter, Times(200.0, 1, 1), others)
-    met, missed = aims.aims([fast], CEILINGS), aims.aims([slow], CEILINGS)
-    assert "92 % of copy bandwidth (aim 70 %): met" in met[0] and "6.67 times as fast as SDPA flash, views" in met[1]
-    assert "28 % of copy bandwidth (aim 70 %): missed" in missed[0] and missed[1].endswith("missed")
-    intra = aims.aims([measured_case(replace(inter, across="positions"), Times(71.0, 1, 1), others)], CEILINGS)
-    assert len(intra) == 1 and "0.99 times as fast as SDPA math, contiguous (aim 1): missed" in intra[0]
-    assert aims.aims([measured_case(replace(inter, stacks=1), Times(1, 1, 1))], CEILINGS) == []
+    met, missed = table.target_lines([fast], CEILINGS), table.target_lines([slow], CEILINGS)
+    assert "92 % of copy bandwidth (target 70 %): met" in met[0] and "6.67 times as fast as SDPA flash, views" in met[1]
+    assert "28 % of copy bandwidth (target 70 %): missed" in missed[0] and missed[1].endswith("missed")
+    intra = table.target_lines([measured_case(replace(inter, across="positions"), Times(71.0, 1, 1), others)], CEILINGS)
+    assert len(intra) == 1 and "0.99 times as fast as SDPA math, contiguous (target 1): missed" in intra[0]
+    assert table.target_lines([measured_case(replace(inter, stacks=1), Times(1, 1, 1))], CEILINGS) == []
     wrong = table.Measured(inter, [table.Row("cardiacseg", 1.0, None, "wrong result")])
-    assert "not right" in aims.aims([wrong], CEILINGS)[0]
+    assert "not right" in table.target_lines([wrong], CEILINGS)[0]
 
 
 def test_results_are_ready_for_json():
@@ -237,22 +241,24 @@ def test_fusion_in_pytorch_is_the_host_operation():
 def test_preprocessing_in_pytorch_is_the_host_operation():
     from cardiacseg import _core
 
-    case = replace(GRID, kernel="preprocessing", target=1.5, crop=24)
-    image = images.random_image(case, "cpu")
+    workload = replace(GRID, kernel="preprocessing", target=1.5, crop=24)
+    image = images.random_image(workload, "cpu")
     ranges = images.percentiles(image, 1, 99)
-    found = images.preprocess(image, ranges, case)
+    found = images.preprocess(image, ranges, workload)
     assert found.shape == (2, 3, 24, 24) and found.dtype == torch.float32
     wanted = _core.ops.percentile_range(image.numpy(), 1, 99)
     torch.testing.assert_close(ranges, torch.from_numpy(wanted), rtol=1e-6, atol=1e-3)
-    origins = np.tile(np.int32(case.origin), (case.stacks, 1))
-    spacing = (case.row_spacing, case.column_spacing)
-    pixels = _core.ops.preprocess(image.numpy(), spacing, case.target, ranges.numpy(), origins, (24, 24))
+    origins = np.tile(np.int32(workload.origin), (workload.stacks, 1))
+    spacing = (workload.row_spacing, workload.column_spacing)
+    pixels = _core.ops.preprocess(image.numpy(), spacing, workload.target, ranges.numpy(), origins, (24, 24))
     torch.testing.assert_close(found, torch.from_numpy(pixels), atol=1e-5, rtol=0)
 
 
 def test_a_crop_beyond_the_image_is_zero_there():
-    case = ImageCase("preprocessing", 1, "float32", slices=1, rows=4, columns=6, row_spacing=1, target=1, crop=8)
-    planes = torch.ones(1, 1, *case.network_grid)
-    cut = images.crop(planes, case)
+    workload = ImageWorkload(
+        "preprocessing", 1, "float32", slices=1, rows=4, columns=6, row_spacing=1, target=1, crop=8
+    )
+    planes = torch.ones(1, 1, *workload.network_grid)
+    cut = images.crop(planes, workload)
     assert cut.shape == (1, 1, 8, 8) and cut.sum() == planes[..., : cut.shape[-1]].sum()
     assert cut[0, 0, 2, 4] == 1 and cut[0, 0, 0].sum() == 0

@@ -109,18 +109,18 @@ def kernel_user(build, tmp_path_factory):
 @pytest.fixture(scope="module")
 def cuda(build):
     """The module, found as tools/bench_kernels.py finds it."""
-    import cardiacseg
+    import benchmarks
 
-    cardiacseg.__path__.append(str(build / "python/bindings/cuda"))
-    from cardiacseg import _cuda
+    benchmarks.find_kernels(build)
+    from benchmarks import _cuda
 
     yield _cuda
-    cardiacseg.__path__.pop()
-    del sys.modules["cardiacseg._cuda"], cardiacseg._cuda
+    benchmarks.__path__.pop()
+    del sys.modules["benchmarks._cuda"], benchmarks._cuda
 
 
 def has_gpu():
-    from cardiacseg.kernels.machine import gpu_names
+    from benchmarks.gpu_checks import gpu_names
 
     return gpu_names() != []
 
@@ -191,13 +191,13 @@ def test_taps_are_the_triangles(cuda):
 def test_tensors_that_a_kernel_cannot_take_are_refused(cuda):
     import torch
 
-    from cardiacseg.kernels import attention_calls, image_calls
+    from benchmarks import calls
 
     with pytest.raises(ValueError, match=r"qkv: wanted a contiguous tensor on a GPU, got .* on cpu"):
-        attention_calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
+        calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
     with pytest.raises(ValueError, match=r"qkv: wanted \[slices \* positions, 3 \* channels\] with 7 positions"):
-        attention_calls.intra_slice_attention(torch.zeros(64, 96), 7, 1)
+        calls.intra_slice_attention(torch.zeros(64, 96), 7, 1)
     with pytest.raises(ValueError, match=r"pixels: wanted \[stacks, slices, rows, columns\], got \[3, 4\]"):
-        image_calls.percentile_range(torch.zeros(3, 4), 1, 99)
+        calls.percentile_range(torch.zeros(3, 4), 1, 99)
     with pytest.raises(ValueError, match="logits: wanted a contiguous tensor on a GPU"):
-        image_calls.mask_fusion(torch.zeros(2, 4, 8, 8), None, torch.zeros(1, 2), (9, 9), (1, 1), 1.0)
+        calls.mask_fusion(torch.zeros(2, 4, 8, 8), None, torch.zeros(1, 2), (9, 9), (1, 1), 1.0)

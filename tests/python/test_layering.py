@@ -140,14 +140,14 @@ def sources(*patterns):
 
 # Rooms and modules of the package from the bottom up: each uses those of lower floors and none beside it or above.
 FLOORS = (
-    "_core _cuda acquisition errors models",
+    "_core acquisition errors models",
     "metrics phantom pixels",
     "device_arrays measurements",
     "segmenter",
     "io",
     "quality training",
     "export network study",
-    "bench evaluation installation kernels",
+    "bench evaluation installation",
     "cli",
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor.split()}
@@ -155,7 +155,7 @@ FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floo
 
 def test_every_room_has_its_floor():
     found = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
-    assert {*found, "_core", "_cuda"} - {"__init__"} == set(FLOOR_OF)
+    assert {*found, "_core"} - {"__init__"} == set(FLOOR_OF)
 
 
 @pytest.mark.parametrize("room", FLOOR_OF)
@@ -189,7 +189,7 @@ def test_arrows_point_down(room):
             ["export/engine.py", "export/parity_gate.py", "export/engine_graph.py", "export/passes/*.py"],
             ["torch", "cardiacseg.models", "cardiacseg.training"],  # a machine with a GPU builds engines without
         ),
-        (["*.py", "*/*.py", "*/*/*.py"], ["tools"]),
+        (["**/*.py"], ["tools", "benchmarks"]),
     ],
 )
 def test_python_rooms(patterns, never):
@@ -238,7 +238,18 @@ def test_what_is_imported_is_declared(patterns, extra):
         assert roots <= allowed, f"{path.relative_to(ROOT)} imports {sorted(roots - allowed)}"
 
 
+def test_the_benchmarks_stand_apart_from_the_package():
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert roots <= {*sys.stdlib_module_names, "torch", "benchmarks"}, f"{path.name} imports {sorted(roots)}"
+
+
 def test_tools_hold_no_importable_logic():
-    for path in [*ROOT.glob("tools/*.py"), *ROOT.glob("tests/python/*.py"), *PACKAGE.rglob("*.py")]:
+    for path in [
+        *ROOT.glob("tools/*.py"),
+        *ROOT.glob("benchmarks/*.py"),
+        *ROOT.glob("tests/python/*.py"),
+        *PACKAGE.rglob("*.py"),
+    ]:
         for tool in ROOT.glob("tools/*.py"):
             assert not uses(path, tool.stem) and not uses(path, f"tools.{tool.stem}")

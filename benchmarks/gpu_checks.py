@@ -1,22 +1,29 @@
-"""Commands run one after another, each with a time limit and a line in one table; nothing here stops at a failure.
+"""Commands run one after another, each with a time limit and a line in one table; a failure stops nothing. Also what
+this machine has for building, running and checking the kernels.
 
 Needs the standard library alone.
 """
 
 import contextlib
+import ctypes
+import datetime
+import importlib.metadata
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 # In what a command prints, the last of these says most about how it went.
-TELLING = re.compile(r"(?:\w+ SUMMARY: .*|\d+ passed, \d+ failed|AIM .*|\S*[Ee]rror: .*|.* Error: .*)")
+TELLING = re.compile(r"(?:\w+ SUMMARY: .*|\d+ passed, \d+ failed|TARGET .*|\S*[Ee]rror: .*|.* Error: .*)")
 CLEAN_SUMMARY = re.compile(r"SUMMARY: 0 (errors|hazards)")
-GOOD = ("passed", "not found", "skipped")
+NOT_FOUND = "not found"
+GOOD = ("passed", NOT_FOUND, "skipped")
 
 
 @dataclass(frozen=True)
@@ -111,3 +118,64 @@ def tail(outcome: Outcome, lines: int = 25) -> str:
         return ""
     text = Path(outcome.log).read_text(errors="replace").splitlines()
     return "\n".join([f"--- {outcome.check}: {outcome.log}", *text[-lines:]])
+
+
+def gpu_names() -> list[str]:
+    """Names of the GPUs that the driver shows; none without a driver. Makes no context."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return []
+    count, name = ctypes.c_int(0), ctypes.create_string_buffer(256)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    names = []
+    for index in range(count.value):
+        device = ctypes.c_int()
+        if driver.cuDeviceGet(ctypes.byref(device), index) == 0 and driver.cuDeviceGetName(name, 256, device) == 0:
+            names.append(name.value.decode())
+    return names
+
+
+def find_program(name: str, *folders: Path) -> str | None:
+    """On the PATH, else in ``folders``, else in the CUDA toolkit's usual places."""
+    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
+    places = [*folders, *(Path(home) / "bin" for home in homes if home)]
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(map(str, places)))
+
+
+def says(*command: str | None) -> str:
+    """What a command prints; "not found" where it is not there or fails."""
+    try:
+        run = subprocess.run([word for word in command if word], capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired):
+        return NOT_FOUND
+    return run.stdout.strip() if run.returncode == 0 else NOT_FOUND
+
+
+def describe(nvcc: str) -> dict[str, str]:
+    torch = "import torch; print(torch.__version__, '(GPU)' if torch.cuda.is_available() else '(sees no GPU)')"
+    release = re.search(r"release [\d.]+, V([\d.]+)", says(nvcc, "--version"))
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "GPU": ", ".join(gpu_names()) or "none",
+        "driver": says("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"),
+        "nvcc": f"{release[1] if release else 'unknown'} ({nvcc})",
+        "PyTorch": says(sys.executable, "-c", torch),
+        "pybind11": version_of("pybind11"),
+        "CMake": says("cmake", "--version").splitlines()[0],
+        "ninja": says("ninja", "--version"),
+        "compute-sanitizer": find_sanitizer(nvcc) or NOT_FOUND,
+    }
+
+
+def version_of(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return NOT_FOUND
+
+
+def find_sanitizer(nvcc: str) -> str | None:
+    folder = Path(nvcc).resolve().parent
+    return find_program("compute-sanitizer", folder, folder.parent / "compute-sanitizer")

@@ -3,23 +3,23 @@
 import torch
 from torch.nn.functional import grid_sample, interpolate, pad
 
-from cardiacseg.kernels.cases import ImageCase
+from benchmarks.workloads import ImageWorkload
 
 
-def network_coordinates(case: ImageCase, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def network_coordinates(workload: ImageWorkload, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Where the scanner's rows and columns lie among the crop's pixels, in float64."""
-    axes = ((case.rows, case.row_spacing), (case.columns, case.column_spacing))
+    axes = ((workload.rows, workload.row_spacing), (workload.columns, workload.column_spacing))
     return tuple(
-        (torch.arange(length, device=device, dtype=torch.float64) + 0.5) * mm / case.target - 0.5 - first
-        for (length, mm), first in zip(axes, case.origin, strict=True)
+        (torch.arange(length, device=device, dtype=torch.float64) + 0.5) * mm / workload.target - 0.5 - first
+        for (length, mm), first in zip(axes, workload.origin, strict=True)
     )
 
 
-def sampling_grid(case: ImageCase, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def sampling_grid(workload: ImageWorkload, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """For grid_sample, ``[1, rows, columns, 2]`` in float64; which voxels the crop holds, ``[rows, columns]``."""
-    down, across = network_coordinates(case, device)
-    inside = [(at >= -0.5) & (at <= case.crop - 0.5) for at in (down, across)]
-    scaled = [(2 * at + 1) / case.crop - 1 for at in (across, down)]
+    down, across = network_coordinates(workload, device)
+    inside = [(at >= -0.5) & (at <= workload.crop - 0.5) for at in (down, across)]
+    scaled = [(2 * at + 1) / workload.crop - 1 for at in (across, down)]
     grid = torch.stack(torch.meshgrid(*scaled, indexing="xy"), dim=-1)[None]
     return grid, inside[0][:, None] & inside[1][None, :]
 
@@ -58,40 +58,40 @@ def percentiles(image: torch.Tensor, lower: float, upper: float, dtype: torch.dt
 
 
 def preprocess(
-    image: torch.Tensor, ranges: torch.Tensor, case: ImageCase, dtype: torch.dtype = torch.float32
+    image: torch.Tensor, ranges: torch.Tensor, workload: ImageWorkload, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
     """The network's input ``[stacks, slices, crop, crop]`` of the scanner's ``[stacks, slices, rows, columns]``.
 
-    Computed in ``dtype``; the result is of the case's type in float32, else of ``dtype``.
+    Computed in ``dtype``; the result is of the workload's type in float32, else of ``dtype``.
     """
-    scale = (case.row_spacing / case.target, case.column_spacing / case.target)
+    scale = (workload.row_spacing / workload.target, workload.column_spacing / workload.target)
     resampled = interpolate(
         image.to(dtype), scale_factor=scale, mode="bilinear", antialias=True, recompute_scale_factor=False
     )
     low, high = (ranges[:, side, None, None, None] for side in (0, 1))
-    window = crop(((resampled - low) / (high - low)).clamp(0, 1), case)
-    return window.to(getattr(torch, case.dtype)) if dtype == torch.float32 else window
+    window = crop(((resampled - low) / (high - low)).clamp(0, 1), workload)
+    return window.to(getattr(torch, workload.dtype)) if dtype == torch.float32 else window
 
 
-def crop(planes: torch.Tensor, case: ImageCase) -> torch.Tensor:
+def crop(planes: torch.Tensor, workload: ImageWorkload) -> torch.Tensor:
     """The crop out of the last two axes, zero where it leaves them."""
-    (top, left), (rows, columns) = case.origin, planes.shape[-2:]
-    sides = (-left, left + case.crop - columns, -top, top + case.crop - rows)  # negative: cut off
+    (top, left), (rows, columns) = workload.origin, planes.shape[-2:]
+    sides = (-left, left + workload.crop - columns, -top, top + workload.crop - rows)  # negative: cut off
     return pad(planes, sides)
 
 
-def random_logits(case: ImageCase, device: str, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def random_logits(workload: ImageWorkload, device: str, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Smooth maps, as a network's are, and presences about half of which are above 0.5."""
     generator = torch.Generator(device).manual_seed(seed)
-    coarse = 6 * torch.randn(case.planes, 4, 9, 9, generator=generator, device=device)
-    logits = interpolate(coarse, size=(case.crop, case.crop), mode="bilinear")
-    presence = torch.rand(case.planes, 3, generator=generator, device=device)
-    return logits.to(getattr(torch, case.dtype)).contiguous(), presence
+    coarse = 6 * torch.randn(workload.planes, 4, 9, 9, generator=generator, device=device)
+    logits = interpolate(coarse, size=(workload.crop, workload.crop), mode="bilinear")
+    presence = torch.rand(workload.planes, 3, generator=generator, device=device)
+    return logits.to(getattr(torch, workload.dtype)).contiguous(), presence
 
 
-def random_image(case: ImageCase, device: str, seed: int = 0) -> torch.Tensor:
+def random_image(workload: ImageWorkload, device: str, seed: int = 0) -> torch.Tensor:
     """``[stacks, slices, rows, columns]`` of the scanner's type, from 0 to 3,000."""
     generator = torch.Generator(device).manual_seed(seed)
-    coarse = 3000 * torch.rand(case.stacks, case.slices, 40, 40, generator=generator, device=device)
-    image = interpolate(coarse, size=(case.rows, case.columns), mode="bilinear")
-    return image.round().to(getattr(torch, case.source)).contiguous()
+    coarse = 3000 * torch.rand(workload.stacks, workload.slices, 40, 40, generator=generator, device=device)
+    image = interpolate(coarse, size=(workload.rows, workload.columns), mode="bilinear")
+    return image.round().to(getattr(torch, workload.source)).contiguous()

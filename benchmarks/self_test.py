@@ -1,14 +1,14 @@
-"""The kernels' Python face on a GPU: results are right, the same from a CUDA graph, and bad tensors are refused."""
+"""The kernels' Python API on a GPU: results are right, the same from a CUDA graph, and bad tensors are refused."""
 
 from collections.abc import Callable, Iterator
 
 import torch
 
-from cardiacseg.kernels import attention, attention_calls
-from cardiacseg.kernels.benchmarks import DEVICE, fusion_of, percentiles_of, preprocessing_of
-from cardiacseg.kernels.cases import AttentionCase, ImageCase
-from cardiacseg.kernels.measure import Way, largest_difference
-from cardiacseg.kernels.timing import capture
+from benchmarks import attention, calls
+from benchmarks.kernel_benchmarks import DEVICE, fusion_of, percentiles_of, preprocessing_of
+from benchmarks.measure import Way, largest_difference
+from benchmarks.timing import capture
+from benchmarks.workloads import AttentionWorkload, ImageWorkload
 
 SLICES = (3, 1, 16, 10, 33, 2)  # of each stack
 HEADS = ((192, 6, 64), (128, 4, 7), (256, 8, 144))  # channels, heads, positions
@@ -21,8 +21,8 @@ def attention_checks() -> Iterator[Check]:
     for across in ("slices", "positions"):
         for dtype in DTYPES:
             for channels, heads, positions in HEADS:
-                case = AttentionCase(across, 1, sum(SLICES), positions, channels, heads, dtype)
-                yield f"ragged {case.name}", lambda case=case: ragged_attention_is_right(case)
+                workload = AttentionWorkload(across, 1, sum(SLICES), positions, channels, heads, dtype)
+                yield f"ragged {workload.name}", lambda workload=workload: ragged_attention_is_right(workload)
         yield f"attention across {across} in a CUDA graph", lambda across=across: replay_is_right(across)
     yield "a tensor on the CPU is refused", refuses_the_cpu
 
@@ -30,11 +30,11 @@ def attention_checks() -> Iterator[Check]:
 def image_checks() -> Iterator[Check]:
     for kernel, ways in (("fusion", fusion_of), ("preprocessing", preprocessing_of)):
         for dtype in ("float16", "float32"):
-            case = ImageCase(kernel, 2, dtype, slices=3)
-            yield case.name, lambda case=case, ways=ways: way_is_right(ways(case, False)[0])
+            workload = ImageWorkload(kernel, 2, dtype, slices=3)
+            yield workload.name, lambda workload=workload, ways=ways: way_is_right(ways(workload, False)[0])
     for source in ("int16", "float32"):
-        case = ImageCase("percentiles", 2, "float32", slices=3, source=source)
-        yield case.name, lambda case=case: way_is_right(percentiles_of(case)[0])
+        workload = ImageWorkload("percentiles", 2, "float32", slices=3, source=source)
+        yield workload.name, lambda workload=workload: way_is_right(percentiles_of(workload)[0])
 
 
 def all_checks() -> Iterator[Check]:
@@ -47,45 +47,45 @@ def way_is_right(way: Way) -> bool:
     return all(way.error(way.call()) <= way.limit for _ in range(2))
 
 
-def ragged(case: AttentionCase) -> tuple[torch.Tensor, list[int], torch.Tensor]:
+def ragged(workload: AttentionWorkload) -> tuple[torch.Tensor, list[int], torch.Tensor]:
     """Random rows, each stack's first slice, and those on the GPU."""
     first = [sum(SLICES[:stack]) for stack in range(len(SLICES) + 1)]
-    return attention.random_qkv(case, DEVICE), first, torch.tensor(first, dtype=torch.int32, device=DEVICE)
+    return attention.random_qkv(workload, DEVICE), first, torch.tensor(first, dtype=torch.int32, device=DEVICE)
 
 
-def call(case: AttentionCase, qkv: torch.Tensor, cu_slices: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    if case.across == "positions":
-        return attention_calls.intra_slice_attention(qkv, case.positions, case.heads, output)
-    return attention_calls.inter_slice_attention(qkv, cu_slices, case.positions, case.heads, output)
+def call(workload: AttentionWorkload, qkv: torch.Tensor, cu_slices: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    if workload.across == "positions":
+        return calls.intra_slice_attention(qkv, workload.positions, workload.heads, output)
+    return calls.inter_slice_attention(qkv, cu_slices, workload.positions, workload.heads, output)
 
 
-def ragged_attention_is_right(case: AttentionCase) -> bool:
+def ragged_attention_is_right(workload: AttentionWorkload) -> bool:
     """Within twice the error that plain PyTorch makes on the same rows in the same type."""
-    qkv, first, cu_slices = ragged(case)
-    wanted = attention.reference(qkv, first, case.positions, case.heads, case.across)
-    plain = attention.reference(qkv, first, case.positions, case.heads, case.across, dtype=qkv.dtype)
+    qkv, first, cu_slices = ragged(workload)
+    wanted = attention.reference(qkv, first, workload.positions, workload.heads, workload.across)
+    plain = attention.reference(qkv, first, workload.positions, workload.heads, workload.across, dtype=qkv.dtype)
     output = torch.full_like(wanted, float("nan"), dtype=qkv.dtype)
-    found = call(case, qkv, cu_slices, output)
+    found = call(workload, qkv, cu_slices, output)
     return largest_difference(found, wanted) <= 2 * largest_difference(plain, wanted) + 1e-7
 
 
 def replay_is_right(across: str) -> bool:
     """A captured launch reads the rows that are there when it is replayed."""
-    case = AttentionCase(across, 1, sum(SLICES), 64, 192, 6, "float16")
-    qkv, _, cu_slices = ragged(case)
-    output = torch.empty(case.tokens, case.channels, dtype=qkv.dtype, device=DEVICE)
-    graph = capture(lambda: call(case, qkv, cu_slices, output))
+    workload = AttentionWorkload(across, 1, sum(SLICES), 64, 192, 6, "float16")
+    qkv, _, cu_slices = ragged(workload)
+    output = torch.empty(workload.tokens, workload.channels, dtype=qkv.dtype, device=DEVICE)
+    graph = capture(lambda: call(workload, qkv, cu_slices, output))
     if graph is None:
         return False
-    qkv.copy_(attention.random_qkv(case, DEVICE, seed=1))
+    qkv.copy_(attention.random_qkv(workload, DEVICE, seed=1))
     output.fill_(float("nan"))
     graph.replay()
-    return torch.equal(output, call(case, qkv, cu_slices, torch.empty_like(output)))
+    return torch.equal(output, call(workload, qkv, cu_slices, torch.empty_like(output)))
 
 
 def refuses_the_cpu() -> bool:
     try:
-        attention_calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
+        calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
     except ValueError as error:
         return "wanted a contiguous tensor on a GPU" in str(error)
     return False

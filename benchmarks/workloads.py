@@ -16,7 +16,7 @@ FUSION_FLOPS_PER_VOXEL = 31
 
 
 @dataclass(frozen=True)
-class AttentionCase:
+class AttentionWorkload:
     """Rows of ``qkv [T, 3 * channels]``: row ``(stack * slices + slice) * positions + position``."""
 
     across: str  # "slices": inter-slice; "positions": intra-slice
@@ -56,7 +56,7 @@ class AttentionCase:
 
 
 @dataclass(frozen=True)
-class ImageCase:
+class ImageWorkload:
     """Stacks on the scanner's grid and the network's crop in the middle of it."""
 
     kernel: str  # "fusion", "percentiles" or "preprocessing"
@@ -129,10 +129,10 @@ class ImageCase:
         return f"{self.kernel} {self.stacks}x{self.slices}x{self.rows}x{self.columns}, crop {self.crop}, {kinds}"
 
 
-def attention_cases(across: str) -> list[AttentionCase]:
+def attention_workloads(across: str) -> list[AttentionWorkload]:
     """The shipped Seg (192/6) and Ref (128/4), and 256/8; one stack and a cine of 25; crops of 192 and 128 pixels."""
     return [
-        AttentionCase(across, stacks, 10, positions, channels, heads, dtype)
+        AttentionWorkload(across, stacks, 10, positions, channels, heads, dtype)
         for channels, heads in ((192, 6), (128, 4), (256, 8))
         for dtype in ("float16", "bfloat16", "float32")
         for positions in (144, 64)
@@ -140,6 +140,6 @@ def attention_cases(across: str) -> list[AttentionCase]:
     ]
 
 
-def image_cases(kernel: str) -> list[ImageCase]:
+def image_workloads(kernel: str) -> list[ImageWorkload]:
     dtypes = ("float32",) if kernel == "percentiles" else ("float16", "float32")
-    return [ImageCase(kernel, stacks, dtype) for dtype in dtypes for stacks in (1, 25)]
+    return [ImageWorkload(kernel, stacks, dtype) for dtype in dtypes for stacks in (1, 25)]

@@ -1,5 +1,5 @@
-"""Stands in for cardiacseg._cuda where there is no GPU: the same functions over addresses in host memory, computed by
-PyTorch and by the core's host operations. So the way from a tensor to a kernel's arguments and back can be run."""
+"""A fake benchmarks._cuda for machines without a GPU: the same functions over addresses in host memory, computed by
+PyTorch and by the host operations. It runs the way from a tensor to a kernel's arguments and back."""
 
 import ctypes
 import math
@@ -7,14 +7,14 @@ import math
 import numpy as np
 import torch
 
+from benchmarks.attention import reference
 from cardiacseg import _core
-from cardiacseg.kernels.attention import reference
 
 
 def at(address, name, *shape):
     """The tensor that lies at an address."""
     if address == 0:
-        raise ValueError("wanted an address, got 0")
+        raise ValueError("expected an address, got 0")
     dtype = getattr(torch, name)
     size = math.prod(shape) * torch.empty(0, dtype=dtype).element_size()
     memory = (ctypes.c_byte * size).from_address(address)
@@ -57,7 +57,7 @@ def percentile_range(type, pixels, shape, lower, upper, workspace, ranges, strea
 
 
 def resample_taps(length, spacing, target):
-    """Of nothing but the sizes: the stand-in resamples by the spacing that it finds in the weights."""
+    """Of nothing but the sizes: the fake module resamples by the spacing that it finds in the weights."""
     outputs = _core.ops.resampled_length(length, spacing, target)
     return outputs, [0], [1], [spacing, target]
 
