@@ -10,7 +10,6 @@ void register_dlpack(pybind11::module_& module);
 void register_engines(pybind11::module_& module);
 void register_errors();
 void register_measurements(pybind11::module_& module);
-void register_ops(pybind11::module_& module);
 void register_segmenter(pybind11::module_& module);
 
 }  // namespace cardiacseg::python
@@ -25,6 +24,5 @@ PYBIND11_MODULE(_core, module) {
   register_dlpack(module);
   register_engines(module);
   register_measurements(module);
-  register_ops(module);
   register_segmenter(module);
 }

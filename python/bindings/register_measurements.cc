@@ -9,6 +9,7 @@
 #include "cardiacseg/labels.h"
 #include "cardiacseg/measurements.h"
 #include "long_call.h"
+#include "ops/region_sizes.h"
 #include "pixel_types.h"
 
 namespace py = pybind11;
@@ -106,6 +107,11 @@ MeasurementOptions options_of(std::optional<std::int64_t> ed_frame, std::optiona
           .bsa_formula = du_bois ? BsaFormula::du_bois : BsaFormula::mosteller};
 }
 
+std::vector<std::int64_t> region_sizes(const Contiguous<std::uint8_t>& mask, int neighbours) {
+  require_rank(mask, 2, "mask");
+  return ops::region_sizes(values_of(mask), mask.shape(0), mask.shape(1), neighbours);
+}
+
 }  // namespace
 
 void register_measurements(py::module_& module) {
@@ -117,6 +123,8 @@ void register_measurements(py::module_& module) {
              py::arg("frame_times_ms"), py::arg("rr_interval_ms"), py::arg("height_m"), py::arg("weight_kg"),
              py::arg("anterior"),
              "What cardiacseg.measurements.measure finds, as a dict; an `included` without values counts all slices.");
+  module.def("region_sizes", &region_sizes, py::arg("mask"), py::arg("neighbours"),
+             "Pixels of each connected component of a mask, in the order of their first pixels.");
   module.attr("MYOCARDIAL_DENSITY") = kMyocardialDensity;
 }
 

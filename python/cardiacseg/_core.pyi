@@ -12,7 +12,6 @@ CACHE_BYTES: int
 COMPILED_BYTES: int
 MYOCARDIAL_DENSITY: float
 engines: ModuleType
-ops: ModuleType
 
 class CardiacSegmenter:
     def __init__(
@@ -93,6 +92,7 @@ def explain_device(
 ) -> dict[str, str]: ...
 def compiled_networks_folder(wanted: str | PathLike[str] = "") -> Path: ...
 def list_backends() -> list[dict[str, Any]]: ...
+def region_sizes(mask: npt.NDArray[np.uint8], neighbours: int) -> list[int]: ...
 def measure(
     labels: npt.NDArray[np.uint8],
     spacing: tuple[float, float, float],

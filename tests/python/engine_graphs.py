@@ -1,9 +1,9 @@
 """Helpers for tests of the graphs that go to TensorRT."""
 
+import host_ops
 import numpy as np
 import onnx
 
-from cardiacseg import _core
 from cardiacseg.export.engine_agreement import open_graph
 
 # Of the operators of TensorRT 8.5's parser (onnx-tensorrt 8.5-GA, docs/operators.md) those that the models need.
@@ -57,7 +57,7 @@ def attend(node, qkv, cu_slices):
     settings = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
     slices, positions, channels = qkv.shape
     cu_slices = cu_slices if settings["across_slices"] else None
-    rows = _core.ops.slice_attention(
+    rows = host_ops.slice_attention(
         qkv.reshape(slices * positions, channels), "float32", positions, settings["heads"], cu_slices, 1
     )
     return rows.reshape(slices, positions, channels // 3)

@@ -4,11 +4,11 @@ PyTorch and by the host operations. It runs the way from a tensor to a kernel's 
 import ctypes
 import math
 
+import host_ops
 import numpy as np
 import torch
 
 from benchmarks.attention import reference
-from cardiacseg import _core
 
 
 def at(address, name, *shape):
@@ -41,7 +41,7 @@ def mask_fusion(
     shown = at(presence, "float32", stacks, slices, 3).numpy()
     places, result = at(origins, "int32", stacks, 2).tolist(), at(labels, "uint8", stacks, slices, *size)
     for stack in range(stacks):
-        found = _core.ops.mask_fusion(
+        found = host_ops.mask_fusion(
             maps[stack], shown[stack], threshold, size, spacing, target, tuple(places[stack]), temperature
         )
         result[stack] = torch.from_numpy(found)
@@ -52,20 +52,20 @@ def percentile_range_workspace(type, stacks, voxels):
 
 
 def percentile_range(type, pixels, shape, lower, upper, workspace, ranges, stream):
-    found = _core.ops.percentile_range(at(pixels, type, *shape).numpy(), lower, upper)
+    found = host_ops.percentile_range(at(pixels, type, *shape).numpy(), lower, upper)
     at(ranges, "float32", shape[0], 2).copy_(torch.from_numpy(found))
 
 
 def resample_taps(length, spacing, target):
     """Of nothing but the sizes: the fake module resamples by the spacing that it finds in the weights."""
-    outputs = _core.ops.resampled_length(length, spacing, target)
+    outputs = host_ops.resampled_length(length, spacing, target)
     return outputs, [0], [1], [spacing, target]
 
 
 def preprocess(type, pixels, shape, rows, columns, crop, ranges, origins, output_type, output, stream):
     (down, target), (across, _) = (at(taps[4], "float32", 2).double().tolist() for taps in (rows, columns))
     spacing = tuple(float(np.float32(mm).astype(str)) for mm in (down, across))
-    window = _core.ops.preprocess(
+    window = host_ops.preprocess(
         at(pixels, type, *shape).numpy(),
         spacing,
         target,

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import host_ops
 import numpy as np
 import pytest
 import torch
@@ -216,14 +217,12 @@ def test_results_are_ready_for_json():
 
 
 def test_fusion_in_pytorch_is_the_host_operation():
-    from cardiacseg import _core
-
     logits, presence = images.random_logits(GRID, "cpu")
     places = images.sampling_grid(GRID, torch.device("cpu"))
     labels, shares = images.fuse(logits, presence, places, 0.5, 1.25)
     for stack in range(GRID.stacks):
         part = slice(stack * GRID.slices, (stack + 1) * GRID.slices)
-        wanted = _core.ops.mask_fusion(
+        wanted = host_ops.mask_fusion(
             logits[part].numpy(),
             presence[part].numpy(),
             0.5,
@@ -239,18 +238,16 @@ def test_fusion_in_pytorch_is_the_host_operation():
 
 
 def test_preprocessing_in_pytorch_is_the_host_operation():
-    from cardiacseg import _core
-
     workload = replace(GRID, kernel="preprocessing", target=1.5, crop=24)
     image = images.random_image(workload, "cpu")
     ranges = images.percentiles(image, 1, 99)
     found = images.preprocess(image, ranges, workload)
     assert found.shape == (2, 3, 24, 24) and found.dtype == torch.float32
-    wanted = _core.ops.percentile_range(image.numpy(), 1, 99)
+    wanted = host_ops.percentile_range(image.numpy(), 1, 99)
     torch.testing.assert_close(ranges, torch.from_numpy(wanted), rtol=1e-6, atol=1e-3)
     origins = np.tile(np.int32(workload.origin), (workload.stacks, 1))
     spacing = (workload.row_spacing, workload.column_spacing)
-    pixels = _core.ops.preprocess(image.numpy(), spacing, workload.target, ranges.numpy(), origins, (24, 24))
+    pixels = host_ops.preprocess(image.numpy(), spacing, workload.target, ranges.numpy(), origins, (24, 24))
     torch.testing.assert_close(found, torch.from_numpy(pixels), atol=1e-5, rtol=0)
 
 

@@ -1,10 +1,10 @@
 """The host's slice attention against PyTorch: the models' own modules, and PyTorch's error at each precision."""
 
+import host_ops
 import numpy as np
 import pytest
 import torch
 
-from cardiacseg import _core
 from cardiacseg.models.slice_transformer import Attention
 
 TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -17,7 +17,7 @@ def attend(qkv, positions, heads, cu_slices=None, threads=1):
     name = str(qkv.dtype).removeprefix("torch.")
     values = qkv.numpy() if name == "float32" else qkv.view(torch.uint16).numpy()
     cu_slices = None if cu_slices is None else np.array(cu_slices, np.int32)
-    found = _core.ops.slice_attention(values, name, positions, heads, cu_slices, threads)
+    found = host_ops.slice_attention(values, name, positions, heads, cu_slices, threads)
     return torch.from_numpy(found) if name == "float32" else torch.from_numpy(found).view(qkv.dtype)
 
 

@@ -1,12 +1,12 @@
 """Every kind of system through the runtime: one stage or two, a classifier in the first, the last, both or neither."""
 
+import host_ops
 import numpy as np
 import pytest
 from onnx_bundle import SIDE, ref, seg, write_bundle, write_manifest, write_seg
 from scipy import special
 
 import cardiacseg
-from cardiacseg import _core
 
 SPACING = (8.0, 1.5, 1.5)  # the networks' own, and the image is one crop, so that no grid is changed
 SYSTEMS = {
@@ -105,7 +105,7 @@ def test_clean_up_touches_labels_alone(tmp_path, image):
         ).run(image, spacing=SPACING, probabilities=True)
         for asked in (False, True)
     )
-    wanted = [_core.ops.clean_up(stack) for stack in plain.labels]
+    wanted = [host_ops.clean_up(stack) for stack in plain.labels]
     assert sum(changed for _, changed in wanted) > 50
     np.testing.assert_array_equal(clean.labels, [labels for labels, _ in wanted])
     for name in ("presence", "probabilities", "agreement"):

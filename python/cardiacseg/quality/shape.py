@@ -54,7 +54,7 @@ def fragments(context: CheckContext, check: Check) -> Found:
 
 
 def _beyond_the_largest(mask: np.ndarray) -> int:
-    sizes = _core.ops.region_sizes(mask, 8)
+    sizes = _core.region_sizes(mask, 8)
     return sum(sizes) - max(sizes, default=0)
 
 
@@ -70,7 +70,7 @@ def holes(context: CheckContext, check: Check) -> Found:
 
 def _enclosed(background: np.ndarray) -> int:
     """Pixels of background (4-connected) that the heart encloses: all but the region at the border."""
-    return sum(_core.ops.region_sizes(background, 4)[1:])
+    return sum(_core.region_sizes(background, 4)[1:])
 
 
 def lv_open(context: CheckContext, check: Check) -> Found:

@@ -10,7 +10,6 @@
 #include "ops/mask_fusion.h"
 #include "ops/percentile_range.h"
 #include "ops/preprocess.h"
-#include "ops/region_sizes.h"
 #include "ops/require.h"
 #include "ops/resample_taps.h"
 #include "ops/slice_attention.h"
@@ -100,11 +99,6 @@ std::pair<py::array_t<std::uint8_t>, std::int64_t> clean_up(const Contiguous<std
   return {to_array(std::move(output), {labels.shape(0), labels.shape(1), labels.shape(2)}), changed};
 }
 
-std::vector<std::int64_t> region_sizes(const Contiguous<std::uint8_t>& mask, int neighbours) {
-  require_rank(mask, 2, "mask");
-  return ops::region_sizes(values_of(mask), mask.shape(0), mask.shape(1), neighbours);
-}
-
 /// Labels `[S, rows, columns]`, or with `probabilities` the pair of them and of probabilities `[S, 4, rows, columns]`.
 py::object mask_fusion(const Floats& logits, const std::optional<Floats>& presence, float threshold,
                        const std::array<std::int64_t, 2>& size, const std::array<double, 2>& spacing, double target,
@@ -162,26 +156,28 @@ py::array slice_attention_of(const py::array& qkv, const std::string& type, std:
 
 }  // namespace
 
-/// The host operations.
-void register_ops(py::module_& module) {
-  py::module_ ops = module.def_submodule("ops", "The host operations.");
-  ops.def("resampled_length", &cardiacseg::ops::resampled_length, py::arg("length"), py::arg("spacing"),
-          py::arg("target"));
-  ops.def("percentile_range", &percentile_range, py::arg("pixels"), py::arg("lower"), py::arg("upper"),
-          py::arg("threads") = 1);
-  ops.def("preprocess", &preprocess, py::arg("pixels"), py::arg("spacing"), py::arg("target"), py::arg("ranges"),
-          py::arg("origins"), py::arg("size"), py::arg("threads") = 1);
-  ops.def("heart_centre", &heart_centre, py::arg("heart"), py::arg("grid"), py::arg("window"), py::arg("threshold"),
-          py::arg("ratio"), py::arg("crop"));
-  ops.def("stage_counts", &stage_counts, py::arg("seg"), py::arg("ref"), py::arg("presence"), py::arg("threshold"),
-          py::arg("stacks") = 1, py::arg("threads") = 1);
-  ops.def("clean_up", &clean_up, py::arg("labels"), py::arg("threads") = 1);
-  ops.def("region_sizes", &region_sizes, py::arg("mask"), py::arg("neighbours"));
-  ops.def("mask_fusion", &mask_fusion, py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"),
-          py::arg("spacing"), py::arg("target"), py::arg("origin"), py::arg("temperature") = 1.0F,
-          py::arg("probabilities") = false, py::arg("threads") = 1);
-  ops.def("slice_attention", &slice_attention_of, py::arg("qkv"), py::arg("type"), py::arg("positions"),
-          py::arg("heads"), py::arg("cu_slices") = py::none(), py::arg("threads") = 1);
-}
+void register_errors();
 
 }  // namespace cardiacseg::python
+
+PYBIND11_MODULE(_ops, module) {
+  using namespace cardiacseg::python;
+  module.doc() = "The operations on the host, for tests.";
+  register_errors();
+  module.def("resampled_length", &cardiacseg::ops::resampled_length, py::arg("length"), py::arg("spacing"),
+             py::arg("target"));
+  module.def("percentile_range", &percentile_range, py::arg("pixels"), py::arg("lower"), py::arg("upper"),
+             py::arg("threads") = 1);
+  module.def("preprocess", &preprocess, py::arg("pixels"), py::arg("spacing"), py::arg("target"), py::arg("ranges"),
+             py::arg("origins"), py::arg("size"), py::arg("threads") = 1);
+  module.def("heart_centre", &heart_centre, py::arg("heart"), py::arg("grid"), py::arg("window"), py::arg("threshold"),
+             py::arg("ratio"), py::arg("crop"));
+  module.def("stage_counts", &stage_counts, py::arg("seg"), py::arg("ref"), py::arg("presence"), py::arg("threshold"),
+             py::arg("stacks") = 1, py::arg("threads") = 1);
+  module.def("clean_up", &clean_up, py::arg("labels"), py::arg("threads") = 1);
+  module.def("mask_fusion", &mask_fusion, py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"),
+             py::arg("spacing"), py::arg("target"), py::arg("origin"), py::arg("temperature") = 1.0F,
+             py::arg("probabilities") = false, py::arg("threads") = 1);
+  module.def("slice_attention", &slice_attention_of, py::arg("qkv"), py::arg("type"), py::arg("positions"),
+             py::arg("heads"), py::arg("cu_slices") = py::none(), py::arg("threads") = 1);
+}
