@@ -66,11 +66,11 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) ->
 
 def _segmenters(model: str, device: str, threads: int, precision: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Segmenters by precision, first the one that ``precision`` selects, and why another one is not available."""
-    from cardiacseg.segmenter import CardiacSegmenter, explain_device
+    from cardiacseg.segmenter import CardiacSegmenter
 
     taken = CardiacSegmenter(model, device=device, threads=threads, precision=precision)
     segmenters, not_run = {taken.precision: taken}, {}
-    on_cpu = explain_device(model, device)["backend"] == "openvino"
+    on_cpu = taken.device == "cpu"
     for other in ("fp32", "bf16") if on_cpu and precision == "auto" else ():
         if other in segmenters:
             continue

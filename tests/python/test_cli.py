@@ -150,7 +150,7 @@ def test_segment_says_what_quality_the_model_expects(tmp_path, stack):
     report = json.loads((tmp_path / "out/report.json").read_text())
     ((frame,), (quality,)) = report["stage_agreement"], report["predicted_quality"]
     assert quality == pytest.approx(0.25 + 0.5 * sum(frame.values()) / 3, abs=2e-4)
-    assert f"predicted mean Dice {quality:.2f}, lowest {quality:.2f} (frame 1)" in done.stdout
+    assert f"predicted mean Dice {quality:.2f}, lowest {quality:.2f} (phase 1)" in done.stdout
 
 
 def test_segment_prints_json(tmp_path, tiny_bundle, stack):

@@ -155,7 +155,7 @@ def test_an_image_that_cannot_be_taken_marks_the_study(tmp_path):
     del lost.StudyInstanceUID
     lost.save_as(folder / "IM0002")
     with receiving(segment, tmp_path) as node:
-        with pytest.raises(NetworkError, match=r"took 3 of 4 files, and did not take IM0002 \(status 0xA900\)"):
+        with pytest.raises(NetworkError, match=r"stored 3 of 4 files; it did not store IM0002 \(status 0xA900\)"):
             send(folder, node)
         assert segment.called.acquire(timeout=WAIT_S)
     (((code, text),),) = segment.notes
@@ -198,7 +198,7 @@ def test_a_peer_that_takes_reports_alone_gets_the_report(tmp_path):
         send(synthetic_study(tmp_path)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
     assert len(archive.stored) == 1
-    assert re.search(r"study 1: failed after .*took 1 of 4 files, and did not take seg-0.dcm", "\n".join(log.lines))
+    assert re.search(r"study 1: failed after .*stored 1 of 4 files; it did not store seg-0.dcm", "\n".join(log.lines))
 
 
 def test_echo_titles_and_what_is_no_storage(tmp_path):

@@ -132,7 +132,7 @@ def test_a_peer_without_room_gets_no_more(study):
 def test_a_file_that_is_not_taken_keeps_no_other_from_the_peer(study, status):
     _, folder = study
     archive = Archive(lambda number: status if number == 2 else 0)
-    words = rf"took 5 of 6 files, and did not take IM0002 \(status 0x{status:04X}\)$"
+    words = rf"stored 5 of 6 files; it did not store IM0002 \(status 0x{status:04X}\)$"
     with archive_node(archive) as peer, pytest.raises(NetworkError, match=words):
         send(folder, peer)
     assert archive.arrived == 6 and len(archive.stored) == 5
@@ -200,7 +200,7 @@ def test_one_kind_of_several_is_refused(study):
         dataset.save_as(folder / name)
     only = [context for context in AllStoragePresentationContexts if context.abstract_syntax == MRImageStorage]
     why = r"\(its SOP class or transfer syntax is refused\)"
-    archive, words = Archive(), rf"took 4 of 6 files, and did not take IM0000 {why}, IM0004 {why}$"
+    archive, words = Archive(), rf"stored 4 of 6 files; it did not store IM0000 {why}, IM0004 {why}$"
     with archive_node(archive, contexts=only) as peer, pytest.raises(NetworkError, match=words):
         send(folder, peer)
     assert len(archive.stored) == 4 and archive.associations == 1

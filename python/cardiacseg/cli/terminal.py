@@ -44,7 +44,7 @@ def _value(number: float | None, unit: str, digits: int = 0) -> str:
 def volume_lines(m) -> list[str]:
     """Volumes, ejection fractions and mass in a few lines."""
     if m.es_frame is None:
-        return [f"one frame: LV {m.lv_ml[0]:.0f} ml, RV {m.rv_ml[0]:.0f} ml, myocardial mass {m.lv_mass_g:.0f} g"]
+        return [f"one phase: LV {m.lv_ml[0]:.0f} ml, RV {m.rv_ml[0]:.0f} ml, myocardial mass {m.lv_mass_g:.0f} g"]
     lines = [
         f"{side}  EDV {_value(edv, 'ml')}, ESV {_value(esv, 'ml')}, SV {_value(sv, 'ml')}, EF {_value(ef, '%', 1)}"
         for side, edv, esv, sv, ef in (
@@ -52,7 +52,7 @@ def volume_lines(m) -> list[str]:
             ("RV", m.rv_edv_ml, m.rv_esv_ml, m.rv_sv_ml, m.rv_ef_percent),
         )
     ]
-    return [*lines, f"myocardial mass {m.lv_mass_g:.0f} g (ED frame {m.ed_frame + 1}, ES frame {m.es_frame + 1})"]
+    return [*lines, f"myocardial mass {m.lv_mass_g:.0f} g (ED phase {m.ed_frame + 1}, ES phase {m.es_frame + 1})"]
 
 
 def summary(segmented) -> list[str]:
@@ -62,7 +62,7 @@ def summary(segmented) -> list[str]:
     if result is not None and not any(map(math.isnan, result.quality)):
         worst = int(result.quality.argmin())
         lines.append(
-            f"predicted mean Dice {result.quality.mean():.2f}, lowest {result.quality[worst]:.2f} (frame {worst + 1})"
+            f"predicted mean Dice {result.quality.mean():.2f}, lowest {result.quality[worst]:.2f} (phase {worst + 1})"
         )
     lines += [f"look at: {flag.text}" for flag in segmented.flags]
     if result is not None:

@@ -72,7 +72,7 @@ def send(
     if refused:
         more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
         names = f"{', '.join(refused[:_NAMED])}{more}"
-        raise NetworkError(f"{peer} took {report.sent} of {len(instances)} files, and did not take {names}")
+        raise NetworkError(f"{peer} stored {report.sent} of {len(instances)} files; it did not store {names}")
     return report
 
 

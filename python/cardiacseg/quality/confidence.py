@@ -47,13 +47,13 @@ def _end(context: CheckContext, half: np.ndarray) -> str:
 
 
 def predicted_quality(context: CheckContext, check: Check) -> Found:
-    """The lowest mean Dice that the model predicts of a frame."""
+    """The lowest predicted mean Dice of a frame."""
     if context.result is None:
         return _NO_MODEL
     values = np.asarray(context.result.quality, dtype=np.float64)
     if np.isnan(values).all():
         return NotChecked("the model has no rule that predicts its quality")
-    text = "The model expects a Dice of {value:.3f} in {place}; expected {threshold:g} or more."
+    text = "The predicted mean Dice is {value:.3f} in {place}; expected {threshold:g} or more."
     return _lowest(check, values, text)
 
 
