@@ -31,13 +31,15 @@ def as_device_array(image: Any, stream: Any = None) -> DeviceArray | None:
     ``stream`` is the stream on which the image becomes ready, by default the one that the image's protocol names.
     """
     given = stream_handle(stream)
-    if _dlpack_device(image) == _CUDA:
+    kind, index = _dlpack_device(image)
+    if kind == _CUDA:
         ready_on = _DEFAULT_STREAM if given is None else given
         try:
             capsule = image.__dlpack__(stream=ready_on)
         except Exception as error:  # any error of another library
             raise InvalidInputError(
-                f"image must be an array of numbers, got {type(image).__name__} on a GPU: {error}{advice_for(image)}"
+                f"image must be an array of numbers, got {type(image).__name__} on GPU {index}: "
+                f"{error}{advice_for(image)}"
             ) from error
         return DeviceArray(*_core.read_dlpack(capsule), stream=ready_on, owner=(image, capsule))
     if hasattr(image, "__cuda_array_interface__"):
@@ -45,12 +47,13 @@ def as_device_array(image: Any, stream: Any = None) -> DeviceArray | None:
     return None
 
 
-def _dlpack_device(image: Any) -> int | None:
-    """The device type by DLPack; ``None`` if there is none, as for a tensor on PyTorch's "meta" device."""
+def _dlpack_device(image: Any) -> tuple[int | None, int]:
+    """Device type and number by DLPack; ``(None, 0)`` if there is none, as for a tensor on PyTorch's "meta" device."""
     try:
-        return image.__dlpack_device__()[0] if hasattr(image, "__dlpack__") else None
+        kind, index = image.__dlpack_device__() if hasattr(image, "__dlpack__") else (None, 0)
     except Exception:  # any error of another library; as_pixels reports it
-        return None
+        return None, 0
+    return kind, index
 
 
 def stream_handle(stream: Any) -> int | None:

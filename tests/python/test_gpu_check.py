@@ -156,7 +156,7 @@ def test_the_pipeline_runs_plainly_and_under_memcheck(gpu_check, arguments, monk
     monkeypatch.setitem(gpu_check["main"].__globals__, "gpu_tests", lambda build, label="gpu": tests[label])
     plain, watched = gpu_check["pipeline_checks"](arguments, "/s/compute-sanitizer")
     assert plain.name == "test device_pipeline_cuda" and "^pipeline$" in plain.command
-    assert plain.must_print.search("28 passed, 0 failed") and not plain.must_print.search("0 passed, 0 failed")
+    assert plain.must_print.search("29 passed, 0 failed") and not plain.must_print.search("0 passed, 0 failed")
     assert watched.command[1:3] == ["--tool", "memcheck"] and watched.command[-1] == "/b/device_pipeline_cuda"
     tests["pipeline"].clear()
     assert gpu_check["pipeline_checks"](arguments, "/s/compute-sanitizer")[0].result == "failed"

@@ -213,7 +213,7 @@ REFUSED_IMAGES = {
     "bfloat16 of PyTorch": (lambda cine: torch.tensor(cine).bfloat16(), r"pass image.float\(\)"),
     "bfloat16 of NumPy": (lambda cine: cine.astype(ml_dtypes.bfloat16), r"pass image.astype\(numpy.float32\)"),
     "a tensor without values": (lambda cine: torch.tensor(cine).to("meta"), r"got Tensor: .*pass image.detach"),
-    "a gradient on a GPU": (lambda cine: OnGpu(), r"got OnGpu on a GPU: gradient; pass image.detach\(\)"),
+    "a gradient on a GPU": (lambda cine: OnGpu(), r"got OnGpu on GPU 0: gradient; pass image.detach\(\)"),
     "a sparse tensor": (lambda cine: torch.tensor(cine).to_sparse(), "Tensor.to_dense"),
     "(x, y, z, t)": (lambda cine: np.broadcast_to(cine.T, (112, 90, 2, 3)), r"got \[112, 90, 2, 3\], which looks like"),
     "(x, y, z)": (lambda cine: cine[0].T, r"got \[112, 90, 2\], which looks like \[x, y, z\]"),

@@ -45,6 +45,13 @@ inline Device current_device() {
   return {index, facts.name, facts.major, facts.minor};
 }
 
+/// The GPU on which device memory lies, or -1: host memory, or managed memory, which every GPU reads. Throws CudaError.
+inline int device_of(const void* memory) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, memory), "cudaPointerGetAttributes");
+  return attributes.type == cudaMemoryTypeDevice ? attributes.device : -1;
+}
+
 /// Bytes of memory of the GPU that this thread uses. Throws CudaError.
 inline std::size_t total_memory() {
   std::size_t free = 0;

@@ -42,8 +42,15 @@ constexpr std::uint64_t kKeptBytes = std::uint64_t{64} << 20;
   }
 }
 
-void require_contiguous(const CineView& cine) {
-  if (cine.memory == Memory::host || is_contiguous(cine)) return;
+/// Throws Error(invalid_input) for an image in device memory that GPU `device` cannot read as the pipeline does.
+void require_readable(const CineView& cine, int device) {
+  if (cine.memory == Memory::host) return;
+  const int found = cuda::device_of(cine.data);
+  if (found >= 0 && found != device) {
+    throw Error(ErrorCode::invalid_input,
+                "the image lies on GPU " + std::to_string(found) + ", expected GPU " + std::to_string(device));
+  }
+  if (is_contiguous(cine)) return;
   throw Error(ErrorCode::invalid_input,
               "an image in device memory must be contiguous, in C order, but its strides of " +
                   std::to_string(cine.strides[0]) + ", " + std::to_string(cine.strides[1]) + ", " +
@@ -84,7 +91,7 @@ class DevicePipeline : public Pipeline {
     const cuda::DeviceScope device(device_);
     check_temporal(options);
     check_geometry(cine);
-    require_contiguous(cine);
+    require_readable(cine, device_);
     verify_once(cine, options);
     return run_verified(cine, options);
   } catch (...) {
@@ -94,7 +101,7 @@ class DevicePipeline : public Pipeline {
   Parity verify(const CineView& cine, void* stream) const override try {
     const cuda::DeviceScope device(device_);
     check_geometry(cine);
-    require_contiguous(cine);
+    require_readable(cine, device_);
     const std::lock_guard lock(verifying_);
     return verify_frames(cine, cine.shape.frames, static_cast<cudaStream_t>(stream));
   } catch (...) {

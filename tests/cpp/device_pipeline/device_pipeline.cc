@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "check.h"
+#include "cuda/device.h"
 #include "fake_network.h"
 #include "ops/pixels.h"
 #include "pipeline/pipeline.h"
@@ -532,6 +533,42 @@ TEST(labels_that_stay_in_device_memory) {
   }
   CHECK_THROWS_CODE(host_pipeline(kWhole)->run(image.cine, device_labels()), ErrorCode::invalid_input,
                     "runs on the CPU");
+}
+
+/// On a machine with one GPU there is nothing to test.
+TEST(an_image_and_labels_on_the_second_gpu) {
+#ifdef CARDIACSEG_SIMULATED_GPU
+  simulated_device_count = 2;
+#endif
+  if (cuda::device_count() > 1) {
+    const Image image({4, 2, 30, 32});
+    const Segmentation wanted = host_pipeline(kWhole)->run(image.cine, {});
+    FakeOptions fake;
+    const auto on_first = device_pipeline(kWhole, fake);
+    std::optional<DeviceImage> second;
+    std::unique_ptr<Pipeline> on_second;
+    {
+      const cuda::DeviceScope scope(1);
+      second.emplace(image.cine);
+      on_second = device_pipeline(kWhole, fake);
+    }
+    const DeviceImage first(image.cine);
+    constexpr const char* kOnSecond = "the image lies on GPU 1, expected GPU 0";
+    CHECK_THROWS_CODE(on_first->run(second->cine, {}), ErrorCode::invalid_input, kOnSecond);
+    CHECK_THROWS_CODE(on_first->verify(second->cine), ErrorCode::invalid_input, kOnSecond);
+    CHECK_THROWS_CODE(on_second->run(first.cine, {}), ErrorCode::invalid_input,
+                      "the image lies on GPU 0, expected GPU 1");
+    check_same(on_second->run(second->cine, {}), wanted);
+    for (const auto& [pipeline, device] : {std::pair(on_first.get(), 0), std::pair(on_second.get(), 1)}) {
+      const Segmentation result = pipeline->run(image.cine, device_labels());
+      CHECK(result.device_index == device && cuda::device_of(result.device_labels.get()) == device);
+      CHECK(same_bits(host_labels(result), wanted.labels));
+    }
+    CHECK(cuda::current_device().index == 0);
+  }
+#ifdef CARDIACSEG_SIMULATED_GPU
+  simulated_device_count = 1;
+#endif
 }
 
 TEST(two_threads_at_once) {

@@ -15,6 +15,8 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -45,6 +47,12 @@ enum cudaDeviceAttr {
   cudaDevAttrComputeCapabilityMinor = 76,
   cudaDevAttrMemoryPoolsSupported = 115
 };
+enum cudaMemoryType {
+  cudaMemoryTypeUnregistered = 0,
+  cudaMemoryTypeHost = 1,
+  cudaMemoryTypeDevice = 2,
+  cudaMemoryTypeManaged = 3
+};
 enum cudaMemAllocationType { cudaMemAllocationTypePinned = 1 };
 enum cudaMemLocationType { cudaMemLocationTypeDevice = 1 };
 enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
@@ -72,6 +80,11 @@ struct cudaDeviceProp {
   int multiProcessorCount;
 };
 
+struct cudaPointerAttributes {
+  cudaMemoryType type;
+  int device;
+};
+
 struct cudaMemLocation {
   cudaMemLocationType type;
   int id;
@@ -80,7 +93,9 @@ struct cudaMemPoolProps {
   cudaMemAllocationType allocType;
   cudaMemLocation location;
 };
-struct CUmemPoolHandle_st {};
+struct CUmemPoolHandle_st {
+  int device;
+};
 using cudaMemPool_t = CUmemPoolHandle_st*;
 
 using SimulatedWork = std::function<void()>;
@@ -217,27 +232,57 @@ inline cudaError_t simulated_allocate(void** address, std::size_t bytes) {
   ++simulated_allocations;
   return cudaSuccess;
 }
+/// Device memory that is allocated: its first byte, its end and its GPU.
+struct SimulatedBlocks {
+  std::mutex mutex;
+  std::map<std::uintptr_t, std::pair<std::uintptr_t, int>> blocks;
+};
+inline SimulatedBlocks simulated_blocks;
+
+inline cudaError_t simulated_allocate_on(int device, void** address, std::size_t bytes) {
+  const cudaError_t status = simulated_allocate(address, bytes);
+  if (status != cudaSuccess) return status;
+  const auto first = reinterpret_cast<std::uintptr_t>(*address);
+  const std::lock_guard lock(simulated_blocks.mutex);
+  simulated_blocks.blocks[first] = {first + malloc_usable_size(*address), device};
+  return cudaSuccess;
+}
 template <class T>
 cudaError_t cudaMalloc(T** address, std::size_t bytes) {
-  return simulated_allocate(reinterpret_cast<void**>(address), bytes);
+  return simulated_allocate_on(simulated_device, reinterpret_cast<void**>(address), bytes);
 }
 template <class T>
 cudaError_t cudaMallocHost(T** address, std::size_t bytes, unsigned = 0) {
   return simulated_allocate(reinterpret_cast<void**>(address), bytes);
 }
 inline cudaError_t cudaFree(void* address) {
+  {
+    const std::lock_guard lock(simulated_blocks.mutex);
+    simulated_blocks.blocks.erase(reinterpret_cast<std::uintptr_t>(address));
+  }
   if (address != nullptr) simulated_bytes -= malloc_usable_size(address);
   std::free(address);
   return cudaSuccess;
 }
 inline cudaError_t cudaFreeHost(void* address) { return cudaFree(address); }
+/// Pinned memory counts as unregistered here.
+inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* address) {
+  *attributes = {cudaMemoryTypeUnregistered, -2};
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  const std::lock_guard lock(simulated_blocks.mutex);
+  auto block = simulated_blocks.blocks.upper_bound(wanted);
+  if (block == simulated_blocks.blocks.begin()) return cudaSuccess;
+  --block;
+  if (wanted < block->second.first) *attributes = {cudaMemoryTypeDevice, block->second.second};
+  return cudaSuccess;
+}
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   *total = std::size_t{1} << 33;
   *free = *total - simulated_bytes;
   return cudaSuccess;
 }
-inline cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps*) {
-  *pool = new CUmemPoolHandle_st;
+inline cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps* properties) {
+  *pool = new CUmemPoolHandle_st{properties->location.id};
   return cudaSuccess;
 }
 inline cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
@@ -247,8 +292,8 @@ inline cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) {
 inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 inline cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, std::size_t) { return simulated_outside_capture(); }
 template <class T>
-cudaError_t cudaMallocFromPoolAsync(T** address, std::size_t bytes, cudaMemPool_t, cudaStream_t) {
-  return simulated_allocate(reinterpret_cast<void**>(address), bytes);
+cudaError_t cudaMallocFromPoolAsync(T** address, std::size_t bytes, cudaMemPool_t pool, cudaStream_t) {
+  return simulated_allocate_on(pool->device, reinterpret_cast<void**>(address), bytes);
 }
 inline cudaError_t cudaFreeAsync(void* address, cudaStream_t) { return cudaFree(address); }
 inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
