@@ -76,7 +76,7 @@ TEST(Parity, Float32ComparesLogits) {
   const StageParity parity = compare(clear_logits(), found, Precision::float32);
   EXPECT_FALSE(parity.passed);
   EXPECT_NEAR(parity.largest_difference, 1.2e-3, 1e-6);
-  EXPECT_NE(parity.verdict.find("wanted logits within 0.001"), std::string::npos);
+  EXPECT_NE(parity.verdict.find("expected logits within 0.001"), std::string::npos);
 }
 
 TEST(Parity, SixteenBitsCompareLabels) {
@@ -102,7 +102,7 @@ TEST(Parity, SixteenBitsForbidClearDifferences) {
   nearly(reference, found, 8, 0.06F);
   const StageParity parity = compare(reference, found, Precision::float16);
   EXPECT_FALSE(parity.passed);
-  EXPECT_NE(parity.verdict.find("apart, wanted less than 0.05"), std::string::npos);
+  EXPECT_NE(parity.verdict.find("apart, expected less than 0.05"), std::string::npos);
 }
 
 TEST(Parity, SixteenBitsAllowFewVoxels) {
@@ -131,7 +131,7 @@ TEST(Parity, DiceIsThatOfEachStructure) {
   EXPECT_NEAR(parity.dice[0], 190.0 / 195.0, 1e-12);
   EXPECT_EQ(parity.dice[1], 1);
   EXPECT_EQ(parity.dice[2], 1);
-  EXPECT_NE(parity.verdict.find("wanted Dice of at least 0.999 for label 1"), std::string::npos);
+  EXPECT_NE(parity.verdict.find("expected Dice of at least 0.999 for label 1"), std::string::npos);
 }
 
 TEST(Parity, FewNearTiesOfASmallStructureMayDiffer) {

@@ -128,7 +128,7 @@ def test_a_failing_gate_saves_nothing_and_leaves_what_was_there(build_engine, tm
 
 
 def test_a_failing_build_saves_nothing(build_engine, tmp_path):
-    refused(build_engine(fake="build_fails"), "the fake wanted to fail")
+    refused(build_engine(fake="build_fails"), "the fake was told to fail")
     assert engines(tmp_path / "engines") == []
 
 

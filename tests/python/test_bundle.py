@@ -117,10 +117,10 @@ def test_a_file_that_is_no_network_is_the_backends_refusal(bundle):
 def test_a_network_of_another_kind_is_refused(bundle):
     seg, locate = ((bundle / name).read_bytes() for name in ("seg.onnx", "locate.onnx"))
     replace_network(bundle, "seg.onnx", locate)
-    refused(bundle, cardiacseg.BundleError, "network seg: wanted the outputs logits or logits, presence, found heart")
+    refused(bundle, cardiacseg.BundleError, "network seg: expected the outputs logits or logits, presence, got heart")
     replace_network(bundle, "seg.onnx", seg)
     replace_network(bundle, "locate.onnx", seg)
-    refused(bundle, cardiacseg.BundleError, "network locate: wanted the outputs heart, found logits")
+    refused(bundle, cardiacseg.BundleError, "network locate: expected the outputs heart, got logits")
 
 
 @pytest.mark.parametrize("absent", [("ref",), ("locate",), ("locate", "ref")])

@@ -149,7 +149,7 @@ def test_verify_compares_bf16_with_fp32_on_the_cpu(keeping, losing, image):
     assert passed.passed and passed.summary.startswith("the networks in bf16 agree with those in fp32: seg (bf16): ")
     failed = cardiacseg.CardiacSegmenter(losing, device="cpu").verify(image, spacing=SPACING)
     assert not failed.passed and failed.stages[0]["largest_gap"] > 0.05
-    assert "do not agree" in failed.summary and "wanted less than 0.05" in failed.summary
+    assert "do not agree" in failed.summary and "expected less than 0.05" in failed.summary
 
 
 @needs_bf16
@@ -176,7 +176,7 @@ def test_what_passes_is_recorded_and_what_fails_is_not(keeping, tmp_path, image)
     bad = write_steep_bundle(tmp_path / "bad", around=9)
     assert "does not keep its labels in bf16" in record_bf16(bad, stacks, "noise")
     assert "precisions" not in json.loads((bad / "manifest.json").read_text())
-    with pytest.raises(ParityGateError, match=r"wanted less than 0\.05"):
+    with pytest.raises(ParityGateError, match=r"expected less than 0\.05"):
         measure_bf16(bad, stacks)
 
 

@@ -118,7 +118,7 @@ def test_outputs_that_a_stage_cannot_have_are_refused(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         write_seg(folder / "seg.onnx", presence=True, outputs=outputs)
-        wanted = f"network seg: wanted the outputs logits or logits, presence, found {', '.join(outputs)}$"
+        wanted = f"network seg: expected the outputs logits or logits, presence, got {', '.join(outputs)}$"
         with pytest.raises(cardiacseg.BundleError, match=wanted):
             cardiacseg.CardiacSegmenter(write_manifest(folder))
 

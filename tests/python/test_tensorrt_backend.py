@@ -52,10 +52,10 @@ def test_the_interface_version_is_raised_with_what_crosses_to_a_provider():
 
 def test_a_file_that_is_no_engine_is_refused(tmp_path):
     path = tmp_path / "some.engine"
-    with pytest.raises(BackendError, match=r"some.engine: wanted an engine file, found: "):
+    with pytest.raises(BackendError, match=r"some.engine: expected an engine file, got: "):
         _core.engines.info(path)
     path.write_bytes(b"a text that is longer than the start of an engine file")
-    with pytest.raises(BackendError, match=r"wanted an engine file of cardiacseg, found another kind of file"):
+    with pytest.raises(BackendError, match=r"expected an engine file of cardiacseg, got another kind of file"):
         _core.engines.info(path)
 
 

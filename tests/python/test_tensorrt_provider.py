@@ -126,7 +126,7 @@ def test_it_says_what_it_is_and_that_its_library_is_missing(headers, library, dr
     assert facts["opset"] == ("20" if strong else "17")
     assert code == 3
     assert facts["error"].startswith(f"{BACKEND} TensorRT")
-    for part in (f"wanted the library {headers.library}, found none in {tmp_path}, ", "CARDIACSEG_TENSORRT_LIBRARIES"):
+    for part in (f"expected the library {headers.library}, got none in {tmp_path}, ", "CARDIACSEG_TENSORRT_LIBRARIES"):
         assert part in facts["error"]
 
 
@@ -146,22 +146,22 @@ def test_a_library_of_another_version_is_refused(headers, library, drive, tmp_pa
     fake_library(headers, tmp_path, headers.encoded(major, minor))
     output, code = drive(library, "facts", CARDIACSEG_TENSORRT_LIBRARIES=str(tmp_path))
     assert code == 3
-    assert f"wanted a library of version {headers.version[0]}.{headers.version[1]} or a later" in output
-    assert f"found {major}.{minor}.0" in output
+    assert f"expected a library of version {headers.version[0]}.{headers.version[1]} or a later" in output
+    assert f"got {major}.{minor}.0" in output
 
 
 def test_a_library_that_lacks_a_function_is_refused(headers, library, drive, tmp_path):
     fake_library(headers, tmp_path, headers.encoded(*headers.version[:2]))
     output, code = drive(library, "facts", CARDIACSEG_TENSORRT_LIBRARIES=f"/nowhere:{tmp_path}")
     assert code == 3
-    assert f"wanted the function createInferBuilder_INTERNAL, found none in {headers.library}" in output
+    assert f"expected the function createInferBuilder_INTERNAL, got none in {headers.library}" in output
 
 
 def test_a_file_that_is_no_library_is_refused(headers, library, drive, tmp_path):
     (tmp_path / headers.library).write_text("nothing")
     output, code = drive(library, "facts", CARDIACSEG_TENSORRT_LIBRARIES=str(tmp_path))
     assert code == 3
-    assert "found it, but it cannot be loaded" in output
+    assert "got one that cannot be loaded" in output
 
 
 def test_the_plugin_object(headers, compiled, objects, tmp_path):
@@ -292,13 +292,13 @@ def test_what_the_progress_function_throws_arrives(rtx, tmp_path):
 
 BAD = {
     "a node that nobody knows": ({"op": "Unheard"}, SHAPES, "node 2 mix (Unheard): "),
-    "heads that no kernel takes": ({"heads": 8}, SHAPES, "wanted 3 * 8 heads of 8, 16, 32 or 64 channels, got 96"),
-    "no heads": ({"heads": 0}, SHAPES, "wanted one head or more"),
-    "an input without shapes": ({}, SHAPES[:1], "the graph test seg has an input cu_slices, wanted a range of shapes"),
+    "heads that no kernel takes": ({"heads": 8}, SHAPES, "expected 3 * 8 heads of 8, 16, 32 or 64 channels, got 96"),
+    "no heads": ({"heads": 0}, SHAPES, "expected one head or more"),
+    "an input without shapes": ({}, SHAPES[:1], "the graph test seg has an input cu_slices, expected a range of shapes"),
     "shapes of another network": ({}, ["input=tokens:1,9,8:1,9,8:1,9,8", SHAPES[1]], "Dimension mismatch"),
     "a range upside down": ({}, ["input=tokens:9,9,32:9,9,32:1,9,32", SHAPES[1]], "does not take the shapes"),
     "a GPU that is not supported": ({}, [*SHAPES, "capability=9.0"], "does not build for the compute capability 9.0"),
-    "a GPU that is none": ({}, [*SHAPES, "capability=86"], "wanted a compute capability such as 8.6, got 86"),
+    "a GPU that is none": ({}, [*SHAPES, "capability=86"], "expected a compute capability such as 8.6, got 86"),
 }
 
 

@@ -25,7 +25,7 @@ struct BasicTensorView {
 using TensorView = BasicTensorView<const float>;
 using MutableTensorView = BasicTensorView<float>;
 
-/// Asked from time to time while a network runs; where it gives false, the network is to stop. May be empty.
+/// Asked from time to time while a network runs; if it gives false, the network is to stop. May be empty.
 using KeepGoing = std::function<bool()>;
 
 /// One network, ready to run. `run` is const and may be called from several threads at once.
@@ -36,12 +36,12 @@ class Network {
   /// Names of the ONNX graph's outputs, in its order.
   virtual const std::vector<std::string>& outputs() const = 0;
 
-  /// Starts in another thread what the first run on an input of `shape` would wait for; where that fails, the run says
+  /// Starts in another thread what the first run on an input of `shape` would wait for; if that fails, the run says
   /// why. The network must outlive the future, which waits when it goes. Without a state if there is nothing to do.
   virtual std::future<void> prepare_ahead(const std::vector<std::int64_t>&) const { return {}; }
 
   /// Fills every output. Inputs and outputs are in the order of the ONNX graph; their shapes are the caller's promise.
-  /// Throws Error(backend), and Error(cancelled) where `keep_going` says stop; what that throws comes out. A network
+  /// Throws Error(backend), and Error(cancelled) if `keep_going` says stop; what that throws comes out. A network
   /// that takes milliseconds need not ask.
   virtual void run(const TensorView& input, std::span<const MutableTensorView> outputs,
                    const KeepGoing& keep_going) const = 0;
@@ -67,7 +67,7 @@ class DeviceExecution {
   virtual void enqueue(ops::DeviceStream stream) = 0;
 };
 
-/// How closely a network computes: as the ONNX file says, or in 16 bits where that does not show in the labels.
+/// How closely a network computes: as the ONNX file says, or in 16 bits if that does not show in the labels.
 enum class Precision { float32, float16, bfloat16 };
 
 /// As reports have it: "fp32", "fp16" or "bf16".
@@ -88,7 +88,7 @@ class DeviceNetwork : public Network {
   /// Whether it has passed the parity gate on this GPU.
   virtual bool verified() const = 0;
 
-  /// Notes that it has, in the file that it came from. Where that cannot be written the note lives as long as this.
+  /// Notes that it has, in the file that it came from. If that cannot be written the note lives as long as this.
   virtual void mark_verified() const = 0;
 
   /// Sets up for inputs of `shape` `[frames, slices, channels, rows, columns]`. Const and thread-safe. Throws
@@ -103,7 +103,7 @@ class Backend {
 
   virtual std::string name() const = 0;
 
-  /// Memory that its networks work in; where it is `device`, this is a DeviceBackend.
+  /// Memory that its networks work in; if it is `device`, this is a DeviceBackend.
   virtual MemorySpace memory() const = 0;
 
   /// Frames of `slices` slices that one call should carry. It must not change any label.
@@ -114,7 +114,7 @@ class Backend {
 };
 
 /// Makes a backend on the CPU that computes in float32, whose results are the reference, or in bfloat16. Throws
-/// Error(backend), also where the CPU does not compute in what was wanted.
+/// Error(backend), also if the CPU does not compute in what was wanted.
 using MakeHostBackend = std::function<std::unique_ptr<Backend>(Precision)>;
 
 /// A backend that runs engines which were built beforehand, each for the ONNX file whose digest it holds.
@@ -122,7 +122,7 @@ class DeviceBackend : public Backend {
  public:
   MemorySpace memory() const final { return MemorySpace::device; }
 
-  /// As `load`, which gives the same network. Throws Error(backend) where no engine for `onnx` fits this machine,
+  /// As `load`, which gives the same network. Throws Error(backend) if no engine for `onnx` fits this machine,
   /// saying what differs and the command that builds one.
   virtual std::unique_ptr<DeviceNetwork> load_on_device(const std::string& name,
                                                         std::span<const std::byte> onnx) const = 0;

@@ -192,7 +192,7 @@ void require_verified(const std::vector<FittingEngine>& engines) {
       "its engines have not passed the parity gate on this GPU yet, as a first run with device 'cuda' makes them");
 }
 
-/// What the engines were built in: "fp16", "fp32" or, where they differ, both.
+/// What the engines were built in: "fp16", "fp32" or, if they differ, both.
 std::string precision_of(const std::vector<FittingEngine>& engines) {
   std::set<std::string> all;
   for (const FittingEngine& engine : engines) all.insert(engine.precision);
@@ -221,7 +221,7 @@ ChosenBackend choose_engines(const Entry& entry, const SegmenterOptions& options
   return chosen;
 }
 
-/// Throws Error(backend) where it cannot be used.
+/// Throws Error(backend) if it cannot be used.
 ChosenBackend try_entry(const Entry& entry, const SegmenterOptions& options, const ReadBundle& bundle,
                         Engines engines) {
   if (entry.device == "cuda") return choose_engines(entry, options, bundle(), engines);

@@ -36,8 +36,8 @@ using ReadBundle = std::function<const Bundle&()>;
 enum class Engines { loaded, looked_for };
 
 /// The first backend for `options.device` that can run the networks of `bundle` in `options.precision`. `bundle` is
-/// read where a GPU's engines are to be looked for, or where its manifest decides on the precision. "auto" takes a GPU
-/// where all of it is there and the engines are verified on it, else the CPU; "cuda" and "cuda:N" take engines that are
+/// read if a GPU's engines are to be looked for, or if its manifest decides on the precision. "auto" takes a GPU
+/// if all of it is there and the engines are verified on it, else the CPU; "cuda" and "cuda:N" take engines that are
 /// not verified too. Throws Error(invalid_input) for another device or a precision that is not "auto", "fp32" or
 /// "bf16", Error(backend) if none is available, saying why and what to do next, and what `bundle` throws.
 ChosenBackend choose_backend(const SegmenterOptions& options, const ReadBundle& bundle, Engines engines);

@@ -9,7 +9,7 @@
 
 namespace cardiacseg::cuda {
 
-/// Owner of memory that `Source` allocates and releases. What is there at first is nobody's promise.
+/// Owner of memory that `Source` allocates and releases. The memory is not initialized.
 template <class Source>
 class Buffer {
  public:

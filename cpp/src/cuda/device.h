@@ -18,7 +18,7 @@ struct Device {
   int minor;
 };
 
-/// GPUs that answer.
+/// Number of GPUs that answer.
 inline int device_count() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
@@ -26,7 +26,7 @@ inline int device_count() {
   return status == cudaSuccess ? count : 0;
 }
 
-/// Why device_count() is 0, in one phrase; empty where it is not.
+/// Why device_count() is 0, in one phrase; empty if it is not.
 inline std::string why_no_device() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
@@ -60,8 +60,8 @@ inline std::size_t total_memory() {
   return total;
 }
 
-/// Whether somebody in this process uses this GPU already; true where that cannot be found out. The runtime has no word
-/// for it, so that the driver is asked, which is loaded wherever the runtime works.
+/// Whether this process has a context on this GPU already; true if that cannot be found out. The runtime has no
+/// function for it, so the driver is asked, which is loaded wherever the runtime works.
 inline bool has_context(int index) {
   using GetState = int (*)(int device, unsigned* flags, int* active);
   static const auto get_state = [] {
@@ -73,9 +73,9 @@ inline bool has_context(int index) {
   return get_state == nullptr || get_state(index, &flags, &active) != 0 || active != 0;
 }
 
-/// Makes this thread use a GPU as long as it lives. From CUDA 12 on to choose a GPU is to use it, which takes hundreds
-/// of MB of it: a thread goes back only to a GPU that is in use. One that has never chosen one, and in whose process
-/// nobody uses the first GPU, stays with this one.
+/// Makes this thread use a GPU as long as the scope lives. From CUDA 12 on, choosing a GPU makes a context on it, which
+/// takes hundreds of MB. So a thread goes back only to a GPU that has a context. If the first GPU has none, a thread
+/// that has chosen no GPU stays on this one.
 class DeviceScope {
  public:
   /// Throws CudaError.

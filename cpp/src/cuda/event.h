@@ -33,8 +33,8 @@ class Event {
     check(cudaEventRecordWithFlags(event_, stream, flags), "cudaEventRecordWithFlags");
   }
 
-  /// Lets what comes on `stream` wait for the mark, the host not. Throws CudaError.
-  void hold(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
+  /// Makes later work on `stream` wait for the mark; the host does not wait. Throws CudaError.
+  void make_wait(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
 
   /// Milliseconds from `start` to this mark, both passed. Throws CudaError.
   float since(const Event& start) const {

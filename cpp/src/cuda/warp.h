@@ -125,7 +125,7 @@ __device__ __forceinline__ void load_transposed(std::uint32_t (&matrices)[4], co
                : "memory");
 }
 
-/// Begins to copy 16 bytes from global to shared memory, or zeros where not `valid`; both are aligned to 16 bytes.
+/// Begins to copy 16 bytes from global to shared memory, or zeros if not `valid`; both are aligned to 16 bytes.
 __device__ __forceinline__ void copy_16_bytes(void* shared, const void* global, bool valid) {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"

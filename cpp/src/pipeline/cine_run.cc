@@ -92,7 +92,7 @@ void CineRun::label(ExecutionPlan& plan, const FrameBatch& batch, StageClock& cl
   collect(networks_.manifest, plan.results(), batch, result_);
 }
 
-/// Puts presence over the beat in the place of each frame's own. Gives for each frame whether that changes a gate.
+/// Replaces each frame's own presence by the temporal one. Returns for each frame whether that changes a gate.
 std::vector<bool> CineRun::decide_presence() {
   const float threshold = networks_.manifest.presence_threshold;
   const std::vector<float> own =
@@ -108,7 +108,7 @@ std::vector<bool> CineRun::decide_presence() {
   return changed;
 }
 
-/// Tells the progress function and asks whether to go on. Throws Error(cancelled) where either says stop.
+/// Tells the progress function and asks whether to go on. Throws Error(cancelled) if either says stop.
 void CineRun::report_progress(std::int64_t done) const {
   const std::int64_t total = cine_.shape.frames;
   const auto stop = [&](const std::string& who) {

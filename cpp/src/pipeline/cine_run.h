@@ -44,8 +44,8 @@ std::vector<BatchKind> kinds_of(const CineShape& shape, const Spacing& spacing, 
 /// Throws Error(invalid_input) for a value of RunOptions::temporal that there is not.
 void check_temporal(const RunOptions& options);
 
-/// A run over a cine whose pixels are checked: batch after batch, then presence over the beat, then again the batches
-/// in which that changes a gate.
+/// A run over a cine whose pixels are checked: batch after batch, then presence over the cardiac cycle, then again
+/// the batches in which that changes a gate.
 class CineRun {
  public:
   /// All must outlive it. `result` has its final size; its report's stages, temporal, presence_changes and graph are

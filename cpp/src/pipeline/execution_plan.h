@@ -37,7 +37,7 @@ struct BatchResults {
 };
 
 /// Everything between pixels and labels for one kind of frame batch, in one space: all memory, the networks set up for
-/// it, and the order of the stages. Where the space has graphs, what was enqueued once is replayed from then on. For
+/// it, and the order of the stages. If the space has graphs, what was enqueued once is replayed from then on. For
 /// one thread at a time.
 class ExecutionPlan {
  public:
@@ -60,7 +60,7 @@ class ExecutionPlan {
   /// Puts `presence` of all slices in the place of the classifier's.
   void gate(std::span<const float> presence);
 
-  /// Enqueues what comes after the networks. The labels go to `device_labels`, or where that is nullptr to the results.
+  /// Enqueues what comes after the networks. The labels go to `device_labels`, or if that is nullptr to the results.
   void label(std::uint8_t* device_labels);
 
   /// Waits for all that was enqueued and adds its times to `clock`; then records graphs of what has none.
@@ -79,10 +79,10 @@ class ExecutionPlan {
             .probabilities = probabilities_.on_host()};
   }
 
-  /// Why the last `finish` ended work that was enqueued rather than replayed; empty where all was replayed.
+  /// Why the last `finish` ended work that was enqueued rather than replayed; empty if all was replayed.
   const std::string& why_enqueued() const { return why_enqueued_; }
 
-  /// Whether work was enqueued and not finished, as where something was thrown in between.
+  /// Whether work was enqueued and not finished, for example because something was thrown.
   bool pending() const { return pending_; }
 
  private:
@@ -98,7 +98,7 @@ class ExecutionPlan {
     std::unique_ptr<DeviceExecution> execution;
   };
 
-  /// Stages that follow each other without the host, and their graph. Where recording one fails it is tried again
+  /// Stages that follow each other without the host, and their graph. If recording one fails it is tried again
   /// after twice as many runs.
   struct Segment {
     void (ExecutionPlan::*enqueue)();

@@ -30,7 +30,7 @@ void require_outputs(const std::string& stage, const Network& network) {
   std::string wanted;
   for (const Names& choice : choices) wanted += (wanted.empty() ? "" : " or ") + to_string(choice);
   throw Error(ErrorCode::bad_bundle,
-              "network " + stage + ": wanted the outputs " + wanted + ", found " + to_string(network.outputs()));
+              "network " + stage + ": expected the outputs " + wanted + ", got " + to_string(network.outputs()));
 }
 
 std::unique_ptr<const Network> load_one(const LoadNetwork& load, const std::string& stage,

@@ -122,19 +122,19 @@ std::vector<std::string> StageComparison::failures() const {
   };
   want(sums_.unwritten == 0, text_of(sums_.unwritten, " outputs are not finite or were never written"));
   if (precision_ == Precision::float32) {
-    want(sums_.largest_difference <= kExact, text_of("wanted logits within ", kExact));
-    want(sums_.probability_difference <= kExact, text_of("wanted probabilities within ", kExact));
+    want(sums_.largest_difference <= kExact, text_of("expected logits within ", kExact));
+    want(sums_.probability_difference <= kExact, text_of("expected probabilities within ", kExact));
     return found;
   }
   for (std::size_t k = 0; k < sums_.dice.size(); ++k) {
     const std::int64_t differing = in_reference_[k + 1] + in_found_[k + 1] - 2 * in_both_[k + 1];
     want(sums_.dice[k] >= kSmallestDice || differing <= kFewVoxels,
-         text_of("wanted Dice of at least ", kSmallestDice, " for label ", k + 1));
+         text_of("expected Dice of at least ", kSmallestDice, " for label ", k + 1));
   }
-  want(share(sums_) <= kLargestShare, text_of("wanted at most ", 100 * kLargestShare, " % of voxels to differ"));
+  want(share(sums_) <= kLargestShare, text_of("expected at most ", 100 * kLargestShare, " % of voxels to differ"));
   want(sums_.largest_gap < kLargestGap,
-       text_of("a voxel differs whose logits are ", sums_.largest_gap, " apart, wanted less than ", kLargestGap));
-  want(sums_.probability_difference <= kProbability, text_of("wanted probabilities within ", kProbability));
+       text_of("a voxel differs whose logits are ", sums_.largest_gap, " apart, expected less than ", kLargestGap));
+  want(sums_.probability_difference <= kProbability, text_of("expected probabilities within ", kProbability));
   return found;
 }
 

@@ -47,7 +47,7 @@ class StageComparison {
   std::array<std::int64_t, kLabelCount> in_both_{};
 };
 
-/// What the gate says of the labels of whole runs, each against `reference`, as stage "pipeline": where the locator's
+/// What the gate says of the labels of whole runs, each against `reference`, as stage "pipeline": if the locator's
 /// map differs in its last bits a crop may lie one pixel elsewhere, so that less is asked than of a network.
 StageParity compare_labels(std::span<const std::uint8_t> reference, const std::vector<std::vector<std::uint8_t>>& runs,
                            Precision precision);

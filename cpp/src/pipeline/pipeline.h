@@ -43,7 +43,7 @@ struct GateSources {
 std::unique_ptr<Pipeline> make_pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, GateSources gate,
                                         int threads);
 
-/// One that keeps everything from the upload of the pixels to the labels on the GPU. Throws Error(backend), also where
+/// One that keeps everything from the upload of the pixels to the labels on the GPU. Throws Error(backend), also if
 /// this build has no GPU's part.
 std::unique_ptr<Pipeline> make_device_pipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend,
                                                MakeHostBackend make_host_backend, int threads);

@@ -14,7 +14,7 @@ void copy_into(std::span<const T> from, std::span<T> to) {
   std::copy(from.begin(), from.end(), to.begin());
 }
 
-/// 1 where voxels have a structure's label in a slice, else 0.
+/// 1 if voxels have a structure's label in a slice, else 0.
 void presence_of_counts(std::span<const std::int32_t> counts, std::span<float> presence) {
   for (std::size_t index = 0; index < presence.size(); ++index) {
     presence[index] = counts[index / kStructureCount * kLabelCount + index % kStructureCount + 1] > 0 ? 1.0F : 0.0F;

@@ -35,7 +35,7 @@ void collect(const Manifest& manifest, const BatchResults& found, const FrameBat
 /// Dice of RV, MYO and LV.
 using Agreement = std::array<float, kStructureCount>;
 
-/// Agreement of the two stages over a stack, from the pixels of each label that ops::stage_counts gives. 1 where a
+/// Agreement of the two stages over a stack, from the pixels of each label that ops::stage_counts gives. 1 if a
 /// structure is in neither.
 Agreement stage_agreement(const ops::LabelCounts& counts);
 

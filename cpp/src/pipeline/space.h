@@ -66,7 +66,7 @@ struct Resampling {
   Axis columns;
 };
 
-/// Room for the frames of a batch, and pinned memory on the way there. Nothing where frames are read in place.
+/// Room for the frames of a batch, and pinned memory on the way there. Nothing if frames are read in place.
 struct Image {
   std::shared_ptr<void> pixels;
   std::shared_ptr<void> staging;
@@ -103,11 +103,11 @@ class Space : public MarkSource {
   /// Waits for all work. Throws, also for what went wrong in it.
   virtual void wait() = 0;
 
-  // Memory. Blocks are aligned to 256 bytes and must go before the space. All throw where there is too little.
+  // Memory. Blocks are aligned to 256 bytes and must go before the space. All throw if there is too little.
 
   virtual std::shared_ptr<void> allocate(std::size_t bytes) = 0;
 
-  /// Memory as large as `block` that the host reads and writes; `block` itself where the host can.
+  /// Memory as large as `block` that the host reads and writes; `block` itself if the host can.
   virtual std::shared_ptr<void> mirror(const std::shared_ptr<void>& block, std::size_t bytes) = 0;
 
   /// Values on the host, which stay there as they are, in the space's memory.
@@ -116,7 +116,7 @@ class Space : public MarkSource {
   virtual void fill_zero(void* to, std::size_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
 
-  /// From a mirror, and to it; nothing where the mirror is the block.
+  /// From a mirror, and to it; nothing if the mirror is the block.
   virtual void upload(void* to, const void* mirror, std::size_t bytes) = 0;
   virtual void download(void* mirror, const void* from, std::size_t bytes) = 0;
 
@@ -131,7 +131,7 @@ class Space : public MarkSource {
   virtual std::unique_ptr<DeviceExecution> prepare(const Network& network, const std::vector<std::int64_t>& shape,
                                                    bool ahead) = 0;
 
-  /// Records what `enqueue` gives this space to do, which is not done. nullptr where a space has no graphs.
+  /// Records what `enqueue` gives this space to do, which is not done. nullptr if a space has no graphs.
   virtual std::unique_ptr<Replay> capture(const std::function<void()>& enqueue) = 0;
 
   // Operations, as ops/ has them. Workspaces are in bytes; that of the ranges is 0 before its first use.

@@ -6,8 +6,8 @@
 
 namespace cardiacseg {
 
-/// No pinned memory may go before what reads or writes it is through, and what was given back is the device's only
-/// once the stream has passed it.
+/// Waits before pinned memory is freed, because copies may still use it, and again because the pool takes memory back
+/// only when the stream has passed the release.
 PlanStream::~PlanStream() {
   static_cast<void>(cudaStreamSynchronize(stream()));
   plan_.reset();
@@ -40,7 +40,7 @@ std::unique_ptr<PlanStream> StreamPool::make(const BatchKind& kind) const {
   return std::make_unique<PlanStream>(networks_, kind, make_device_space(memory_, threads_));
 }
 
-/// Where the memory of the GPU does not do, that of all idle plans goes first.
+/// If the GPU has too little memory, all idle plans are dropped and it is tried again.
 std::unique_ptr<PlanStream> StreamPool::make_where_memory_is_short(const BatchKind& kind) {
   try {
     return make(kind);
@@ -106,7 +106,7 @@ ExecutionPlan& AcquiredPlans::plan(const BatchKind& kind) {
     release();
     streams_.push_back(pool_.acquire(kind));
   }
-  if (ready_ != nullptr) ready_->hold(streams_.back()->stream());
+  if (ready_ != nullptr) ready_->make_wait(streams_.back()->stream());
   return streams_.back()->plan();
 }
 

@@ -36,7 +36,7 @@ class PlanStream {
 };
 
 /// Streams with their plans for as many runs as there are at the same time. Those that are idle are within a budget of
-/// memory, and go where memory is short or where they were not used for long. Thread-safe.
+/// memory, and go if memory is short or if they were not used for long. Thread-safe.
 class StreamPool {
  public:
   struct Limits {
@@ -49,13 +49,13 @@ class StreamPool {
   StreamPool(const Networks& networks, std::shared_ptr<const cuda::MemoryPool> memory, int threads, Limits limits)
       : networks_(networks), memory_(std::move(memory)), threads_(threads), limits_(limits) {}
 
-  /// One for `kind` that nobody else has. Throws cuda::CudaError, Error(backend).
+  /// One for `kind` that no other run uses. Throws cuda::CudaError, Error(backend).
   std::unique_ptr<PlanStream> acquire(const BatchKind& kind);
 
-  /// One on which work broke off is not kept.
+  /// One with unfinished work is not kept.
   void release(std::unique_ptr<PlanStream> stream);
 
-  /// Gives the device all memory that is idle.
+  /// Returns all idle memory to the device.
   void trim();
 
  private:

@@ -64,7 +64,7 @@ void decide_ring(std::vector<double>& odds) {
 /// Odds of one structure in each frame.
 using Odds = std::vector<double>;
 
-/// Where both say the same, both get the geometric mean.
+/// If both say the same, both get the geometric mean.
 void pool(Odds& a, Odds& b) {
   for (std::size_t frame = 0; frame < a.size(); ++frame) {
     const bool both = a[frame] > 1.0 && b[frame] > 1.0;

@@ -21,7 +21,7 @@ enum class Gating { classifier, decided };
 /// (ACDC's training patients: presence at ED and ES differs in 17 % of the slices for the RV, 5 % for the myocardium, 7
 /// % for the LV), and a structure that flickers is rare. In a beat of 25 frames two frames in which the classifier is
 /// certain that a structure has left are kept, a single one is not. What the classifier says of one frame, as odds
-/// relative to those of `threshold`, counts at most 50 to 1; where frames are more than 25 in a beat they repeat each
+/// relative to those of `threshold`, counts at most 50 to 1; if frames are more than 25 in a beat they repeat each
 /// other, and count less. MYO and LV go together in all but few slices: in frames in which the classifier shows both or
 /// neither, the geometric mean of their odds counts for either. The result is the chain's posterior, exact (all steps
 /// around the ring from each frame back to itself; Rabiner, Proc IEEE 1989;77:257), as odds relative to those of

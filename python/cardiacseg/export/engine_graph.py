@@ -44,10 +44,10 @@ def engine_graph(onnx_file: bytes, *, precision: str, plugin: bool, opset: int =
     if precision not in PRECISIONS:
         raise EngineGraphError(f"precision must be fp16 or fp32, got {precision!r}")
     if opset < 17:
-        raise EngineGraphError(f"wanted a parser that takes ONNX opset 17 or later, got one up to {opset}")
+        raise EngineGraphError(f"expected a parser that takes ONNX opset 17 or later, got one up to {opset}")
     model = onnx.load_model_from_string(onnx_file)
     if (found := {entry.domain: entry.version for entry in model.opset_import}) != {"": OPSET}:
-        raise EngineGraphError(f"wanted a graph of ONNX opset {OPSET} and no other operators, got {found}")
+        raise EngineGraphError(f"expected a graph of ONNX opset {OPSET} and no other operators, got {found}")
     del model.graph.value_info[:]
     fold_constants(model.graph)
     if plugin:

@@ -1,5 +1,5 @@
 // The pipeline on a GPU against that on the host, with the same pointwise networks: everything must be equal. Built for
-// the simulated GPU and, where CUDA is, for a real one.
+// the simulated GPU and, with CUDA, for a real one.
 
 #include <cuda_runtime.h>
 
@@ -24,7 +24,7 @@ namespace {
 
 constexpr Spacing kSpacing{8.0, 1.4, 1.3};
 
-/// Ends the program as skipped where no GPU answers.
+/// Ends the program as skipped if no GPU answers.
 bool require_device() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
@@ -88,7 +88,7 @@ std::unique_ptr<Pipeline> device_pipeline(const std::string& name, FakeOptions& 
       {[](Precision) { return std::make_unique<test::FakeHostBackend>(); }, [name] { return bundle_of(name); }}, 1);
 }
 
-/// Blobs, another picture in each frame.
+/// Blobs, different in each frame.
 template <class Pixel>
 std::vector<Pixel> blobs(const CineShape& shape) {
   std::vector<Pixel> pixels;
@@ -654,7 +654,7 @@ TEST(engines_that_fail_the_gate_do_not_run) {
   fake.added_to_logits = 0.01F;
   const auto pipeline = device_pipeline(kWhole, fake);
   CHECK_THROWS_CODE(pipeline->run(image.cine, {}), ErrorCode::backend, "cardiacseg build-engine");
-  CHECK_THROWS_CODE(pipeline->run(image.cine, {}), ErrorCode::backend, "wanted logits within 0.001");
+  CHECK_THROWS_CODE(pipeline->run(image.cine, {}), ErrorCode::backend, "expected logits within 0.001");
   CHECK(fake.marked == 0);
   const Parity parity = pipeline->verify(image.cine);
   CHECK(!parity.passed && parity.stages.size() == 3 && parity.stages[0].passed && !parity.stages[1].passed);

@@ -85,7 +85,7 @@ CARDIACSEG_HOST_DEVICE inline void fake_presence(const FakeTask& task, const flo
   }
 }
 
-/// Enqueues the network on arrays in device memory; `presence` is nullptr where it gives none.
+/// Enqueues the network on arrays in device memory; `presence` is nullptr if it gives none.
 void enqueue_fake_network(const FakeTask& task, const float* input, float* output, float* presence,
                           ops::DeviceStream stream);
 

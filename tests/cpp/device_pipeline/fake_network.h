@@ -72,7 +72,7 @@ class FakeHostNetwork : public Network {
   FakeNetwork fake_;
 };
 
-/// Kernels on a stream. What it works in is spoilt by each of them.
+/// Kernels on a stream. Each run overwrites its scratch memory.
 class FakeExecution : public DeviceExecution {
  public:
   FakeExecution(const FakeNetwork& fake, std::vector<std::int64_t> shape, FakeOptions& options, float background = 0)

@@ -13,8 +13,8 @@
 #include "backends/tensorrt/provider/engine_network.h"
 #include "cardiacseg/error.h"
 #include "graph.h"
+#include "options.h"
 #include "plan.h"
-#include "wishes.h"
 
 namespace cardiacseg::tensorrt::fake {
 namespace {
@@ -24,7 +24,7 @@ using Shape = std::vector<std::int64_t>;
 std::size_t element_count(const ov::Output<const ov::Node>& port) { return ov::shape_size(port.get_shape()); }
 
 /// Does to an output what the test asked for; `before` is its last element from before the run.
-void spoil(const std::string& name, float* values, std::size_t count, float before) {
+void damage(const std::string& name, float* values, std::size_t count, float before) {
   if (told_to("wrong_logits") && name == "logits") {
     for (std::size_t index = 0; index < count; ++index) values[index] = -values[index];
   }
@@ -90,7 +90,7 @@ class FakeExecution final : public DeviceExecution {
   };
 
   void require(bool sound, const std::string& wanted) const {
-    if (!sound) throw Error(ErrorCode::backend, "engine " + name_ + ": the fake wanted " + wanted);
+    if (!sound) throw Error(ErrorCode::backend, "engine " + name_ + ": the fake expected " + wanted);
   }
 
   void set_address(const std::string& name, void* memory) {
@@ -126,7 +126,7 @@ class FakeExecution final : public DeviceExecution {
     for (std::size_t index = 0; index < before.size(); ++index) {
       const auto& port = compiled_.outputs()[index];
       auto* values = static_cast<float*>(launch.addresses.at(port.get_any_name()));
-      spoil(port.get_any_name(), values, element_count(port), before[index]);
+      damage(port.get_any_name(), values, element_count(port), before[index]);
     }
     std::memset(launch.scratch, 0xFF, scratch_bytes_);
   }

@@ -10,8 +10,8 @@
 #include "cardiacseg/error.h"
 #include "graph.h"
 #include "network.h"
+#include "options.h"
 #include "plan.h"
-#include "wishes.h"
 
 namespace cardiacseg::tensorrt::fake {
 namespace {
@@ -22,7 +22,7 @@ constexpr const char* kVersion = "10.16.0-fake";
 std::string name_of(const EngineRequest& request) { return request.facts.model + " " + request.facts.stage; }
 
 [[noreturn]] void refuse(const EngineRequest& request, const std::string& wanted) {
-  throw Error(ErrorCode::backend, "engine " + name_of(request) + ": the fake wanted " + wanted);
+  throw Error(ErrorCode::backend, "engine " + name_of(request) + ": the fake expected " + wanted);
 }
 
 std::shared_ptr<ov::Model> read(const EngineRequest& request) {
@@ -85,7 +85,7 @@ class FakeProvider : public Provider {
   }
   std::string library_version() const override {
     if (told_to("crashes")) raise(SIGSEGV);
-    if (told_to("no_library")) throw Error(ErrorCode::backend, "wanted libnvinfer.so.10, found none");
+    if (told_to("no_library")) throw Error(ErrorCode::backend, "expected libnvinfer.so.10, got none");
     return kVersion;
   }
   std::unique_ptr<DeviceNetwork> load_engine(const EngineArtifact& artifact) const override {
@@ -98,7 +98,8 @@ class FakeProvider : public Provider {
     const std::shared_ptr<ov::Model> graph = read(request);
     check_inputs(request, *graph);
     check_types(request, *graph, facts().strongly_typed);
-    if (told_to("build_fails")) refuse(request, "to fail");
+    if (told_to("build_fails"))
+      throw Error(ErrorCode::backend, "engine " + name_of(request) + ": the fake was told to fail");
     for (int step = 0; step <= 3; ++step) tell(progress, "building", step, 3);
     const Plan plan{request.facts.inputs, {reinterpret_cast<const char*>(request.onnx.data()), request.onnx.size()}};
     return {encode(plan), to_bytes("timings of " + name_of(request)), request.inspect ? inspect(*graph) : ""};

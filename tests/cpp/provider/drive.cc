@@ -3,7 +3,7 @@
 //   drive LIBRARY build ONNX PLAN [input=NAME:1,2:1,2:4,8]... [capability=8.6]... [float32=NODE]... [stop=STEPS]
 //                                 [throw=STEPS] [float16] [inspect]
 //   drive LIBRARY load PLAN
-// It prints what it finds, line by line; where an Error is thrown, `error CODE SENTENCE`, and ends with 3.
+// It prints what it finds, line by line; if an Error is thrown, `error CODE SENTENCE`, and ends with 3.
 
 #include <dlfcn.h>
 

@@ -178,15 +178,15 @@ TEST(the_output_has_qkvs_type_and_a_third_of_its_channels) {
 TEST(shapes_that_do_not_fit_are_refused) {
   check_refused(tensors_of(DataType::kHALF, 4, 2, 96 + 3), "heads of 8, 16, 32 or 64 channels, got 99");
   check_refused(tensors_of(DataType::kHALF, 4, 2, 3 * 2 * 12), "got 72 channels");
-  check_refused(tensors_of(DataType::kINT32, 4, 2), "wanted float16 or float32");
+  check_refused(tensors_of(DataType::kINT32, 4, 2), "expected float16 or float32");
   check_refused(tensors_of(DataType::kHALF, 0, 2), "extents of 1 or more");
   check_refused(tensors_of(DataType::kHALF, 4, 0), "got [4, 5, 96] and [1]");
   Tensors flat = tensors_of(DataType::kHALF, 4, 2);
   flat[0] = test::describe(DataType::kHALF, {20, 96});
-  check_refused(flat, "wanted qkv [slices, positions, 3 * channels]");
+  check_refused(flat, "expected qkv [slices, positions, 3 * channels]");
   Tensors floats = tensors_of(DataType::kHALF, 4, 2);
   floats[1] = test::describe(DataType::kFLOAT, {3});
-  check_refused(floats, "wanted int32");
+  check_refused(floats, "expected int32");
 }
 
 TEST(addresses_that_no_kernel_takes_are_refused) {

@@ -24,7 +24,7 @@ inline std::unique_ptr<AttentionPlugin> create(const nvinfer1::PluginFieldCollec
 #endif
 }
 
-/// As the builder's, null where the attributes are refused.
+/// As the builder's, null if the attributes are refused.
 inline std::unique_ptr<AttentionPlugin> create(std::int32_t heads, std::int32_t across_slices) {
   const auto fields = tensorrt::attention_fields(&heads, &across_slices);
   return create({static_cast<std::int32_t>(fields.size()), fields.data()});

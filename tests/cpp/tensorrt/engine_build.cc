@@ -93,11 +93,11 @@ TEST(requests_that_make_no_sense_are_refused) {
     CHECK_THROWS_CODE(build_engine(request), code, text);
   };
   const auto invalid = ErrorCode::invalid_input;
-  refuses(invalid, "wanted stage locate, seg or ref, found \"gap\"", [](auto& r) { r.facts.stage = "gap"; });
-  refuses(invalid, "wanted precision fp16 or fp32", [](auto& r) { r.facts.precision = "int8"; });
-  refuses(invalid, "wanted an output or more", [](auto& r) { r.facts.outputs.clear(); });
+  refuses(invalid, "expected stage locate, seg or ref, got \"gap\"", [](auto& r) { r.facts.stage = "gap"; });
+  refuses(invalid, "expected precision fp16 or fp32", [](auto& r) { r.facts.precision = "int8"; });
+  refuses(invalid, "expected an output or more", [](auto& r) { r.facts.outputs.clear(); });
   refuses(invalid, "smallest <= best <= largest", [](auto& r) { r.facts.inputs[0].best[0] = 9; });
-  refuses(invalid, "wanted a graph, found none", [](auto& r) { r.onnx = {}; });
+  refuses(invalid, "expected a graph, got none", [](auto& r) { r.onnx = {}; });
   refuses(invalid, "flavour must be", [](auto& r) { r.flavour = "rtx"; });
   refuses(invalid, "can be chosen for tensorrt_rtx alone", [](auto& r) { r.compute_capabilities = {"8.6"}; });
   refuses(ErrorCode::backend, "a range for each input", [](auto& r) { r.facts.inputs[0].name = "picture"; });
@@ -110,9 +110,9 @@ TEST(providers_are_listed_with_what_they_can_or_lack) {
   CHECK(all.size() == 2 && all[0].flavour == "tensorrt" && all[1].flavour == "tensorrt_rtx");
   CHECK(all[0].available && all[0].library_version == "10.16.0-fake" && all[0].strongly_typed);
   CHECK(all[0].largest_opset == 20 && all[0].reason.find("10.16.0-fake") != std::string::npos);
-  const Variable wish("CARDIACSEG_FAKE", "no_library");
+  const Variable option("CARDIACSEG_FAKE", "no_library");
   CHECK(!list_providers()[0].available);
-  CHECK(list_providers()[0].reason == "wanted libnvinfer.so.10, found none");
+  CHECK(list_providers()[0].reason == "expected libnvinfer.so.10, got none");
 }
 
 }  // namespace cardiacseg

@@ -85,25 +85,25 @@ TEST(other_files_are_refused) {
     CHECK_THROWS_CODE(read_engine_header(sample.with(content)), ErrorCode::backend, text);
     CHECK_THROWS_CODE(read_engine_header(sample.path), ErrorCode::backend, sample.path.string() + ": ");
   };
-  refuses("", "wanted 16 bytes of an engine file's start, found 0; the file is truncated");
-  refuses("ONNX" + sample.bytes, "wanted an engine file of cardiacseg, found another kind of file");
+  refuses("", "expected 16 bytes of an engine file's start, got 0; the file is truncated");
+  refuses("ONNX" + sample.bytes, "expected an engine file of cardiacseg, got another kind of file");
   refuses(replaced(sample.bytes, std::string("CSEGENG\n\x01", 9), "CSEGENG\n\x02"),
-          "wanted format 1, the one that this library reads, found format 2");
-  refuses(sample.bytes + "more", "wanted a plan of 21 bytes as the header says, found 25");
-  refuses(replaced(sample.bytes, "fp16", "fp61"), "wanted precision fp16 or fp32, found \"fp61\"");
-  refuses(replaced(sample.bytes, "\"seg\"", "\"gap\""), "wanted stage locate, seg or ref, found \"gap\"");
+          "expected format 1, the one that this library reads, got format 2");
+  refuses(sample.bytes + "more", "expected a plan of 21 bytes as the header says, got 25");
+  refuses(replaced(sample.bytes, "fp16", "fp61"), "expected precision fp16 or fp32, got \"fp61\"");
+  refuses(replaced(sample.bytes, "\"seg\"", "\"gap\""), "expected stage locate, seg or ref, got \"gap\"");
   refuses(replaced(sample.bytes, "\"flavour\"", "\"savour.\""), "\"flavour\": wanted a text, found nothing");
   refuses(replaced(sample.bytes, "false", "12345"), "\"plugin\": wanted true or false, found 12345");
   CHECK_THROWS_CODE(read_engine_header(sample.folder / "none.engine"), ErrorCode::backend,
-                    "none.engine: wanted an engine file, found: ");
-  CHECK_THROWS_CODE(read_engine_header(sample.folder.path()), ErrorCode::backend, "wanted an engine file, found: ");
+                    "none.engine: expected an engine file, got: ");
+  CHECK_THROWS_CODE(read_engine_header(sample.folder.path()), ErrorCode::backend, "expected an engine file, got: ");
 }
 
 TEST(a_header_that_does_not_end_is_refused) {
   const Sample sample;
   std::string bytes = sample.bytes;
   bytes.replace(12, 4, "\xff\xff\xff\x7f");
-  CHECK_THROWS_CODE(read_engine_header(sample.with(bytes)), ErrorCode::backend, "wanted a header of at most 1048576");
+  CHECK_THROWS_CODE(read_engine_header(sample.with(bytes)), ErrorCode::backend, "expected a header of at most 1048576");
 }
 
 TEST(a_shape_out_of_order_is_refused) {
@@ -121,7 +121,7 @@ TEST(every_truncation_is_refused) {
   for (std::size_t size = 0; size < sample.bytes.size(); ++size) {
     // The padding of the header alone is thousands of bytes.
     if (size > 1500 && size + 50 < sample.plan_start() && size % 97 != 0) continue;
-    CHECK_THROWS_CODE(read_engine_file(sample.with(sample.bytes.substr(0, size))), ErrorCode::backend, "wanted");
+    CHECK_THROWS_CODE(read_engine_file(sample.with(sample.bytes.substr(0, size))), ErrorCode::backend, "expected");
   }
 }
 

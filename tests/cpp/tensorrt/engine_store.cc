@@ -96,7 +96,7 @@ TEST(what_differs_is_said_of_the_nearest_engine) {
   Store store;
   store.refuses("there is none for it");
   test::write_text(store.folder / "broken.engine", "not an engine");
-  store.refuses("broken.engine: wanted 16 bytes of an engine file's start, found 13");
+  store.refuses("broken.engine: expected 16 bytes of an engine file's start, got 13");
   store.add("other_network", [](EngineInfo& info) { info.facts.onnx_sha256 = std::string(64, 'b'); });
   store.refuses("broken.engine");
   store.add("far", [](EngineInfo& info) {
@@ -104,7 +104,7 @@ TEST(what_differs_is_said_of_the_nearest_engine) {
     info.compute_capabilities = {"8.6", "8.9"};
   });
   store.refuses(
-      "far.engine is for tensorrt_rtx, tensorrt was wanted, was built for compute capability 8.6, 8.9, this "
+      "far.engine is for tensorrt_rtx, expected tensorrt, was built for compute capability 8.6, 8.9, this "
       "GPU is 9.0");
   store.add("near", [](EngineInfo& info) { info.library_version = "10.3.0"; });
   store.refuses("near.engine was built by version 10.3.0, the library here is 10.16.0");
@@ -115,7 +115,7 @@ TEST(a_precision_that_is_asked_for_takes_engines_of_it_alone) {
   store.add("half", unchanged);
   EngineSpec spec = kSpec;
   spec.precision = "fp32";
-  store.refuses("half.engine computes in fp16, fp32 was wanted", spec);
+  store.refuses("half.engine computes in fp16, expected fp32", spec);
   store.refuses("BUNDLE --flavor tensorrt --precision fp32`", spec);
   store.add("whole", [](EngineInfo& info) { info.facts.precision = "fp32"; });
   CHECK(store.found(spec) == "whole");
@@ -158,7 +158,7 @@ TEST(without_a_home_there_is_no_folder) {
   const Variable home("HOME", "");
   const Variable cache("XDG_CACHE_HOME", "");
   const Variable none("CARDIACSEG_ENGINES", "");
-  CHECK_THROWS_CODE(engines_folder(), ErrorCode::backend, "wanted a folder of engines");
+  CHECK_THROWS_CODE(engines_folder(), ErrorCode::backend, "expected a folder of engines");
 }
 
 }  // namespace cardiacseg::tensorrt

@@ -20,8 +20,8 @@ TEST(a_missing_library_is_named_with_the_folders) {
   const TemporaryFolder folder;
   const Variable providers("CARDIACSEG_PROVIDERS", folder.path().string());
   CHECK_THROWS_CODE(provider("tensorrt_rtx"), ErrorCode::backend,
-                    "wanted libcardiacseg_tensorrt_rtx.so in " + folder.path().string() + " or /");
-  CHECK_THROWS_CODE(provider("tensorrt_rtx"), ErrorCode::backend, ", found none");
+                    "expected libcardiacseg_tensorrt_rtx.so in " + folder.path().string() + " or /");
+  CHECK_THROWS_CODE(provider("tensorrt_rtx"), ErrorCode::backend, ", got none");
 }
 
 TEST(another_flavor_does_not_exist) {
@@ -38,13 +38,13 @@ TEST(what_is_no_library_is_refused) {
 
 TEST(a_library_of_another_kind_is_refused) {
   CHECK_THROWS_CODE(open_provider(NOT_A_PROVIDER, "tensorrt"), ErrorCode::backend,
-                    "wanted the function cardiacseg_open_provider, found none");
+                    "expected the function cardiacseg_open_provider, got none");
 }
 
 TEST(a_provider_of_another_interface_or_flavor_is_refused) {
   CHECK_THROWS_CODE(open_provider(kFake, "tensorrt_rtx"), ErrorCode::backend,
-                    "wanted a provider of flavour tensorrt_rtx, found one of flavour tensorrt");
-  const Variable wish("CARDIACSEG_FAKE", "other_interface");
+                    "expected a provider of flavor tensorrt_rtx, got one of flavor tensorrt");
+  const Variable option("CARDIACSEG_FAKE", "other_interface");
   CHECK_THROWS_CODE(open_provider(kFake, "tensorrt"), ErrorCode::backend,
                     "expected a provider of interface version " + std::to_string(kInterfaceVersion) + ", got one of " +
                         std::to_string(kInterfaceVersion + 1));
@@ -53,17 +53,17 @@ TEST(a_provider_of_another_interface_or_flavor_is_refused) {
 TEST(a_library_that_ends_the_process_that_opens_it_is_tried_in_a_child) {
   const Variable providers("CARDIACSEG_PROVIDERS", PROVIDERS);
   {
-    const Variable wish("CARDIACSEG_FAKE", "crashes");
+    const Variable option("CARDIACSEG_FAKE", "crashes");
     CHECK_THROWS_CODE(library_version("tensorrt"), ErrorCode::backend,
                       "opening libnvinfer.so ended the process that tried it by signal 11");
     CHECK_THROWS_CODE(opened_provider("tensorrt"), ErrorCode::backend, "open it first, with LD_PRELOAD=");
   }
   {
-    const Variable wish("CARDIACSEG_FAKE", "no_library");
-    CHECK_THROWS_CODE(library_version("tensorrt"), ErrorCode::backend, "wanted libnvinfer.so.10, found none");
+    const Variable option("CARDIACSEG_FAKE", "no_library");
+    CHECK_THROWS_CODE(library_version("tensorrt"), ErrorCode::backend, "expected libnvinfer.so.10, got none");
   }
   CHECK(library_version("tensorrt") == "10.16.0-fake");
-  const Variable wish("CARDIACSEG_FAKE", "crashes");
+  const Variable option("CARDIACSEG_FAKE", "crashes");
   CHECK(library_version("tensorrt") == "10.16.0-fake");
 }
 

@@ -41,7 +41,7 @@ void rewrite(const EngineBuild& built, Change&& change) {
 /// First, while no library was opened.
 TEST(where_no_engine_would_do_tensorrt_is_not_asked) {
   const BuiltEngines engines;
-  const Variable wish("CARDIACSEG_FAKE", "crashes");
+  const Variable option("CARDIACSEG_FAKE", "crashes");
   const std::string onnx = BuiltEngines::bundle_onnx();
   CHECK_THROWS_CODE(find_engines({"tensorrt", engines.folder.path()}, {{"seg", test::bytes_of(onnx)}}),
                     ErrorCode::backend, "network seg: no engine in ");
@@ -56,7 +56,7 @@ TEST(headers_say_which_engines_would_be_taken) {
   const EngineChoice wanted{"tensorrt", engines.folder.path()};
   CHECK(find_engines(wanted, files).at(0).precision == "fp16" && !find_engines(wanted, files)[0].verified);
   CHECK_THROWS_CODE(find_engines({"tensorrt", engines.folder.path(), "fp32"}, files), ErrorCode::backend,
-                    "computes in fp16, fp32 was wanted");
+                    "computes in fp16, expected fp32");
   {
     const auto network = load(engines);
     std::filesystem::permissions(engines.folder.path(), std::filesystem::perms::owner_write,
@@ -82,9 +82,9 @@ TEST(what_is_missing_is_said) {
   const BuiltEngines engines;
   engines.build();
   {
-    const Variable wish("CARDIACSEG_FAKE", "no_library");
-    CHECK_THROWS_CODE(describe_tensorrt("tensorrt"), ErrorCode::backend, "TensorRT: wanted libnvinfer.so.10, found");
-    CHECK_THROWS_CODE(make_tensorrt_backend({"tensorrt", {}}), ErrorCode::backend, "wanted libnvinfer.so.10");
+    const Variable option("CARDIACSEG_FAKE", "no_library");
+    CHECK_THROWS_CODE(describe_tensorrt("tensorrt"), ErrorCode::backend, "TensorRT: expected libnvinfer.so.10, got");
+    CHECK_THROWS_CODE(make_tensorrt_backend({"tensorrt", {}}), ErrorCode::backend, "expected libnvinfer.so.10");
   }
   simulated_device_count = 0;
   CHECK_THROWS_CODE(describe_tensorrt("tensorrt_rtx"), ErrorCode::backend,
@@ -152,7 +152,7 @@ TEST(a_damaged_engine_is_refused) {
   std::string bytes = test::read_text(built.path);
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   test::write_text(built.path, bytes);
-  CHECK_THROWS_CODE(load(engines), ErrorCode::backend, "wanted a plan of SHA-256");
+  CHECK_THROWS_CODE(load(engines), ErrorCode::backend, "expected a plan of SHA-256");
 }
 
 TEST(a_plan_that_the_library_cannot_read_is_refused) {

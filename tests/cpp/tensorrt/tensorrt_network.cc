@@ -161,7 +161,7 @@ TEST(a_context_may_refuse_to_be_captured) {
   const BuiltEngines engines;
   engines.build();
   const auto network = load(engines);
-  const Variable wish("CARDIACSEG_FAKE", "not_capturable");
+  const Variable option("CARDIACSEG_FAKE", "not_capturable");
   const cuda::Stream stream;
   CHECK(!network->prepare(image_shape(1, 1))->capturable(stream.get()));
 }
@@ -172,7 +172,7 @@ TEST(a_shape_that_the_engine_was_not_built_for_is_refused) {
   const auto network = load(engines);
   const auto refuses = [&](const std::vector<std::int64_t>& shape, const std::string& text) {
     CHECK_THROWS_CODE(network->prepare(shape), ErrorCode::backend,
-                      "network seg: wanted an input of 1..4 x 1..8 x 1 x 32 x 32 (frames, slices, channels, rows, "
+                      "network seg: expected an input of 1..4 x 1..8 x 1 x 32 x 32 (frames, slices, channels, rows, "
                       "columns), as its engine " +
                           engines.folder.path().string());
     CHECK_THROWS_CODE(network->prepare(shape), ErrorCode::backend, text);
@@ -190,7 +190,7 @@ TEST(addresses_of_all_outputs_are_wanted) {
   const cuda::DeviceBuffer memory(voxels(1, 1) * sizeof(float));
   const std::vector<float*> one{memory.as<float>()};
   CHECK_THROWS_CODE(execution->bind(memory.as<float>(), one, memory.data()), ErrorCode::backend,
-                    "wanted addresses of 2 outputs, got 1");
+                    "expected addresses of 2 outputs, got 1");
 }
 
 TEST(run_takes_and_gives_host_memory) {
@@ -204,7 +204,7 @@ TEST(run_takes_and_gives_host_memory) {
   network->run({image, image_shape(2, 3)}, outputs, {});
   CHECK(are_squares(logits, image) && negated[5] == -image[5]);
 
-  const Variable wish("CARDIACSEG_FAKE", "unwritten");
+  const Variable option("CARDIACSEG_FAKE", "unwritten");
   network->run({image, image_shape(2, 3)}, outputs, {});
   CHECK(std::isnan(logits.back()) && logits[0] == 1 && std::isnan(negated.back()));
 }

@@ -68,8 +68,8 @@ std::shared_ptr<ov::Model> matrix_product() {
   return std::make_shared<ov::Model>(ov::OutputVector{product}, ov::ParameterVector{input});
 }
 
-/// Whether a network compiled for bfloat16 computes in it: where oneDNN is kept from instructions that the processor
-/// has (ONEDNN_MAX_CPU_ISA), OpenVINO lists them all the same, and fails or goes another way when it compiles.
+/// Whether a network compiled for bfloat16 computes in it: if oneDNN is kept from instructions that the processor
+/// has (ONEDNN_MAX_CPU_ISA), OpenVINO lists them nevertheless, and fails or falls back when it compiles.
 bool compiles_in_bfloat16(ov::Core& core) {
   try {
     ov::CompiledModel compiled = core.compile_model(matrix_product(), kDevice, compile_options(1, Precision::bfloat16));

@@ -136,7 +136,7 @@ void OpenVinoNetwork::run(const TensorView& input, std::span<const MutableTensor
   compiled->give_back(std::move(request));
 }
 
-/// In this thread; where there is somebody to ask, in OpenVINO's, so that this one can ask meanwhile.
+/// Runs in this thread, or with `keep_going` in OpenVINO's threads while this one asks.
 void OpenVinoNetwork::infer(ov::InferRequest& request, const std::string& what, const KeepGoing& keep_going) const {
   if (!keep_going) return translate_errors(what, [&] { request.infer(); });
   translate_errors(what, [&] { request.start_async(); });

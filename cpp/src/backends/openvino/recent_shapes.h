@@ -11,7 +11,7 @@
 
 namespace cardiacseg {
 
-/// What networks were compiled to, for each input shape, within a budget of bytes that all of them share. Where it is
+/// What networks were compiled to, for each input shape, within a budget of bytes that all of them share. If it is
 /// exceeded, what was used longest ago goes; only the latest shape of each network stays in any case, as one run needs
 /// those of all. What a run holds lives until it ends. `Compiled` is made by its default constructor.
 template <class Compiled>

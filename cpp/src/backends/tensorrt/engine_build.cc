@@ -19,7 +19,7 @@ bool builds_for_any_gpu(const std::string& flavor) { return flavor == "tensorrt_
 
 void check(const EngineRequest& request) {
   check_facts(request.facts, "an engine to be built", ErrorCode::invalid_input);
-  if (request.onnx.empty()) throw Error(ErrorCode::invalid_input, "an engine to be built: wanted a graph, found none");
+  if (request.onnx.empty()) throw Error(ErrorCode::invalid_input, "an engine to be built: expected a graph, got none");
   if (!builds_for_any_gpu(request.flavour) && !request.compute_capabilities.empty()) {
     throw Error(ErrorCode::invalid_input,
                 "compute capabilities can be chosen for tensorrt_rtx alone; tensorrt builds for the GPU at hand");

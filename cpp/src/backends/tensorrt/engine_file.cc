@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "CSEGENG\n";
 constexpr std::size_t kPrefixBytes = kMagic.size() + 8;
-/// The plan starts at a multiple of this, where a longer list of verified_on rarely moves it.
+/// The plan starts at a multiple of this, so that a longer list of verified_on rarely moves it.
 constexpr std::size_t kAlignment = 4096;
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& message) {
@@ -54,10 +54,10 @@ class Reader {
   explicit Reader(const fs::path& path) : path_(path) {
     std::error_code failure;
     static_cast<void>(fs::file_size(path, failure));  // what has no size is not to be opened
-    if (failure) refuse(path, "wanted an engine file, found: " + failure.message());
+    if (failure) refuse(path, "expected an engine file, got: " + failure.message());
     stream_.open(path, std::ios::binary | std::ios::ate);
     const std::streamoff size = stream_.tellg();  // of what was opened: another file may take its name at any time
-    if (size < 0) refuse(path, "wanted an engine file, but it cannot be read");
+    if (size < 0) refuse(path, "expected an engine file, got one that cannot be read");
     left_ = static_cast<std::uintmax_t>(size);
     stream_.seekg(0);
   }
@@ -67,11 +67,11 @@ class Reader {
   /// The next `size` bytes, which are `what`.
   void read(char* bytes, std::uintmax_t size, const char* what) {
     if (size > left_) {
-      refuse(path_, "wanted " + std::to_string(size) + " bytes of " + what + ", found " + std::to_string(left_) +
+      refuse(path_, "expected " + std::to_string(size) + " bytes of " + what + ", got " + std::to_string(left_) +
                         "; the file is truncated");
     }
     stream_.read(bytes, static_cast<std::streamsize>(size));
-    if (!stream_) refuse(path_, std::string("wanted ") + what + ", but it cannot be read");
+    if (!stream_) refuse(path_, std::string("expected ") + what + ", got a read error");
     left_ -= size;
   }
 
@@ -86,11 +86,11 @@ std::uint32_t read_prefix(Reader& reader, const fs::path& path) {
   std::array<char, kPrefixBytes> bytes{};
   reader.read(bytes.data(), bytes.size(), "an engine file's start");
   const std::string_view prefix(bytes.data(), bytes.size());
-  if (!prefix.starts_with(kMagic)) refuse(path, "wanted an engine file of cardiacseg, found another kind of file");
+  if (!prefix.starts_with(kMagic)) refuse(path, "expected an engine file of cardiacseg, got another kind of file");
   const std::uint32_t format = decoded(prefix.substr(kMagic.size()));
   if (format != kEngineFormatVersion) {
-    refuse(path, "wanted format " + std::to_string(kEngineFormatVersion) +
-                     ", the one that this library reads, found format " + std::to_string(format));
+    refuse(path, "expected format " + std::to_string(kEngineFormatVersion) +
+                     ", the one that this library reads, got format " + std::to_string(format));
   }
   return decoded(prefix.substr(kMagic.size() + 4));
 }
@@ -99,19 +99,19 @@ EngineInfo read_header(Reader& reader, const fs::path& path) {
   const std::uint32_t length = read_prefix(reader, path);
   if (length > kHeaderLimit) {
     refuse(path,
-           "wanted a header of at most " + std::to_string(kHeaderLimit) + " bytes, found " + std::to_string(length));
+           "expected a header of at most " + std::to_string(kHeaderLimit) + " bytes, got " + std::to_string(length));
   }
   std::string text(length, '\0');
   reader.read(text.data(), length, "a header");
   EngineInfo info = parse_header(text, path.string());
   if (reader.left() != info.plan_bytes) {
-    refuse(path, "wanted a plan of " + std::to_string(info.plan_bytes) + " bytes as the header says, found " +
+    refuse(path, "expected a plan of " + std::to_string(info.plan_bytes) + " bytes as the header says, got " +
                      std::to_string(reader.left()));
   }
   return info;
 }
 
-/// A file that takes its name when it is whole, and is removed where it never does.
+/// A file that takes its name when it is complete, and is removed if it is not completed.
 class NewFile {
  public:
   explicit NewFile(const fs::path& path) : path_(path), beside_(path) {
@@ -157,7 +157,7 @@ EngineArtifact read_engine_file(const fs::path& path) {
   reader.read(reinterpret_cast<char*>(file.plan.data()), file.plan.size(), "a plan");
   const std::string digest = sha256(file.plan);
   if (digest != file.info.plan_sha256) {
-    refuse(path, "wanted a plan of SHA-256 " + file.info.plan_sha256 + " as the header says, found " + digest);
+    refuse(path, "expected a plan of SHA-256 " + file.info.plan_sha256 + " as the header says, got " + digest);
   }
   return file;
 }

@@ -28,7 +28,7 @@ EngineInfo read_engine_header(const std::filesystem::path& path);
 EngineArtifact read_engine_file(const std::filesystem::path& path);
 
 /// Writes `plan` under `info`, whose plan_bytes and plan_sha256 are taken from it, and gives the header as written. The
-/// folder is made where it is missing.
+/// folder is made if it is missing.
 EngineInfo write_engine_file(const std::filesystem::path& path, EngineInfo info, std::span<const std::byte> plan);
 
 /// Adds `gpu` to the header's verified_on.
@@ -38,7 +38,7 @@ void note_verified(const std::filesystem::path& path, const std::string& gpu);
 std::string header_text(const EngineInfo& info);
 EngineInfo parse_header(std::string_view text, const std::string& where);
 
-/// Throws Error(code) where a fact is missing or cannot be. `where` starts the message.
+/// Throws Error(code) if a fact is missing or cannot be. `where` starts the message.
 void check_facts(const EngineFacts& facts, const std::string& where, ErrorCode code);
 
 /// The engine that is wanted: for which network, GPU and library.
@@ -59,7 +59,7 @@ std::string engine_file_name(const EngineInfo& info);
 bool verified_on(const EngineInfo& info, const std::string& gpu);
 
 /// The engine in `folder` that fits `spec`, its header read and its plan not: one verified on this GPU before others,
-/// then fp16 before fp32, then one without the plugin. Throws Error(backend) where there is none, saying what the
+/// then fp16 before fp32, then one without the plugin. Throws Error(backend) if there is none, saying what the
 /// nearest one differs in and how to build one.
 EngineArtifact find_engine(const std::filesystem::path& folder, const EngineSpec& spec);
 

@@ -41,7 +41,7 @@ std::string joined(const std::vector<std::string>& texts) {
 /// What keeps an engine for the right ONNX file from being used, the gravest first.
 std::vector<std::string> differences(const EngineInfo& info, const EngineSpec& spec) {
   std::vector<std::string> all;
-  if (info.flavour != spec.flavor) all.push_back("is for " + info.flavour + ", " + spec.flavor + " was wanted");
+  if (info.flavour != spec.flavor) all.push_back("is for " + info.flavour + ", expected " + spec.flavor);
   if (!runs_on(info, spec.compute_capability)) {
     const std::string built = info.compute_capabilities.empty() ? "8.0 and later" : joined(info.compute_capabilities);
     all.push_back("was built for compute capability " + built + ", this GPU is " + spec.compute_capability);
@@ -50,7 +50,7 @@ std::vector<std::string> differences(const EngineInfo& info, const EngineSpec& s
     all.push_back("was built by version " + info.library_version + ", the library here is " + spec.library_version);
   }
   if (!spec.precision.empty() && info.facts.precision != spec.precision) {
-    all.push_back("computes in " + info.facts.precision + ", " + spec.precision + " was wanted");
+    all.push_back("computes in " + info.facts.precision + ", expected " + spec.precision);
   }
   return all;
 }
@@ -132,7 +132,7 @@ std::filesystem::path engines_folder(const std::filesystem::path& wanted) {
   const std::filesystem::path folder = user_cache_folder("CARDIACSEG_ENGINES", "engines");
   if (!folder.empty()) return folder;
   throw Error(ErrorCode::backend,
-              "wanted a folder of engines, found none of CARDIACSEG_ENGINES, XDG_CACHE_HOME and HOME set");
+              "expected a folder of engines, got none of CARDIACSEG_ENGINES, XDG_CACHE_HOME and HOME set");
 }
 
 EngineInfo read_engine_info(const std::filesystem::path& path) { return tensorrt::read_engine_header(path); }

@@ -1,4 +1,4 @@
-// In place of engine_build.cc where TensorRT is left out.
+// In place of engine_build.cc if TensorRT is left out.
 
 #include "cardiacseg/engines.h"
 #include "cardiacseg/error.h"

@@ -83,7 +83,7 @@ pid_t spawn(const std::vector<std::string>& command, const Pipe& output) {
   return child;
 }
 
-/// What the child prints; false where it prints nothing for too long.
+/// What the child prints; false if it prints nothing for too long.
 bool read_all(int from, std::string& text) {
   std::array<char, 512> part{};
   for (;;) {

@@ -13,7 +13,7 @@
 
 namespace {
 
-/// Destructors of what was opened are nobody's concern.
+/// Ends without the destructors of the opened libraries.
 [[noreturn]] void end(int code, const std::string& words) {
   std::fputs((words + "\n").c_str(), stdout);
   std::fflush(stdout);

@@ -11,7 +11,7 @@
 #include "cardiacseg/engines.h"
 
 /// What a provider library gives: TensorRT as networks of our own interface, so that one runtime can open TensorRT and
-/// TensorRT-RTX, whose C++ interfaces differ under the same names, and runs where there is neither. A provider is built
+/// TensorRT-RTX, whose C++ interfaces differ under the same names, and runs without either. A provider is built
 /// with the headers of one of them and opens that one's libraries by itself. Everything throws cardiacseg::Error.
 namespace cardiacseg::tensorrt {
 

@@ -47,7 +47,7 @@ fs::path find_library(const std::string& flavor) {
     if (fs::exists(folder / name, ignored)) return folder / name;
     places += (places.empty() ? "" : " or ") + folder.string();
   }
-  throw Error(ErrorCode::backend, "wanted " + name + " in " + places + ", found none");
+  throw Error(ErrorCode::backend, "expected " + name + " in " + places + ", got none");
 }
 
 struct KnownProvider {
@@ -86,7 +86,7 @@ const Provider& open_provider(const fs::path& library, const std::string& flavor
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) refuse(library, "the provider cannot be loaded: " + last_loader_error());
   const auto open = reinterpret_cast<OpenProvider>(dlsym(handle, kProviderSymbol));
-  if (open == nullptr) refuse(library, std::string("wanted the function ") + kProviderSymbol + ", found none");
+  if (open == nullptr) refuse(library, std::string("expected the function ") + kProviderSymbol + ", got none");
   const Provider* found = nullptr;
   const std::uint32_t interface_version = open(kInterfaceVersion, &found);
   if (interface_version != kInterfaceVersion || found == nullptr) {
@@ -94,7 +94,7 @@ const Provider& open_provider(const fs::path& library, const std::string& flavor
                         std::to_string(interface_version) + "; install both from one build");
   }
   const std::string of = found->facts().flavor;
-  if (of != flavor) refuse(library, "wanted a provider of flavour " + flavor + ", found one of flavour " + of);
+  if (of != flavor) refuse(library, "expected a provider of flavor " + flavor + ", got one of flavor " + of);
   return *found;
 }
 

@@ -78,7 +78,7 @@ std::unique_ptr<DeviceNetwork> load_engine(const Provider& provider, const Engin
   return std::make_unique<SharedNetwork>(std::move(loaded));
 }
 
-/// By its file, or by this process where the file could not be written.
+/// By its file, or by this process if the file could not be written.
 bool is_verified(const EngineArtifact& found, const Gpu& gpu) {
   if (verified_on(found.info, gpu.name)) return true;
   const std::lock_guard lock(entries_mutex());
@@ -185,7 +185,7 @@ std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice wanted) {
 std::vector<FittingEngine> find_engines(const EngineChoice& wanted, const StageFiles& files) {
   const std::string product = product_of(wanted.flavor);
   const tensorrt::Gpu gpu = about(product, tensorrt::current_gpu);
-  // TensorRT is not asked where no version of it would do.
+  // TensorRT is not asked if no version of it would do.
   for (const auto& [stage, onnx] : files) tensorrt::chosen_engine(wanted, stage, onnx, gpu, "");
   const std::string version = about(product, [&] { return tensorrt::library_version(wanted.flavor); });
   std::vector<FittingEngine> found;

@@ -22,7 +22,7 @@ struct EngineChoice {
 /// engine fits shows when a network is loaded.
 std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice wanted);
 
-/// The library's version and the GPU, in one phrase. Throws Error(backend) where the provider library, the inference
+/// The library's version and the GPU, in one phrase. Throws Error(backend) if the provider library, the inference
 /// library, the driver or a GPU is missing, saying which.
 std::string describe_tensorrt(const std::string& flavor);
 
@@ -36,7 +36,7 @@ struct FittingEngine {
 using StageFiles = std::vector<std::pair<std::string, std::span<const std::byte>>>;
 
 /// The engines that the backend would take for `files`, from the headers of engine files alone: nothing is loaded, and
-/// nothing is made on the GPU. Throws Error(backend) where one is missing, and as `describe_tensorrt`.
+/// nothing is made on the GPU. Throws Error(backend) if one is missing, and as `describe_tensorrt`.
 std::vector<FittingEngine> find_engines(const EngineChoice& wanted, const StageFiles& files);
 
 namespace tensorrt {
@@ -48,7 +48,7 @@ struct Gpu {
   std::string compute_capability;  ///< "9.0"
 };
 
-/// Throws Error(backend) where no driver or no GPU answers, saying so.
+/// Throws Error(backend) if no driver or no GPU answers, saying so.
 Gpu current_gpu();
 
 /// Makes this thread use GPU `index` as long as the result lives, which must end in the same thread; nothing if no GPU

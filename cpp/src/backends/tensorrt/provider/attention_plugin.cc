@@ -20,25 +20,25 @@ std::string text_of(const nvinfer1::Dims& dims) {
   return text + "]";
 }
 
-/// Throws std::invalid_argument where an attribute is missing.
+/// Throws std::invalid_argument if an attribute is missing.
 std::int32_t attribute(const nvinfer1::PluginFieldCollection* fields, const std::string& name) {
-  if (fields == nullptr) throw std::invalid_argument("SliceAttention: wanted attributes, got none");
+  if (fields == nullptr) throw std::invalid_argument("SliceAttention: expected attributes, got none");
   const auto* end = fields->fields + fields->nbFields;
   const auto* field = std::find_if(fields->fields, end, [&](const auto& one) { return one.name == name; });
   if (field != end && field->data != nullptr && field->length == 1 &&
       field->type == nvinfer1::PluginFieldType::kINT32) {
     return *static_cast<const std::int32_t*>(field->data);
   }
-  throw std::invalid_argument("SliceAttention: wanted the attribute " + name + " as one integer, got none");
+  throw std::invalid_argument("SliceAttention: expected the attribute " + name + " as one integer, got none");
 }
 
 void require_types(const PluginTensor& qkv, const PluginTensor& cu_slices) {
   if (!SliceAttention::supports(0, qkv, qkv)) {
     throw std::invalid_argument(
-        "qkv of SliceAttention: wanted float16 or float32 in C order, got another type or order");
+        "qkv of SliceAttention: expected float16 or float32 in C order, got another type or order");
   }
   if (!SliceAttention::supports(1, cu_slices, qkv)) {
-    throw std::invalid_argument("cu_slices of SliceAttention: wanted int32 in C order, got another type or order");
+    throw std::invalid_argument("cu_slices of SliceAttention: expected int32 in C order, got another type or order");
   }
 }
 
@@ -78,7 +78,7 @@ void add_to_registry_of([[maybe_unused]] Owner& owner) {
 SliceAttention::SliceAttention(std::int32_t heads, std::int32_t across_slices, bool building)
     : heads_(heads), across_slices_(across_slices), building_(building) {
   if (heads < 1 || across_slices < 0 || across_slices > 1) {
-    throw std::invalid_argument("SliceAttention: wanted one head or more and 0 or 1 for across_slices, got " +
+    throw std::invalid_argument("SliceAttention: expected one head or more and 0 or 1 for across_slices, got " +
                                 std::to_string(heads) + " and " + std::to_string(across_slices));
   }
 }
@@ -95,7 +95,7 @@ bool SliceAttention::supports(std::int32_t position, const PluginTensor& tensor,
 
 nvinfer1::DimsExprs SliceAttention::output_shape(const nvinfer1::DimsExprs& qkv, nvinfer1::IExprBuilder& builder) {
   if (qkv.nbDims != 3) {
-    throw std::invalid_argument("qkv of SliceAttention: wanted 3 dimensions, got " + std::to_string(qkv.nbDims));
+    throw std::invalid_argument("qkv of SliceAttention: expected 3 dimensions, got " + std::to_string(qkv.nbDims));
   }
   nvinfer1::DimsExprs output = qkv;
   output.d[2] = builder.operation(nvinfer1::DimensionOperation::kFLOOR_DIV, *qkv.d[2], *builder.constant(3));
@@ -106,14 +106,14 @@ ops::AttentionShape SliceAttention::shape_of(const PluginTensor& qkv, const Plug
   require_types(qkv, cu_slices);
   if (qkv.dims.nbDims != 3 || cu_slices.dims.nbDims != 1 || cu_slices.dims.d[0] < 2) {
     throw std::invalid_argument(
-        "SliceAttention: wanted qkv [slices, positions, 3 * channels] and cu_slices [stacks + 1], got " +
+        "SliceAttention: expected qkv [slices, positions, 3 * channels] and cu_slices [stacks + 1], got " +
         text_of(qkv.dims) + " and " + text_of(cu_slices.dims));
   }
   const std::int64_t width = qkv.dims.d[2];
   const std::int64_t channels = width / 3;
   const std::int64_t size = channels / heads_;
   if (channels * 3 != width || size * heads_ != channels || (size != 8 && size != 16 && size != 32 && size != 64)) {
-    throw std::invalid_argument("qkv of SliceAttention: wanted 3 * " + std::to_string(heads_) +
+    throw std::invalid_argument("qkv of SliceAttention: expected 3 * " + std::to_string(heads_) +
                                 " heads of 8, 16, 32 or 64 channels, got " + std::to_string(width) + " channels");
   }
   const ops::AttentionShape shape{cu_slices.dims.d[0] - 1, qkv.dims.d[0], qkv.dims.d[1], channels, heads_};

@@ -36,7 +36,7 @@ inline PluginTensor largest(const DynamicPluginTensor& tensor) {
 }
 
 /// What the plugin does, whatever the kind of object that TensorRT wants of it. Throws std::invalid_argument, and
-/// cuda::CudaError where a launch fails.
+/// cuda::CudaError if a launch fails.
 class SliceAttention {
  public:
   SliceAttention(std::int32_t heads, std::int32_t across_slices, bool building);
@@ -65,7 +65,7 @@ class SliceAttention {
  private:
   std::int32_t heads_;
   std::int32_t across_slices_;
-  bool building_;                   ///< TensorRT times plugins on memory that nobody wrote: then cu_slices says nothing
+  bool building_;                   ///< TensorRT times plugins on uninitialized memory: cu_slices has no meaning then
   std::vector<std::int32_t> even_;  ///< what is used instead; the copy of it may still be under way
 };
 
@@ -75,7 +75,7 @@ inline std::array<nvinfer1::PluginField, 2> attention_fields(const std::int32_t*
           nvinfer1::PluginField{"across_slices", across_slices, nvinfer1::PluginFieldType::kINT32, 1}};
 }
 
-/// What `action` gives, or `otherwise` where it throws: the logger keeps its words.
+/// What `action` gives, or `otherwise` if it throws; the logger keeps the message.
 template <class Action, class Result>
 Result guarded(const Action& action, Result otherwise) noexcept {
   try {
@@ -241,7 +241,7 @@ class AttentionPluginCreator final : public CreatorBase {
   AttentionPlugin* deserializePlugin(const char*, const void* data, std::size_t bytes) noexcept override {
     std::int32_t values[2] = {};
     if (data == nullptr || bytes != sizeof values) {
-      logger().note("SliceAttention: wanted 8 bytes of a serialized plugin, got " + std::to_string(bytes));
+      logger().note("SliceAttention: expected 8 bytes of a serialized plugin, got " + std::to_string(bytes));
       return nullptr;
     }
     std::memcpy(values, data, sizeof values);

@@ -46,7 +46,7 @@ const EngineInput& input_of(const EngineRequest& request, const std::string& nam
       std::find_if(inputs.begin(), inputs.end(), [&](const EngineInput& input) { return input.name == name; });
   if (found != inputs.end()) return *found;
   throw Error(ErrorCode::backend, "the graph " + name_of(request) + " has an input " + name +
-                                      ", wanted a range of shapes for it, got none");
+                                      ", expected a range of shapes for it, got none");
 }
 
 void set_shapes(nvinfer1::IBuilder& builder, nvinfer1::IBuilderConfig& config,
@@ -73,7 +73,7 @@ nvinfer1::ComputeCapability capability_of(const std::string& text) {
       digits.find_first_not_of("0123456789") == std::string::npos) {
     return static_cast<nvinfer1::ComputeCapability>(std::stoi(digits));
   }
-  throw Error(ErrorCode::backend, "wanted a compute capability such as 8.6, got " + text);
+  throw Error(ErrorCode::backend, "expected a compute capability such as 8.6, got " + text);
 }
 
 void set_compute_capabilities(nvinfer1::IBuilderConfig& config, const std::vector<std::string>& wanted) {
@@ -92,7 +92,7 @@ void set_compute_capabilities(nvinfer1::IBuilderConfig& config, const std::vecto
 void set_compute_capabilities(nvinfer1::IBuilderConfig&, const std::vector<std::string>& wanted) {
   if (wanted.empty()) return;
   throw Error(ErrorCode::backend,
-              "TensorRT builds for the GPU that it runs on: wanted no compute capabilities, got " + wanted.front());
+              "TensorRT builds for the GPU that it runs on: expected no compute capabilities, got " + wanted.front());
 }
 #endif
 
@@ -110,7 +110,7 @@ struct TimingCache {
 #else
 class TimingCache {
  public:
-  /// `config` uses the cache in `bytes`, or an empty one where that is of another version or GPU, while this lives.
+  /// `config` uses the cache in `bytes`, or an empty one if that is of another version or GPU, while this lives.
   TimingCache(nvinfer1::IBuilderConfig& config, std::span<const std::byte> bytes) {
     for (const std::size_t size : {bytes.size(), std::size_t{0}}) {
       cache_.reset(config.createTimingCache(bytes.data(), size));
@@ -143,7 +143,7 @@ std::vector<std::byte> build_plan(nvinfer1::IBuilder& builder, nvinfer1::INetwor
   return bytes_of(*attempt.expect(plan.get()));
 }
 
-/// What the engine inspector says; nothing where the engine cannot be read on this machine.
+/// What the engine inspector says; nothing if the engine cannot be read on this machine.
 std::string inspect(const std::string& name, std::span<const std::byte> plan) try {
   const std::unique_ptr<nvinfer1::ICudaEngine> engine = deserialize(name, plan);
   const std::unique_ptr<nvinfer1::IEngineInspector> inspector(engine->createEngineInspector());

@@ -12,7 +12,7 @@ namespace {
 
 using Shape = std::vector<std::int64_t>;
 
-/// "1..25 x 1..20 x 1 x 144 x 144"; a plain shape where both are the same.
+/// "1..25 x 1..20 x 1 x 144 x 144"; a plain shape if both are the same.
 std::string to_string(const Shape& smallest, const Shape& largest) {
   std::string text;
   for (std::size_t axis = 0; axis < smallest.size(); ++axis) {
@@ -80,7 +80,7 @@ void check_names(const EngineArtifact& artifact, const TensorNames& found) {
   std::vector<std::string> inputs;
   for (const EngineInput& input : artifact.info.facts.inputs) inputs.push_back(input.name);
   const auto own = std::count_if(inputs.begin(), inputs.end(), [](const auto& name) { return name != kSliceStarts; });
-  if (own != 1) refuse("wanted one input, found " + std::to_string(own));
+  if (own != 1) refuse("expected one input, got " + std::to_string(own));
   if (sorted(inputs) != sorted(found.inputs)) refuse("the engine's inputs are not those that its header lists");
   if (sorted(artifact.info.facts.outputs) != sorted(found.outputs)) {
     refuse("the engine's outputs are not those that its header lists");
@@ -115,11 +115,12 @@ const EngineInput& EngineNetwork::input() const {
 
 void EngineNetwork::require_fit(const Shape& shape) const {
   if (contains(input(), shape)) return;
-  throw Error(ErrorCode::backend,
-              "network " + info_.facts.stage + ": wanted an input of " + to_string(input().smallest, input().largest) +
-                  " (frames, slices, channels, rows, columns), as its engine " + path_.string() +
-                  " was built for, got " + to_string(shape, shape) + "; " + build_command(info_.flavour) +
-                  ", --overwrite and wider --frames, --slices or --size");
+  throw Error(ErrorCode::backend, "network " + info_.facts.stage + ": expected an input of " +
+                                      to_string(input().smallest, input().largest) +
+                                      " (frames, slices, channels, rows, columns), as its engine " + path_.string() +
+                                      " was built for, got " + to_string(shape, shape) + "; " +
+                                      build_command(info_.flavour) +
+                                      ", --overwrite and wider --frames, --slices or --size");
 }
 
 cuda::DeviceBuffer upload_slice_starts(std::int64_t frames, std::int64_t slices) {
@@ -136,7 +137,7 @@ cuda::DeviceBuffer upload_slice_starts(std::int64_t frames, std::int64_t slices)
 void require_addresses(std::size_t wanted, std::span<float* const> outputs) {
   if (outputs.size() == wanted) return;
   throw Error(ErrorCode::backend,
-              "wanted addresses of " + std::to_string(wanted) + " outputs, got " + std::to_string(outputs.size()));
+              "expected addresses of " + std::to_string(wanted) + " outputs, got " + std::to_string(outputs.size()));
 }
 
 }  // namespace cardiacseg::tensorrt

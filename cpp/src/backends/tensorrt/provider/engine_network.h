@@ -24,7 +24,7 @@ struct TensorNames {
 /// An engine as a network, without a type of TensorRT: all but what `make_execution` gives.
 class EngineNetwork : public DeviceNetwork {
  public:
-  /// Throws Error(backend) where the engine's tensors are not those of the artifact's header.
+  /// Throws Error(backend) if the engine's tensors are not those of the artifact's header.
   EngineNetwork(const EngineArtifact& artifact, TensorNames found);
 
   const std::vector<std::string>& outputs() const override { return info_.facts.outputs; }

@@ -78,12 +78,12 @@ struct Opened {
 Opened open(const std::string& name) {
   const Search result = search(name);
   if (result.library != nullptr) return {result.library, name};
-  const std::string wanted = std::string(kProduct) + ": wanted the library " + name;
+  const std::string wanted = std::string(kProduct) + ": expected the library " + name;
   if (!result.refusal.empty()) {
-    throw Error(ErrorCode::backend, wanted + ", found it, but it cannot be loaded: " + result.refusal);
+    throw Error(ErrorCode::backend, wanted + ", got one that cannot be loaded: " + result.refusal);
   }
   throw Error(ErrorCode::backend,
-              wanted + ", found none in " + result.looked_in + "; " + kFolders + " may name the folder that holds it");
+              wanted + ", got none in " + result.looked_in + "; " + kFolders + " may name the folder that holds it");
 }
 
 template <class Function>
@@ -91,10 +91,10 @@ void look_up(const Opened& opened, const char* name, Function& function) {
   function = reinterpret_cast<Function>(dlsym(opened.library, name));
   if (function != nullptr) return;
   throw Error(ErrorCode::backend,
-              std::string(kProduct) + ": wanted the function " + name + ", found none in " + opened.name);
+              std::string(kProduct) + ": expected the function " + name + ", got none in " + opened.name);
 }
 
-/// Libraries that TensorRT opens or needs by name alone, put before it where they are not on the loader's path. That
+/// Libraries that TensorRT opens or needs by name alone, put before it if they are not on the loader's path. That
 /// one of them is missing shows when it is needed.
 void open_companions([[maybe_unused]] int version) {
   if constexpr (!kRtx) {
@@ -160,8 +160,8 @@ fs::path copy_with_link(const fs::path& parser, const fs::path& library) {
 }
 
 /// TensorRT-RTX's parser opens `libtensorrt_rtx.so`, by this name and first of all beside itself, when it meets a
-/// plugin, and where there is none it ends the process: so it is in the pip package, whose library is called
-/// `libtensorrt_rtx.so.1` alone. `parser` and `library` are the opened ones. Gives back `parser` where that name is
+/// plugin, and if there is none it ends the process: so it is in the pip package, whose library is called
+/// `libtensorrt_rtx.so.1` alone. `parser` and `library` are the opened ones. Gives back `parser` if that name is
 /// found, else a copy of it that was opened in a temporary folder with a link of that name; the folder goes when the
 /// process ends. Throws Error(backend).
 void* parser_that_finds(void* parser, void* library) try {
@@ -173,7 +173,7 @@ void* parser_that_finds(void* parser, void* library) try {
   throw Error(ErrorCode::backend, std::string("TensorRT-RTX: a copy of its parser cannot be loaded: ") + dlerror());
 } catch (const fs::filesystem_error& error) {
   throw Error(ErrorCode::backend,
-              std::string("TensorRT-RTX: wanted a temporary folder for a copy of its parser: ") + error.what());
+              std::string("TensorRT-RTX: expected a temporary folder for a copy of its parser: ") + error.what());
 }
 
 CreateParser open_parser_library() {
@@ -206,9 +206,9 @@ std::string version_text(int version) {
 void require_version(int version) {
   const int unit = version >= 10000 ? 10000 : 1000;
   if (version / unit == kMajor && version % unit / 100 >= kMinor) return;
-  throw Error(ErrorCode::backend, std::string(kProduct) + ": wanted a library of version " + std::to_string(kMajor) +
+  throw Error(ErrorCode::backend, std::string(kProduct) + ": expected a library of version " + std::to_string(kMajor) +
                                       "." + std::to_string(kMinor) + " or a later " + std::to_string(kMajor) +
-                                      ".x, as this provider was compiled for, found " + version_text(version));
+                                      ".x, as this provider was compiled for, got " + version_text(version));
 }
 
 }  // namespace cardiacseg::tensorrt

@@ -8,7 +8,7 @@
 namespace cardiacseg::tensorrt {
 
 /// The few C functions behind which TensorRT's interfaces lie. They are looked up when they are first wanted, so that
-/// this library loads where there is no TensorRT.
+/// this library loads without TensorRT.
 struct InferenceLibrary {
   void* handle;  ///< the loader's
   int version;   ///< as getInferLibVersion gives it
@@ -21,7 +21,7 @@ using CreateParser = void* (*)(void* network, void* logger, int version);
 
 /// Opens the library, looking in the folders that $CARDIACSEG_TENSORRT_LIBRARIES lists, in `lib` of $TensorRT_ROOT (of
 /// $TensorRT_RTX_ROOT for TensorRT-RTX), where the loader looks, and in the pip packages that lie beside this
-/// library's. Throws Error(backend) where it is missing or does not fit the headers; a later call then looks again.
+/// library's. Throws Error(backend) if it is missing or does not fit the headers; a later call then looks again.
 const InferenceLibrary& inference_library();
 
 /// Likewise what makes an ONNX parser, which only building needs.

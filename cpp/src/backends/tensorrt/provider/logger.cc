@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kKept = 32;      // lines
 constexpr std::size_t kLongest = 600;  // characters of an error's words
 
-/// One line, its end cut off where it is long.
+/// One line, its end cut off if it is long.
 std::string shortened(std::string text) {
   std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
   if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
@@ -20,7 +20,7 @@ std::string shortened(std::string text) {
   return text;
 }
 
-/// The first error is the cause, the second what came of it. Where there is no GPU, any of them is followed by one
+/// The first error is the cause, the second what came of it. If there is no GPU, any of them is followed by one
 /// about that.
 std::string sentence(const std::vector<std::string>& lines) {
   const auto is_cause = [](const std::string& line) { return line.find("catchCudaError") == std::string::npos; };

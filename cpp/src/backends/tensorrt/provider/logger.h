@@ -47,7 +47,7 @@ class Attempt {
   /// `what` completes "TensorRT ... ": "cannot read the engine seg".
   explicit Attempt(std::string what) : what_(std::move(what)), before_(logger().count()) {}
 
-  /// Gives `result` back. Throws Error(backend) where it is false or null.
+  /// Gives `result` back. Throws Error(backend) if it is false or null.
   template <class Result>
   Result expect(Result result) const {
     if (!result) fail();

@@ -32,7 +32,7 @@ class BuildReport
     return tell_locked(phase, step, steps);
   }
 
-  /// Throws what the caller's function threw, or Error(cancelled) for the build of `name` where it asked to stop.
+  /// Throws what the caller's function threw, or Error(cancelled) for the build of `name` if it asked to stop.
   void throw_if_stopped(const std::string& name) const {
     const std::lock_guard lock(mutex_);
     if (thrown_) std::rethrow_exception(thrown_);

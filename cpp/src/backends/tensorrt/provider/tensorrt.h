@@ -15,14 +15,14 @@
 
 #ifdef TRT_MAJOR_RTX
 #if NV_TENSORRT_MAJOR != 1 || NV_TENSORRT_MINOR < 6
-#error "wanted the headers of TensorRT-RTX 1.6 or a later 1.x"
+#error "expected the headers of TensorRT-RTX 1.6 or a later 1.x"
 #endif
 /// Major and minor version, 806 for 8.6; of TensorRT-RTX that of the TensorRT that its interface was taken from.
 #define CARDIACSEG_TENSORRT_API 1100
 #else
 #define CARDIACSEG_TENSORRT_API (NV_TENSORRT_MAJOR * 100 + NV_TENSORRT_MINOR)
 #if CARDIACSEG_TENSORRT_API < 805 || CARDIACSEG_TENSORRT_API >= 1200
-#error "wanted the headers of TensorRT 8.5 to 11"
+#error "expected the headers of TensorRT 8.5 to 11"
 #endif
 #endif
 

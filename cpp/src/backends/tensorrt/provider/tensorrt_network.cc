@@ -158,8 +158,8 @@ TensorNames tensor_names(const std::string& path, const nvinfer1::ICudaEngine& e
     const bool starts = name == kSliceStarts;
     const auto wanted = starts ? nvinfer1::DataType::kINT32 : nvinfer1::DataType::kFLOAT;
     if (engine.getTensorDataType(name.c_str()) != wanted) {
-      throw Error(ErrorCode::backend, path + ": wanted tensor " + name + " to hold " + (starts ? "int32" : "float32") +
-                                          ", found another type");
+      throw Error(ErrorCode::backend, path + ": expected tensor " + name + " to hold " +
+                                          (starts ? "int32" : "float32") + ", got another type");
     }
     const bool is_input = engine.getTensorIOMode(name.c_str()) == nvinfer1::TensorIOMode::kINPUT;
     (is_input ? names.inputs : names.outputs).push_back(name);

@@ -5,7 +5,7 @@
 #include <mutex>
 #include <string>
 
-/// What tests tell the fake providers, and what it tells them, both through the environment.
+/// Options of the fake providers, and their log; both come from the environment.
 namespace cardiacseg::tensorrt::fake {
 
 /// Whether `what` is in the list $CARDIACSEG_FAKE, with commas between its words:
