@@ -294,7 +294,7 @@ BAD = {
     "a node that nobody knows": ({"op": "Unheard"}, SHAPES, "node 2 mix (Unheard): "),
     "heads that no kernel takes": ({"heads": 8}, SHAPES, "expected 3 * 8 heads of 8, 16, 32 or 64 channels, got 96"),
     "no heads": ({"heads": 0}, SHAPES, "expected one head or more"),
-    "an input without shapes": ({}, SHAPES[:1], "the graph test seg has an input cu_slices, expected a range of shapes"),
+    "an input without shapes": ({}, SHAPES[:1], "graph test seg has an input cu_slices, expected a range of shapes"),
     "shapes of another network": ({}, ["input=tokens:1,9,8:1,9,8:1,9,8", SHAPES[1]], "Dimension mismatch"),
     "a range upside down": ({}, ["input=tokens:9,9,32:9,9,32:1,9,32", SHAPES[1]], "does not take the shapes"),
     "a GPU that is not supported": ({}, [*SHAPES, "capability=9.0"], "does not build for the compute capability 9.0"),
