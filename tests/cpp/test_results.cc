@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "pipeline/results.h"
+#include "pipeline/cine_run.h"
 
 namespace cardiacseg {
 

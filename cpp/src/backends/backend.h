@@ -16,7 +16,7 @@ namespace cardiacseg {
 /// Where a backend's tensors live.
 enum class MemorySpace { host, device };
 
-/// A float32 tensor in C order, in memory that somebody else owns.
+/// A view of a float32 tensor in C order.
 template <class Element>
 struct BasicTensorView {
   std::span<Element> values;
@@ -25,7 +25,7 @@ struct BasicTensorView {
 using TensorView = BasicTensorView<const float>;
 using MutableTensorView = BasicTensorView<float>;
 
-/// Asked from time to time while a network runs; if it gives false, the network is to stop. May be empty.
+/// Asked from time to time while a network runs; if it returns false, the network stops. May be empty.
 using KeepGoing = std::function<bool()>;
 
 /// One network, ready to run. `run` is const and may be called from several threads at once.
@@ -37,11 +37,11 @@ class Network {
   virtual const std::vector<std::string>& outputs() const = 0;
 
   /// Starts in another thread what the first run on an input of `shape` would wait for; if that fails, the run says
-  /// why. The network must outlive the future, which waits when it goes. Without a state if there is nothing to do.
+  /// why. The network must outlive the future, whose destructor waits. The future is empty if there is nothing to do.
   virtual std::future<void> prepare_ahead(const std::vector<std::int64_t>&) const { return {}; }
 
-  /// Fills every output. Inputs and outputs are in the order of the ONNX graph; their shapes are the caller's promise.
-  /// Throws Error(backend), and Error(cancelled) if `keep_going` says stop; what that throws comes out. A network
+  /// Fills every output. Inputs and outputs are in the order of the ONNX graph; the caller guarantees their shapes.
+  /// Throws Error(backend), Error(cancelled) if `keep_going` returns false, and what `keep_going` throws. A network
   /// that takes milliseconds need not ask.
   virtual void run(const TensorView& input, std::span<const MutableTensorView> outputs,
                    const KeepGoing& keep_going) const = 0;
@@ -88,7 +88,7 @@ class DeviceNetwork : public Network {
   /// Whether it has passed the parity gate on this GPU.
   virtual bool verified() const = 0;
 
-  /// Notes that it has, in the file that it came from. If that cannot be written the note lives as long as this.
+  /// Notes in its file that it has passed. If the file cannot be written, the note lives as long as this object.
   virtual void mark_verified() const = 0;
 
   /// Sets up for inputs of `shape` `[frames, slices, channels, rows, columns]`. Const and thread-safe. Throws
@@ -114,7 +114,7 @@ class Backend {
 };
 
 /// Makes a backend on the CPU that computes in float32, whose results are the reference, or in bfloat16. Throws
-/// Error(backend), also if the CPU does not compute in what was wanted.
+/// Error(backend), also if the CPU does not compute in that precision.
 using MakeHostBackend = std::function<std::unique_ptr<Backend>(Precision)>;
 
 /// A backend that runs engines which were built beforehand, each for the ONNX file whose digest it holds.

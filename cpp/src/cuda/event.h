@@ -24,8 +24,8 @@ class Event {
 
   cudaEvent_t get() const { return event_; }
 
-  /// Sets the mark behind all that is on `stream`; in a capture it becomes part of the graph and each of the graph's
-  /// launches sets it anew. Throws CudaError.
+  /// Sets the mark after all work on `stream`; in a capture it becomes a part of the graph, and each launch sets it
+  /// again. Throws CudaError.
   void record(cudaStream_t stream) const {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
     check(cudaStreamIsCapturing(stream, &status), "cudaStreamIsCapturing");

@@ -8,11 +8,11 @@
 
 namespace cardiacseg::cuda {
 
-/// Work that was once put on a stream and is launched as one.
+/// Work that was captured from a stream and is launched as one unit.
 class Graph {
  public:
-  /// What `enqueue()` puts on `stream`, which does not run. Other threads may go on using the GPU. What `enqueue`
-  /// throws comes through, and a capture that fails throws CudaError; either way `stream` is fit for use again.
+  /// Captures what `enqueue()` puts on `stream`, without running it. Other threads may use the GPU meanwhile. Passes on
+  /// what `enqueue` throws; a failed capture throws CudaError. `stream` is usable afterwards in either case.
   template <class Enqueue>
   static Graph capture(cudaStream_t stream, Enqueue&& enqueue) {
     check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");

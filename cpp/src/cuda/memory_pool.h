@@ -9,9 +9,8 @@
 
 namespace cardiacseg::cuda {
 
-/// Device memory that is taken and given back in the order of a stream, without a wait of the device. What is given
-/// back stays for the next allocation, as long as it is not more than `kept` bytes. On a GPU without memory pools it is
-/// cudaMalloc and cudaFree.
+/// Stream-ordered allocation of device memory, without waiting for the device. Up to `kept` freed bytes stay for later
+/// allocations. On a GPU without memory pools it uses cudaMalloc and cudaFree.
 class MemoryPool {
  public:
   /// Throws CudaError.
@@ -32,7 +31,7 @@ class MemoryPool {
     if (pool_ != nullptr) static_cast<void>(cudaMemPoolDestroy(pool_));
   }
 
-  /// Aligned to 256 bytes, there for what comes on `stream`. Throws CudaError.
+  /// Aligned to 256 bytes, usable by later work on `stream`. Throws CudaError.
   void* allocate(std::size_t bytes, cudaStream_t stream) const {
     void* memory = nullptr;
     check(pool_ == nullptr ? cudaMalloc(&memory, bytes) : cudaMallocFromPoolAsync(&memory, bytes, pool_, stream),
@@ -40,12 +39,12 @@ class MemoryPool {
     return memory;
   }
 
-  /// Gives it back behind what is on `stream`.
+  /// Frees it after the work on `stream`.
   void release(void* memory, cudaStream_t stream) const noexcept {
     static_cast<void>(pool_ == nullptr ? cudaFree(memory) : cudaFreeAsync(memory, stream));
   }
 
-  /// Gives the device all that is not in use.
+  /// Returns all unused memory to the device.
   void trim() const noexcept {
     if (pool_ != nullptr) static_cast<void>(cudaMemPoolTrimTo(pool_, 0));
   }

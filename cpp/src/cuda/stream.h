@@ -24,7 +24,7 @@ class Stream {
 
   cudaStream_t get() const { return stream_; }
 
-  /// Waits for all that is on it. Throws CudaError, also for what went wrong inside of a kernel.
+  /// Waits for all its work. Throws CudaError, also for failures inside a kernel.
   void synchronize() const { check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
 
  private:

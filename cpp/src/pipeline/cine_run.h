@@ -1,18 +1,51 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
+#include "bundle/bundle.h"
+#include "cardiacseg/labels.h"
 #include "cardiacseg/options.h"
 #include "cardiacseg/segmentation.h"
+#include "ops/label_counts.h"
 #include "pipeline/execution_plan.h"
-#include "pipeline/results.h"
 
 namespace cardiacseg {
 
-/// Gives the plan for a kind of batch; it stays as long as no other is asked for.
+/// Frames of a cine that go through the networks together.
+struct FrameBatch {
+  std::int64_t first;
+  std::int64_t count;
+};
+
+/// Elements of `values` that belong to the frames of `batch`; `size` are those of one frame.
+template <class Values>
+auto frame_span(Values& values, const FrameBatch& batch, std::int64_t size) {
+  return std::span(values).subspan(static_cast<std::size_t>(batch.first * size),
+                                   static_cast<std::size_t>(batch.count * size));
+}
+
+/// A result with arrays of their final sizes, and the values of outputs that the model does not give.
+Segmentation empty_segmentation(const CineShape& shape, const RunOptions& options);
+
+/// Writes the results of the frames of `batch`.
+void collect(const Manifest& manifest, const BatchResults& found, const FrameBatch& batch, Segmentation& result);
+
+/// Dice of RV, MYO and LV.
+using Agreement = std::array<float, kStructureCount>;
+
+/// Agreement of the two stages over a stack, from the pixels of each label that ops::stage_counts gives. 1 if a
+/// structure is in neither.
+Agreement stage_agreement(const ops::LabelCounts& counts);
+
+/// Mean Dice that the model expects of its labels: intercept + slope * mean agreement, from 0 to 1.
+float predicted_quality(const QualityRule& rule, const Agreement& agreement);
+
+/// Gives the plan for a kind of batch, valid until another plan is asked for.
 class PlanSource {
  public:
   virtual ~PlanSource() = default;
@@ -33,15 +66,14 @@ class HostPlans : public PlanSource {
   std::optional<ExecutionPlan> plan_;
 };
 
-/// `frames` frames in as few batches of at most `most` as there can be, the first ones larger by one frame or not at
-/// all.
+/// Splits `frames` frames into as few batches of at most `most` as possible; sizes differ by one frame at most.
 std::vector<FrameBatch> batches_of(std::int64_t frames, std::int64_t most);
 
-/// What the batches of such a cine are: one or two kinds.
+/// The one or two kinds of batch of such a cine.
 std::vector<BatchKind> kinds_of(const CineShape& shape, const Spacing& spacing, PixelType type, bool probabilities,
                                 std::int64_t most);
 
-/// Throws Error(invalid_input) for a value of RunOptions::temporal that there is not.
+/// Throws Error(invalid_input) for an unknown value of RunOptions::temporal.
 void check_temporal(const RunOptions& options);
 
 /// A run over a cine whose pixels are checked: batch after batch, then presence over the cardiac cycle, then again

@@ -23,13 +23,13 @@ namespace {
 /// Frames of a first run that go through the parity gate: more than one, so that they could disturb each other.
 constexpr std::int64_t kVerifiedFrames = 2;
 
-/// Of the GPU's memory, the part that idle plans may take.
+/// Plans may use the GPU's memory divided by this.
 constexpr std::size_t kBudgetDivisor = 4;
 
-/// Bytes that were given back and stay with this process.
+/// Freed bytes that the memory pool keeps for later allocations.
 constexpr std::uint64_t kKeptBytes = std::uint64_t{64} << 20;
 
-/// Throws anew what is being handled; what CUDA says, and sizes that a kernel refuses, as Error(backend).
+/// Rethrows the current exception; CUDA errors, and sizes that a kernel refuses, become Error(backend).
 [[noreturn]] void rethrow_as_error() {
   try {
     throw;
@@ -51,10 +51,10 @@ void require_readable(const CineView& cine, int device) {
                 "the image lies on GPU " + std::to_string(found) + ", expected GPU " + std::to_string(device));
   }
   if (is_contiguous(cine)) return;
-  throw Error(ErrorCode::invalid_input,
-              "an image in device memory must be contiguous, in C order, but its strides of " +
-                  std::to_string(cine.strides[0]) + ", " + std::to_string(cine.strides[1]) + ", " +
-                  std::to_string(cine.strides[2]) + " and " + std::to_string(cine.strides[3]) + " bytes are not");
+  throw Error(ErrorCode::invalid_input, "an image in device memory must be contiguous, in C order, got strides of " +
+                                            std::to_string(cine.strides[0]) + ", " + std::to_string(cine.strides[1]) +
+                                            ", " + std::to_string(cine.strides[2]) + " and " +
+                                            std::to_string(cine.strides[3]) + " bytes");
 }
 
 /// A copy in host memory of the first `frames` frames of a cine, in device memory once `stream` is done with it.
@@ -108,7 +108,7 @@ class DevicePipeline : public Pipeline {
     rethrow_as_error();
   }
 
-  /// Twice for each kind of batch: enqueued, and as the graph that was recorded then.
+  /// Runs each kind of batch twice: enqueued, then as the recorded graph.
   void warm_up(const CineKind& kind, const KeepGoing& keep_going) const override try {
     const cuda::DeviceScope device(device_);
     require_geometry(kind.shape, kind.spacing, kind.type);
@@ -188,8 +188,7 @@ class DevicePipeline : public Pipeline {
     return result;
   }
 
-  /// Of an image in device memory the GPU itself looks at the pixels; what is wrong with them is said in the CPU's
-  /// words.
+  /// If the image is in device memory, the GPU checks the pixels; the error text comes from the CPU's check of a copy.
   void check_pixels(const CineView& cine, const RunOptions& options, AcquiredPlans& plans) const {
     if (cine.memory == Memory::host) return check_cine(cine);
     for (const FrameBatch& batch : batches_of(cine.shape.frames, max_frames_)) {
@@ -201,7 +200,7 @@ class DevicePipeline : public Pipeline {
     }
   }
 
-  /// Memory that goes back when its last owner lets it go, behind what is then on the default stream.
+  /// Memory that is freed with its last owner, after the work that is then on the default stream.
   std::shared_ptr<std::uint8_t> shared_labels(const CineShape& shape) const {
     void* labels = memory_->allocate(static_cast<std::size_t>(shape.voxels()), label_stream_.get());
     const auto release = [memory = memory_, device = device_](std::uint8_t* block) {

@@ -26,7 +26,7 @@ struct BatchKind {
   bool operator==(const BatchKind& other) const;
 };
 
-/// What a plan leaves where the host reads it, for all its frames; C order, the frames first.
+/// A plan's results in host memory, for all its frames; C order, the frames first.
 struct BatchResults {
   std::span<const ops::IntensityRange> ranges;     ///< one for each frame
   std::span<const float> presence;                 ///< `[slices, 3]`; nothing without a classifier
@@ -48,28 +48,28 @@ class ExecutionPlan {
 
   const BatchKind& kind() const { return kind_; }
 
-  /// Of the space's memory that it has taken.
+  /// Bytes of the space's memory that it uses.
   std::size_t bytes() const { return bytes_; }
 
-  /// Enqueues what is before the labels for frames of `cine` from `first` on: preprocessing and networks.
+  /// Enqueues preprocessing and networks for the frames of `cine` from `first` on.
   void infer(const CineView& cine, std::int64_t first);
 
-  /// Whether what the networks gave for the frames from `first` on is still there.
+  /// Whether the networks' outputs for the frames from `first` on are still there.
   bool holds(std::int64_t first) const { return first_ == first; }
 
-  /// Puts `presence` of all slices in the place of the classifier's.
+  /// Replaces the classifier's presence of all slices by `presence`.
   void gate(std::span<const float> presence);
 
-  /// Enqueues what comes after the networks. The labels go to `device_labels`, or if that is nullptr to the results.
+  /// Enqueues the stages after the networks. The labels go to `device_labels`, or to the results if that is nullptr.
   void label(std::uint8_t* device_labels);
 
-  /// Waits for all that was enqueued and adds its times to `clock`; then records graphs of what has none.
+  /// Waits for all enqueued work and adds its times to `clock`; then records graphs for the segments that have none.
   void finish(StageClock& clock);
 
   /// Enqueues the intensity ranges alone, waits, and says whether every frame has one: finite pixels, not all equal.
   bool has_ranges(const CineView& cine, std::int64_t first);
 
-  /// Of what was finished last.
+  /// Results of the work that was finished last.
   BatchResults results() const {
     return {.ranges = ranges_.on_host(),
             .presence = presence_.on_host(),
@@ -86,7 +86,7 @@ class ExecutionPlan {
   bool pending() const { return pending_; }
 
  private:
-  /// The locator's part: the whole field of view, coarse.
+  /// Buffers of the locator, which sees the whole field of view at a coarse spacing.
   struct Locator {
     Resampling resampling;
     Grid grid;

@@ -43,8 +43,8 @@ struct GateSources {
 std::unique_ptr<Pipeline> make_pipeline(const Bundle& bundle, std::unique_ptr<const Backend> backend, GateSources gate,
                                         int threads);
 
-/// One that keeps everything from the upload of the pixels to the labels on the GPU. Throws Error(backend), also if
-/// this build has no GPU's part.
+/// A pipeline whose data stay on the GPU from the upload of the pixels to the labels. Throws Error(backend), also if
+/// this build has no GPU code.
 std::unique_ptr<Pipeline> make_device_pipeline(const Bundle& bundle, std::unique_ptr<const DeviceBackend> backend,
                                                MakeHostBackend make_host_backend, int threads);
 

@@ -86,7 +86,7 @@ struct FusionTargets {
   std::int32_t* counts;  ///< the same; the voxels of each label in each slice are added
 };
 
-/// Work that was recorded once and is done again as one.
+/// Work that was recorded once and is launched as one unit.
 class Replay {
  public:
   virtual ~Replay() = default;
@@ -103,14 +103,14 @@ class Space : public MarkSource {
   /// Waits for all work. Throws, also for what went wrong in it.
   virtual void wait() = 0;
 
-  // Memory. Blocks are aligned to 256 bytes and must go before the space. All throw if there is too little.
+  // Memory. Blocks are aligned to 256 bytes and must be freed before the space. All throw if memory is short.
 
   virtual std::shared_ptr<void> allocate(std::size_t bytes) = 0;
 
   /// Memory as large as `block` that the host reads and writes; `block` itself if the host can.
   virtual std::shared_ptr<void> mirror(const std::shared_ptr<void>& block, std::size_t bytes) = 0;
 
-  /// Values on the host, which stay there as they are, in the space's memory.
+  /// A copy of `values` in the space's memory. The values must stay unchanged as long as the copy lives.
   virtual std::shared_ptr<void> constant(const void* values, std::size_t bytes) = 0;
 
   virtual void fill_zero(void* to, std::size_t bytes) = 0;
@@ -127,11 +127,12 @@ class Space : public MarkSource {
 
   // Networks and graphs.
 
-  /// Sets up a network of this space for inputs of `shape`; with `ahead`, what its first run would wait for begins now.
+  /// Sets up a network of this space for inputs of `shape`; with `ahead`, what its first run would wait for starts now
+  /// in another thread.
   virtual std::unique_ptr<DeviceExecution> prepare(const Network& network, const std::vector<std::int64_t>& shape,
                                                    bool ahead) = 0;
 
-  /// Records what `enqueue` gives this space to do, which is not done. nullptr if a space has no graphs.
+  /// Records the work that `enqueue` gives this space, without doing it. nullptr if the space has no graphs.
   virtual std::unique_ptr<Replay> capture(const std::function<void()>& enqueue) = 0;
 
   // Operations, as ops/ has them. Workspaces are in bytes; that of the ranges is 0 before its first use.
@@ -157,8 +158,8 @@ class Space : public MarkSource {
 /// The host: work is done at once, by at most `threads` threads (0: all cores). Networks ask `keep_going`.
 std::unique_ptr<Space> make_host_space(int threads, KeepGoing keep_going);
 
-/// A stream of the GPU that its thread uses, with memory of `pool`; at most `threads` threads of the host bring pixels
-/// together for it. Throws cuda::CudaError, as all that it does.
+/// A stream of the GPU that its thread uses, with memory of `pool`; at most `threads` threads of the host copy pixels
+/// to contiguous memory for it. Throws cuda::CudaError, as all that it does.
 std::unique_ptr<Space> make_device_space(std::shared_ptr<const cuda::MemoryPool> pool, int threads);
 
 }  // namespace cardiacseg

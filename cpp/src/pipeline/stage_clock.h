@@ -45,7 +45,7 @@ class Mark {
  public:
   virtual ~Mark() = default;
 
-  /// Sets it behind all work so far. In a graph it becomes part of it, and each replay sets it anew.
+  /// Sets it after all work so far. In a graph it becomes a part of the graph, and each replay sets it again.
   virtual void set() = 0;
 
   /// Milliseconds from `start` to this mark, both passed.
@@ -68,7 +68,7 @@ class Timeline {
     end("", source);
   }
 
-  /// What came since the mark before was `stage`.
+  /// The work since the previous mark was `stage`.
   void end(const char* stage, MarkSource& source) {
     if (next_ == marks_.size()) marks_.emplace_back(stage, source.make_mark());
     marks_[next_++].second->set();

@@ -35,8 +35,8 @@ class PlanStream {
   std::optional<ExecutionPlan> plan_;
 };
 
-/// Streams with their plans for as many runs as there are at the same time. Those that are idle are within a budget of
-/// memory, and go if memory is short or if they were not used for long. Thread-safe.
+/// Streams with their plans, one for each concurrent run. Idle ones stay within a memory budget, and are dropped if
+/// memory is short or if they were not used for long. Thread-safe.
 class StreamPool {
  public:
   struct Limits {
@@ -45,7 +45,7 @@ class StreamPool {
     std::uint64_t idle_acquisitions = 256;  ///< after which an idle plan was not used for long
   };
 
-  /// `networks` must outlive it; at most `threads` threads of the host bring pixels together.
+  /// `networks` must outlive it; at most `threads` threads of the host copy pixels to contiguous memory.
   StreamPool(const Networks& networks, std::shared_ptr<const cuda::MemoryPool> memory, int threads, Limits limits)
       : networks_(networks), memory_(std::move(memory)), threads_(threads), limits_(limits) {}
 
@@ -78,7 +78,7 @@ class StreamPool {
 /// The plans of one run.
 class AcquiredPlans : public PlanSource {
  public:
-  /// Their work comes after `ready`, a mark on a caller's stream, unless that is nullptr.
+  /// Their work waits for `ready`, an event on the caller's stream, unless it is nullptr.
   AcquiredPlans(StreamPool& pool, const cuda::Event* ready) : pool_(pool), ready_(ready) {}
   AcquiredPlans(const AcquiredPlans&) = delete;
   AcquiredPlans& operator=(const AcquiredPlans&) = delete;

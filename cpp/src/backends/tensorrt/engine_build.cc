@@ -1,4 +1,4 @@
-// The build's public functions: what is asked for is checked, built by the provider and written.
+// Public functions of the build: check the request, let the provider build, write the file.
 
 #include <utility>
 
@@ -26,7 +26,7 @@ void check(const EngineRequest& request) {
   }
 }
 
-/// The header, but for the plan's length and digest.
+/// The header without the plan's length and digest.
 EngineInfo describe(const EngineRequest& request, const Provider& builder) {
   EngineInfo info;
   info.facts = request.facts;

@@ -34,11 +34,11 @@ EngineInfo write_engine_file(const std::filesystem::path& path, EngineInfo info,
 /// Adds `gpu` to the header's verified_on.
 void note_verified(const std::filesystem::path& path, const std::string& gpu);
 
-/// A header as JSON, and such a text read, of the file `where`.
+/// A header to JSON and back; `where` names the file in messages.
 std::string header_text(const EngineInfo& info);
 EngineInfo parse_header(std::string_view text, const std::string& where);
 
-/// Throws Error(code) if a fact is missing or cannot be. `where` starts the message.
+/// Throws Error(code) if a fact is missing or impossible. `where` starts the message.
 void check_facts(const EngineFacts& facts, const std::string& where, ErrorCode code);
 
 /// The engine that is wanted: for which network, GPU and library.

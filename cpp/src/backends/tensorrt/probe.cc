@@ -1,6 +1,5 @@
-// What opening TensorRT does is found out in a child process, as some versions end the process that opens them: 8.5.3
-// does after OpenVINO with the C library of Ubuntu 24.04. The child is a program of its own, not a fork: this process
-// has threads.
+// A child process opens TensorRT first, because some versions end the process that opens them: 8.5.3 does after
+// OpenVINO with the C library of Ubuntu 24.04. The child is a program of its own, not a fork: this process has threads.
 
 #include <fcntl.h>
 #include <link.h>

@@ -16,18 +16,18 @@ const std::vector<std::string>& flavors();
 /// of another interface version, invalid_input for an unknown flavor.
 const Provider& provider(const std::string& flavor);
 
-/// Where that provider lies.
+/// Path of the library of that provider.
 std::filesystem::path provider_path(const std::string& flavor);
 
 /// The version of TensorRT that the provider of `flavor` opens. Unless TensorRT is in this process already, a child
-/// process opens it, after the libraries of OpenVINO that are here, and this one stays as it is; if that went well
-/// it is not done again. Throws Error(backend) if TensorRT is missing or ends the child, saying what to do.
+/// process opens it, after the libraries of OpenVINO that this process has loaded; this process does not change. A
+/// success is remembered. Throws Error(backend) if TensorRT is missing or ends the child, saying what to do.
 std::string library_version(const std::string& flavor);
 
-/// As `provider`, its TensorRT opened in this process after a child has shown that it can be.
+/// As `provider`, with its TensorRT opened in this process after a child process could open it.
 const Provider& opened_provider(const std::string& flavor);
 
-/// As `provider`, from a file, anew.
+/// Opens a provider library again. As `provider`, from a file.
 const Provider& open_provider(const std::filesystem::path& library, const std::string& flavor);
 
 }  // namespace cardiacseg::tensorrt

@@ -52,7 +52,7 @@ class SharedNetwork final : public DeviceNetwork {
   std::shared_ptr<const LoadedEngine> engine_;
 };
 
-/// The engines that this process has loaded and still uses. Not to be used by two threads at once.
+/// The engines that this process has loaded and still uses. Callers hold entries_mutex().
 std::weak_ptr<const LoadedEngine>& entry_of(const EngineArtifact& found, const Gpu& gpu) {
   static std::map<std::tuple<std::string, std::string, int>, std::weak_ptr<const LoadedEngine>> known;
   return known[{found.path.string(), found.info.plan_sha256, gpu.index}];
@@ -78,7 +78,7 @@ std::unique_ptr<DeviceNetwork> load_engine(const Provider& provider, const Engin
   return std::make_unique<SharedNetwork>(std::move(loaded));
 }
 
-/// By its file, or by this process if the file could not be written.
+/// Verified as its file says, or by this process if the file could not be written.
 bool is_verified(const EngineArtifact& found, const Gpu& gpu) {
   if (verified_on(found.info, gpu.name)) return true;
   const std::lock_guard lock(entries_mutex());
@@ -185,7 +185,7 @@ std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice wanted) {
 std::vector<FittingEngine> find_engines(const EngineChoice& wanted, const StageFiles& files) {
   const std::string product = product_of(wanted.flavor);
   const tensorrt::Gpu gpu = about(product, tensorrt::current_gpu);
-  // TensorRT is not asked if no version of it would do.
+  // No need to start TensorRT if no engine fits, whatever its version.
   for (const auto& [stage, onnx] : files) tensorrt::chosen_engine(wanted, stage, onnx, gpu, "");
   const std::string version = about(product, [&] { return tensorrt::library_version(wanted.flavor); });
   std::vector<FittingEngine> found;

@@ -101,7 +101,7 @@ std::vector<std::byte> bytes_of(const nvinfer1::IHostMemory& memory) {
   return {first, first + memory.size()};
 }
 
-/// What a build measured of single layers, for the next build. TensorRT-RTX, which measures nothing, has none.
+/// Measured times of single layers, for the next build. TensorRT-RTX, which measures nothing, has none.
 #ifdef TRT_MAJOR_RTX
 struct TimingCache {
   TimingCache(nvinfer1::IBuilderConfig&, std::span<const std::byte>) {}

@@ -7,8 +7,8 @@
 
 namespace cardiacseg::tensorrt {
 
-/// The few C functions behind which TensorRT's interfaces lie. They are looked up when they are first wanted, so that
-/// this library loads without TensorRT.
+/// The few C functions behind which TensorRT's interfaces lie. They are looked up when first needed, so that this
+/// library loads without TensorRT.
 struct InferenceLibrary {
   void* handle;  ///< the loader's
   int version;   ///< as getInferLibVersion gives it
@@ -24,7 +24,7 @@ using CreateParser = void* (*)(void* network, void* logger, int version);
 /// library's. Throws Error(backend) if it is missing or does not fit the headers; a later call then looks again.
 const InferenceLibrary& inference_library();
 
-/// Likewise what makes an ONNX parser, which only building needs.
+/// The same for the ONNX parser, which only building needs.
 CreateParser parser_library();
 
 /// "8.5.3" for 8503 and for 80503: the former is how TensorRT wrote it before 10.

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kKept = 32;      // lines
 constexpr std::size_t kLongest = 600;  // characters of an error's words
 
-/// One line, its end cut off if it is long.
+/// The text in one line, truncated if it is long.
 std::string shortened(std::string text) {
   std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
   if (text.size() > kLongest) text = text.substr(0, kLongest) + "...";
@@ -20,8 +20,8 @@ std::string shortened(std::string text) {
   return text;
 }
 
-/// The first error is the cause, the second what came of it. If there is no GPU, any of them is followed by one
-/// about that.
+/// The first error is the cause, the second its consequence. If there is no GPU, any of them is followed by one about
+/// that.
 std::string sentence(const std::vector<std::string>& lines) {
   const auto is_cause = [](const std::string& line) { return line.find("catchCudaError") == std::string::npos; };
   const bool any = std::any_of(lines.begin(), lines.end(), is_cause);

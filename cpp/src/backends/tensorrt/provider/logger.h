@@ -17,7 +17,7 @@ class Logger final : public nvinfer1::ILogger {
  public:
   void log(Severity severity, const char* text) noexcept override;
 
-  /// Keeps words of our own, which say more about a failure than those that TensorRT makes of it.
+  /// Keeps a message of ours, which says more about a failure than TensorRT's own.
   void note(const std::string& text) noexcept { keep(text, true); }
 
   std::uint64_t count() const;
@@ -41,7 +41,7 @@ class Logger final : public nvinfer1::ILogger {
 /// The process has one, which outlives whatever TensorRT makes.
 Logger& logger();
 
-/// One thing asked of TensorRT; when it fails, the error has TensorRT's words since this was made.
+/// One request to TensorRT; if it fails, the error has the messages of TensorRT since this object was made.
 class Attempt {
  public:
   /// `what` completes "TensorRT ... ": "cannot read the engine seg".
@@ -54,7 +54,7 @@ class Attempt {
     return result;
   }
 
-  /// Whether TensorRT has said nothing since.
+  /// Whether TensorRT has logged no error since.
   bool silent() const { return logger().since(before_).empty(); }
 
   [[noreturn]] void fail() const;

@@ -15,9 +15,8 @@
 
 namespace cardiacseg::tensorrt {
 
-/// Tells the caller how far a build is, from whatever thread TensorRT works in, one call at a time. Of a
-/// ProgressMonitor it passes on the steps of outermost phases; inner ones, which come in thousands, only ask whether to
-/// go on.
+/// Reports a build's progress to the caller, from any thread of TensorRT, one call at a time. It passes on the steps of
+/// outermost phases; inner ones, of which there are thousands, only ask whether to go on.
 class BuildReport
 #ifdef CARDIACSEG_PROGRESS_MONITOR
     final : public nvinfer1::IProgressMonitor
