@@ -19,7 +19,7 @@ std::vector<float> read_pixels(const std::string& path, std::int64_t count) {
   const auto bytes = static_cast<std::streamsize>(pixels.size() * sizeof(float));
   std::ifstream file(path, std::ios::binary);
   if (!file.read(reinterpret_cast<char*>(pixels.data()), bytes) || file.peek() != std::ifstream::traits_type::eof()) {
-    throw std::runtime_error(path + ": wanted exactly " + std::to_string(bytes) + " bytes");
+    throw std::runtime_error(path + ": expected exactly " + std::to_string(bytes) + " bytes");
   }
   return pixels;
 }

@@ -96,7 +96,7 @@ TEST(Bundle, AlteredFilesAreRefused) {
     std::string altered = sound;
     altered.front() = 'X';
     write(path, altered);
-    EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.filename().string() + ": wanted SHA-256");
+    EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.filename().string() + ": expected SHA-256");
     write(path, sound);
   }
   EXPECT_EQ(read_bundle(folder.path()).manifest.name, "tiny");
@@ -110,7 +110,7 @@ TEST(Bundle, BadManifestIsRefusedByName) {
   write(path, "");
   EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.string());
   write(path, replaced(manifest_text(), "\"format_version\": 1", "\"format_version\": 2"));
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "found 2");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "got 2");
   write(path, manifest_text() + std::string(1 << 20, ' '));
   EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 1048576 bytes");
 }
@@ -122,7 +122,7 @@ TEST(Bundle, TooManyListedBytesAreRefusedBeforeReading) {
     write(folder.path() / "manifest.json", replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": " + bytes));
   };
   list("268435457");
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "up to 256 MiB (268435456), found 268435457");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "up to 256 MiB (268435456), got 268435457");
   list("268435456");
   EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::not_found, "seg.onnx");
   std::string text = replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": 268435456");
@@ -166,7 +166,7 @@ TEST(Bundle, LinkOutOfTheFolderIsRefused) {
   write(folder.outside() / "seg.onnx", "seg network");
   fs::remove(seg);
   fs::create_symlink("../outside/seg.onnx", seg);
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a file in the bundle's folder");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: expected a file in the bundle's folder");
   fs::remove(seg);
   write(folder.path() / "nets/inner.onnx", "seg network");
   fs::create_symlink("nets/inner.onnx", seg);
@@ -181,7 +181,7 @@ TEST(Bundle, LinkedFolderOutsideIsRefused) {
   write(folder.outside() / "locate.onnx", "locate network");
   fs::remove_all(folder.path() / "nets");
   fs::create_directory_symlink(folder.outside(), folder.path() / "nets");
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "locate.onnx: wanted a file in");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "locate.onnx: expected a file in");
 }
 
 TEST(Bundle, BundleFolderMayBeALink) {
@@ -195,17 +195,17 @@ TEST(Bundle, OnlyRegularFilesAreRead) {
   const fs::path seg = folder.path() / "seg.onnx";
   fs::remove(seg);
   fs::create_directory(seg);
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a regular file");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: expected a regular file");
   fs::remove(seg);
   EXPECT_EQ(mkfifo(seg.c_str(), 0600), 0);
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: wanted a regular file");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "seg.onnx: expected a regular file");
 }
 
 TEST(Bundle, ImpossibleFileNameIsRefused) {
   const BundleFolder folder;
   const std::string name(5000, 'x');
   write(folder.path() / "manifest.json", replaced(manifest_text(), "MODEL_CARD.md", name));
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "wanted a file of the bundle");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "expected a file of the bundle");
 }
 
 TEST(Bundle, MutatedManifestsGiveABundleOrAnError) {

@@ -94,7 +94,7 @@ TEST(Manifest, RecordsOfPrecisionsAreChecked) {
   refuses(R"({"bf16": {"passed": true, "float32": {"seg": {"everything": false, "first_layers": -1}}}})",
           "a number of layers from 0 to 10000");
   for (const char* value : {"1", "\"yes\"", "null"}) {
-    refuses(R"({"bf16": {"passed": )" + std::string(value) + "}}", "\"passed\": wanted true or false, found");
+    refuses(R"({"bf16": {"passed": )" + std::string(value) + "}}", "\"passed\": expected true or false, got");
   }
 }
 
@@ -103,26 +103,26 @@ TEST(Manifest, ConfidenceAndCleanUpAreChecked) {
     EXPECT_ERROR(parsed(with(keys)), ErrorCode::bad_bundle, "dir/manifest.json: " + text);
   };
   for (const std::string value : {"0", "-1", "100.5", "1e300", "1e-60", "null", "true", "\"1\"", "[1]", "{}"}) {
-    refuses("\"temperature\": " + value, "\"temperature\": wanted a number above 0 and at most 100, found ");
+    refuses("\"temperature\": " + value, "\"temperature\": expected a number above 0 and at most 100, got ");
   }
   for (const std::string value : {"null", "0", "1", "\"true\"", "[]", "{}"}) {
-    refuses("\"clean_up\": " + value, "\"clean_up\": wanted true or false, found " + value);
+    refuses("\"clean_up\": " + value, "\"clean_up\": expected true or false, got " + value);
   }
   for (const std::string value : {"null", "1", "[0, 1]", "\"line\""}) {
-    refuses("\"quality\": " + value, "\"quality\": wanted an object, found ");
+    refuses("\"quality\": " + value, "\"quality\": expected an object, got ");
   }
   refuses(R"("quality": {"intercept": 1})",
-          "\"quality\": \"slope\": wanted a number from -1000 to 1000, found nothing");
-  refuses(R"("quality": {"slope": 1})", "\"quality\": \"intercept\": wanted a number");
+          "\"quality\": \"slope\": expected a number from -1000 to 1000, got nothing");
+  refuses(R"("quality": {"slope": 1})", "\"quality\": \"intercept\": expected a number");
   for (const std::string value : {"null", "true", "\"1\"", "1001", "-1e300"}) {
-    refuses("\"quality\": {\"intercept\": 0, \"slope\": " + value + "}", "\"quality\": \"slope\": wanted a number");
+    refuses("\"quality\": {\"intercept\": 0, \"slope\": " + value + "}", "\"quality\": \"slope\": expected a number");
   }
 }
 
 TEST(Manifest, LocateAndRefMayBeAbsent) {
   std::string text = replaced(manifest_text(), R"("locate": "nets/locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx")",
                               R"("seg": "seg.onnx")");
-  EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "found it under one");
+  EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "got it under one");
   text = replaced(text, R"("locate": {"spacing_mm": 4.0, "size_multiple": 8, "threshold": 0.25})", R"("unknown": 1)");
   const ManifestDocument document = parsed(text);
   EXPECT_FALSE(document.manifest.locate);
@@ -132,13 +132,13 @@ TEST(Manifest, LocateAndRefMayBeAbsent) {
 
 TEST(Manifest, OtherFormatVersionsAreRefused) {
   check_refused(R"("format_version": 1, )", "",
-                "\"format_version\": wanted 1, the format that this library reads, found nothing");
-  check_refused("\"format_version\": 1", "\"format_version\": 2", "found 2");
-  check_refused("\"format_version\": 1", "\"format_version\": 0", "found 0");
-  check_refused("\"format_version\": 1", "\"format_version\": 1.0", "found 1.0");
-  check_refused("\"format_version\": 1", "\"format_version\": \"1\"", "found \"1\"");
-  check_refused("\"format_version\": 1", "\"format_version\": true", "found true");
-  check_refused("\"format_version\": 1", "\"format_version\": 18446744073709551615", "found 18446744073709551615");
+                "\"format_version\": expected 1, the format that this library reads, got nothing");
+  check_refused("\"format_version\": 1", "\"format_version\": 2", "got 2");
+  check_refused("\"format_version\": 1", "\"format_version\": 0", "got 0");
+  check_refused("\"format_version\": 1", "\"format_version\": 1.0", "got 1.0");
+  check_refused("\"format_version\": 1", "\"format_version\": \"1\"", "got \"1\"");
+  check_refused("\"format_version\": 1", "\"format_version\": true", "got true");
+  check_refused("\"format_version\": 1", "\"format_version\": 18446744073709551615", "got 18446744073709551615");
 }
 
 TEST(Manifest, ErrorNamesEveryMissingKey) {
@@ -213,7 +213,7 @@ TEST(Manifest, PathsOutOfTheFolderAreRefused) {
 }
 
 TEST(Manifest, NetworksMustBeListedAndKnown) {
-  check_refused("\"seg\": \"seg.onnx\"", "\"seg\": \"other.onnx\"", "listed under \"files\", found \"other.onnx\"");
+  check_refused("\"seg\": \"seg.onnx\"", "\"seg\": \"other.onnx\"", "listed under \"files\", got \"other.onnx\"");
   check_refused("\"seg\": \"seg.onnx\"", "\"seg\": \"../seg.onnx\"", "listed under \"files\"");
   check_refused("\"ref\": \"ref.onnx\"", "\"third\": \"ref.onnx\"", "\"third\"");
 }
@@ -226,10 +226,10 @@ TEST(Manifest, DigestsAre64LowerCaseDigits) {
 TEST(Manifest, InvalidJsonIsRefused) {
   for (const std::string text : {"", " ", "{", "nonsense", "[1, 2", "{\"a\": 1e999}", "{\"a\": \"\xff\xfe\"}",
                                  "\xef\xbb", "{\"a\": \"\xc0\x80\"}", "{} {}", "{\"a\": NaN}"}) {
-    EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "dir/manifest.json: wanted JSON");
+    EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "dir/manifest.json: expected JSON");
   }
   for (const std::string text : {"[]", "1", "null", "\"text\""}) {
-    EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "wanted an object");
+    EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "expected an object");
   }
 }
 

@@ -62,7 +62,7 @@ TEST(PapillaryMuscles, ImageMustMatchTheLabels) {
   const CineShape shape{1, 1, 1, 10};
   const LabelView labels{kLabels.data(), shape, {1, 1, 1}};
   const MeasurementOptions in_mass{.papillary = PapillaryMuscles::mass};
-  EXPECT_ERROR(measure(labels, in_mass), ErrorCode::invalid_input, "wanted the image");
+  EXPECT_ERROR(measure(labels, in_mass), ErrorCode::invalid_input, "expected the image");
   CineView view = CineView::contiguous(kSignal.data(), PixelType::float32, {1, 1, 2, 5}, {1, 1, 1});
   EXPECT_ERROR(measure(labels, in_mass, {.image = &view}), ErrorCode::invalid_input, "[1, 1, 2, 5]");
   view.shape = shape;

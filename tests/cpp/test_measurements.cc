@@ -128,8 +128,8 @@ TEST(Measurements, FramesMayBeGiven) {
   EXPECT_NEAR(m.rv->esv_ml, 0.5, 1e-12);
   EXPECT_NEAR(m.lv_mass_g, 1.2 * 1.05, 1e-12);
   EXPECT_NEAR(m.lv_mass_es_g.value(), 0.9 * 1.05, 1e-12);
-  EXPECT_ERROR(measured(counts, {.ed_frame = 4}), ErrorCode::invalid_input, "ED: wanted a frame from 0 to 3");
-  EXPECT_ERROR(measured(counts, {.es_frame = -1}), ErrorCode::invalid_input, "ES: wanted a frame");
+  EXPECT_ERROR(measured(counts, {.ed_frame = 4}), ErrorCode::invalid_input, "ED: expected a frame from 0 to 3");
+  EXPECT_ERROR(measured(counts, {.es_frame = -1}), ErrorCode::invalid_input, "ES: expected a frame");
 }
 
 TEST(Measurements, RightVentricleHasItsOwnFrames) {
@@ -222,20 +222,20 @@ TEST(Measurements, InputsThatDoNotMatchAreRefused) {
     EXPECT_ERROR(measured(counts, {}, inputs), ErrorCode::invalid_input, words);
   };
   const std::array<std::uint8_t, 6> marks{};
-  refused({.included = marks}, "wanted 12 marks");
+  refused({.included = marks}, "expected 12 marks");
   const std::array<double, 3> shares{10, 10, 10};
-  refused({.slice_shares_mm = shares}, "slice shares: wanted 2 values");
+  refused({.slice_shares_mm = shares}, "slice shares: expected 2 values");
   const std::array<double, 3> times{0, 10, 20};
-  refused({.frame_times_ms = times}, "wanted 2 values");
+  refused({.frame_times_ms = times}, "expected 2 values");
   const std::array<double, 2> still{10, 10};
   refused({.frame_times_ms = still}, "ascending");
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const double wrong : {0.0, -1.0, nan, std::numeric_limits<double>::infinity()}) {
-    refused({.rr_interval_ms = wrong}, "length of a beat");
+    refused({.rr_interval_ms = wrong}, "RR interval");
     refused({.height_m = wrong}, "height");
     refused({.weight_kg = wrong}, "weight");
     const std::array<double, 2> wrong_share{10, wrong};
-    refused({.slice_shares_mm = wrong_share}, "slice shares: wanted positive, finite millimetres");
+    refused({.slice_shares_mm = wrong_share}, "slice shares: expected positive, finite millimetres");
   }
   refused({.height_m = 180}, "up to 3 m");
   refused({.anterior = {0, 0}}, "anterior");

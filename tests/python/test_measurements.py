@@ -231,8 +231,8 @@ def test_unknown_options_are_refused(options):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"options": MeasurementOptions(es=2)}, "ES: wanted a frame from 0 to 1, got 2"),
-        ({"options": MeasurementOptions(papillary="mass")}, "wanted the image"),
+        ({"options": MeasurementOptions(es=2)}, "ES: expected a frame from 0 to 1, got 2"),
+        ({"options": MeasurementOptions(papillary="mass")}, "expected the image"),
         ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((2, 2, 9, 9))}, "of the labels' shape"),
         ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((9, 9))}, "wanted an image"),
         (
@@ -241,10 +241,10 @@ def test_unknown_options_are_refused(options):
         ),
         ({"included": np.ones((3, 3), bool)}, r"wanted bool \[2, 3\] or \[2, 2, 3\]"),
         ({"included": np.ones((2, 3))}, "got float64"),
-        ({"timing": Timing((0.0,))}, "frame times: wanted 2 values"),
+        ({"timing": Timing((0.0,))}, "frame times: expected 2 values"),
         ({"timing": Timing((0.0, float("nan")))}, "ascending"),
-        ({"timing": Timing(None, 0.0)}, "length of a beat"),
-        ({"body": Body(180.0, 80.0)}, "height: wanted more than 0 and up to 3 m"),
+        ({"timing": Timing(None, 0.0)}, "RR interval"),
+        ({"body": Body(180.0, 80.0)}, "height: expected more than 0 and up to 3 m"),
         ({"body": Body(1.8, -1.0)}, "weight"),
         ({"anterior": (0.0, 0.0)}, "anterior"),
         ({"anterior": (0.0, 0.0, 1.0)}, "anterior: wanted two numbers"),

@@ -6,15 +6,15 @@
 
 namespace cardiacseg {
 
-/// Bytes that the networks of one segmenter on the CPU may take together, compiled for the shapes used last and with
-/// their working memory. One run may need more: the latest shape of each network stays in any case.
+/// Most bytes of all networks of one segmenter on the CPU, compiled for the most recently used shapes, with their
+/// working memory. One run may need more: the latest shape of each network always stays.
 inline constexpr std::int64_t kCompiledBytes = std::int64_t{768} << 20;
 
-/// Bytes that the files of compiled networks may take on disk. Those used longest ago are removed.
+/// Most bytes of the files of compiled networks on disk. The least recently used files are removed.
 inline constexpr std::int64_t kCacheBytes = std::int64_t{512} << 20;
 
-/// Folder where networks that were compiled on the CPU are kept for later processes. `wanted` is as in
-/// SegmenterOptions::cache; empty if none are kept.
+/// Folder that keeps networks compiled on the CPU for later processes. `wanted` is as in SegmenterOptions::cache.
+/// Empty if none are kept.
 [[gnu::visibility("default")]] std::filesystem::path compiled_networks_folder(const std::filesystem::path& wanted);
 
 }  // namespace cardiacseg

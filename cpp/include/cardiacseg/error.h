@@ -5,16 +5,16 @@
 
 namespace cardiacseg {
 
-/// What kind of thing went wrong. Values are stable; new ones are appended.
+/// Kind of an error. Values are stable; new ones are appended.
 enum class ErrorCode {
-  invalid_input = 1,  ///< an image, a spacing or an option that cannot be used
-  not_found = 2,      ///< a bundle or a file of it that is not there
-  bad_bundle = 3,     ///< a bundle that is truncated, altered, of a newer format, or leaves its folder
-  backend = 4,        ///< an unknown or unavailable device, or a failure inside the inference library
-  cancelled = 5,      ///< a function of the caller's, progress or keep_going, asked to stop
+  invalid_input = 1,  ///< an image, a spacing or an option is invalid
+  not_found = 2,      ///< a bundle or a file of it is missing
+  bad_bundle = 3,     ///< a bundle is truncated, altered, of a newer format, or leaves its folder
+  backend = 4,        ///< the device is unknown or unavailable, or the inference library failed
+  cancelled = 5,      ///< a function of the caller (progress, keep_going) asked to stop
 };
 
-/// Everything that this library throws. `what()` is one sentence: what was wanted, what came, where.
+/// The exception of this library. `what()` is one sentence: what was expected, what was got, where.
 class [[gnu::visibility("default")]] Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}

@@ -9,15 +9,15 @@
 
 namespace cardiacseg {
 
-/// In which frames the right ventricle is measured: the left one's, or those of its own largest and smallest volume.
+/// Frames in which the right ventricle is measured: those of the left one, or of its own largest and smallest volume.
 enum class RvPhases { lv, own };
 
-/// How the first and the last slice of a structure count: whole, or half as the trapezoidal rule has it. A structure in
-/// one slice alone counts whole.
+/// How the first and the last slice of a structure count: whole, or half by the trapezoidal rule. A structure in only
+/// one slice counts whole.
 enum class EndSlices { whole, trapezoid };
 
-/// What the left ventricle's papillary muscles and trabeculae belong to: its volume, as the labels have them, or its
-/// mass, as the image's signal shows them.
+/// Whether papillary muscles and trabeculae of the left ventricle count to its volume, as the labels have them, or to
+/// its mass, as the signal of the image shows them.
 enum class PapillaryMuscles { volume, mass };
 
 /// Body surface in m2 from height h in cm and weight w in kg. Mosteller (N Engl J Med 1987, 317:1098): sqrt(h w /
@@ -25,8 +25,8 @@ enum class PapillaryMuscles { volume, mass };
 enum class BsaFormula { mosteller, du_bois };
 
 /// Conventions of a measurement. The defaults are those of Schulz-Menger et al., Standardized image interpretation and
-/// post-processing in CMR: 2020 update, JCMR 2020, 22:19, but for the papillary muscles, which stay where the labels
-/// have them.
+/// post-processing in CMR: 2020 update, JCMR 2020, 22:19, except for the papillary muscles, which stay where the
+/// labels have them.
 struct MeasurementOptions {
   std::optional<std::int64_t> ed_frame = {};  ///< absent: the frame of the largest LV volume of the whole stack
   std::optional<std::int64_t> es_frame = {};  ///< absent: the frame of the smallest
@@ -36,22 +36,23 @@ struct MeasurementOptions {
   BsaFormula bsa_formula = BsaFormula::mosteller;
 };
 
-/// What is known beside the labels. What the spans and `image` refer to must outlive the call.
+/// Inputs beside the labels. The memory of the spans and of `image` must outlive the call.
 struct MeasurementInputs {
-  /// The labels' picture; for PapillaryMuscles::mass alone.
+  /// Image of the labels; only for PapillaryMuscles::mass.
   const CineView* image = nullptr;
   /// [frames, slices, 3] (RV, MYO, LV), 0: does not count; empty: all count.
   std::span<const std::uint8_t> included = {};
-  /// [slices], mm of the axis that each slice stands for, where slices are unevenly spaced: half the distance to each
-  /// adjacent slice, at the ends the one distance. Volumes take it in place of the labels' slice spacing; empty: that.
+  /// [slices], the part of the axis in mm for which each slice counts, if slices are unevenly spaced: half the distance
+  /// to each adjacent slice; at the ends, the distance to the only adjacent slice. Volumes use it in place of the slice
+  /// spacing of the labels. Empty: the slice spacing is used.
   std::span<const double> slice_shares_mm = {};
   /// [frames], ascending, after the R wave; empty: unknown.
   std::span<const double> frame_times_ms = {};
-  /// Mean length of a beat.
+  /// Mean RR interval.
   std::optional<double> rr_interval_ms = {};
   std::optional<double> height_m = {};
   std::optional<double> weight_kg = {};
-  /// Where the heart's anterior wall faces: (along rows, along columns) in the plane.
+  /// Direction of the heart's anterior wall in the plane: (along rows, along columns).
   std::array<double, 2> anterior{-1, 0};
 };
 

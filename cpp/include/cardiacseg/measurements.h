@@ -14,19 +14,19 @@ namespace cardiacseg {
 /// protocols: 2020 update, JCMR 2020, 22:17).
 inline constexpr double kMyocardialDensity = 1.05;
 
-/// Segments of the left ventricle but for the apex's cap (Cerqueira et al., Circulation 2002, 105:539).
+/// Segments of the left ventricle without the cap of the apex (Cerqueira et al., Circulation 2002, 105:539).
 inline constexpr int kWallSegments = 16;
 
-/// Volumes of one frame in ml: area times the centre-to-centre slice spacing, or each slice's own share of the axis,
-/// summed over the slices that count.
+/// Volumes of one frame in ml: area times the slice spacing (center to center), or times each slice's own part of the
+/// axis, summed over the slices that count.
 struct FrameVolumes {
   double rv_ml;
   double myo_ml;
   double lv_ml;
 };
 
-/// Function of one ventricle. SV = EDV - ESV, EF = 100 SV / EDV; EF is absent where EDV is 0. CO = SV times heart rate,
-/// absent where the beat's length is unknown.
+/// Function of one ventricle. SV = EDV - ESV, EF = 100 SV / EDV; EF is absent if EDV is 0. CO = SV times heart rate,
+/// absent if the RR interval is unknown.
 struct VentricularFunction {
   double edv_ml;
   double esv_ml;
@@ -36,9 +36,9 @@ struct VentricularFunction {
 };
 
 /// Steepest fall and rise of a volume curve, both positive, and when they occur on the clock of the frame times. The
-/// curve is a Fourier series of the beat, fitted by least squares (Bacharach et al., J Nucl Med 1983, 24:1176, found
-/// two harmonics best for systole and up to six for diastole): of six harmonics, or of fewer where there are fewer than
-/// 19 frames or where two frames are further apart than half the sixth's wavelength.
+/// curve is a Fourier series of the cardiac cycle, fitted by least squares (Bacharach et al., J Nucl Med 1983, 24:1176,
+/// found two harmonics best for systole and up to six for diastole). It has six harmonics, or fewer if there are fewer
+/// than 19 frames or if two frames are further apart than half the wavelength of the sixth.
 struct VolumeRates {
   double peak_ejection_ml_s;
   double peak_ejection_time_ms;
@@ -46,8 +46,8 @@ struct VolumeRates {
   double peak_filling_time_ms;
 };
 
-/// Mean thickness in mm in the segments 1 to 16; NaN where a segment is not seen, and at ES where there is one frame.
-/// Thickening is the growth from ED to ES in percent of ED.
+/// Mean thickness in mm in the segments 1 to 16; NaN if a segment is not seen, and at ES if there is only one frame.
+/// Thickening is the increase from ED to ES in percent of ED.
 struct WallThickness {
   std::array<double, kWallSegments> ed_mm;
   std::array<double, kWallSegments> es_mm;
@@ -56,7 +56,7 @@ struct WallThickness {
 
 /// ED and ES are the frames of largest and smallest LV volume of the whole stack (the first such) unless the options
 /// say otherwise. `lv_mass_g` and `lv_mass_es_g` are myocardial volume at ED and ES times density. With one frame there
-/// is no ED or ES: `ed_frame` is 0 and what needs both is absent.
+/// is no ED or ES: `ed_frame` is 0 and values that need both are absent.
 struct Measurements {
   std::int64_t ed_frame;
   std::optional<std::int64_t> es_frame;
@@ -72,18 +72,18 @@ struct Measurements {
   std::vector<double> areas_mm2;
 
   /// Whether the first slice is at the base: of the slices at ED that show the heart, the third at the base shows more
-  /// of it. Absent where fewer than two do.
+  /// of it. Absent if fewer than two slices show the heart.
   std::optional<bool> base_first;
 
-  std::optional<double> heart_rate_per_min;  ///< 60000 over the beat's length in ms
-  std::optional<double> bsa_m2;              ///< body surface; what is named here, divided by it, is the index
+  std::optional<double> heart_rate_per_min;  ///< 60000 over the RR interval in ms
+  std::optional<double> bsa_m2;              ///< body surface; a value divided by it is the index
 
-  /// Absent where the frame times are unknown, the ventricle is nowhere, or too few frames cover the beat for three
+  /// Absent if the frame times are unknown, the ventricle is in no frame, or there are too few frames for three
   /// harmonics.
   std::optional<VolumeRates> lv_rates;
   std::optional<VolumeRates> rv_rates;
 
-  /// Absent where no slice at ED has a closed ring of myocardium round the LV, or none of these the RV beside it.
+  /// Absent if no slice at ED has a closed ring of myocardium around the LV, or none of these has the RV beside it.
   std::optional<WallThickness> wall;
 };
 

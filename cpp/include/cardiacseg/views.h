@@ -8,7 +8,7 @@
 
 namespace cardiacseg {
 
-/// Distance between neighbours along each array axis, centre to centre, in mm.
+/// Distance of adjacent samples along each array axis, center to center, in mm.
 struct Spacing {
   double slice;
   double row;
@@ -27,12 +27,12 @@ struct CineShape {
   friend constexpr bool operator==(const CineShape&, const CineShape&) = default;
 };
 
-/// Whose memory an array lies in: the host's, or that of the GPU which a segmenter runs on.
+/// Memory of an array: that of the host, or of the GPU of the segmenter.
 enum class Memory { host, device };
 
-/// A cine that somebody else owns: `[frames, slices, rows, columns]` of any pixel type, with strides in bytes, which
+/// A cine in memory of the caller: `[frames, slices, rows, columns]` of any pixel type, with strides in bytes, which
 /// may be negative; in device memory it must be contiguous, in C order. One stack is a cine of one frame. The memory
-/// must outlive every call that is given the view.
+/// must outlive every call that gets the view.
 struct CineView {
   const void* data;
   PixelType type;
@@ -55,7 +55,7 @@ struct CineView {
   }
 };
 
-/// Label maps that somebody else owns: `[frames, slices, rows, columns]`, contiguous, in C order.
+/// Label maps in memory of the caller: `[frames, slices, rows, columns]`, contiguous, in C order.
 struct LabelView {
   const std::uint8_t* data;
   CineShape shape;

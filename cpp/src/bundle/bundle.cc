@@ -26,13 +26,13 @@ constexpr std::size_t kBlock = 1 << 20;
 }
 
 /// `path` with all links followed.
-fs::path resolve(const fs::path& path, const std::string& wanted) {
+fs::path resolve(const fs::path& path, const std::string& expected) {
   std::error_code failure;
   fs::path real = fs::canonical(path, failure);
   if (path.empty() || failure == std::errc::no_such_file_or_directory || failure == std::errc::not_a_directory) {
-    refuse(ErrorCode::not_found, path, "wanted " + wanted + ", found nothing");
+    refuse(ErrorCode::not_found, path, "expected " + expected + ", got nothing");
   }
-  if (failure) refuse(ErrorCode::bad_bundle, path, "wanted " + wanted + ", found: " + failure.message());
+  if (failure) refuse(ErrorCode::bad_bundle, path, "expected " + expected + ", got: " + failure.message());
   return real;
 }
 
@@ -41,20 +41,22 @@ fs::path resolve_file(const fs::path& root, const std::string& name) {
   const fs::path path = root / name;
   const fs::path real = resolve(path, "a file of the bundle");
   const auto [end, unused] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
-  if (end != root.end()) refuse(ErrorCode::bad_bundle, path, "wanted a file in the bundle's folder, found a link out");
+  if (end != root.end())
+    refuse(ErrorCode::bad_bundle, path, "expected a file in the bundle's folder, got a link to outside");
   std::error_code failure;
-  if (!fs::is_regular_file(real, failure)) refuse(ErrorCode::bad_bundle, path, "wanted a regular file, found another");
+  if (!fs::is_regular_file(real, failure))
+    refuse(ErrorCode::bad_bundle, path, "expected a regular file, got another kind");
   return real;
 }
 
 std::uintmax_t size_of_file(const fs::path& path) {
   std::error_code failure;
   const std::uintmax_t size = fs::file_size(path, failure);
-  if (failure) refuse(ErrorCode::bad_bundle, path, "wanted a file that can be read, found: " + failure.message());
+  if (failure) refuse(ErrorCode::bad_bundle, path, "expected a file that can be read, got: " + failure.message());
   return size;
 }
 
-/// A file's bytes, or nothing where they are not to be kept, and its SHA-256.
+/// SHA-256 of a file and, if they are kept, its bytes.
 struct Content {
   Bytes bytes;
   std::string digest;
@@ -69,7 +71,8 @@ Content read_content(const fs::path& path, std::uintmax_t size, bool keep) {
     const std::span<std::byte> block = std::span(room).subspan(keep ? at : 0, std::min(kBlock, bytes - at));
     stream.read(reinterpret_cast<char*>(block.data()), static_cast<std::streamsize>(block.size()));
     if (!stream) {
-      refuse(ErrorCode::bad_bundle, path, "expected " + std::to_string(bytes) + " bytes, but they cannot be read");
+      refuse(ErrorCode::bad_bundle, path,
+             "expected " + std::to_string(bytes) + " bytes, got a file that cannot be read to its end");
     }
     hash.update(block);
   }
@@ -82,23 +85,23 @@ Content read_manifest(const fs::path& root) {
   const std::uintmax_t size = size_of_file(path);
   if (size > kManifestLimit) {
     refuse(ErrorCode::bad_bundle, path,
-           "wanted at most " + std::to_string(kManifestLimit) + " bytes, found " + std::to_string(size));
+           "expected at most " + std::to_string(kManifestLimit) + " bytes, got " + std::to_string(size));
   }
   return read_content(path, size, true);
 }
 
-/// Checks a listed file; gives its bytes where it is a network.
+/// Checks a listed file. Returns its bytes if it is a network.
 Bytes read_listed(const fs::path& root, const ListedFile& file, bool network) {
   const fs::path path = resolve_file(root, file.name);
   const std::uintmax_t size = size_of_file(path);
   if (size != file.bytes) {
     refuse(ErrorCode::bad_bundle, path,
-           "wanted " + std::to_string(file.bytes) + " bytes as the manifest says, found " + std::to_string(size));
+           "expected " + std::to_string(file.bytes) + " bytes as the manifest says, got " + std::to_string(size));
   }
   Content content = read_content(path, size, network);
   if (content.digest != file.sha256) {
     refuse(ErrorCode::bad_bundle, path,
-           "wanted SHA-256 " + file.sha256 + " as the manifest says, found " + content.digest);
+           "expected SHA-256 " + file.sha256 + " as the manifest says, got " + content.digest);
   }
   if (network && has_external_data(content.bytes)) {
     refuse(ErrorCode::bad_bundle, path,

@@ -21,7 +21,7 @@ inline constexpr int kBundleFormatVersion = 1;
 inline constexpr std::int64_t kBundleFileLimit = std::int64_t{256} << 20;
 inline constexpr std::int64_t kBundleLimit = std::int64_t{512} << 20;
 
-/// The heart locator's numbers.
+/// Parameters of the heart localization.
 struct LocateRules {
   double spacing_mm;           ///< in-plane pixel size of its input
   std::int64_t size_multiple;  ///< its input is zero-padded below and right to a multiple of this
@@ -34,19 +34,19 @@ struct QualityRule {
   double slope;
 };
 
-/// What a manifest says about a model, as far as the runtime needs it.
+/// Facts of a model that the runtime uses, from its manifest.
 struct Manifest {
   std::string name;
   std::string version;
   double spacing_mm;                    ///< in-plane pixel size of Seg and Ref
-  std::int64_t crop_pixels;             ///< side of the square crop round the heart
+  std::int64_t crop_pixels;             ///< side of the square crop around the heart
   std::array<double, 2> percentiles;    ///< of a stack's intensities; they become 0 and 1
-  float presence_threshold;             ///< a structure is shown where its probability is above this
+  float presence_threshold;             ///< a structure is shown in a slice if its presence is above this
   float temperature;                    ///< divides the last stage's logits before their softmax
-  bool clean_up;                        ///< whether fragments are removed and holes filled in the labels
+  bool clean_up;                        ///< whether only the largest component is kept and holes are filled
   std::optional<LocateRules> locate;    ///< absent: the crop is the middle of the image
   std::optional<QualityRule> quality;   ///< absent: no quality is predicted
-  bool keeps_labels_in_bfloat16;        ///< whether it is recorded that the networks passed the parity gate in bf16
+  bool keeps_labels_in_bfloat16;        ///< whether the networks passed the parity gate in bf16 (recorded)
   Float32Stages float32_in_bfloat16{};  ///< what stays in float32 if the networks compute in bfloat16
 };
 
@@ -68,10 +68,10 @@ inline std::vector<std::pair<std::string, std::span<const std::byte>>> network_f
   return files;
 }
 
-/// Reads `folder`/manifest.json and every file it lists. Throws Error: not_found where the folder, the manifest or a
-/// listed file is missing; bad_bundle where the manifest cannot be read or lacks a key, its format is newer, it lists
-/// more bytes than the limits above, a path leaves the folder, a file's size or digest is not the listed one, or a
-/// network has values in another file (ONNX external data).
+/// Reads `folder`/manifest.json and every file that it lists. Throws Error: not_found if the folder, the manifest or a
+/// listed file is missing; bad_bundle if the manifest cannot be read or lacks a key, its format is newer, it lists more
+/// bytes than the limits above, a path leaves the folder, a file's size or digest is not the listed one, or a network
+/// has values in another file (ONNX external data).
 Bundle read_bundle(const std::filesystem::path& folder);
 
 }  // namespace cardiacseg

@@ -12,7 +12,7 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-/// The messages of onnx.proto that a tensor can lie in, and what a tensor says of another file.
+/// Messages of onnx.proto that can contain a tensor, and a tensor's reference to another file.
 enum class Message { model, training, function, graph, node, attribute, sparse_tensor, tensor, external_data };
 
 struct Member {
@@ -44,7 +44,7 @@ constexpr std::array kMembers{
     Member{Message::tensor, 13, Message::external_data},
 };
 
-constexpr std::uint32_t kDataLocation = 14;  ///< of a tensor; anything but 0 is not inside the file
+constexpr std::uint32_t kDataLocation = 14;  ///< of a tensor; 0: inside the file
 
 /// Protobuf's wire types.
 enum class Wire : std::uint32_t { varint = 0, fixed64 = 1, bytes = 2, group = 3, group_end = 4, fixed32 = 5 };
@@ -56,12 +56,12 @@ struct Field {
   Bytes bytes;          ///< of a message, a text or the like
 };
 
-/// Takes one field after another from the bytes of a message.
+/// Reads the fields of a message one after another.
 class FieldReader {
  public:
   explicit FieldReader(Bytes left) : left_(left) {}
 
-  /// The next field outside of groups, which ONNX does not use; nothing at the end, or where the bytes are no message.
+  /// The next field outside groups (ONNX does not use groups); nothing at the end, or if the bytes are not a message.
   std::optional<Field> next() {
     int depth = 0;
     while (std::optional<Field> field = take()) {

@@ -5,8 +5,8 @@
 
 namespace cardiacseg {
 
-/// Whether the ONNX model in `onnx` has a tensor whose values lie in another file, at any place where ONNX allows a
-/// tensor. Bytes that are no protobuf message have none; whoever loads them refuses them.
+/// Whether the ONNX model in `onnx` has a tensor whose values are in another file, at any place at which ONNX allows a
+/// tensor. False for bytes that are not a protobuf message; loading them fails later.
 bool has_external_data(std::span<const std::byte> onnx);
 
 }  // namespace cardiacseg

@@ -6,12 +6,12 @@
 
 namespace cardiacseg {
 
-/// What of a network stays in float32 if the rest computes in bfloat16. Layers are convolutions, transposed
+/// Layers of a network that stay in float32 if the rest computes in bfloat16. Layers are convolutions, transposed
 /// convolutions and matrix products, in the order in which they run.
 struct Float32Layers {
   bool everything = false;        ///< the network computes in float32
-  std::int64_t first = 0;         ///< so many layers at the start, and all operations before them
-  std::int64_t last = 0;          ///< so many layers at the end, and all operations after the first of them
+  std::int64_t first = 0;         ///< number of layers at the start; also all operations before them
+  std::int64_t last = 0;          ///< number of layers at the end; also all operations after the first of them
   bool other_operations = false;  ///< all operations that are not layers
 
   bool operator==(const Float32Layers&) const = default;

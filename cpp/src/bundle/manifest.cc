@@ -33,21 +33,21 @@ constexpr NumberRule kBytes{"a number of bytes up to 256 MiB (268435456)",
                             [](double bytes) { return bytes >= 0 && bytes <= static_cast<double>(kBundleFileLimit); }};
 
 void require_format(const Section& root) {
-  const std::string wanted = std::to_string(kBundleFormatVersion) + ", the format that this library reads";
-  const json& version = root.at("format_version", wanted);
+  const std::string expected = std::to_string(kBundleFormatVersion) + ", the format that this library reads";
+  const json& version = root.at("format_version", expected);
   if (!version.is_number_integer() || version != kBundleFormatVersion) {
-    root.refuse_value("format_version", wanted, version);
+    root.refuse_value("format_version", expected, version);
   }
 }
 
 void require_labels(const Section& root) {
-  const json wanted = {{"background", 0}, {"rv", 1}, {"myo", 2}, {"lv", 3}};
-  const json& labels = root.at("labels", wanted.dump());
+  const json expected = {{"background", 0}, {"rv", 1}, {"myo", 2}, {"lv", 3}};
+  const json& labels = root.at("labels", expected.dump());
   const bool integers = std::all_of(labels.begin(), labels.end(), [](const json& v) { return v.is_number_integer(); });
-  if (labels != wanted || !integers) root.refuse_value("labels", wanted.dump(), labels);
+  if (labels != expected || !integers) root.refuse_value("labels", expected.dump(), labels);
 }
 
-/// Keys that the runtime does not use, but a bundle of this format has.
+/// Required keys that the runtime does not use.
 void require_description(const Section& root) {
   for (const char* key : {"model", "licence", "intended_use"}) root.text(key);
   for (const char* key : {"training", "accuracy"}) {
@@ -56,13 +56,13 @@ void require_description(const Section& root) {
 }
 
 std::array<double, 2> read_percentiles(const Section& preprocessing) {
-  const std::string wanted = "two numbers, 0 <= lower < upper <= 100";
-  const json& pair = preprocessing.at("percentiles", wanted);
+  const std::string expected = "two numbers, 0 <= lower < upper <= 100";
+  const json& pair = preprocessing.at("percentiles", expected);
   const bool numbers = pair.is_array() && pair.size() == 2 && pair[0].is_number() && pair[1].is_number();
-  if (!numbers) preprocessing.refuse_value("percentiles", wanted, pair);
+  if (!numbers) preprocessing.refuse_value("percentiles", expected, pair);
   const std::array<double, 2> values{pair[0].get<double>(), pair[1].get<double>()};
   if (!(0 <= values[0] && values[0] < values[1] && values[1] <= 100)) {
-    preprocessing.refuse_value("percentiles", wanted, pair);
+    preprocessing.refuse_value("percentiles", expected, pair);
   }
   return values;
 }
@@ -80,7 +80,7 @@ Float32Stages read_float32(const Section& record) {
   return stages;
 }
 
-/// `"precisions": {"bf16": {"passed": true, "float32": {...}, ...}}`; the numbers beside them are for people.
+/// `"precisions": {"bf16": {"passed": true, "float32": {...}, ...}}`; other keys of the record are for readers.
 void read_bfloat16_record(const Section& root, Manifest& manifest) {
   if (!root.has("precisions")) return;
   const Section precisions = root.section("precisions");
@@ -114,7 +114,7 @@ Manifest read_rules(const Section& root) {
   return manifest;
 }
 
-/// Whether `name` is a relative path with `/` between its parts that cannot leave its folder by itself.
+/// Whether `name` is a relative path, with `/` between its parts, that stays in its folder (links aside).
 bool is_plain_path(std::string_view name) {
   const auto forbidden = [](char c) { return c == '\\' || c == ':' || (c >= 0 && c < ' ') || c == 0x7f; };
   if (std::any_of(name.begin(), name.end(), forbidden)) return false;
@@ -153,7 +153,7 @@ NetworkFiles read_networks(const Section& root, const std::vector<ListedFile>& f
   const Section networks = root.section("networks");
   for (const auto& [key, value] : networks.object().items()) {
     if (key != "locate" && key != "seg" && key != "ref") {
-      root.refuse_value("networks", "\"locate\", \"seg\" and \"ref\" alone", key);
+      root.refuse_value("networks", "only \"locate\", \"seg\" and \"ref\"", key);
     }
   }
   NetworkFiles read;
@@ -176,8 +176,9 @@ ManifestDocument parse_manifest(std::string_view text, const std::string& where)
   read.files = read_files(root);
   read.networks = read_networks(root, read.files);
   if (read.manifest.locate.has_value() != read.networks.locate.has_value()) {
-    throw Error(ErrorCode::bad_bundle, where + ": wanted \"locate\" under both \"preprocessing\" and \"networks\" or " +
-                                           "under neither, found it under one");
+    throw Error(ErrorCode::bad_bundle, where +
+                                           ": expected \"locate\" under both \"preprocessing\" and \"networks\" or " +
+                                           "under neither, got it under one of them");
   }
   return read;
 }

@@ -29,7 +29,7 @@ struct NetworkFiles {
   std::optional<std::string> ref;
 };
 
-/// All that a manifest.json says which the runtime uses.
+/// Content of a manifest.json that the runtime uses.
 struct ManifestDocument {
   Manifest manifest;
   NetworkFiles networks;
@@ -37,8 +37,7 @@ struct ManifestDocument {
 };
 
 /// Reads the text of the manifest `where` (a path, for messages). Throws Error(bad_bundle), and nothing else, for a
-/// text that is too long, not JSON, of another format version, or in which a key is missing or has a value that cannot
-/// be.
+/// text that is too long, not JSON, of another format version, or in which a key is missing or has an invalid value.
 ManifestDocument parse_manifest(std::string_view text, const std::string& where);
 
 }  // namespace cardiacseg

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* kSuffix = ".blob";
 constexpr const char* kUnfinished = ".part";
 
-/// After which a file that is still unfinished belongs to no process that lives.
+/// Age at which an unfinished file belongs to no running process.
 constexpr std::chrono::hours kAbandoned{1};
 
 /// First line of a file; the key and the bytes follow.
@@ -36,7 +36,7 @@ std::string digest_of(const std::string& key, const std::string& bytes) {
   return hash.digest();
 }
 
-/// What there is from `offset` on; empty if that is not `size` bytes.
+/// The next `size` bytes; empty if there are fewer.
 std::string read_part(std::ifstream& stream, std::size_t size) {
   std::string text(size, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(size));
@@ -106,7 +106,7 @@ void BlobStore::write(const std::string& key, const std::string& bytes) const no
     replace(key, bytes);
     remove_oldest();
   } catch (const std::exception&) {
-    // it will be made anew
+    // the bytes will be made again
   }
 }
 
@@ -127,7 +127,7 @@ void BlobStore::replace(const std::string& key, const std::string& bytes) const 
   }
 }
 
-/// Another process may do the same at this moment: a file that is gone is no failure.
+/// Another process may do the same at this moment: a file that disappeared is not an error.
 void BlobStore::remove_oldest() const {
   std::vector<File> files;
   std::uintmax_t total = 0;

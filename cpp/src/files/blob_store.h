@@ -7,12 +7,12 @@
 
 namespace cardiacseg {
 
-/// Bytes under keys in a folder, all of which can be made anew at any time: whatever goes wrong with the folder or a
-/// file of it, the bytes are just not there. Several processes may use a folder at once: files are written beside and
-/// renamed, and each holds its key and a SHA-256, so that no damaged file and none for another key is taken.
+/// Bytes under keys in a folder. All of them can be made again at any time, so on any error of the folder or a file the
+/// bytes just count as absent. Several processes may use a folder at once: files are written beside their place and
+/// renamed. Each file holds its key and a SHA-256, so that a damaged file, or one of another key, is not used.
 class BlobStore {
  public:
-  /// Where `folder` is empty nothing is kept. The files take `limit` bytes at most: those used longest ago go.
+  /// If `folder` is empty, nothing is kept. The files take at most `limit` bytes: the least recently used are removed.
   BlobStore(std::filesystem::path folder, std::uintmax_t limit);
 
   /// Whether there is a folder.

@@ -21,28 +21,28 @@ std::string shown(const json& value) {
 
 json parse_json(std::string_view text, const std::string& where, std::size_t limit, ErrorCode code) {
   const auto refuse = [&where, code](const std::string& message) -> void {
-    throw Error(code, where + ": wanted " + message);
+    throw Error(code, where + ": expected " + message);
   };
   if (text.size() > limit) {
-    refuse("at most " + std::to_string(limit) + " bytes, found " + std::to_string(text.size()));
+    refuse("at most " + std::to_string(limit) + " bytes, got " + std::to_string(text.size()));
   }
   const auto limit_depth = [&refuse](int depth, json::parse_event_t, json&) {
-    if (depth > kDepthLimit) refuse("at most " + std::to_string(kDepthLimit) + " levels, found more");
+    if (depth > kDepthLimit) refuse("at most " + std::to_string(kDepthLimit) + " levels, got more");
     return true;
   };
   try {
     return json::parse(text, limit_depth);
   } catch (const json::parse_error& error) {
-    refuse("JSON in UTF-8, found something else at byte " + std::to_string(error.byte));
+    refuse("JSON in UTF-8, got something else at byte " + std::to_string(error.byte));
   } catch (const json::exception&) {
-    refuse("JSON with numbers that fit a double, found a larger one");
+    refuse("JSON with numbers that fit a double, got a larger one");
   }
   return {};
 }
 
 Section::Section(const json& object, std::string place, ErrorCode code)
     : object_(object), place_(std::move(place)), code_(code) {
-  if (!object_.is_object()) refuse("wanted an object", shown(object_));
+  if (!object_.is_object()) refuse("expected an object", shown(object_));
 }
 
 std::vector<Section> Section::sections(const std::string& key) const {
@@ -78,21 +78,21 @@ std::vector<std::string> Section::texts(const std::string& key) const {
 }
 
 double Section::number(const std::string& key, const NumberRule& rule) const {
-  const json& value = at(key, rule.wanted);
-  if (!value.is_number() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, value);
+  const json& value = at(key, rule.expected);
+  if (!value.is_number() || !rule.fits(value.get<double>())) refuse_value(key, rule.expected, value);
   return value.get<double>();
 }
 
 std::int64_t Section::integer(const std::string& key, const NumberRule& rule) const {
-  const json& value = at(key, rule.wanted);
-  if (!value.is_number_integer() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, value);
+  const json& value = at(key, rule.expected);
+  if (!value.is_number_integer() || !rule.fits(value.get<double>())) refuse_value(key, rule.expected, value);
   return value.get<std::int64_t>();
 }
 
 std::vector<std::int64_t> Section::integers(const std::string& key, const NumberRule& rule) const {
-  const json& values = array(key, rule.wanted);
+  const json& values = array(key, rule.expected);
   for (const json& value : values) {
-    if (!value.is_number_integer() || !rule.fits(value.get<double>())) refuse_value(key, rule.wanted, values);
+    if (!value.is_number_integer() || !rule.fits(value.get<double>())) refuse_value(key, rule.expected, values);
   }
   return values.get<std::vector<std::int64_t>>();
 }
@@ -103,24 +103,24 @@ bool Section::flag(const std::string& key) const {
   return value.get<bool>();
 }
 
-const json& Section::at(const std::string& key, const std::string& wanted) const {
+const json& Section::at(const std::string& key, const std::string& expected) const {
   const auto found = object_.find(key);
-  if (found == object_.end()) refuse(shown(key) + ": wanted " + wanted, "nothing");
+  if (found == object_.end()) refuse(shown(key) + ": expected " + expected, "nothing");
   return *found;
 }
 
-const json& Section::array(const std::string& key, const std::string& wanted) const {
-  const json& values = at(key, wanted);
-  if (!values.is_array()) refuse_value(key, wanted, values);
+const json& Section::array(const std::string& key, const std::string& expected) const {
+  const json& values = at(key, expected);
+  if (!values.is_array()) refuse_value(key, expected, values);
   return values;
 }
 
-void Section::refuse_value(const std::string& key, const std::string& wanted, const json& value) const {
-  refuse(shown(key) + ": wanted " + wanted, shown(value));
+void Section::refuse_value(const std::string& key, const std::string& expected, const json& value) const {
+  refuse(shown(key) + ": expected " + expected, shown(value));
 }
 
-void Section::refuse(const std::string& wanted, const std::string& found) const {
-  throw Error(code_, place_ + ": " + wanted + ", found " + found);
+void Section::refuse(const std::string& expected, const std::string& got) const {
+  throw Error(code_, place_ + ": " + expected + ", got " + got);
 }
 
 }  // namespace cardiacseg

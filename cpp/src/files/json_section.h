@@ -14,11 +14,11 @@ namespace cardiacseg {
 
 /// What a number must be, in words and as a test.
 struct NumberRule {
-  const char* wanted;
+  const char* expected;
   bool (*fits)(double);
 };
 
-/// A value as JSON in ASCII, cut short where it is long.
+/// A value as JSON in ASCII, cut short if it is long.
 std::string shown(const nlohmann::json& value);
 
 /// `text` of the file `where` as JSON of a modest depth. Throws Error(code), and nothing else, for a text of more than
@@ -26,7 +26,7 @@ std::string shown(const nlohmann::json& value);
 nlohmann::json parse_json(std::string_view text, const std::string& where, std::size_t limit, ErrorCode code);
 
 /// One object of a JSON file and its place, from which values are taken with a check. Throws Error(code), with the
-/// place, what was wanted and what was found. The object must outlive it.
+/// place, what was expected and what was got. The object must outlive it.
 class Section {
  public:
   Section(const nlohmann::json& object, std::string place, ErrorCode code);
@@ -44,15 +44,16 @@ class Section {
   std::vector<std::int64_t> integers(const std::string& key, const NumberRule& rule) const;
   bool flag(const std::string& key) const;
 
-  const nlohmann::json& at(const std::string& key, const std::string& wanted) const;
+  const nlohmann::json& at(const std::string& key, const std::string& expected) const;
 
-  [[noreturn]] void refuse_value(const std::string& key, const std::string& wanted, const nlohmann::json& value) const;
+  [[noreturn]] void refuse_value(const std::string& key, const std::string& expected,
+                                 const nlohmann::json& value) const;
 
  private:
   std::string inside(const std::string& key) const { return place_ + ": " + shown(key); }
-  const nlohmann::json& array(const std::string& key, const std::string& wanted) const;
+  const nlohmann::json& array(const std::string& key, const std::string& expected) const;
 
-  [[noreturn]] void refuse(const std::string& wanted, const std::string& found) const;
+  [[noreturn]] void refuse(const std::string& expected, const std::string& got) const;
 
   const nlohmann::json& object_;
   std::string place_;

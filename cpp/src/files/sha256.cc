@@ -60,8 +60,8 @@ void compress(State& state, Block block) {
 
 #if defined(__x86_64__)
 
-/// As `compress` for each block in turn, with the processor's own instructions, which are some eight times as fast.
-/// They have the state as (f, e, b, a) and (h, g, d, c), from the lowest word on.
+/// Like `compress` for each block in turn, with the processor's own instructions, which are about eight times as fast.
+/// These hold the state as (f, e, b, a) and (h, g, d, c), from the lowest word on.
 [[gnu::target("sha,sse4.1")]] void compress_natively(State& state, std::span<const std::byte> blocks) {
   const auto word = [&](std::size_t index) { return static_cast<int>(state[index]); };
   __m128i first = _mm_set_epi32(word(0), word(1), word(4), word(5));

@@ -8,10 +8,10 @@
 
 namespace cardiacseg {
 
-/// SHA-256 (FIPS 180-4) of bytes that come in parts.
+/// SHA-256 (FIPS 180-4) of bytes that arrive in parts.
 class Sha256 {
  public:
-  /// With `portable`, without the processor's own instructions for it, which are used where it has them.
+  /// Uses the processor's own instructions if it has them, unless `portable`.
   explicit Sha256(bool portable = false);
 
   void update(std::span<const std::byte> bytes);
@@ -25,12 +25,12 @@ class Sha256 {
   /// FIPS 180-4, section 5.3.3.
   std::array<std::uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::array<std::byte, kBlock> rest_{};  ///< what does not fill a block yet
+  std::array<std::byte, kBlock> rest_{};  ///< bytes that do not fill a block yet
   std::uint64_t bytes_ = 0;
   bool native_;
 };
 
-/// The same of bytes that are all there.
+/// SHA-256 of all `bytes`.
 std::string sha256(std::span<const std::byte> bytes);
 
 }  // namespace cardiacseg

@@ -4,7 +4,7 @@
 
 namespace cardiacseg {
 
-/// Folder of what this user's programs keep: the value of the environment variable `variable`, else `name` in
+/// Folder of this user's kept files: the value of the environment variable `variable`, else `name` in
 /// $XDG_CACHE_HOME/cardiacseg or ~/.cache/cardiacseg, the first that is set; empty if none is.
 std::filesystem::path user_cache_folder(const char* variable, const char* name);
 

@@ -5,7 +5,7 @@
 
 namespace cardiacseg {
 
-/// Each throws Error(invalid_input) with one sentence. What labels hold is checked where they are counted.
+/// Each throws Error(invalid_input) with one sentence. The values of labels are checked when they are counted.
 void check_labels(const LabelView& labels);
 void check_measurement(const LabelView& labels, const MeasurementOptions& options, const MeasurementInputs& inputs);
 

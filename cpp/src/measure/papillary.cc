@@ -13,15 +13,15 @@ constexpr std::size_t kMyo = 1;  // places in StructurePixels
 constexpr std::size_t kLv = 2;
 
 /// Finite signals under one label.
-std::vector<float> signals(const LabelSlice& labels, std::span<const float> image, Label wanted) {
+std::vector<float> signals(const LabelSlice& labels, std::span<const float> image, Label label) {
   std::vector<float> found;
   for (std::size_t pixel = 0; pixel < image.size(); ++pixel) {
-    if (static_cast<Label>(labels.data[pixel]) == wanted && std::isfinite(image[pixel])) found.push_back(image[pixel]);
+    if (static_cast<Label>(labels.data[pixel]) == label && std::isfinite(image[pixel])) found.push_back(image[pixel]);
   }
   return found;
 }
 
-/// The middle one, of an even number the upper of the two. `values` must not be empty.
+/// The middle value; of an even number, the upper of the two in the middle. `values` must not be empty.
 double median(std::vector<float>& values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());

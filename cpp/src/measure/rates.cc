@@ -10,20 +10,21 @@ namespace {
 
 constexpr std::size_t kMostHarmonics = 6;
 constexpr std::size_t kFewestHarmonics = 3;
-constexpr int kSteps = 1000;  // of a beat, at which the series is looked at
+constexpr int kSteps = 1000;  // of the cardiac cycle, at which the series is evaluated
 
-double beat_ms(std::span<const double> times, std::optional<double> rr_interval_ms) {
+double cycle_ms(std::span<const double> times, std::optional<double> rr_interval_ms) {
   const double covered = times.back() - times.front();
   if (rr_interval_ms && *rr_interval_ms > covered) return *rr_interval_ms;
   const auto frames = static_cast<double>(times.size());
   return covered * frames / (frames - 1);
 }
 
-/// Three frames or more for each harmonic beside the mean, and two or more within its wavelength wherever one looks.
-std::size_t harmonics(std::span<const double> times, double beat) {
-  double gap = times.front() + beat - times.back();
+/// Number of harmonics: each has at least three frames beside the mean, and at least two in every part of the cycle as
+/// long as its wavelength.
+std::size_t harmonics(std::span<const double> times, double cycle) {
+  double gap = times.front() + cycle - times.back();
   for (std::size_t frame = 1; frame < times.size(); ++frame) gap = std::max(gap, times[frame] - times[frame - 1]);
-  const auto seen = static_cast<std::size_t>(beat / (2 * gap) + 1e-9);
+  const auto seen = static_cast<std::size_t>(cycle / (2 * gap) + 1e-9);
   return std::min({kMostHarmonics, (times.size() - 1) / 3, seen});
 }
 
@@ -79,12 +80,12 @@ double slope(std::span<const double> series, double angle) {
   return sum;
 }
 
-VolumeRates extremes(std::span<const double> series, double first_ms, double beat) {
+VolumeRates extremes(std::span<const double> series, double first_ms, double cycle) {
   std::vector<double> slopes;
   for (int step = 0; step < kSteps; ++step) slopes.push_back(slope(series, 2 * std::numbers::pi * step / kSteps));
   const auto [fall, rise] = std::minmax_element(slopes.begin(), slopes.end());
-  const auto time = [&](auto at) { return first_ms + static_cast<double>(at - slopes.begin()) * beat / kSteps; };
-  const double per_second = 2 * std::numbers::pi / beat * 1000;
+  const auto time = [&](auto at) { return first_ms + static_cast<double>(at - slopes.begin()) * cycle / kSteps; };
+  const double per_second = 2 * std::numbers::pi / cycle * 1000;
   return {-*fall * per_second, time(fall), *rise * per_second, time(rise)};
 }
 
@@ -93,12 +94,12 @@ VolumeRates extremes(std::span<const double> series, double first_ms, double bea
 std::optional<VolumeRates> volume_rates(std::span<const double> ml, std::span<const double> times_ms,
                                         std::optional<double> rr_interval_ms) {
   if (times_ms.size() < 2 || std::all_of(ml.begin(), ml.end(), [](double volume) { return volume == 0; })) return {};
-  const double beat = beat_ms(times_ms, rr_interval_ms);
-  const std::size_t count = harmonics(times_ms, beat);
+  const double cycle = cycle_ms(times_ms, rr_interval_ms);
+  const std::size_t count = harmonics(times_ms, cycle);
   if (count < kFewestHarmonics) return {};
   std::vector<double> angles;
-  for (const double time : times_ms) angles.push_back(2 * std::numbers::pi * (time - times_ms.front()) / beat);
-  return extremes(fit(ml, angles, count), times_ms.front(), beat);
+  for (const double time : times_ms) angles.push_back(2 * std::numbers::pi * (time - times_ms.front()) / cycle);
+  return extremes(fit(ml, angles, count), times_ms.front(), cycle);
 }
 
 }  // namespace cardiacseg

@@ -14,13 +14,13 @@ constexpr int kMostOpenRays = 18;   // 5 % of 360
 constexpr int kHalfDirection = 12;  // rays on either side that give the direction of the wall's middle
 constexpr double kRayAngle = 2 * std::numbers::pi / kRays;
 
-/// In pixels from the centre of the first one.
+/// In pixels from the center of the first pixel.
 struct Point {
   double row;
   double column;
 };
 
-/// Where a ray enters and leaves the wall, in mm from the centre.
+/// Distances from the center at which a ray enters and leaves the wall, in mm.
 struct Crossing {
   double inner = 0;
   double outer = 0;
@@ -29,7 +29,7 @@ struct Crossing {
 };
 using Crossings = std::array<Crossing, kRays>;
 
-std::optional<Point> cavity_centre(const LabelSlice& slice) {
+std::optional<Point> cavity_center(const LabelSlice& slice) {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
   std::int64_t pixels = 0;
@@ -46,7 +46,7 @@ std::optional<Point> cavity_centre(const LabelSlice& slice) {
   return Point{static_cast<double>(rows) / count, static_cast<double>(columns) / count};
 }
 
-/// The label at a point, background outside of the slice.
+/// The label at a point, background outside the slice.
 Label label_at(const LabelSlice& slice, const Point& point) {
   const auto row = static_cast<std::int64_t>(std::floor(point.row + 0.5));
   const auto column = static_cast<std::int64_t>(std::floor(point.column + 0.5));
@@ -54,12 +54,12 @@ Label label_at(const LabelSlice& slice, const Point& point) {
   return inside ? slice.at(row, column) : Label::background;
 }
 
-/// A ray from `centre`, which must lie in the LV, in steps of a tenth of a pixel along the axis that it crosses
+/// A ray from `center`, which must lie in the LV, in steps of a tenth of a pixel along the axis on which it moves
 /// fastest.
 class Ray {
  public:
-  Ray(const LabelSlice& slice, const Point& centre, int number)
-      : slice_(slice), centre_(centre), down_(std::sin(number * kRayAngle)), right_(std::cos(number * kRayAngle)) {
+  Ray(const LabelSlice& slice, const Point& center, int number)
+      : slice_(slice), center_(center), down_(std::sin(number * kRayAngle)), right_(std::cos(number * kRayAngle)) {
     const double pixels_per_mm = std::max(std::abs(down_) / slice.row_mm, std::abs(right_) / slice.column_mm);
     step_mm_ = 1 / (kStepsPerPixel * pixels_per_mm);
     down_ *= step_mm_ / slice.row_mm;
@@ -84,7 +84,7 @@ class Ray {
  private:
   Label at(std::int64_t step) const {
     const auto steps = static_cast<double>(step);
-    return label_at(slice_, {centre_.row + steps * down_, centre_.column + steps * right_});
+    return label_at(slice_, {center_.row + steps * down_, center_.column + steps * right_});
   }
 
   /// The boundary between this step and the one before.
@@ -99,16 +99,16 @@ class Ray {
   }
 
   const LabelSlice& slice_;
-  Point centre_;
+  Point center_;
   double down_;  // pixels a step
   double right_;
   double step_mm_;
 };
 
-/// Distance of the middle of the wall from the centre.
+/// Distance of the middle of the wall from the center.
 double middle(const Crossing& crossing) { return (crossing.inner + crossing.outer) / 2; }
 
-/// Cosine of the angle between ray `number` and the normal of the middle of the wall; 1 where a neighbour has no wall.
+/// Cosine of the angle between ray `number` and the normal of the middle of the wall; 1 if an adjacent ray has no wall.
 double obliquity(const Crossings& rays, int number) {
   const Crossing& before = rays[static_cast<std::size_t>((number + kRays - kHalfDirection) % kRays)];
   const Crossing& after = rays[static_cast<std::size_t>((number + kHalfDirection) % kRays)];
@@ -121,11 +121,11 @@ double obliquity(const Crossings& rays, int number) {
 }  // namespace
 
 std::optional<Ring> trace_ring(const LabelSlice& slice) {
-  const std::optional<Point> centre = cavity_centre(slice);
-  if (!centre || label_at(slice, *centre) != Label::left_ventricle) return std::nullopt;
+  const std::optional<Point> center = cavity_center(slice);
+  if (!center || label_at(slice, *center) != Label::left_ventricle) return std::nullopt;
   Crossings rays;
   for (int number = 0; number < kRays; ++number) {
-    rays[static_cast<std::size_t>(number)] = Ray(slice, *centre, number).crossing();
+    rays[static_cast<std::size_t>(number)] = Ray(slice, *center, number).crossing();
   }
   if (std::count_if(rays.begin(), rays.end(), [](const Crossing& ray) { return !ray.walled(); }) > kMostOpenRays) {
     return std::nullopt;

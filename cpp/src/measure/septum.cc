@@ -17,7 +17,8 @@ struct Arc {
 
 bool touches(const Ring& ring, int ray) { return ring.beside_rv[static_cast<std::size_t>(ray % kRays)]; }
 
-/// The arc from `first` on, which touches the RV, up to an interruption that is too long; its last ray touches too.
+/// The arc that begins at `first`, which touches the RV, and ends before an interruption that is too long. Its last ray
+/// touches the RV too.
 Arc arc_from(const Ring& ring, int first) {
   int last = first;
   for (int ray = first + 1; ray < first + kRays && ray - last <= kLargestInterruption + 1; ++ray) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kPiece = 255;  // pixels that a counter of 8 bits can hold
 
-/// Adds the pixels of up to kPiece labels to `pixels`, in a form that the compiler vectorises, and raises `largest`.
+/// Adds the pixels of up to kPiece labels to `pixels`, in a form that the compiler vectorizes, and updates `largest`.
 void count_piece(const std::uint8_t* labels, std::int64_t count, StructurePixels& pixels, std::uint8_t& largest) {
   std::array<std::uint8_t, kStructureCount> found{};
   std::uint8_t most = largest;
@@ -33,7 +33,7 @@ StructurePixels count_slice(const LabelSlice& slice, std::int64_t frame) {
   }
   if (largest >= kLabelCount) {
     throw Error(ErrorCode::invalid_input,
-                "labels: wanted 0 to 3, got " + std::to_string(int{largest}) + " in frame " + std::to_string(frame));
+                "labels: expected 0 to 3, got " + std::to_string(int{largest}) + " in frame " + std::to_string(frame));
   }
   return pixels;
 }

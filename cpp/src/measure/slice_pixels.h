@@ -35,9 +35,9 @@ inline LabelSlice slice_of(const LabelView& labels, std::int64_t frame, std::int
 /// The pixels of each slice of each frame, [frames, slices]. Throws Error(invalid_input) for a label above 3.
 std::vector<StructurePixels> count_pixels(const LabelView& labels);
 
-/// Whether the first of the `slices` of one stack is at the base, as the python function `metrics.slice_levels`
-/// decides: of the slices from the first to the last that show the heart, the third at the base shows more of it.
-/// Absent where fewer than two show any.
+/// Whether the first of the `slices` of one stack is at the base, by the rule of the Python function
+/// `metrics.slice_levels`: of the slices from the first to the last that show the heart, the third at the base shows
+/// more of it. Absent if fewer than two slices show the heart.
 std::optional<bool> is_base_first(std::span<const StructurePixels> slices);
 
 }  // namespace cardiacseg

@@ -44,20 +44,20 @@ std::vector<RingSlice> rings_of(const LabelView& labels, std::int64_t frame, boo
   return rings;
 }
 
-/// Degrees that a septum must have to be relied on: towards the apex the RV tapers off and its insertion wanders.
+/// Degrees from which a septum is reliable: towards the apex the RV becomes narrow and its insertion moves.
 int reliable_degrees(const std::vector<RingSlice>& rings) {
   int longest = 0;
   for (const RingSlice& ring : rings) longest = std::max(longest, ring.septum ? ring.septum->degrees : 0);
   return std::min(longest, kReliableDegrees);
 }
 
-/// The reliable septum nearest to `slice`, of two the one nearer the base.
+/// The reliable septum nearest to `slice`; of two at equal distance, the one nearer to the base.
 std::optional<Septum> nearest_septum(const std::vector<RingSlice>& rings, std::int64_t slice) {
-  const int wanted = reliable_degrees(rings);
+  const int required = reliable_degrees(rings);
   std::optional<Septum> nearest;
   std::int64_t distance = std::numeric_limits<std::int64_t>::max();
   for (const RingSlice& ring : rings) {
-    if (!ring.septum || ring.septum->degrees < wanted || std::abs(ring.slice - slice) >= distance) continue;
+    if (!ring.septum || ring.septum->degrees < required || std::abs(ring.slice - slice) >= distance) continue;
     nearest = ring.septum;
     distance = std::abs(ring.slice - slice);
   }
@@ -73,7 +73,7 @@ std::size_t segment_at(int level, int degrees) {
 /// Level, 0 at the base, of slice `index` of `slices`, counted from the base.
 int level_of(std::size_t index, std::size_t slices) {
   const std::size_t third = slices / kLevels;
-  const std::size_t rest = slices % kLevels;  // levels that have a slice more
+  const std::size_t rest = slices % kLevels;  // levels that have one slice more
   const std::size_t in_longer = rest * (third + 1);
   return static_cast<int>(index < in_longer ? index / (third + 1) : rest + (index - in_longer) / third);
 }
@@ -101,7 +101,7 @@ class SegmentMeans {
   std::array<int, kWallSegments> rays_{};
 };
 
-/// NaN throughout where no ring has the RV beside it.
+/// All NaN if no ring has the RV beside it.
 Segments segments_of(const std::vector<RingSlice>& rings) {
   SegmentMeans means;
   for (std::size_t i = 0; i < rings.size(); ++i) {

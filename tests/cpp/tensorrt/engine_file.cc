@@ -92,8 +92,8 @@ TEST(other_files_are_refused) {
   refuses(sample.bytes + "more", "expected a plan of 21 bytes as the header says, got 25");
   refuses(replaced(sample.bytes, "fp16", "fp61"), "expected precision fp16 or fp32, got \"fp61\"");
   refuses(replaced(sample.bytes, "\"seg\"", "\"gap\""), "expected stage locate, seg or ref, got \"gap\"");
-  refuses(replaced(sample.bytes, "\"flavour\"", "\"savour.\""), "\"flavour\": wanted a text, found nothing");
-  refuses(replaced(sample.bytes, "false", "12345"), "\"plugin\": wanted true or false, found 12345");
+  refuses(replaced(sample.bytes, "\"flavour\"", "\"savour.\""), "\"flavour\": expected a text, got nothing");
+  refuses(replaced(sample.bytes, "false", "12345"), "\"plugin\": expected true or false, got 12345");
   CHECK_THROWS_CODE(read_engine_header(sample.folder / "none.engine"), ErrorCode::backend,
                     "none.engine: expected an engine file, got: ");
   CHECK_THROWS_CODE(read_engine_header(sample.folder.path()), ErrorCode::backend, "expected an engine file, got: ");
