@@ -8,8 +8,8 @@ from onnx import TensorProto, checker, helper, numpy_helper
 from scipy import special
 
 SIDE = 32
-CENTRES = np.array([0.15, 0.4, 0.6, 0.85], np.float32)
-SEG_WEIGHT, SEG_BIAS = 60 * CENTRES, -30 * CENTRES**2
+CENTERS = np.array([0.15, 0.4, 0.6, 0.85], np.float32)
+SEG_WEIGHT, SEG_BIAS = 60 * CENTERS, -30 * CENTERS**2
 REF_WEIGHT, REF_BIAS = np.array([7, 5, 6, 8], np.float32), np.array([0.3, 0.8, 0, -0.5], np.float32)
 SEG_PRESENCE = np.array([[9, -9, 4]], np.float32), np.array([-4, 4.5, -2], np.float32)
 REF_PRESENCE = (
@@ -53,7 +53,7 @@ def _presence(source, rule):
 
 
 def write_seg(path, presence=False, outputs=None, labels=4):
-    """Logits that are highest where the intensity is next to a label's centre; presence from each slice's mean."""
+    """Logits that are highest where the intensity is next to a label's center; presence from each slice's mean."""
     nodes, constants = _affine("input", "logits", SEG_WEIGHT[:labels], SEG_BIAS[:labels])
     if presence:
         more, values = _presence("input", SEG_PRESENCE)

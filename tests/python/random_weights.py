@@ -27,8 +27,8 @@ def randomise_norms(network):
     """Statistics and scales of the batch norms as training would leave them: no two alike."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for values, centre in ((module.weight, 1), (module.bias, 0), (module.running_mean, 0)):
-                values.uniform_(centre - 0.3, centre + 0.3)
+            for values, center in ((module.weight, 1), (module.bias, 0), (module.running_mean, 0)):
+                values.uniform_(center - 0.3, center + 0.3)
             module.running_var.uniform_(0.5, 1.5)
 
 

@@ -180,23 +180,23 @@ def heart_at(rows, columns, size=(24, 24), frames=1):
 
 def test_the_box_is_round_the_heart_of_all_slices():
     # 6 x 3 pixels of 24: columns have variance 2/3 pixels, rows 35/12; three deviations of the larger are half a side
-    centre, half = heart_box(heart_at(slice(4, 10), slice(12, 15)))
-    torch.testing.assert_close(centre[0, 0, 0], torch.tensor([(13.5 - 12) / 12, (7 - 12) / 12]))
+    center, half = heart_box(heart_at(slice(4, 10), slice(12, 15)))
+    torch.testing.assert_close(center[0, 0, 0], torch.tensor([(13.5 - 12) / 12, (7 - 12) / 12]))
     assert half.item() == pytest.approx(3 * (35 / 12) ** 0.5 / 12, rel=1e-4)
 
 
 def test_the_box_has_a_smallest_size_and_stays_inside():
-    centre, half = heart_box(heart_at(slice(0, 1), slice(23, 24)))
+    center, half = heart_box(heart_at(slice(0, 1), slice(23, 24)))
     assert half.item() == pytest.approx(0.3)
-    torch.testing.assert_close(centre[0, 0, 0], torch.tensor([0.7, -0.7]))
+    torch.testing.assert_close(center[0, 0, 0], torch.tensor([0.7, -0.7]))
 
 
 def test_without_a_heart_the_box_is_all_of_the_input_in_its_frame_alone():
     logits = heart_at(slice(4, 10), slice(4, 10), frames=2)
     logits[0] = -20
-    centre, half = heart_box(logits)
-    assert half[0].item() == 1 and centre[0].abs().max() == 0
-    assert half[1].item() < 0.5 and centre[1].abs().max() > 0.3
+    center, half = heart_box(logits)
+    assert half[0].item() == 1 and center[0].abs().max() == 0
+    assert half[1].item() < 0.5 and center[1].abs().max() > 0.3
 
 
 def test_sampling_the_whole_input_changes_nothing_and_a_box_is_enlarged():
@@ -216,9 +216,9 @@ def test_det_seg_puts_logits_back_where_the_box_was_and_background_elsewhere():
     rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(96.0), indexing="ij")
     picture = (rows + 2 * columns).expand(1, 2, 1, 96, 96) / 100
     logits = network.segment(picture, heart_at(slice(4, 10), slice(10, 16)))
-    centre, half = heart_box(heart_at(slice(4, 10), slice(10, 16)))
-    inside = ((pixel_grid(96, 96, picture.device) - centre).abs() <= half - 2 / 96).all(dim=3)[0]
-    outside = ((pixel_grid(96, 96, picture.device) - centre).abs() > half + 2 / 96).any(dim=3)[0]
+    center, half = heart_box(heart_at(slice(4, 10), slice(10, 16)))
+    inside = ((pixel_grid(96, 96, picture.device) - center).abs() <= half - 2 / 96).all(dim=3)[0]
+    outside = ((pixel_grid(96, 96, picture.device) - center).abs() > half + 2 / 96).any(dim=3)[0]
     assert 600 < inside.sum() < 4000 and outside.sum() > 4000
     torch.testing.assert_close(logits[:, :, 1, inside], picture[:, :, 0, inside], atol=1e-4, rtol=0)
     assert (logits.argmax(dim=2)[:, :, outside] == 0).all() and (logits[:, :, 1:, outside] == 0).all()

@@ -12,7 +12,7 @@ from scipy import special
 
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import resample_plane
-from cardiacseg.training.inference import crop_origin, crop_pad, heart_centre, pad_to_multiple
+from cardiacseg.training.inference import crop_origin, crop_pad, heart_center, pad_to_multiple
 
 
 class Reference:
@@ -44,7 +44,7 @@ class Reference:
         window = round(
             self.preprocessing.crop_pixels * self.preprocessing.spacing_mm / self.preprocessing.locate_spacing_mm
         )
-        return crop_origin(heart_centre(heart[0, :, 0, :height, :width], window), self.preprocessing)
+        return crop_origin(heart_center(heart[0, :, 0, :height, :width], window), self.preprocessing)
 
     def run(self, stack, spacing):
         origin = self.origin(stack, spacing)

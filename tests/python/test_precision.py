@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from onnx import helper
-from onnx_bundle import CENTRES, _graph, write_bundle, write_manifest
+from onnx_bundle import CENTERS, _graph, write_bundle, write_manifest
 
 import cardiacseg
 from cardiacseg.cli.parser import build_parser
@@ -52,8 +52,8 @@ def write_steep_bundle(folder, around):
     """
     folder.mkdir()
     constants = {
-        "weight": (20000 * CENTRES).reshape(4, 1, 1, 1).astype(np.float32),
-        "bias": (-10000 * CENTRES**2).astype(np.float32),
+        "weight": (20000 * CENTERS).reshape(4, 1, 1, 1).astype(np.float32),
+        "bias": (-10000 * CENTERS**2).astype(np.float32),
         "flat": np.array([-1, 1, 32, 32]),
         "stacks": np.array([1, -1, 4, 32, 32]),
         "one": np.ones((1, 1, 1, 1), np.float32),

@@ -11,7 +11,7 @@ from cardiacseg.models import create_model
 from cardiacseg.training.batches import Batches, Soft
 from cardiacseg.training.config import LossWeights
 from cardiacseg.training.data import LabelledStack, SoftLabels
-from cardiacseg.training.inference import TURNS, make_teacher, soft_labels, teach
+from cardiacseg.training.inference import TURNS, add_soft_labels, make_teacher, soft_labels
 from cardiacseg.training.loop import train
 from cardiacseg.training.losses import presence_of, total_loss
 from cardiacseg.training.trainer import Trainer
@@ -105,7 +105,7 @@ def test_a_student_comes_closer_to_its_teacher(tmp_path):
     torch.nn.init.constant_(model.ref.classifier.mlp[-1].bias, 9.0)
     teacher = make_teacher("seg_ref_mt_tiny", SMALL, model.state_dict(), "0" * 64, SMALL)
     config = replace(CONFIG, steps=8, coarse_steps=0, learning_rate=3e-3, warmup_steps=0, cooldown_steps=0)
-    batch = Batches(teach(stacks, [teacher], CPU), config)[100]
+    batch = Batches(add_soft_labels(stacks, [teacher], CPU), config)[100]
 
     def distance(trainer):
         return Trainer.train_step(trainer, batch, 0.0)["seg_teacher"]
@@ -114,7 +114,7 @@ def test_a_student_comes_closer_to_its_teacher(tmp_path):
     trained = train(config, stacks, [], tmp_path, CPU, teachers=[teacher])
     assert distance(trained) < 0.97 * before
     assert trained.config.teachers == ("0" * 64,)
-    with pytest.raises(ValueError, match=r"teachers \('0+',\) in the file and \(\) wanted"):
+    with pytest.raises(ValueError, match=r"teachers: expected \(\), got \('0+',\)"):
         train(config, stacks, [], tmp_path, CPU)
 
 

@@ -150,7 +150,7 @@ def test_fine_tuning_starts_from_a_bundle(tiny_bundle, tmp_path, monkeypatch, ca
         ("--model unet", "unknown model 'unet'"),
         ("--init NOWHERE", "no checkpoint at"),
         ("--splits NOWHERE", "NOWHERE does not exist"),
-        ("--stacks-per-step 9 --phantoms 0", "wanted at least 9 stacks"),
+        ("--stacks-per-step 9 --phantoms 0", "expected at least 9 stacks"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_sentence(tmp_path, monkeypatch, capsys, options, sentence):

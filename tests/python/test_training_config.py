@@ -8,7 +8,7 @@ import torch
 
 from cardiacseg.models import create_model
 from cardiacseg.training.config import PRESETS, TrainingConfig, default, differences, paper
-from cardiacseg.training.schedule import ClockSchedule, cooldown_start, learning_rate, obstacles
+from cardiacseg.training.schedule import ClockSchedule, cooldown_start, learning_rate, resume_obstacles
 from cardiacseg.training.trainer import autocast_type, check_run
 
 CPU = torch.device("cpu")
@@ -82,17 +82,15 @@ def test_a_longer_run_is_the_same_up_to_the_cooldown():
     rates = [[learning_rate(config, step) for step in range(100)] for config in (short, long)]
     start = cooldown_start(short)
     assert start == 80 and rates[0][: start + 1] == rates[1][: start + 1] and rates[0][start + 1] < rates[1][start + 1]
-    assert obstacles(80, short, long) == obstacles(80, long, short) == ""
-    assert obstacles(81, short, long) == "steps 100 in the file and 150 wanted"
-    assert obstacles(81, long, long) == ""
+    assert resume_obstacles(80, short, long) == resume_obstacles(80, long, short) == ""
+    assert resume_obstacles(81, short, long) == "steps: expected 150, got 100"
+    assert resume_obstacles(81, long, long) == ""
 
 
 def test_obstacles_name_only_what_differs():
     saved = default()
     wanted = replace(saved, seed=3, steps=9000, loss=replace(saved.loss, presence=0.5))
-    assert (
-        obstacles(0, saved, wanted) == "seed 0 in the file and 3 wanted, loss.presence 0.3 in the file and 0.5 wanted"
-    )
+    assert resume_obstacles(0, saved, wanted) == "seed: expected 3, got 0, loss.presence: expected 0.5, got 0.3"
     assert differences(saved, wanted) == {"steps": (6000, 9000), "seed": (0, 3), "loss.presence": (0.3, 0.5)}
 
 
@@ -117,45 +115,45 @@ class Clock:
         return self.now
 
 
-def run_by_clock(config, loading=30.0, step_took=2.0, look_took=6.0, used=0.0):
-    """The rates, the seconds at which each was taken, those of the looks, and of the cooldown's start."""
-    clock, rates, looks, cooling = Clock(), [], [], []
+def run_by_clock(config, loading=30.0, step_took=2.0, validation_took=6.0, used=0.0):
+    """The rates, the seconds at which each was taken, those of the validations, and of the cooldown's start."""
+    clock, rates, validations, cooling = Clock(), [], [], []
     clock.now = loading
     schedule, step = ClockSchedule(config, 0.0, used, clock), 0
-    over = schedule.over(step)
-    while not over:
+    finished = schedule.finished(step)
+    while not finished:
         rates.append((schedule.used, schedule.rate(step)))
         clock.now += step_took
         step += 1
-        over = schedule.over(step)
+        finished = schedule.finished(step)
         if schedule.cooling:
             cooling.append(schedule.used)
-        if over or schedule.look_due(step):
-            looks.append(schedule.used)
-            clock.now += look_took
-            schedule.looked()
-    return rates, looks, cooling, schedule.used
+        if finished or schedule.validation_due(step):
+            validations.append(schedule.used)
+            clock.now += validation_took
+            schedule.validated()
+    return rates, validations, cooling, schedule.used
 
 
 def test_a_run_by_the_clock_warms_up_cools_down_and_ends_in_time():
     config = TrainingConfig(minutes=10, learning_rate=1.0, warmup_steps=4, cooldown_fraction=0.4)
-    rates, looks, cooling, end = run_by_clock(config)
+    rates, validations, cooling, end = run_by_clock(config)
     assert [rate for _, rate in rates[:5]] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
     assert all(rate == 1.0 for at, rate in rates[4:] if at <= 360) and all(rate < 1.0 for at, rate in rates if at > 362)
-    # the updates end 7.5 s, 1.25 looks, before the end
+    # the updates end 7.5 s, 1.25 validations, before the end
     for at, rate in rates:
         if at > 362:
             assert rate == pytest.approx((592.5 - at) / (592.5 - 360), abs=0.04)
     assert rates[-1][1] < 0.02 and rates[-1][0] > 585 and 595 < end <= 600
     assert len(cooling) == 1 and 360 < cooling[0] <= 362 + 6
-    assert 7 <= len(looks) <= 9 and looks[-1] > 585
+    assert 7 <= len(validations) <= 9 and validations[-1] > 585
 
 
 def test_a_short_slot_has_a_short_warm_up_and_dear_looks_are_few():
     config = TrainingConfig(minutes=10, learning_rate=1.0, warmup_steps=1000, cooldown_fraction=0.0)
-    rates, looks, cooling, end = run_by_clock(config, look_took=60.0)
+    rates, validations, cooling, end = run_by_clock(config, validation_took=60.0)
     assert rates[5][1] == pytest.approx(10 / 18) and all(rate == 1.0 for at, rate in rates if at > 30 + 18)
-    assert len(looks) == 2 and not cooling and end <= 600
+    assert len(validations) == 2 and not cooling and end <= 600
     assert run_by_clock(config, loading=601.0)[0] == []
 
 
@@ -171,6 +169,6 @@ def test_an_interrupted_run_goes_on_with_the_minutes_that_were_left():
 
 def test_minutes_may_change_up_to_the_cooldown():
     short, long = TrainingConfig(minutes=10), TrainingConfig(minutes=20)
-    assert obstacles(7, short, long, 360.0) == obstacles(7, long, short, 360.0) == ""
-    assert obstacles(7, short, long, 361.0) == "minutes 10 in the file and 20 wanted"
-    assert obstacles(0, TrainingConfig(), long) == "minutes None in the file and 20 wanted"
+    assert resume_obstacles(7, short, long, 360.0) == resume_obstacles(7, long, short, 360.0) == ""
+    assert resume_obstacles(7, short, long, 361.0) == "minutes: expected 20, got 10"
+    assert resume_obstacles(0, TrainingConfig(), long) == "minutes: expected 20, got None"

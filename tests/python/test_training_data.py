@@ -14,7 +14,7 @@ from cardiacseg.training.augment import (
     Planes,
     affine_points,
     change_intensity,
-    kept_slices,
+    choose_slices,
     pack,
     random_linear_map,
     read_labels,
@@ -39,7 +39,7 @@ def test_loading_reads_the_layout_and_resamples_to_the_model_spacing(tmp_path):
     # rows have 2.0 mm, columns 1.5 mm: 48 rows stay 48, 56 columns become 42
     assert stack.image.shape == stack.labels.shape == (3, 48, 42)
     assert stack.coarse_image.shape == (3, 24, 21)
-    row, column = stack.heart_centre()
+    row, column = stack.heart_center()
     assert row == pytest.approx(24, abs=1) and column == pytest.approx((30 - 4.5) * 0.75, abs=1.5)
 
 
@@ -57,8 +57,8 @@ def test_packed_slices_of_any_size_are_read_as_grid_sample_reads_each():
     labels = [torch.randint(4, stack.shape, generator=generator, dtype=torch.uint8) for stack in stacks]
     planes = Planes([stack.shape for stack in stacks], CPU)
     slices = torch.tensor([4, 0, 2, 1])
-    centre = torch.tensor([[2.0, 6.5], [4.0, 3.0], [0.2, 11.0], [30.0, 30.0]])
-    x, y = affine_points(centre, random_maps(Augmentation(), 4), 16, 0.7)
+    center = torch.tensor([[2.0, 6.5], [4.0, 3.0], [0.2, 11.0], [30.0, 30.0]])
+    x, y = affine_points(center, random_maps(Augmentation(), 4), 16, 0.7)
     corners = planes.corners(slices, (x, y))
     values, found = read_values(pack(stacks, CPU), corners), read_labels(pack(labels, CPU), corners)
     assert planes.first == [0, 2, 5] and 0 < (found > 0).float().mean() < 1 and not found[3].any()
@@ -115,11 +115,11 @@ def test_the_papers_views_are_turned_and_flipped_but_not_scaled_or_quarter_turne
     assert (maps[:, 0, 0].abs() > 0.86).all()
 
 
-def test_kept_slices_are_neighbours_or_any_in_order():
+def test_chosen_slices_are_adjacent_or_any_in_order():
     generator = torch.Generator().manual_seed(0)
-    runs = {tuple(kept_slices(6, 4, False, generator).tolist()) for _ in range(50)}
+    runs = {tuple(choose_slices(6, 4, False, generator).tolist()) for _ in range(50)}
     assert runs == {(0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5)}
-    sets = {tuple(kept_slices(6, 4, True, generator).tolist()) for _ in range(200)}
+    sets = {tuple(choose_slices(6, 4, True, generator).tolist()) for _ in range(200)}
     assert len(sets) == 15 and all(list(found) == sorted(set(found)) for found in sets)
 
 
@@ -159,10 +159,10 @@ def test_a_split_is_read_where_there_is_one_and_else_drawn_and_kept(tmp_path):
     data, made = write_acdc(tmp_path / "data"), tmp_path / "run/splits.json"
     assert split_patients(data, None, made) == (["patient001", "patient002"], ["patient003"])
     (data / "splits.json").rename(tmp_path / "mine.json")
-    drawn = split_patients(data, None, made, share=0.5, seed=4)
+    drawn = split_patients(data, None, made, fraction=0.5, seed=4)
     assert sorted(drawn[0] + drawn[1]) == ["patient001", "patient002", "patient003"] and len(drawn[1]) == 2
     write_split(made, *drawn)
-    assert split_patients(data, None, made, share=0.1, seed=5) == drawn
+    assert split_patients(data, None, made, fraction=0.1, seed=5) == drawn
     assert split_patients(data, tmp_path / "mine.json", made) == (["patient001", "patient002"], ["patient003"])
     with pytest.raises(FileExistsError, match="another split"):
         write_split(made, ["patient001"], ["patient002"])

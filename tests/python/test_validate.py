@@ -6,7 +6,7 @@ import torch
 from tiny_training import SMALL, ring_stacks
 
 from cardiacseg.models import create_model
-from cardiacseg.training.inference import crop_origin, crop_pad, heart_centre, segment_stack, validate
+from cardiacseg.training.inference import crop_origin, crop_pad, heart_center, segment_stack, validate
 from cardiacseg.training.losses import presence_of
 
 CPU = torch.device("cpu")
@@ -25,17 +25,17 @@ def test_crop_pad_cuts_and_fills_with_zero(size, origin):
             assert torch.equal(cut[:, row, column], stack[:, y, x] if inside else torch.zeros(2))
 
 
-def test_heart_centre_is_the_centroid_of_the_heaviest_window():
+def test_heart_center_is_the_centroid_of_the_heaviest_window():
     heart = np.zeros((2, 40, 50), np.float32)
     heart[:, 10:15, 20:25] = 0.9
     heart[0, 35, 45] = 0.9  # a stray pixel far away
     heart[1] += 0.3  # below the threshold
-    assert heart_centre(heart, 12) == (12.0, 22.0)
-    assert heart_centre(np.zeros((1, 10, 20), np.float32), 12) == (4.5, 9.5)
+    assert heart_center(heart, 12) == (12.0, 22.0)
+    assert heart_center(np.zeros((1, 10, 20), np.float32), 12) == (4.5, 9.5)
 
 
-def test_crop_origin_puts_the_centre_in_the_middle():
-    # coarse pixel 12 of 4 mm has its centre at 50 mm, pixel edge 25 at 2 mm, so the crop starts 16 pixels before
+def test_crop_origin_puts_the_center_in_the_middle():
+    # coarse pixel 12 of 4 mm has its center at 50 mm, pixel edge 25 at 2 mm, so the crop starts 16 pixels before
     assert crop_origin((12.0, 12.5), SMALL) == (9, 10)
 
 

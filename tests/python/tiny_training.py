@@ -22,12 +22,12 @@ CONFIG = TrainingConfig(
 )
 
 
-def ring(slices, centre=(24, 30)):
+def ring(slices, center=(24, 30)):
     """A bright disc in a dark ring beside a bright blob, on noise: image and labels [S, 48, 56]."""
     rows, columns = np.mgrid[:48, :56]
-    radius = np.hypot(rows - centre[0], columns - centre[1])
+    radius = np.hypot(rows - center[0], columns - center[1])
     labels = np.where(radius < 5, 3, np.where(radius < 9, 2, 0))
-    labels[np.hypot(rows - centre[0], columns - centre[1] + 13) < 5] = 1
+    labels[np.hypot(rows - center[0], columns - center[1] + 13) < 5] = 1
     labels = np.repeat(labels[None].astype(np.uint8), slices, axis=0)
     noise = np.random.default_rng(0).normal(0, 5, labels.shape)
     return (np.choose(labels, [60, 200, 90, 210]) + noise).astype(np.float32), labels

@@ -96,8 +96,8 @@ def fit_quality(agreement: np.ndarray, dice: np.ndarray) -> dict[str, float] | N
     agreement, dice = np.asarray(agreement, dtype=np.float64), np.asarray(dice, dtype=np.float64)
     if len(agreement) < 2 or not np.isfinite(agreement).all() or np.ptp(agreement) < 1e-9:
         return None
-    centred = agreement - agreement.mean()
-    slope = float(centred @ dice / (centred @ centred))
+    centered = agreement - agreement.mean()
+    slope = float(centered @ dice / (centered @ centered))
     return {"intercept": float(dice.mean() - slope * agreement.mean()), "slope": slope}
 
 

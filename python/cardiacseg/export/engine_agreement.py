@@ -14,7 +14,7 @@ from cardiacseg.export.passes.graph import FLOAT, FLOAT16, add_constant, infer_t
 from cardiacseg.metrics import STRUCTURES
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import LabelledStack
-from cardiacseg.training.inference import crop_origin, crop_pad, heart_centre, pad_to_multiple
+from cardiacseg.training.inference import crop_origin, crop_pad, heart_center, pad_to_multiple
 
 
 def say_rounding(onnx_file: bytes) -> bytes:
@@ -233,7 +233,7 @@ def stage_cases(sessions: dict, stack: LabelledStack, preprocessing: Preprocessi
     heart = sessions["locate"].run(None, {"image": coarse})
     rows, columns = stack.coarse_image.shape[1:]
     window = round(preprocessing.crop_pixels * preprocessing.spacing_mm / preprocessing.locate_spacing_mm)
-    origin = crop_origin(heart_centre(heart[0][0, :, 0, :rows, :columns], window), preprocessing)
+    origin = crop_origin(heart_center(heart[0][0, :, 0, :rows, :columns], window), preprocessing)
     image = crop_pad(stack.image.clamp(0, 1), origin, preprocessing.crop_pixels)[None, :, None].numpy()
     seg = sessions["seg"].run(None, {"image": image})
     cases = {"locate": ({"image": coarse}, heart), "seg": ({"image": image}, seg)}

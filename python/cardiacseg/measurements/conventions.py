@@ -62,7 +62,7 @@ _RV_PHASES = {
     "lv": "the RV is measured in the LV's ED and ES frames",
     "own": "the RV is measured at its own largest and smallest volume",
 }
-_EVEN = "area times centre-to-centre slice spacing, summed over slices"
+_EVEN = "area times center-to-center slice spacing, summed over slices"
 _UNEVEN = (
     "area times the slice's own share of the axis (half the distance to each adjacent slice, at the ends the one "
     "distance), summed over slices: they are unevenly spaced"
@@ -111,7 +111,7 @@ def describe(
             "fitted by least squares"
         ),
         "wall_thickness": (
-            "AHA segments 1 to 16 from the anterior RV insertion; thickness along rays from the centre of the cavity, "
+            "AHA segments 1 to 16 from the anterior RV insertion; thickness along rays from the center of the cavity, "
             "times the cosine of the angle between the ray and the normal of the middle of the wall"
         ),
         "included_slices": "every slice counts" if every_slice else "slices were left out, as `included` says",

@@ -28,7 +28,7 @@ def as_labels(labels: np.ndarray) -> np.ndarray:
 def as_spacing(spacing: tuple[float, float, float] | None) -> tuple[float, float, float]:
     """``spacing`` as three floats: (slice, row, column) in mm. Raises ``InvalidInputError`` if it is nothing such."""
     if spacing is None:
-        raise InvalidInputError("spacing is missing: give (slice, row, column), centre to centre, in mm")
+        raise InvalidInputError("spacing is missing: give (slice, row, column), center to center, in mm")
     try:
         slice_mm, row_mm, column_mm = (float(length) for length in spacing)
     except (TypeError, ValueError) as error:
@@ -145,7 +145,7 @@ def measure(
 ) -> Measurements:
     """Measure integer labels ``[T, S, H, W]`` or ``[S, H, W]``; ``spacing`` is (slice, row, column) in mm.
 
-    A volume is area times centre-to-centre slice spacing, summed over the slices that count; the LV's mass is the
+    A volume is area times center-to-center slice spacing, summed over the slices that count; the LV's mass is the
     myocardium's volume at ED times 1.05 g/ml. ``included`` bool ``[S, 3]`` or ``[T, S, 3]`` (RV, MYO, LV) says which
     slices count for a structure; without it all do. ``image``, of the labels' shape, is for papillary muscles in the
     mass alone. ``anterior`` is where the heart's anterior wall faces in the plane, (along rows, along columns):

@@ -58,10 +58,10 @@ class DetSeg(nn.Module):
 
     def segment(self, stacks: torch.Tensor, heart_logits: torch.Tensor) -> torch.Tensor:
         """Class logits on the input's grid: Seg's in the box of each stack's heart, background outside it."""
-        centre, half = heart_box(heart_logits.detach())
+        center, half = heart_box(heart_logits.detach())
         pixels = pixel_grid(*stacks.shape[-2:], stacks.device)
-        enlarged = sample(stacks, centre + half * pixels)
-        inside_box = (pixels - centre) / half
+        enlarged = sample(stacks, center + half * pixels)
+        inside_box = (pixels - center) / half
         logits = sample(self.seg(enlarged), inside_box)
         background = OUTSIDE_LOGIT * (torch.arange(logits.shape[2], device=logits.device) == 0).reshape(-1, 1, 1)
         inside = (inside_box.abs() <= 1).all(dim=3)[:, None, None]
@@ -69,29 +69,29 @@ class DetSeg(nn.Module):
 
 
 def heart_box(heart_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Box round the heart of each stack: centre (x, y) ``[frames, 1, 1, 2]`` and half its side ``[frames, 1, 1, 1]``.
+    """Box round the heart of each stack: center (x, y) ``[frames, 1, 1, 2]`` and half its side ``[frames, 1, 1, 1]``.
 
     Units are those of ``grid_sample``: the input reaches from -1 to 1. The heart's mass is how far its probability
-    is above one half, summed over all slices; the centre is the mass's mean, half a side 3 standard deviations along
+    is above one half, summed over all slices; the center is the mass's mean, half a side 3 standard deviations along
     the longer axis, so that both axes are enlarged alike. The box stays inside the input; without any mass it is
     all of it.
     """
     mass = functional.relu(torch.sigmoid(heart_logits.float()) - 0.5).sum(dim=(1, 2))
     height, width = mass.shape[1:]
-    profiles = [(mass.sum(dim=1), _centres(width, mass.device)), (mass.sum(dim=2), _centres(height, mass.device))]
+    profiles = [(mass.sum(dim=1), _centers(width, mass.device)), (mass.sum(dim=2), _centers(height, mass.device))]
     total = mass.sum(dim=(1, 2))
     weight = total.clamp(min=1e-6)
     means = torch.stack([(profile * at).sum(dim=1) / weight for profile, at in profiles], dim=1)
     squares = torch.stack([(profile * at**2).sum(dim=1) / weight for profile, at in profiles], dim=1)
     deviation = (squares - means**2).clamp(min=0).sqrt().amax(dim=1, keepdim=True)
     half = torch.where(total[:, None] > 0, (DEVIATIONS * deviation).clamp(SMALLEST_HALF, 1.0), 1.0)
-    centre = torch.minimum(torch.maximum(means, half - 1), 1 - half)
-    return centre[:, None, None], half[:, None, None]
+    center = torch.minimum(torch.maximum(means, half - 1), 1 - half)
+    return center[:, None, None], half[:, None, None]
 
 
 def pixel_grid(height: int, width: int, device: torch.device) -> torch.Tensor:
-    """Centres (x, y) of the pixels of a map that reaches from -1 to 1, ``[1, height, width, 2]``."""
-    x, y = _centres(width, device), _centres(height, device)
+    """Centers (x, y) of the pixels of a map that reaches from -1 to 1, ``[1, height, width, 2]``."""
+    x, y = _centers(width, device), _centers(height, device)
     return torch.stack([x.expand(height, width), y[:, None].expand(height, width)], dim=2)[None]
 
 
@@ -102,5 +102,5 @@ def sample(maps: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
     return sampled.reshape(frames, slices, channels, *grid.shape[1:3])
 
 
-def _centres(count: int, device: torch.device) -> torch.Tensor:
+def _centers(count: int, device: torch.device) -> torch.Tensor:
     return (2 * torch.arange(count, device=device) + 1) / count - 1

@@ -70,7 +70,7 @@ class SegmentationSystem(nn.Module):
         return math.lcm(self.seg.stride, self.ref.stride if self.ref else 1)
 
     def forward(self, stacks: torch.Tensor) -> SystemOutput:
-        """``stacks`` is ``[frames, slices, 1, H, W]``, normalised, the heart inside."""
+        """``stacks`` is ``[frames, slices, 1, H, W]``, normalized, the heart inside."""
         if isinstance(self.seg, DetSeg):
             heart_logits = self.seg.detect(stacks)
             seg_logits, presence_logits = self.seg.segment(stacks, heart_logits), None

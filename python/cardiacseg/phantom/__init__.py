@@ -46,10 +46,10 @@ def _grid(
     positions = (np.arange(slices) - spare // 2 + rng.uniform(0.15, 0.45)) * between
     shift = np.clip(rng.normal(0, 1.1, (2, slices)), -2.5, 2.5)
     slant = rng.uniform(-0.06, 0.04, 2)
-    centre_row = (size[0] - 1) * (0.44 + rng.uniform(-0.03, 0.03))
-    centre_column = (size[1] - 1) * (0.43 + rng.uniform(-0.03, 0.03))
-    y = (np.arange(size[0]) - centre_row) * row_mm
-    x = (np.arange(size[1]) - centre_column) * column_mm
+    center_row = (size[0] - 1) * (0.44 + rng.uniform(-0.03, 0.03))
+    center_column = (size[1] - 1) * (0.43 + rng.uniform(-0.03, 0.03))
+    y = (np.arange(size[0]) - center_row) * row_mm
+    x = (np.arange(size[1]) - center_column) * column_mm
     moved_x, moved_y = (s + tilt * positions for s, tilt in zip(shift, slant, strict=True))
     shape = (slices, *size)
     return Grid(

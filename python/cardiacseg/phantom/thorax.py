@@ -43,13 +43,13 @@ class Canvas:
         """Paint where the signed distance is positive."""
         self.image += cover(depth_mm, self.pixel_mm) * (value - self.image)
 
-    def ellipse(self, centre: tuple, axes: tuple[float, float], value: np.ndarray | float) -> None:
-        """Paint an ellipse; ``centre`` (x, y) may hold an array ``[S, 1, 1]`` for each coordinate."""
-        self.fill(self.ellipse_depth(centre, axes), value)
+    def ellipse(self, center: tuple, axes: tuple[float, float], value: np.ndarray | float) -> None:
+        """Paint an ellipse; ``center`` (x, y) may hold an array ``[S, 1, 1]`` for each coordinate."""
+        self.fill(self.ellipse_depth(center, axes), value)
 
-    def ellipse_depth(self, centre: tuple, axes: tuple[float, float]) -> np.ndarray:
+    def ellipse_depth(self, center: tuple, axes: tuple[float, float]) -> np.ndarray:
         """Signed distance in mm to an ellipse, exact at its edge for a circle."""
-        reach = np.hypot((self.x - centre[0]) / axes[0], (self.y - centre[1]) / axes[1])
+        reach = np.hypot((self.x - center[0]) / axes[0], (self.y - center[1]) / axes[1])
         return (1 - reach) * min(axes)
 
 
@@ -59,7 +59,7 @@ class ThoraxShape:
 
     fat_mm: float
     muscle_mm: float
-    torso_centre: tuple[float, float]
+    torso_center: tuple[float, float]
     torso_axes: tuple[float, float]
     diaphragm_mm: float
     stomach_gas: bool
@@ -74,7 +74,7 @@ class ThoraxShape:
         return cls(
             fat_mm=rng.uniform(9, 20),
             muscle_mm=rng.uniform(8, 13),
-            torso_centre=(rng.uniform(38, 48), rng.uniform(38, 52)),
+            torso_center=(rng.uniform(38, 48), rng.uniform(38, 52)),
             torso_axes=(rng.uniform(146, 158), rng.uniform(155, 168)),
             diaphragm_mm=rng.uniform(36, 44),
             stomach_gas=bool(rng.random() < 0.5),
@@ -86,14 +86,14 @@ class ThoraxShape:
 
 def _depth_under_skin(canvas: Canvas, shape: ThoraxShape, along: np.ndarray) -> np.ndarray:
     """About the distance in mm to the skin, positive inside; ``along`` is the slices' position ``[S, 1, 1]``."""
-    reach_x = np.abs((canvas.x - shape.torso_centre[0]) / shape.torso_axes[0])
-    reach_y = np.abs((canvas.y - shape.torso_centre[1] - 0.3 * along) / shape.torso_axes[1])
+    reach_x = np.abs((canvas.x - shape.torso_center[0]) / shape.torso_axes[0])
+    reach_y = np.abs((canvas.y - shape.torso_center[1] - 0.3 * along) / shape.torso_axes[1])
     return (1 - (reach_x**2.4 + reach_y**2.4) ** (1 / 2.4)) * min(shape.torso_axes)
 
 
 def _paint_chest(canvas: Canvas, shape: ThoraxShape, depth: np.ndarray, noises: list[np.ndarray]) -> None:
     fine, coarse = noises
-    angle = np.arctan2(canvas.y - shape.torso_centre[1], canvas.x - shape.torso_centre[0])
+    angle = np.arctan2(canvas.y - shape.torso_center[1], canvas.x - shape.torso_center[0])
     fat = shape.fat_mm * (1 + 0.45 * np.cos(angle + 2.2) + 0.12 * np.cos(3 * angle + 1)) + 1.2 * coarse
     canvas.fill(depth, 0.4)
     canvas.fill(depth - 1.5, FAT * (1 + 0.04 * coarse - 0.12 * np.clip(fine - 0.8, 0, 2)))
@@ -119,22 +119,22 @@ def _paint_abdomen(
     liver = np.minimum(canvas.ellipse_depth((-40, dome + 52), (86, 54)), below - 2)
     canvas.fill(liver + 2, 0.7)
     canvas.fill(liver, 0.4 + 0.015 * fine + 0.4 * np.clip(fine * 0.7 + coarse * 0.5 - 1.5, 0, 1))
-    for centre, axes, value in (
+    for center, axes, value in (
         ((60, dome + 36), (36, 25), 0.4),
         ((60, dome + 36), (31, 20), 0.06 if shape.stomach_gas else 0.75 + 0.12 * fine),
         ((122, dome + 26), (28, 36), 0.55 + 0.03 * fine),
     ):
-        canvas.fill(np.minimum(canvas.ellipse_depth(centre, axes), below - 3), value)
+        canvas.fill(np.minimum(canvas.ellipse_depth(center, axes), below - 3), value)
     spine = (70, 122 - 0.1 * along)
     canvas.ellipse(spine, (27, 25), 0.3)
     canvas.ellipse(spine, (22, 20), 0.55 + 0.06 * fine)
     canvas.ellipse((spine[0] + 22, spine[1] + 24), (9, 8), 0.95)
 
 
-def paint_vessel(canvas: Canvas, centre: tuple, radius: float, blood: np.ndarray | float) -> None:
+def paint_vessel(canvas: Canvas, center: tuple, radius: float, blood: np.ndarray | float) -> None:
     """A bright vessel or chamber with a dark wall of 2 mm."""
-    canvas.ellipse(centre, (radius + 2, radius + 2), 0.3)
-    canvas.ellipse(centre, (radius, radius), blood)
+    canvas.ellipse(center, (radius + 2, radius + 2), 0.3)
+    canvas.ellipse(center, (radius, radius), blood)
 
 
 def _paint_heart_bed(
@@ -173,11 +173,11 @@ def _paint_atria(canvas: Canvas, heart: HeartShape, along: np.ndarray, envelope:
         (-0.08, -0.2, 0.72, 0.95),
         (0.2, 0.42, 0.36, 1.0),
     ):
-        centre = tuple(
+        center = tuple(
             wide * (outwards * out + sideways * side) - 0.1 * drift
             for out, side in zip(towards_rv, across, strict=True)
         )
-        paint_vessel(part, centre, wide * radius, value * (1 + 0.08 * blood))
+        paint_vessel(part, center, wide * radius, value * (1 + 0.08 * blood))
     canvas.image[basal] = part.image
 
 
@@ -205,6 +205,6 @@ def paint_surroundings(
     _paint_atria(canvas, heart, position, envelope, coarse)
     texture = 1 + 0.05 * smooth_noise(rng, x.shape, (0.6, 0.8, 0.8))
     far = _depth_under_skin(canvas, shape, position)
-    at_heart = float(shape.torso_axes[0] - shape.torso_centre[0] + 10)
+    at_heart = float(shape.torso_axes[0] - shape.torso_center[0] + 10)
     coil = np.exp((at_heart - np.clip(far, 0, None)) / shape.coil_reach_mm + 0.06 * warp_y)
     return canvas.image * texture, np.clip(coil, 0.4, 1.9).astype(np.float32)

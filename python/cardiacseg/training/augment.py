@@ -1,4 +1,4 @@
-"""Random views of labelled stacks: what is drawn for one stack, pixels read along affine grids, intensities changed."""
+"""Random views of labelled stacks: random changes, pixels read along affine grids, intensities changed."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -45,11 +45,11 @@ def random_shift(reach: float, generator: torch.Generator) -> torch.Tensor:
     return torch.empty(2).uniform_(-reach, reach, generator=generator)
 
 
-def kept_slices(total: int, wanted: int, scattered: bool, generator: torch.Generator) -> torch.Tensor:
-    """Indices of ``wanted`` of ``total`` slices in their order: a run of neighbours at a random place, or any."""
+def choose_slices(total: int, count: int, scattered: bool, generator: torch.Generator) -> torch.Tensor:
+    """Indices of ``count`` of ``total`` slices in order: adjacent ones from a random start or, ``scattered``, any."""
     if scattered:
-        return torch.randperm(total, generator=generator)[:wanted].sort().values
-    return torch.arange(wanted) + int(torch.randint(total - wanted + 1, (), generator=generator))
+        return torch.randperm(total, generator=generator)[:count].sort().values
+    return torch.arange(count) + int(torch.randint(total - count + 1, (), generator=generator))
 
 
 def random_intensity(settings: Augmentation, generator: torch.Generator) -> Intensity:
@@ -65,9 +65,9 @@ def random_intensity(settings: Augmentation, generator: torch.Generator) -> Inte
 
 
 def change_intensity(image: torch.Tensor, changes: list[Intensity], noise: torch.Tensor) -> torch.Tensor:
-    """Change each of the stacks ``[B, S, h, w]`` by its own of ``changes``, ``noise`` being standard normal.
+    """Change each stack of ``[B, S, h, w]`` by its entry of ``changes``; ``noise`` is standard normal.
 
-    Offset, gain, bias field, blur, gamma and noise, then the clip to 0..1 that the runtime does.
+    Offset, gain, bias field, blur, gamma and noise, then clipping to 0..1 as in the runtime.
     """
     numbers = torch.tensor([change[:4] for change in changes]).to(image.device)
     offset, gain, gamma, strength = numbers.T.reshape(4, -1, 1, 1, 1)
@@ -81,14 +81,14 @@ def change_intensity(image: torch.Tensor, changes: list[Intensity], noise: torch
 
 
 class Corner(NamedTuple):
-    """One of the four pixels round each point: its place in the packed pixels and its weight, 0 outside a slice."""
+    """One of the four pixels around each point: its index in the packed pixels and its weight, 0 outside a slice."""
 
     index: torch.Tensor
     weight: torch.Tensor
 
 
 class Planes:
-    """Sizes of the slices of stacks ``[S, H, W]`` that are packed one behind the other in one tensor on ``device``.
+    """Sizes of the slices of stacks ``[S, H, W]`` that are packed one after another in one tensor on ``device``.
 
     ``first`` is the number of the first slice of each stack.
     """
@@ -101,7 +101,7 @@ class Planes:
         self.start, self.height, self.width = (table.to(device) for table in (area.cumsum(0) - area, height, width))
 
     def corners(self, slices: torch.Tensor, points: tuple[torch.Tensor, torch.Tensor]) -> list[Corner]:
-        """The pixels round ``points`` (x, y), each ``[P, h, w]`` in pixels of the slices ``[P]``."""
+        """The pixels around ``points`` (x, y), each ``[P, h, w]`` in pixels of the slices ``[P]``."""
         start, height, width = (table[slices][:, None, None] for table in (self.start, self.height, self.width))
         x, y = points
         left, top = x.floor(), y.floor()
@@ -119,7 +119,7 @@ class Planes:
 
 
 def pack(stacks: Iterable[torch.Tensor], device: torch.device) -> torch.Tensor:
-    """All pixels of ``stacks`` one behind the other on ``device``."""
+    """All pixels of ``stacks`` one after another on ``device``."""
     return torch.cat([stack.reshape(-1) for stack in stacks]).to(device)
 
 
@@ -136,16 +136,16 @@ def read_labels(pixels: torch.Tensor, corners: list[Corner]) -> torch.Tensor:
 
 
 def affine_points(
-    centre: torch.Tensor, matrix: torch.Tensor, size: int, pixel: float
+    center: torch.Tensor, matrix: torch.Tensor, size: int, pixel: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points (x, y), each ``[P, size, size]``, of square grids round ``centre`` ``[P, 2]`` (x, y) in input pixels.
+    """Points (x, y), each ``[P, size, size]``, of square grids around ``center`` ``[P, 2]`` (x, y) in input pixels.
 
-    ``matrix`` ``[P, 2, 2]`` leads from output to input offsets; ``pixel`` is the output pixel's size in input pixels.
+    ``matrix`` ``[P, 2, 2]`` maps output offsets to input offsets; ``pixel`` is the output pixel's size in input pixels.
     """
-    steps = (torch.arange(size, device=centre.device) - (size - 1) / 2) * pixel
+    steps = (torch.arange(size, device=center.device) - (size - 1) / 2) * pixel
     rows, columns = torch.meshgrid(steps, steps, indexing="ij")
     x, y = (
-        matrix[:, axis, 0, None, None] * columns + matrix[:, axis, 1, None, None] * rows + centre[:, axis, None, None]
+        matrix[:, axis, 0, None, None] * columns + matrix[:, axis, 1, None, None] * rows + center[:, axis, None, None]
         for axis in (0, 1)
     )
     return x, y

@@ -9,7 +9,7 @@ from cardiacseg.training.augment import (
     Planes,
     affine_points,
     change_intensity,
-    kept_slices,
+    choose_slices,
     pack,
     random_intensity,
     random_linear_map,
@@ -18,8 +18,8 @@ from cardiacseg.training.augment import (
     read_values,
 )
 from cardiacseg.training.config import TrainingConfig
-from cardiacseg.training.data import LabelledStack, boxes_centre
-from cardiacseg.training.processes import ALONE, Processes, share_of
+from cardiacseg.training.data import LabelledStack, boxes_center
+from cardiacseg.training.processes import SINGLE_PROCESS, Processes, stacks_per_process
 
 LOCATE_SLICES = 4
 FEWEST_SLICES = 3
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 class Soft(NamedTuple):
-    """What teachers say of a batch: probabilities ``[B, S, 4, h, w]`` and presence ``[B, S, 3]``."""
+    """Soft labels of a batch from teachers: probabilities ``[B, S, 4, h, w]`` and presence ``[B, S, 3]``."""
 
     probability: torch.Tensor
     presence: torch.Tensor
@@ -44,40 +44,40 @@ class Sample(NamedTuple):
 
 
 class View(NamedTuple):
-    """What is drawn for one stack of a step. Slices are numbers in the stack, centres (x, y) in its pixels."""
+    """Random choices for one stack of a step. Slices are indices in the stack, centers (x, y) in its pixels."""
 
     stack: int
     slices: torch.Tensor
     coarse_slices: torch.Tensor
     matrix: torch.Tensor
-    centre: torch.Tensor
-    coarse_centre: torch.Tensor
+    center: torch.Tensor
+    coarse_center: torch.Tensor
     change: Intensity
     coarse_change: Intensity
     noise: torch.Generator
 
 
 class Batches:
-    """Batch number ``step`` of one process, so that a resumed run sees the same data.
+    """Batches of one process by ``step``, so that a resumed run sees the same data.
 
-    All ``stacks`` are copied to ``device``, and views of them are made there; the few numbers that a view is drawn
-    from come from the CPU's generator and are the same on every device, the noise from the device's own. The stacks
-    of a step have nearly the same number of slices and are cut to the smallest at a random place. They and their
-    views do not depend on the number of processes; each process gets its share of them. The locator, which sees
-    slices one by one, gets up to four of each stack. Raises ``ValueError`` where there are fewer stacks than a step
-    takes, or the processes cannot share them evenly.
+    All ``stacks`` are copied to ``device``, and views of them are made there. The few random numbers of a view come
+    from the CPU's generator and are the same on every device; the noise comes from the device's own. The stacks of a
+    step have nearly the same number of slices and are cut to the smallest number at a random place. They and their
+    views do not depend on the number of processes; each process gets an equal part of them. The locator, which sees
+    slices one by one, gets up to four of each stack. Raises ``ValueError`` if there are fewer stacks than a step needs
+    or the processes cannot divide them evenly.
     """
 
     def __init__(
         self,
         stacks: list[LabelledStack],
         config: TrainingConfig,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
         device: torch.device = CPU,
     ):
         check_stacks(len(stacks), config)
-        share = share_of(config.stacks_per_step, processes.count)
-        self.mine = range(processes.rank * share, (processes.rank + 1) * share)
+        count = stacks_per_process(config.stacks_per_step, processes.count)
+        self.mine = range(processes.rank * count, (processes.rank + 1) * count)
         self.config, self.device = config, device
         stacks = sorted(stacks, key=lambda stack: (stack.slices, stack.name))
         self.slices = [stack.slices for stack in stacks]
@@ -93,7 +93,7 @@ class Batches:
         self.soft = _SoftLabels(stacks, device) if stacks[0].soft is not None else None
 
     def crop(self, step: int) -> int:
-        """Side of the crop at ``step``: the coarse size first, a multiple of 16, then the full one."""
+        """Side of the crop at ``step``: first the coarse size, a multiple of 16, then the full size."""
         full = self.config.preprocessing.crop_pixels
         return full if step >= self.config.coarse_steps else round(full * self.config.coarse_factor / 16) * 16
 
@@ -120,21 +120,21 @@ class Batches:
         return [first, *(others[int(index)] for index in picked)]
 
     def _count_slices(self, most: int, generator: torch.Generator) -> tuple[int, bool]:
-        """Slices of each stack of a step, and whether any may be missing or those at the ends alone."""
+        """Slices of each stack of a step, and whether any may be missing or only those at the ends."""
         drop, scatter, fraction = torch.rand(3, generator=generator).tolist()
         if drop >= self.config.augmentation.slice_drop_probability or most <= FEWEST_SLICES:
             return most, False
         return FEWEST_SLICES + int(fraction * (most - FEWEST_SLICES)), scatter < 0.5
 
     def _draw(self, stack: int, count: int, scattered: bool, generator: torch.Generator) -> View:
-        """``count`` slices for Seg and Ref and up to four, apart from those, for the locator, and their changes."""
+        """Draw ``count`` slices for Seg and Ref, independently up to four for the locator, and their changes."""
         settings, rules = self.config.augmentation, self.config.preprocessing
         height, width = self.coarse_sizes[stack]
-        slices = kept_slices(self.slices[stack], count, scattered, generator)
-        coarse_slices = kept_slices(self.slices[stack], min(LOCATE_SLICES, count), True, generator)
+        slices = choose_slices(self.slices[stack], count, scattered, generator)
+        coarse_slices = choose_slices(self.slices[stack], min(LOCATE_SLICES, count), True, generator)
         matrix = random_linear_map(settings, generator)
-        row, column = boxes_centre(self.boxes[stack][slices], self.sizes[stack])
-        centre = torch.tensor([column, row]) + random_shift(settings.shift_mm / rules.spacing_mm, generator)
+        row, column = boxes_center(self.boxes[stack][slices], self.sizes[stack])
+        center = torch.tensor([column, row]) + random_shift(settings.shift_mm / rules.spacing_mm, generator)
         jitter = torch.randn(count, 2, generator=generator) * (settings.slice_shift_mm / rules.spacing_mm)
         change = random_intensity(settings, generator)
         middle = torch.tensor([(width - 1) / 2, (height - 1) / 2])
@@ -143,7 +143,7 @@ class Batches:
             slices,
             coarse_slices,
             matrix,
-            centre + jitter,
+            center + jitter,
             (middle + random_shift(2 * settings.shift_mm / rules.locate_spacing_mm, generator)).expand(
                 len(coarse_slices), 2
             ),
@@ -154,8 +154,8 @@ class Batches:
 
     def _fine_views(self, views: list[View], crop: int) -> dict[str, torch.Tensor | Soft | None]:
         slices = torch.cat([view.slices + self.fine.first[view.stack] for view in views]).to(self.device)
-        centre = torch.cat([view.centre for view in views]).to(self.device)
-        points = affine_points(centre, self._matrices(views), crop, self.config.preprocessing.crop_pixels / crop)
+        center = torch.cat([view.center for view in views]).to(self.device)
+        points = affine_points(center, self._matrices(views), crop, self.config.preprocessing.crop_pixels / crop)
         corners = self.fine.corners(slices, points)
         shape = len(views), -1, crop, crop
         image = read_values(self.pixels["image"], corners).reshape(shape)
@@ -167,8 +167,8 @@ class Batches:
 
     def _coarse_views(self, views: list[View], canvas: int) -> dict[str, torch.Tensor]:
         slices = torch.cat([view.coarse_slices + self.coarse.first[view.stack] for view in views]).to(self.device)
-        centre = torch.cat([view.coarse_centre for view in views]).to(self.device)
-        corners = self.coarse.corners(slices, affine_points(centre, self._matrices(views, coarse=True), canvas, 1.0))
+        center = torch.cat([view.coarse_center for view in views]).to(self.device)
+        corners = self.coarse.corners(slices, affine_points(center, self._matrices(views, coarse=True), canvas, 1.0))
         shape = len(views), -1, canvas, canvas
         image = read_values(self.pixels["coarse_image"], corners).reshape(shape)
         return {
@@ -186,18 +186,18 @@ class Batches:
 
 
 def check_stacks(count: int, config: TrainingConfig) -> None:
-    """Raise ``ValueError`` where ``count`` stacks are fewer than a step takes."""
+    """Raise ``ValueError`` if ``count`` stacks are fewer than a step needs."""
     if count < config.stacks_per_step:
-        raise ValueError(f"wanted at least {config.stacks_per_step} stacks for each step, got {count}")
+        raise ValueError(f"expected at least {config.stacks_per_step} stacks for each step, got {count}")
 
 
 class _SoftLabels:
-    """The teachers' probabilities round the hearts of all stacks on the device, read like the labels."""
+    """The teachers' probabilities around the hearts of all stacks on the device, read like the labels."""
 
     def __init__(self, stacks: list[LabelledStack], device: torch.device):
         soft = [stack.soft for stack in stacks]
         self.planes = Planes([part.probability.shape[1:] for part in soft], device)
-        # [3, all pixels]: the three structures of a slice lie apart
+        # [3, all pixels]: one row for each structure
         self.pixels = torch.cat([part.probability.reshape(3, -1) for part in soft], dim=1).to(device)
         self.presence = torch.cat([part.presence for part in soft]).to(device)
         origins = [torch.tensor(part.origin[::-1]).expand(len(part.presence), 2) for part in soft]

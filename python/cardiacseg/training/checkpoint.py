@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 class Checkpoint(NamedTuple):
     """What a file holds: ``tensors`` by group (``model``, ``average``, ``optimizer``) and then by name.
 
-    ``seconds`` is the time that a run by the clock had used.
+    ``seconds`` is the time used so far by a run by the clock.
     """
 
     tensors: dict[str, dict[str, torch.Tensor]]
@@ -29,7 +29,7 @@ class Checkpoint(NamedTuple):
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write beside ``path``, then rename, so that a file of that name is always whole."""
+    """Write beside ``path``, then rename, so that a file of that name is always complete."""
     flat = {
         f"{group}/{name}": tensor.detach().contiguous().cpu()
         for group, tensors in checkpoint.tensors.items()
@@ -63,7 +63,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ValueError(f"{path} is not a readable safetensors checkpoint: {error}") from error
     found = metadata.get("format_version")
     if found != str(FORMAT_VERSION):
-        raise ValueError(f"{path}: wanted checkpoint format version {FORMAT_VERSION}, found {found}")
+        raise ValueError(f"{path}: expected checkpoint format version {FORMAT_VERSION}, got {found}")
     return Checkpoint(
         tensors,
         TrainingConfig.from_dict(json.loads(metadata["config"])),
@@ -76,8 +76,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def load_model(checkpoint: Checkpoint, name: str | None = None) -> SegmentationSystem:
     """The network of a checkpoint with its averaged weights, in evaluation mode.
 
-    ``name`` asks for a model that the checkpoint's contains: ``after_unet`` is the Seg of ``seg_ref_mt``, ``seg_ref``
-    the same system without the classifier. Raises ``ValueError`` where the checkpoint's does not contain it.
+    ``name`` selects a smaller model inside the checkpoint's: ``after_unet`` is the Seg of ``seg_ref_mt``, ``seg_ref``
+    the same system without the classifier. Raises ``ValueError`` if the checkpoint's model does not contain it.
     """
     whole = create_model(checkpoint.config.model)
     model = create_model(name) if name else whole

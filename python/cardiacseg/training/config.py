@@ -1,4 +1,4 @@
-"""Everything a training run is decided by, and named presets. A run is a pure function of this and of the data."""
+"""Configuration of a training run, and named presets. A run is a pure function of its configuration and its data."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 class Preprocessing:
     """How a stack becomes the networks' input; an exported bundle's manifest repeats these numbers.
 
-    ``spacing_mm`` and ``crop_pixels`` are Seg's and Ref's in-plane pixel size and square crop round the heart,
-    ``locate_spacing_mm`` is the coarse pixel size at which the heart is looked for. Intensities between the two
-    percentiles of a stack become 0 to 1, what lies outside is clipped.
+    ``spacing_mm`` and ``crop_pixels`` are Seg's and Ref's in-plane pixel size and square crop around the heart,
+    ``locate_spacing_mm`` is the coarse pixel size for heart localization. Intensities between the two percentiles of a
+    stack become 0 to 1; others are clipped.
     """
 
     spacing_mm: float = 1.5
@@ -22,11 +22,11 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random changes; each is drawn anew for every stack of every step.
+    """Ranges of the random changes, which are drawn for every stack of every step.
 
-    ``flip_probability`` is that of each of the two axes. With ``slice_drop_probability`` all stacks of a step lose
-    slices, a run at the ends or any, and keep at least three; that is drawn once for a step. Gamma, bias field (its
-    logarithm's standard deviation) and noise (of the range of intensities) reach as far as other scanners do.
+    ``flip_probability`` is for each of the two axes. With ``slice_drop_probability``, drawn once for a step, all its
+    stacks lose slices, at the ends or anywhere, and keep at least three. ``bias_field`` is the standard deviation of
+    the field's logarithm, ``noise`` a fraction of the range of intensities; they and gamma cover other scanners.
     """
 
     rotation_degrees: float = 30.0
@@ -46,7 +46,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Section 2.4 with ``dice`` 0; ``presence`` is the paper's lambda. ``teacher`` counts where there are teachers."""
+    """Section 2.4 with ``dice`` 0; ``presence`` is the paper's lambda. ``teacher`` is used if there are teachers."""
 
     presence: float = 0.3
     dice: float = 1.0
@@ -56,16 +56,16 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One run; without arguments the default preset. Raises ``ValueError`` for a length or count that is none.
+    """One run; without arguments the default preset. Raises ``ValueError`` for lengths and counts out of range.
 
-    ``epochs`` (all training stacks once on average) gives the length instead of ``steps`` where it is not None, and so
-    does ``minutes`` by the clock. The learning rate rises for ``warmup_steps``, stays, and falls to 0 over the last
-    ``cooldown_steps``, or over the last ``cooldown_fraction`` of the ``minutes``. The optimizer is AdamW, which with
-    ``weight_decay`` 0 is Adam. ``gradient_norm`` None does not clip. The first ``coarse_steps`` steps train on the
-    same field of view at ``coarse_factor`` of its size. ``phantoms`` synthetic hearts, three frames of each, are mixed
-    into the training stacks. ``stacks_per_step`` counts the stacks of all processes together. ``initial_weights`` is
-    the digest of the weights that the run starts from, empty for random ones, ``teachers`` those of the models that it
-    learns from beside the labels.
+    ``epochs`` (one epoch: all training stacks once on average) or ``minutes`` by the clock give the length instead of
+    ``steps``. The learning rate rises for ``warmup_steps``, stays, and falls to 0 over the last ``cooldown_steps``, or
+    over the last ``cooldown_fraction`` of the ``minutes``. The optimizer is AdamW, which with ``weight_decay`` 0 is
+    Adam. ``gradient_norm`` None does not clip. The first ``coarse_steps`` steps train on the same field of view at
+    ``coarse_factor`` of its size. ``phantoms`` synthetic hearts, three frames of each, join the training stacks.
+    ``stacks_per_step`` counts the stacks of all processes together. ``initial_weights`` is the digest of the weights
+    that the run starts from, empty for random ones, ``teachers`` those of the models that it learns from beside the
+    labels.
     """
 
     model: str = "seg_ref_mt"
@@ -106,7 +106,7 @@ class TrainingConfig:
             raise ValueError(f"cooldown_fraction must lie between 0 and 1, got {self.cooldown_fraction}")
 
     def for_stacks(self, count: int) -> "TrainingConfig":
-        """The same run on ``count`` training stacks, its length in steps."""
+        """The same run with its length in steps, for ``count`` training stacks."""
         if self.epochs is None:
             return self
         return replace(self, steps=math.ceil(self.epochs * count / self.stacks_per_step), epochs=None)
@@ -119,7 +119,7 @@ class TrainingConfig:
     def from_dict(cls, values: dict) -> "TrainingConfig":
         """Rebuild a configuration that :meth:`to_dict` wrote, also after a trip through JSON.
 
-        What an older version did not write has its default. Raises ``ValueError`` for a field that is not known.
+        Fields that an older version did not write have their defaults. Raises ``ValueError`` for an unknown field.
         """
 
         def tuples(part: dict) -> dict:
@@ -139,7 +139,7 @@ class TrainingConfig:
 
 
 def differences(ours, theirs) -> dict[str, tuple]:
-    """Fields of two configurations that differ, inner ones with a dot, and both values."""
+    """Fields that differ between two configurations, nested ones as ``outer.inner``, with both values."""
     found: dict[str, tuple] = {}
     for entry in fields(ours):
         pair = getattr(ours, entry.name), getattr(theirs, entry.name)
@@ -151,14 +151,14 @@ def differences(ours, theirs) -> dict[str, tuple]:
 
 
 def default() -> TrainingConfig:
-    """What gives the best model here. It can be lengthened: see :mod:`cardiacseg.training.schedule`."""
+    """The best model so far. The run can be lengthened: see :mod:`cardiacseg.training.schedule`."""
     return TrainingConfig()
 
 
 def paper() -> TrainingConfig:
     """Section 3.1: Adam at a constant 1e-4 for 200 epochs, pixels of 1.3 mm, lambda 0.1, cross-entropy alone, and
-    random rotation, shift, flip and crop. Where the paper gives no number (ranges, field of view, stacks in a step)
-    one was chosen; the locator, which the paper does not have, is trained beside as in the default."""
+    random rotation, shift, flip and crop. If the paper gives no number (ranges, field of view, stacks in a step),
+    one was chosen. The locator, which the paper does not have, is trained as in the default."""
     return TrainingConfig(
         epochs=200,
         learning_rate=1e-4,
@@ -189,7 +189,7 @@ def paper() -> TrainingConfig:
 
 
 def finetune() -> TrainingConfig:
-    """A short run at a small learning rate, to start from given weights on one's own data."""
+    """A short run at a small learning rate: fine-tuning of given weights on other data."""
     return TrainingConfig(
         steps=400,
         learning_rate=2e-4,

@@ -1,4 +1,4 @@
-"""Labelled stacks on disk, which patients train and which validate, and preprocessing for training."""
+"""Labelled stacks on disk, their preprocessing for training, and the split into training and validation patients."""
 
 import json
 import random
@@ -17,7 +17,7 @@ from cardiacseg.training.config import Preprocessing
 
 
 class SoftLabels(NamedTuple):
-    """What teachers say of a stack: float16 probabilities ``[3, S, h, w]`` of RV, MYO and LV in a crop whose first
+    """Teachers' soft labels of a stack: float16 probabilities ``[3, S, h, w]`` of RV, MYO and LV in a crop whose first
     pixel is ``origin`` (row, column) of the stack, and presence ``[S, 3]``."""
 
     probability: torch.Tensor
@@ -29,9 +29,9 @@ class SoftLabels(NamedTuple):
 class LabelledStack:
     """One frame of one patient. ``image`` float32 and ``labels`` uint8 are ``[S, H, W]`` at the model's spacing.
 
-    ``image`` is normalised but not yet clipped. ``coarse_image`` and ``coarse_heart`` are the whole field of view
-    at the locator's spacing; ``coarse_heart`` is the share of each coarse pixel that belongs to the heart. ``soft``
-    is there where the stack has teachers.
+    ``image`` is normalized but not yet clipped. ``coarse_image`` and ``coarse_heart`` are the whole field of view
+    at the locator's spacing; ``coarse_heart`` is the fraction of each coarse pixel that belongs to the heart.
+    ``soft`` is None without teachers.
     """
 
     name: str
@@ -55,13 +55,13 @@ class LabelledStack:
             boxes += [places.where(filled, torch.inf).amin(dim=1), places.where(filled, -torch.inf).amax(dim=1)]
         return torch.stack(boxes, dim=1)
 
-    def heart_centre(self) -> tuple[float, float]:
-        """Centre (row, column) in pixels of the box round all labels of the stack; the middle if there are none."""
-        return boxes_centre(self.heart_boxes(), self.labels.shape[1:])
+    def heart_center(self) -> tuple[float, float]:
+        """Center (row, column) in pixels of the bounding box of all labels; the middle if there are none."""
+        return boxes_center(self.heart_boxes(), self.labels.shape[1:])
 
 
-def boxes_centre(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[float, float]:
-    """Centre (row, column) of the box round ``boxes`` of slices of ``size`` pixels; the middle if all are empty."""
+def boxes_center(boxes: torch.Tensor, size: tuple[int, int]) -> tuple[float, float]:
+    """Center (row, column) of the box around ``boxes`` of slices of ``size`` pixels; the middle if all are empty."""
     top, left = boxes[:, [0, 2]].amin(dim=0).tolist()
     bottom, right = boxes[:, [1, 3]].amax(dim=0).tolist()
     if bottom < top:
@@ -78,11 +78,11 @@ def resample_plane(stack: torch.Tensor, ratio: tuple[float, float]) -> torch.Ten
     padded = functional.interpolate(
         stack[:, None], scale_factor=ratio, mode="bilinear", antialias=True, recompute_scale_factor=False
     )[:, 0]
-    missing = [wanted - have for wanted, have in zip(size, padded.shape[1:], strict=True)]
+    missing = [expected - found for expected, found in zip(size, padded.shape[1:], strict=True)]
     return functional.pad(padded[None], (0, missing[1], 0, missing[0]), mode="replicate")[0]
 
 
-def normalise(stack: torch.Tensor, percentiles: tuple[float, float]) -> torch.Tensor:
+def normalize(stack: torch.Tensor, percentiles: tuple[float, float]) -> torch.Tensor:
     """Map the two percentiles of the whole stack to 0 and 1 without clipping."""
     low, high = np.percentile(stack.numpy(), percentiles)
     return (stack - float(low)) / max(float(high - low), 1e-6)
@@ -92,15 +92,15 @@ def prepare_stack(
     name: str, image: np.ndarray, labels: np.ndarray, spacing: tuple[float, float], preprocessing: Preprocessing
 ) -> LabelledStack:
     """Bring an image and its labels ``[S, H, W]`` with in-plane ``spacing`` (row, column) in mm to the model's grid."""
-    pixels = normalise(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), preprocessing.percentiles)
+    pixels = normalize(torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), preprocessing.percentiles)
     truth = torch.from_numpy(np.ascontiguousarray(labels)).long()
     fine = tuple(mm / preprocessing.spacing_mm for mm in spacing)
     coarse = tuple(mm / preprocessing.locate_spacing_mm for mm in spacing)
-    shares = torch.stack([resample_plane((truth == label).float(), fine) for label in range(4)])
+    fractions = torch.stack([resample_plane((truth == label).float(), fine) for label in range(4)])
     return LabelledStack(
         name=name,
         image=resample_plane(pixels, fine).clamp(-0.5, 2.0),
-        labels=shares.argmax(dim=0).to(torch.uint8),
+        labels=fractions.argmax(dim=0).to(torch.uint8),
         coarse_image=resample_plane(pixels, coarse).clamp(-0.5, 2.0),
         coarse_heart=resample_plane((truth > 0).float(), coarse),
     )
@@ -142,41 +142,41 @@ def phantom_stacks(count: int, preprocessing: Preprocessing) -> list[LabelledSta
 
 
 def split_patients(
-    root: Path, splits: Path | None, made: Path, share: float = 0.15, seed: int = 0
+    root: Path, splits: Path | None, drawn: Path, fraction: float = 0.15, seed: int = 0
 ) -> tuple[list[str], list[str]]:
-    """Patients to train on and to validate on, from the first of these files that is there: ``splits``,
-    ``root/splits.json``, ``made``; if none is, ``share`` of the patients, at least one, are drawn to validate.
+    """Patients to train on and to validate on, from the first of these files that exists: ``splits``,
+    ``root/splits.json``, ``drawn``. Without any, ``fraction`` of the patients, at least one, are drawn to validate on.
 
     Raises ``ValueError`` and ``FileNotFoundError`` as :func:`~cardiacseg.io.labelled.read_split` does, and
-    ``ValueError`` where a patient is in both lists or there are too few to draw from.
+    ``ValueError`` if a patient is in both lists or there are too few to draw from.
     """
     beside = Path(root) / "splits.json"
-    path = splits or next((file for file in (beside, made) if file.is_file()), None)
+    path = splits or next((file for file in (beside, drawn) if file.is_file()), None)
     if path is None:
-        return draw_split(list_patients(root), share, seed)
+        return draw_split(list_patients(root), fraction, seed)
     training, validation = read_split(root, "train", path), read_split(root, "val", path)
     both = sorted(set(training) & set(validation))
     if both:
-        raise ValueError(f"{path}: wanted patients to train or to validate on, found {', '.join(both)} in both lists")
+        raise ValueError(f"{path}: expected each patient in one list, got {', '.join(both)} in both")
     return training, validation
 
 
-def draw_split(patients: list[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Put ``share`` of ``patients`` apart, rounded, at least one; the same for the same patients and seed."""
-    if not 0 < share < 1:
-        raise ValueError(f"the share of patients to validate on must lie between 0 and 1, got {share}")
+def draw_split(patients: list[str], fraction: float, seed: int) -> tuple[list[str], list[str]]:
+    """Draw ``fraction`` of ``patients``, rounded, at least one, to validate on; reproducible by ``seed``."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"the fraction of patients to validate on must lie between 0 and 1, got {fraction}")
     if len(patients) < 2:
-        raise ValueError(f"wanted at least 2 patients, one to train and one to validate on, got {len(patients)}")
-    count = min(max(round(share * len(patients)), 1), len(patients) - 1)
+        raise ValueError(f"expected at least 2 patients, one to train and one to validate on, got {len(patients)}")
+    count = min(max(round(fraction * len(patients)), 1), len(patients) - 1)
     validation = set(random.Random(seed).sample(sorted(patients), count))
     return sorted(set(patients) - validation), sorted(validation)
 
 
 def write_split(path: Path, training: list[str], validation: list[str]) -> None:
-    """Write both lists as ``path``. Raises ``FileExistsError`` where it holds other lists."""
+    """Write both lists to ``path``. Raises ``FileExistsError`` if the file holds other lists."""
     if path.is_file():
         if (read_split(path.parent, "train", path), read_split(path.parent, "val", path)) != (training, validation):
-            raise FileExistsError(f"{path} holds another split than is wanted now; give another run folder")
+            raise FileExistsError(f"{path} holds another split than this run's; give another run folder")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, (json.dumps({"train": training, "val": validation}, indent=1) + "\n").encode())

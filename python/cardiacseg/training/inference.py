@@ -18,16 +18,16 @@ from cardiacseg.training.processes import processes
 
 
 def pad_to_multiple(stack: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Zero-pad ``[S, H, W]`` below and to the right up to a multiple of ``multiple``."""
+    """Zero-pad ``[S, H, W]`` at the bottom and right to multiples of ``multiple``."""
     height, width = stack.shape[1:]
     return torch.nn.functional.pad(stack, (0, -width % multiple, 0, -height % multiple))
 
 
-def heart_centre(heart: np.ndarray, window: int) -> tuple[float, float]:
-    """Centre (row, column) of the heart in a probability map ``[S, h, w]``, in pixels of that map.
+def heart_center(heart: np.ndarray, window: int) -> tuple[float, float]:
+    """Center (row, column) of the heart in a probability map ``[S, h, w]``, in pixels of that map.
 
-    The map is summed over slices where it is at least 0.5. Of all ``window`` x ``window`` boxes the first with
-    the largest sum is taken, and the centroid of what lies inside. With nothing at 0.5 the middle is returned.
+    Values of at least 0.5 are summed over slices. The result is the centroid of the first ``window`` x ``window`` box
+    with the largest sum, or the middle of the map if no value reaches 0.5.
     """
     mass = np.where(heart >= 0.5, heart, 0).sum(axis=0, dtype=np.float64)
     height, width = mass.shape
@@ -43,15 +43,15 @@ def heart_centre(heart: np.ndarray, window: int) -> tuple[float, float]:
     return top + float(box.sum(axis=1) @ rows) / total, left + float(box.sum(axis=0) @ columns) / total
 
 
-def crop_origin(centre: tuple[float, float], preprocessing: Preprocessing) -> tuple[int, int]:
-    """First row and column of Seg's crop at the model's spacing, from a centre in the locator's pixels."""
+def crop_origin(center: tuple[float, float], preprocessing: Preprocessing) -> tuple[int, int]:
+    """First row and column of Seg's crop at the model's spacing, from a center in the locator's pixels."""
     ratio = preprocessing.locate_spacing_mm / preprocessing.spacing_mm
-    row, column = (int(np.floor((at + 0.5) * ratio - preprocessing.crop_pixels / 2 + 0.5)) for at in centre)
+    row, column = (int(np.floor((at + 0.5) * ratio - preprocessing.crop_pixels / 2 + 0.5)) for at in center)
     return row, column
 
 
 def crop_pad(stack: torch.Tensor, origin: tuple[int, int], size: int) -> torch.Tensor:
-    """Cut ``size`` x ``size`` from ``[S, H, W]`` at ``origin``; what lies outside is 0."""
+    """Cut ``size`` x ``size`` pixels from ``[S, H, W]`` at ``origin``; outside the stack they are 0."""
     (top, left), (height, width) = origin, stack.shape[1:]
     cut = stack.new_zeros(stack.shape[0], size, size)
     first_row, last_row = max(top, 0), min(top + size, height)
@@ -69,13 +69,13 @@ def segment_stack(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels ``[S, H, W]`` at the model's spacing and presence probabilities ``[S, 3]``.
 
-    Without a classifier presence is 1 where a structure is labelled and else 0, as in the runtime.
+    Without a classifier presence is 1 if a structure is labelled, else 0, as in the runtime.
     """
     coarse = pad_to_multiple(stack.coarse_image.clamp(0, 1), model.config.locate.stride)
     heart = torch.sigmoid(model.locate(coarse[None, :, None].to(device)).float())[0, :, 0].cpu()
     height, width = stack.coarse_image.shape[1:]
     window = round(preprocessing.crop_pixels * preprocessing.spacing_mm / preprocessing.locate_spacing_mm)
-    origin = crop_origin(heart_centre(heart[:, :height, :width].numpy(), window), preprocessing)
+    origin = crop_origin(heart_center(heart[:, :height, :width].numpy(), window), preprocessing)
     crop = crop_pad(stack.image.clamp(0, 1), origin, preprocessing.crop_pixels)
     output = model(crop[None, :, None].to(device))
     probability = torch.softmax(output.logits.float(), dim=2)[0]
@@ -105,7 +105,7 @@ def validate(
 
 
 class Teacher(NamedTuple):
-    """A trained model, what it expects of a stack, and the digest of the file that it was read from."""
+    """A trained model, its preprocessing, and the digest of the file that it was read from."""
 
     model: SegmentationSystem
     preprocessing: Preprocessing
@@ -113,28 +113,30 @@ class Teacher(NamedTuple):
 
 
 def make_teacher(
-    model: str, preprocessing: Preprocessing, weights: dict[str, torch.Tensor], digest: str, wanted: Preprocessing
+    model: str, preprocessing: Preprocessing, weights: dict[str, torch.Tensor], digest: str, expected: Preprocessing
 ) -> Teacher:
-    """A teacher for a run with the preprocessing ``wanted``. Raises ``ValueError`` where that is not its own."""
-    if preprocessing != wanted:
-        raise ValueError(f"a teacher must have the run's preprocessing: expected {wanted}, got {preprocessing}")
+    """A teacher for a run with the preprocessing ``expected``. Raises ``ValueError`` if its own differs."""
+    if preprocessing != expected:
+        raise ValueError(f"a teacher must have the run's preprocessing: expected {expected}, got {preprocessing}")
     network = create_model(model)
     network.load_state_dict(weights)
     return Teacher(network.eval(), preprocessing, digest)
 
 
-def teach(
+def add_soft_labels(
     stacks: list[LabelledStack], teachers: list[Teacher], device: torch.device, precision: torch.dtype | None = None
 ) -> list[LabelledStack]:
-    """The stacks with what ``teachers`` say of each, computed once on ``device`` in the reduced type ``precision``."""
+    """The stacks with soft labels of ``teachers``, computed once on ``device`` in the reduced type ``precision``."""
     models = [teacher.model.to(device, memory_format=torch.channels_last) for teacher in teachers]
     size, quiet = teachers[0].preprocessing.crop_pixels, processes().rank != 0
 
-    def taught(stack: LabelledStack) -> LabelledStack:
+    def with_soft_labels(stack: LabelledStack) -> LabelledStack:
         with torch.autocast(device.type, dtype=precision, enabled=precision is not None):
             return replace(stack, soft=soft_labels(models, stack, size, device))
 
-    found = [taught(stack) for stack in tqdm(stacks, unit="stack", desc="teachers", file=sys.stderr, disable=quiet)]
+    found = [
+        with_soft_labels(stack) for stack in tqdm(stacks, unit="stack", desc="teachers", file=sys.stderr, disable=quiet)
+    ]
     for teacher in teachers:
         teacher.model.cpu()
     return found
@@ -142,11 +144,11 @@ def teach(
 
 @torch.no_grad()
 def soft_labels(models: list[SegmentationSystem], stack: LabelledStack, size: int, device: torch.device) -> SoftLabels:
-    """The mean over ``models`` and over the eight flips and quarter turns of the crop of ``size`` round the heart.
+    """The mean over ``models`` and the eight flips and quarter turns of the crop of ``size`` around the heart.
 
-    As in the runtime, a model shows a structure in a slice only where its mean presence is above 0.5.
+    As in the runtime, a model shows a structure in a slice only if its mean presence is above 0.5.
     """
-    row, column = stack.heart_centre()
+    row, column = stack.heart_center()
     origin = round(row - (size - 1) / 2), round(column - (size - 1) / 2)
     crop = crop_pad(stack.image.clamp(0, 1), origin, size).to(device)
     turned = torch.stack([turn(crop) for turn, _ in TURNS])[:, :, None]
@@ -156,7 +158,7 @@ def soft_labels(models: list[SegmentationSystem], stack: LabelledStack, size: in
 
 
 def _mean_of_turns(model: SegmentationSystem, turned: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Probabilities ``[S, 4, h, w]`` behind the gate, turned back, and presence ``[S, 3]``."""
+    """Gated probabilities ``[S, 4, h, w]``, turned back, and presence ``[S, 3]``."""
     output = model(turned)
     views = torch.softmax(output.logits.float(), dim=2)
     probability = torch.stack([back(view) for (_, back), view in zip(TURNS, views, strict=True)]).mean(dim=0)
@@ -168,7 +170,7 @@ def _mean_of_turns(model: SegmentationSystem, turned: torch.Tensor) -> tuple[tor
 
 
 def _turn(quarters: int, flipped: bool) -> tuple[Callable, Callable]:
-    """A quarter turn after a flip of the last axis, and the way back."""
+    """A quarter turn after a flip of the last axis, and its inverse."""
     flip = [-1] if flipped else []
     return (
         lambda image: torch.rot90(image.flip(flip), quarters, (-2, -1)),

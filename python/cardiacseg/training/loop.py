@@ -16,9 +16,9 @@ from cardiacseg.training.batches import Batches, check_stacks
 from cardiacseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cardiacseg.training.config import TrainingConfig
 from cardiacseg.training.data import LabelledStack
-from cardiacseg.training.inference import Teacher, teach, validate
+from cardiacseg.training.inference import Teacher, add_soft_labels, validate
 from cardiacseg.training.processes import processes
-from cardiacseg.training.schedule import ClockSchedule, StepSchedule, obstacles
+from cardiacseg.training.schedule import ClockSchedule, StepSchedule, resume_obstacles
 from cardiacseg.training.trainer import Trainer, autocast_type
 
 Log = Callable[[str, Mapping[str, float], int], None]
@@ -41,67 +41,67 @@ def train(
 ) -> Trainer:
     """Train until ``config.steps`` (or ``stop_at``) or for ``config.minutes``, resuming what lies in ``output``.
 
-    ``output`` receives ``last.safetensors`` at each look (every ``validate_every`` steps, by the clock as
-    :class:`~cardiacseg.training.schedule.ClockSchedule` says) and at the end, and ``best.safetensors`` whenever the
-    averaged weights reach a new best mean Dice on ``validation``; that is asked once the crops have their full size,
-    as before it the network knows the heart at another scale. ``before_cooldown.safetensors`` is the state before
-    the cooldown, from which a longer run goes on; ``events`` adds TensorBoard's. With ``teachers`` the training
-    stacks are shown to them first. A run by the clock begins at ``started``, a reading of ``clock`` (default: now),
-    and a resumed one has what the checkpoint had left of its minutes.
+    Files in ``output``: ``last.safetensors`` is written at each validation (every ``validate_every`` steps, by the
+    clock as :class:`~cardiacseg.training.schedule.ClockSchedule` says) and at the end; ``best.safetensors`` if the
+    averaged weights reach a new best mean Dice on ``validation``, which is measured only once the crops have their full
+    size, because before that the network knows the heart at another scale; ``before_cooldown.safetensors`` is the state
+    that a longer run is resumed from; ``events`` adds TensorBoard's. ``teachers`` first segment the training stacks. A
+    run by the clock begins at ``started``, a reading of ``clock`` (default: now); a resumed one has the minutes that
+    the checkpoint had left.
 
-    Resuming a run by steps on the CPU gives the weights of an uninterrupted run, bit by bit on the same machine with
-    one process or two (the order in which more are summed may change). A checkpoint of another configuration, or
-    too few minutes for one step, raise ``ValueError``, a best checkpoint without a state to resume
-    ``FileExistsError``. A new run starts from ``initial_weights`` where given. Of several processes the first one
-    alone writes, validates and reports.
+    On the CPU a resumed run by steps has the weights of an uninterrupted one, bit by bit on the same machine with one
+    process or two (more may sum in another order). A new run starts from ``initial_weights`` if they are given. Of
+    several processes only the first one writes, validates and reports. Raises ``ValueError`` for a checkpoint of
+    another configuration and for too few minutes for one step, ``FileExistsError`` for a best checkpoint without a
+    state to resume from.
     """
     started = clock() if started is None else started
     config = replace(config.for_stacks(len(training)), teachers=tuple(teacher.digest for teacher in teachers))
-    alone = processes().rank == 0
+    first = processes().rank == 0
     check_stacks(len(training), config)
     trainer = Trainer(config, device)
-    _start(trainer, output, initial_weights, report if alone else lambda line: None)
+    _start(trainer, output, initial_weights, report if first else lambda line: None)
     if teachers:
-        training = teach(training, list(teachers), device, autocast_type(config.precision, device))
+        training = add_soft_labels(training, list(teachers), device, autocast_type(config.precision, device))
     batches = Batches(training, config, processes(), device)
     if config.minutes is None:
         schedule = StepSchedule(config, stop_at)
     else:
         schedule = ClockSchedule(config, started, trainer.seconds, clock)
     total = config.steps if config.minutes is None else None
-    over = schedule.over(trainer.step)
-    if over and not trainer.step:
-        raise ValueError(f"{config.minutes:g} minutes are too few: {schedule.used:.0f} s went by before the first step")
+    finished = schedule.finished(trainer.step)
+    if finished and not trainer.step:
+        raise ValueError(f"{config.minutes:g} minutes are too few: {schedule.used:.0f} s passed before the first step")
     with (
-        event_log(output if events and alone else None, trainer.step + 1) as log,
+        event_log(output if events and first else None, trainer.step + 1) as log,
         tqdm(
-            total=total, initial=trainer.step, unit="step", desc="train", file=sys.stderr, disable=not alone
+            total=total, initial=trainer.step, unit="step", desc="train", file=sys.stderr, disable=not first
         ) as progress,
     ):
-        while not over:
+        while not finished:
             terms = trainer.train_step(batches[trainer.step], schedule.rate(trainer.step))
             if not math.isfinite(terms["total"]):
                 raise FloatingPointError(f"the loss became {terms['total']} at step {trainer.step}: {terms}")
-            over = schedule.over(trainer.step)
-            if not alone:
+            finished = schedule.finished(trainer.step)
+            if not first:
                 continue
             log("loss", terms, trainer.step)
             progress.set_postfix({name: f"{term:.3f}" for name, term in terms.items()}, refresh=False)
             progress.update()
-            _keep(trainer, schedule, over, validation, output, report, log)
+            _validate_and_save(trainer, schedule, finished, validation, output, report, log)
     return trainer
 
 
 def _start(
     trainer: Trainer, output: Path, initial_weights: dict[str, torch.Tensor] | None, report: Callable[[str], None]
 ) -> None:
-    """Restore the latest state in ``output`` that can go on as the trainer's run, or take the initial weights."""
+    """Restore the latest state in ``output`` that fits the trainer's configuration, or set the initial weights."""
     refusal = ""
     for path in (output / LAST, output / PLATEAU):
         if not path.exists():
             continue
         checkpoint = load_checkpoint(path)
-        found = obstacles(checkpoint.step, checkpoint.config, trainer.config, checkpoint.seconds)
+        found = resume_obstacles(checkpoint.step, checkpoint.config, trainer.config, checkpoint.seconds)
         if not found:
             trainer.restore(checkpoint)
             if (output / BEST).exists():
@@ -118,37 +118,37 @@ def _start(
 
 
 def _position(trainer: Trainer) -> str:
-    """How far a run is, as "300 of 6000" or "300, minute 2.5 of 10"."""
+    """Progress of a run, as "300 of 6000" or "300, minute 2.5 of 10"."""
     if trainer.config.minutes is None:
         return f"{trainer.step} of {trainer.config.steps}"
     return f"{trainer.step}, minute {trainer.seconds / 60:.1f} of {trainer.config.minutes:g}"
 
 
-def _keep(
+def _validate_and_save(
     trainer: Trainer,
     schedule: StepSchedule | ClockSchedule,
-    over: bool,
+    finished: bool,
     validation: list[LabelledStack],
     output: Path,
     report: Callable[[str], None],
     log: Log,
 ) -> None:
-    """Validate and write checkpoints where it is time."""
+    """Validate and write checkpoints if it is time."""
     step, config = trainer.step, trainer.config
-    look = over or schedule.look_due(step)
-    if look:
+    due = finished or schedule.validation_due(step)
+    if due:
         if validation and step > config.coarse_steps:
-            log("validation", _validate_and_keep_best(trainer, validation, output / BEST, report), step)
-        trainer.seconds = max(schedule.used, schedule.total) if over else schedule.used
+            log("validation", _validate_and_save_best(trainer, validation, output / BEST, report), step)
+        trainer.seconds = max(schedule.used, schedule.total) if finished else schedule.used
         save_checkpoint(output / LAST, trainer.checkpoint(trainer.best))
     if schedule.cooling:
         trainer.seconds = min(schedule.used, schedule.cooldown)
         save_checkpoint(output / PLATEAU, trainer.checkpoint(trainer.best))
-    if look:
-        schedule.looked()
+    if due:
+        schedule.validated()
 
 
-def _validate_and_keep_best(
+def _validate_and_save_best(
     trainer: Trainer, stacks: list[LabelledStack], path: Path, report: Callable[[str], None]
 ) -> dict[str, float]:
     scores = validate(trainer.averaged_model(), stacks, trainer.config.preprocessing, trainer.device)
@@ -160,7 +160,7 @@ def _validate_and_keep_best(
 
 
 def require_tensorboard() -> None:
-    """Raise ``ModuleNotFoundError`` where the package is missing."""
+    """Raise ``ModuleNotFoundError`` if the package is missing."""
     if find_spec("tensorboard") is None:
         raise ModuleNotFoundError(
             'TensorBoard events need the package tensorboard: pip install "cardiacseg[tensorboard]"'
@@ -169,9 +169,9 @@ def require_tensorboard() -> None:
 
 @contextmanager
 def event_log(folder: Path | None, step: int) -> Iterator[Log]:
-    """Yield a function that writes named numbers under a title at a step into ``folder``; into nothing with None.
+    """Yield a function that writes named numbers under a title at a step into ``folder``; with None it writes nothing.
 
-    Events that an interrupted run wrote at ``step`` or later are no longer shown.
+    Events that an interrupted run wrote at ``step`` or later are hidden.
     """
     if folder is None:
         yield lambda title, values, step: None

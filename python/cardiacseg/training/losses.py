@@ -1,8 +1,8 @@
 """The losses of section 2.4, and the soft Dice term that the default preset adds to them.
 
 Shapes: logits ``[frames, slices, 4, H, W]``, labels ``[frames, slices, H, W]`` (0 background, 1 RV, 2 MYO, 3 LV),
-presence ``[frames, slices, 3]`` in the order RV, MYO, LV. Where a truth may be soft, probabilities
-``[frames, slices, 4, H, W]`` take the place of the labels.
+presence ``[frames, slices, 3]`` in the order RV, MYO, LV. A soft truth is probabilities ``[frames, slices, 4, H, W]``
+instead of labels.
 """
 
 import torch
@@ -14,12 +14,12 @@ from cardiacseg.training.config import LossWeights
 
 
 def presence_of(labels: torch.Tensor) -> torch.Tensor:
-    """1.0 where a structure has at least one pixel in a slice."""
+    """1.0 if a structure has at least one pixel in a slice."""
     return torch.stack([(labels == label).flatten(2).any(dim=2) for label in (1, 2, 3)], dim=2).float()
 
 
 def presence_gate(presence_logits: torch.Tensor) -> torch.Tensor:
-    """``(sign(p - 1/2) + 1) / 2``, shut at p = 1/2: 1.0 where the classifier sees a structure. No gradient."""
+    """``(sign(p - 1/2) + 1) / 2``, closed at p = 1/2: 1.0 if the classifier sees a structure. No gradient."""
     return (presence_logits.detach() > 0).float()
 
 
@@ -29,10 +29,10 @@ def segmentation_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor
 
 
 def gated_segmentation_loss(logits: torch.Tensor, truth: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-    """Loss_2,seg: the sum over structures of each one's own cross-entropy in the slices where its gate is open.
+    """Loss_2,seg: the sum over structures of each one's cross-entropy in the slices with an open gate.
 
     CE_i is the binary cross-entropy of the softmax probability of structure i against "is i", the mean over
-    pixels; the mean over slices counts shut slices as zero. ``truth`` may be soft.
+    pixels; in the mean over slices those with a closed gate count as zero. ``truth`` may be soft.
     """
     soft = truth.dim() == logits.dim()
     log_probability = functional.log_softmax(logits.float(), dim=2)
@@ -54,7 +54,7 @@ def presence_loss(presence_logits: torch.Tensor, presence: torch.Tensor) -> torc
 
 
 def soft_dice_loss(logits: torch.Tensor, labels: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
-    """1 minus the mean over structures of ``2 |P.Y| / (|P| + |Y|)``, taken over all slices whose gate is open."""
+    """1 minus the mean over structures of ``2 |P.Y| / (|P| + |Y|)``, over all slices with an open gate."""
     probability = torch.softmax(logits.float(), dim=2)[:, :, 1:]
     truth = functional.one_hot(labels, 4).movedim(-1, 2)[:, :, 1:].float()
     if gate is not None:
@@ -66,7 +66,7 @@ def soft_dice_loss(logits: torch.Tensor, labels: torch.Tensor, gate: torch.Tenso
 
 
 def heart_loss(logits: torch.Tensor, heart: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy plus soft Dice of ``[frames, slices, 1, h, w]`` against the heart's share of each pixel."""
+    """Binary cross-entropy plus soft Dice of ``[frames, slices, 1, h, w]`` against the heart's pixel fractions."""
     logits = logits[:, :, 0].float()
     probability = torch.sigmoid(logits)
     dice = (2 * (probability * heart).sum() + 1) / (probability.sum() + heart.sum() + 1)
@@ -81,11 +81,11 @@ def detection_loss(heart_logits: torch.Tensor, labels: torch.Tensor) -> torch.Te
 def total_loss(
     output: SystemOutput, labels: torch.Tensor, weights: LossWeights, soft: Soft | None = None
 ) -> dict[str, torch.Tensor]:
-    """All terms by name; their sum under ``"total"`` is what training minimises.
+    """All terms by name; their sum under ``"total"`` is what training minimizes.
 
-    Loss_1 on Seg and, where there is a Ref, Loss_2 on it. Without a classifier all gates of Loss_2 are open. A
-    single-stage system with a classifier has Loss_2 on Seg instead. With ``soft``, what teachers say, each of these
-    losses has a second term against it, with the weight ``weights.teacher``.
+    Loss_1 on Seg and, if there is a Ref, Loss_2 on it. Without a classifier all gates of Loss_2 are open. A
+    single-stage system with a classifier has Loss_2 on Seg instead. With the teachers' ``soft`` labels each of these
+    losses has a second term against them, weighted by ``weights.teacher``.
     """
     presence = output.presence_logits
     gate = None if presence is None else presence_gate(presence)
@@ -112,7 +112,7 @@ def _stage_terms(
     weights: LossWeights,
     soft: Soft | None,
 ) -> dict[str, torch.Tensor]:
-    """Loss_1 without a gate, Loss_2,seg with one, against labels and teachers; soft Dice where it has a weight."""
+    """Loss_1 without a gate, Loss_2,seg with one, against labels and teachers; soft Dice if it has a weight."""
 
     def loss(truth: torch.Tensor) -> torch.Tensor:
         return segmentation_loss(logits, truth) if gate is None else gated_segmentation_loss(logits, truth, gate)

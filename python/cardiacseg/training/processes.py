@@ -1,4 +1,4 @@
-"""Several processes in one run, as torchrun starts them; without torchrun the one process that there is."""
+"""Several processes in one run, as torchrun starts them, or a single process without torchrun."""
 
 import os
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ class Processes(NamedTuple):
     count: int = 1
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that torchrun started (nccl on CUDA devices, one each; gloo on the CPU) and leave in the end.
+    """Join the processes that torchrun started (nccl on CUDA devices, one each; gloo on the CPU) and leave at the end.
 
-    An hour's time-out: the others wait while the first one validates.
+    The time-out is an hour, because the others wait while the first one validates.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
@@ -40,14 +40,14 @@ def process_group(device: torch.device) -> Iterator[Processes]:
 
 
 def processes() -> Processes:
-    """The processes of the group that was joined, or this one alone."""
+    """The processes of the joined group, or this single one."""
     if not (distributed.is_available() and distributed.is_initialized()):
-        return ALONE
+        return SINGLE_PROCESS
     return Processes(distributed.get_rank(), distributed.get_world_size())
 
 
-def agreed(*values: float) -> list[float]:
-    """The first process's ``values``, which a run by the clock needs: all processes must take the same decisions."""
+def broadcast(*values: float) -> list[float]:
+    """The first process's ``values``, so that all processes of a run by the clock take the same decisions."""
     if processes().count == 1:
         return list(values)
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
@@ -56,17 +56,17 @@ def agreed(*values: float) -> list[float]:
     return numbers.tolist()
 
 
-def share_of(stacks: int, count: int) -> int:
-    """Stacks of each of ``count`` processes in a step of ``stacks``. Raises ``ValueError`` where it has a rest."""
+def stacks_per_process(stacks: int, count: int) -> int:
+    """Stacks of each of ``count`` processes in a step of ``stacks``. Raises ``ValueError`` if there is a remainder."""
     if stacks % count:
         raise ValueError(f"stacks_per_step must be a multiple of the {count} processes, got {stacks}")
     return stacks // count
 
 
-def synchronise_norms(model: nn.Module, device: torch.device) -> nn.Module:
+def synchronize_norms(model: nn.Module, device: torch.device) -> nn.Module:
     """Batch norm over the stacks of all processes, on CUDA devices only: PyTorch has it for no other.
 
-    On the CPU each process normalises by its own share, and the running statistics are the first process's.
+    On the CPU each process normalizes over its own stacks, and the running statistics are the first process's.
     """
     if processes().count == 1 or device.type != "cuda":
         return model
@@ -74,5 +74,5 @@ def synchronise_norms(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def distribute(module: nn.Module) -> nn.Module:
-    """Average ``module``'s gradients over all processes; ``module`` itself where there is one."""
+    """Average ``module``'s gradients over all processes; a single process gets ``module`` itself."""
     return module if processes().count == 1 else DistributedDataParallel(module)

@@ -8,14 +8,14 @@ from cardiacseg.training.batches import Sample
 from cardiacseg.training.checkpoint import Checkpoint
 from cardiacseg.training.config import TrainingConfig
 from cardiacseg.training.losses import heart_loss, total_loss
-from cardiacseg.training.processes import distribute, processes, share_of, synchronise_norms
+from cardiacseg.training.processes import distribute, processes, stacks_per_process, synchronize_norms
 from cardiacseg.training.schedule import learning_rate
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class WeightAverage:
-    """Exponential moving average of parameters and buffers; the decay grows, so that early steps are forgotten."""
+    """Exponential moving average of parameters and buffers; the decay grows, so that early steps lose their weight."""
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
@@ -35,7 +35,7 @@ class WeightAverage:
 def autocast_type(precision: str, device: torch.device) -> torch.dtype | None:
     """The reduced type to compute in, or None for float32.
 
-    ``auto``: bfloat16 where the hardware has it, float16 on other CUDA devices, float32 on other processors.
+    ``auto``: bfloat16 if the hardware has it, float16 on other CUDA devices, float32 on other processors.
     """
     if precision != "auto":
         if precision not in PRECISIONS:
@@ -60,7 +60,7 @@ class _BothPasses(nn.Module):
 class Trainer:
     """A run in progress: the model, its average, its optimizer and its loss scale, at ``step``.
 
-    Raises ``ValueError`` where the crop is not a multiple of the networks' stride.
+    Raises ``ValueError`` if the crop is not a multiple of the networks' stride.
     """
 
     def __init__(self, config: TrainingConfig, device: torch.device):
@@ -71,7 +71,7 @@ class Trainer:
         self.precision = autocast_type(config.precision, device)
         model = create_model(config.model)
         _check_crop(config, model)
-        self.model = synchronise_norms(model, device).to(device, memory_format=torch.channels_last)
+        self.model = synchronize_norms(model, device).to(device, memory_format=torch.channels_last)
         self.passes = distribute(_BothPasses(self.model))
         self.average = WeightAverage(self.model, config.average_decay)
         self.optimizer = torch.optim.AdamW(
@@ -80,7 +80,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision == torch.float16)
 
     def train_step(self, batch: Sample, rate: float | None = None) -> dict[str, float]:
-        """One update at ``rate``, without which the step gives it; returns the loss's terms."""
+        """One update at ``rate`` (default: the step's learning rate); returns the terms of the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.step) if rate is None else rate
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None):
@@ -110,7 +110,7 @@ class Trainer:
         return model.eval()
 
     def start_from(self, weights: dict[str, torch.Tensor]) -> None:
-        """Take over a model's weights. Raises ``ValueError`` where they are not this model's."""
+        """Load a model's weights. Raises ``ValueError`` if they are not this model's."""
         try:
             self.model.load_state_dict(weights)
         except RuntimeError as error:
@@ -118,7 +118,7 @@ class Trainer:
         self.average = WeightAverage(self.model, self.config.average_decay)
 
     def checkpoint(self, scores: dict[str, float]) -> Checkpoint:
-        """Everything that :meth:`restore` needs to go on exactly from here."""
+        """Everything that :meth:`restore` needs to continue exactly from here."""
         states = self.optimizer.state_dict()["state"]
         tensors = {
             "model": self.model.state_dict(),
@@ -129,7 +129,7 @@ class Trainer:
         return Checkpoint(tensors, self.config, self.step, scores, self.seconds)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over weights, average, the optimizer's state, the loss scale and the step."""
+        """Load weights, average, the optimizer's state, the loss scale and the step."""
         self.model.load_state_dict(checkpoint.tensors["model"])
         for name, tensor in checkpoint.tensors["average"].items():
             self.average.tensors[name].copy_(tensor)
@@ -145,8 +145,8 @@ class Trainer:
 
 
 def check_run(config: TrainingConfig, device: torch.device) -> None:
-    """Raise ``ValueError`` for what a trainer or its batches would refuse, before any data are read."""
-    share_of(config.stacks_per_step, processes().count)
+    """Raise ``ValueError`` for a configuration that a trainer or its batches would refuse, before any data is read."""
+    stacks_per_process(config.stacks_per_step, processes().count)
     autocast_type(config.precision, device)
     _check_crop(config, create_model(config.model))
 

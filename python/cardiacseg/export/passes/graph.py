@@ -25,7 +25,7 @@ class Wiring:
         self.weights = {tensor.name: tensor for tensor in graph.initializer}
 
     def constant(self, name: str) -> np.ndarray | None:
-        """The values of an initialiser; None where ``name`` is none."""
+        """The values of an initializer; None where ``name`` is none."""
         return onnx.numpy_helper.to_array(self.weights[name]) if name in self.weights else None
 
 
@@ -36,7 +36,7 @@ def attribute(node: onnx.NodeProto, name: str, default):
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Make ``nodes`` the graph's, and drop initialisers that none of them takes."""
+    """Make ``nodes`` the graph's, and drop initializers that none of them takes."""
     used = {name for node in nodes for name in node.input}
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.node[:], graph.initializer[:]
@@ -45,7 +45,7 @@ def replace_nodes(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> No
 
 
 def add_constant(graph: onnx.GraphProto, name: str, values: np.ndarray) -> str:
-    """Add an initialiser, and return its name."""
+    """Add an initializer, and return its name."""
     graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(values), name))
     return name
 
