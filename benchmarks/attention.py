@@ -33,7 +33,7 @@ def reference(
 
 
 def to_heads(qkv: torch.Tensor, workload: AttentionWorkload) -> Heads:
-    """q, k and v as ``[batch, heads, keys, head size]``: views where strides allow it, else copies.
+    """q, k and v as ``[batch, heads, keys, head size]``: views if strides allow it, else copies.
 
     The batch is each position of each stack across slices, each slice across positions.
     """

@@ -16,10 +16,10 @@ DEVICE = "cuda"
 def require(tensor: torch.Tensor, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     """Raise ``ValueError`` unless ``tensor`` is a contiguous one of this shape and type on a GPU."""
     if tuple(tensor.shape) != shape or tensor.dtype != dtype:
-        raise ValueError(f"{name}: wanted {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}")
+        raise ValueError(f"{name}: expected {dtype} {list(shape)}, got {tensor.dtype} {list(tensor.shape)}")
     if tensor.device.type != DEVICE or not tensor.is_contiguous():
         raise ValueError(
-            f"{name}: wanted a contiguous tensor on a GPU, got strides {tensor.stride()} on {tensor.device}"
+            f"{name}: expected a contiguous tensor on a GPU, got strides {tensor.stride()} on {tensor.device}"
         )
 
 
@@ -77,7 +77,7 @@ def _attention_sizes(qkv: torch.Tensor, positions: int) -> tuple[int, int]:
     """Slices and channels."""
     if qkv.dim() != 2 or positions < 1 or qkv.shape[0] % positions or qkv.shape[1] % 3:
         raise ValueError(
-            f"qkv: wanted [slices * positions, 3 * channels] with {positions} positions, got {list(qkv.shape)}"
+            f"qkv: expected [slices * positions, 3 * channels] with {positions} positions, got {list(qkv.shape)}"
         )
     require(qkv, "qkv", tuple(qkv.shape), qkv.dtype)
     return qkv.shape[0] // positions, qkv.shape[1] // 3
@@ -109,7 +109,7 @@ def mask_fusion(
     ``logits`` is float16 or float32 ``[slices, 4, crop rows, crop columns]`` of the slices of all stacks, ``presence``
     float32 ``[slices, 3]`` or ``None`` (no gate), ``origins`` int32 ``[stacks, 2]``: row and column of each stack's
     crop on the network's grid, whose pixels are ``target`` mm wide. ``probabilities``, float32 ``[slices, 4, rows,
-    columns]``, is filled and ``counts``, int32 ``[slices, 4]``, added to where they are given.
+    columns]``, is filled and ``counts``, int32 ``[slices, 4]``, added to if they are given.
     """
     slices, stacks = len(logits), len(origins)
     require(logits, "logits", (slices, 4, *logits.shape[2:]), logits.dtype)
@@ -117,7 +117,7 @@ def mask_fusion(
     output = logits.new_empty((slices, *grid), dtype=torch.uint8) if output is None else output
     require(output, "output", (slices, *grid), torch.uint8)
     if logits.dim() != 4 or stacks == 0 or slices % stacks:
-        raise ValueError(f"logits: wanted [slices, 4, rows, columns] of {stacks} stacks, got {list(logits.shape)}")
+        raise ValueError(f"logits: expected [slices, 4, rows, columns] of {stacks} stacks, got {list(logits.shape)}")
     wanted = (("presence", presence, (slices, 3), torch.float32),
               ("probabilities", probabilities, (slices, 4, *grid), torch.float32),
               ("counts", counts, (slices, 4), torch.int32))  # fmt: skip
@@ -159,14 +159,14 @@ def percentile_range(
 ) -> torch.Tensor:
     """Two percentiles, float32 ``[stacks, 2]``, of each stack of ``[stacks, slices, rows, columns]``."""
     if pixels.dim() != 4:
-        raise ValueError(f"pixels: wanted [stacks, slices, rows, columns], got {list(pixels.shape)}")
+        raise ValueError(f"pixels: expected [stacks, slices, rows, columns], got {list(pixels.shape)}")
     require(pixels, "pixels", tuple(pixels.shape), pixels.dtype)
     workspace = percentile_workspace(pixels) if workspace is None else workspace
     output = pixels.new_empty((len(pixels), 2), dtype=torch.float32) if output is None else output
     require(output, "output", (len(pixels), 2), torch.float32)
     size = _cuda.percentile_range_workspace(type_name(pixels), len(pixels), pixels[0].numel())
     if workspace.numel() < size:
-        raise ValueError(f"workspace: wanted {size} bytes, got {workspace.numel()}")
+        raise ValueError(f"workspace: expected {size} bytes, got {workspace.numel()}")
     require(workspace, "workspace", tuple(workspace.shape), torch.uint8)
     _cuda.percentile_range(
         type_name(pixels),
@@ -216,7 +216,7 @@ def preprocess(
     """
     if pixels.dim() != 4 or tuple(pixels.shape[2:]) != (rows.inputs, columns.inputs):
         wanted = f"[stacks, slices, {rows.inputs}, {columns.inputs}]"
-        raise ValueError(f"pixels: wanted {wanted} as the taps are, got {list(pixels.shape)}")
+        raise ValueError(f"pixels: expected {wanted} as the taps are, got {list(pixels.shape)}")
     require(pixels, "pixels", tuple(pixels.shape), pixels.dtype)
     require(ranges, "ranges", (len(pixels), 2), torch.float32)
     require(origins, "origins", (len(pixels), 2), torch.int32)

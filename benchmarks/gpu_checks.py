@@ -64,12 +64,12 @@ def run_check(check: Check, folder: Path, cwd: Path) -> Outcome:
     silent = check.must_print is not None and not check.must_print.search(text)
     detail = telling_line(text) + (f" (exit code {code})" if code else "")
     if silent and not code:
-        detail += f" (wanted a line with {check.must_print.pattern!r})"
+        detail += f" (expected a line with {check.must_print.pattern!r})"
     return Outcome(check.name, "failed" if code or silent else "passed", detail, seconds, str(log))
 
 
 def _run(check: Check, log: Path, cwd: Path) -> int | None:
-    """Exit code; None where the limit ended it."""
+    """Exit code; None if the limit ended it."""
     with open(log, "w") as output:
         process = subprocess.Popen(
             check.command,
@@ -145,7 +145,7 @@ def find_program(name: str, *folders: Path) -> str | None:
 
 
 def says(*command: str | None) -> str:
-    """What a command prints; "not found" where it is not there or fails."""
+    """What a command prints; "not found" if it is missing or fails."""
     try:
         run = subprocess.run([word for word in command if word], capture_output=True, text=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired):

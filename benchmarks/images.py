@@ -74,7 +74,7 @@ def preprocess(
 
 
 def crop(planes: torch.Tensor, workload: ImageWorkload) -> torch.Tensor:
-    """The crop out of the last two axes, zero where it leaves them."""
+    """The crop out of the last two axes, zero outside them."""
     (top, left), (rows, columns) = workload.origin, planes.shape[-2:]
     sides = (-left, left + workload.crop - columns, -top, top + workload.crop - rows)  # negative: cut off
     return pad(planes, sides)

@@ -57,7 +57,7 @@ def measure(workload, ways: Sequence[Way], timer: Timer, copy: Callable[[], Time
 
 
 def largest_difference(output: torch.Tensor, wanted: torch.Tensor) -> float:
-    """NaN where the output holds one."""
+    """NaN if the output holds one."""
     return float((output.double() - wanted).abs().max())
 
 

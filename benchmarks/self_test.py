@@ -87,7 +87,7 @@ def refuses_the_cpu() -> bool:
     try:
         calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
     except ValueError as error:
-        return "wanted a contiguous tensor on a GPU" in str(error)
+        return "expected a contiguous tensor on a GPU" in str(error)
     return False
 
 

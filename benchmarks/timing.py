@@ -22,7 +22,7 @@ HEAD_START_CYCLES = 400_000
 class Times:
     cold_us: float
     warm_us: float
-    graph_us: float | None  # None where the call cannot be captured
+    graph_us: float | None  # None if the call cannot be captured
 
 
 class Stopwatch:
@@ -57,7 +57,7 @@ class Stopwatch:
 
 
 def graph_time(call: Callable[[], object]) -> float | None:
-    """Microseconds for each of GRAPH_LAUNCHES calls in one graph; None where capture fails."""
+    """Microseconds for each of GRAPH_LAUNCHES calls in one graph; None if capture fails."""
     graph = capture(call, GRAPH_LAUNCHES)
     if graph is None:
         return None
@@ -75,7 +75,7 @@ def graph_time(call: Callable[[], object]) -> float | None:
 
 
 def capture(call: Callable[[], object], launches: int = 1) -> torch.cuda.CUDAGraph | None:
-    """A graph of ``launches`` calls, or None where they cannot be captured. The results' memory stays the graph's."""
+    """A graph of ``launches`` calls, or None if they cannot be captured. The results' memory stays the graph's."""
     graph = torch.cuda.CUDAGraph()
     try:
         with torch.cuda.graph(graph):

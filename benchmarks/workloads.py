@@ -29,7 +29,7 @@ class AttentionWorkload:
 
     def __post_init__(self):
         if self.across not in ("slices", "positions"):
-            raise ValueError(f'across: wanted "slices" or "positions", got {self.across!r}')
+            raise ValueError(f'across: expected "slices" or "positions", got {self.across!r}')
         if self.channels % self.heads:
             raise ValueError(f"channels must be a multiple of heads, got {self.channels} and {self.heads}")
 
@@ -118,7 +118,7 @@ class ImageWorkload:
             return FUSION_FLOPS_PER_PIXEL * self.pixels + FUSION_FLOPS_PER_VOXEL * self.covered
         if self.kernel == "percentiles":
             return 0  # counts, no arithmetic on the values
-        # Two taps an axis where nothing shrinks: 4 multiply-adds a pixel, then subtract, multiply and two comparisons.
+        # Two taps an axis if nothing shrinks: 4 multiply-adds a pixel, then subtract, multiply and two comparisons.
         down, across = (2 * max(1.0, self.target / mm) for mm in (self.row_spacing, self.column_spacing))
         return round(self.pixels * (2 * down * across + 4))
 

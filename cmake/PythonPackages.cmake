@@ -1,7 +1,7 @@
 # Finds C++ dependencies that come as Python packages: a system package if there is one, else the package of the
 # Python interpreter that builds (Python_EXECUTABLE, or the first python3 on the path).
 
-# Sets `variable` to the folder of Python package `name`, or to nothing where it is not installed.
+# Sets `variable` to the folder of Python package `name`, or to nothing if it is not installed.
 function(python_package_dir name variable)
   find_package(Python COMPONENTS Interpreter)
   set(Python_EXECUTABLE "${Python_EXECUTABLE}" PARENT_SCOPE)

@@ -15,7 +15,7 @@ endfunction()
 
 # Sets `variable` to the folder of `flavor`'s headers: that of `root`, a CMake or an environment variable, if it is set;
 # else a folder of the system, or the newest of the folders that NVIDIA's archives are usually unpacked to. Nothing
-# where there are none.
+# if there are none.
 function(find_tensorrt_headers flavor root variable)
   set(${variable} "" PARENT_SCOPE)
   set(chosen "${${root}}")
@@ -37,7 +37,7 @@ function(find_tensorrt_headers flavor root variable)
     endif()
   endforeach()
   if(chosen)
-    message(FATAL_ERROR "${root}: wanted the headers of ${flavor} in ${folders}, found none")
+    message(FATAL_ERROR "${root}: expected the headers of ${flavor} in ${folders}, found none")
   endif()
 endfunction()
 

@@ -13,7 +13,7 @@
 
 namespace cardiacseg::python {
 
-/// A contiguous array, copied by pybind11 where the caller's is not one.
+/// A contiguous array; pybind11 copies the caller's array if it is not contiguous.
 template <class Element>
 using Contiguous = pybind11::array_t<Element, pybind11::array::c_style | pybind11::array::forcecast>;
 

@@ -133,10 +133,11 @@ TEST(KeepLargestComponent, CleanLabelsAreUnchanged) {
 
 TEST(KeepLargestComponent, WrongInputIsRefused) {
   Labels labels(6);
-  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 2), std::invalid_argument, "labels of clean_up: wanted 4 values, got 6");
+  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 2), std::invalid_argument,
+                       "labels of clean_up: expected 4 values, got 6");
   EXPECT_THROW_MESSAGE(clean_up({}, 0, 2, 3), std::invalid_argument, "1 or more");
   labels[4] = 4;
-  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 3), std::invalid_argument, "wanted 0 to 3, got 4");
+  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 3), std::invalid_argument, "expected 0 to 3, got 4");
 }
 
 }  // namespace cardiacseg::ops

@@ -276,7 +276,7 @@ TEST(MaskFusion, WrongTemperaturesAreRefused) {
   Labels one(1);
   for (const float temperature : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN(), HUGE_VALF}) {
     EXPECT_THROW_MESSAGE(fuse(four, {}, {0.5F, temperature}, plain(1, 1), {one}), std::invalid_argument,
-                         "temperature of mask_fusion: wanted a finite number above 0");
+                         "temperature of mask_fusion: expected a finite number above 0");
   }
 }
 
@@ -284,28 +284,28 @@ TEST(MaskFusion, WrongSizesAreRefused) {
   const std::vector<float> four(4);
   Labels one(1);
   EXPECT_THROW_MESSAGE(fuse({}, {}, {0.5F}, plain(1, 1), {one}), std::invalid_argument,
-                       "logits of mask_fusion: wanted 4");
+                       "logits of mask_fusion: expected 4");
   EXPECT_THROW_MESSAGE(fuse(four, four, {0.5F}, plain(1, 1), {one}), std::invalid_argument, "presence of mask_fusion");
   EXPECT_THROW_MESSAGE(fuse(four, {}, {0.5F}, plain(1, 1), {}), std::invalid_argument,
-                       "labels of mask_fusion: wanted 1");
+                       "labels of mask_fusion: expected 1");
   std::vector<float> three(3);
   EXPECT_THROW_MESSAGE(fuse(four, {}, {0.5F}, plain(1, 1), {one, three}), std::invalid_argument,
-                       "probabilities of mask_fusion: wanted 4");
+                       "probabilities of mask_fusion: expected 4");
   std::vector<std::int32_t> five(5);
   EXPECT_THROW_MESSAGE(fuse(four, {}, {0.5F}, plain(1, 1), {one, {}, five}), std::invalid_argument,
-                       "counts of mask_fusion: wanted 4");
+                       "counts of mask_fusion: expected 4");
   EXPECT_THROW_MESSAGE(fused(four, {}, {1, 1, 1, 0, 1, 1, {0, 0, 1, 1}}), std::invalid_argument, "pixel sizes");
   EXPECT_THROW_MESSAGE(fuse({}, {}, {0.5F}, plain(0, 0), {}), std::invalid_argument, "1 or more");
   EXPECT_THROW_MESSAGE(mask_fusion(four, {}, {}, {0.5F}, plain(1, 1).geometry(), {one}), std::invalid_argument,
-                       "stacks of mask_fusion: wanted extents of 1 or more");
+                       "stacks of mask_fusion: expected extents of 1 or more");
 }
 
 TEST(MaskFusion, GridsTooLargeToCountAreRefused) {
   const std::int64_t many = 1 << 16;
   EXPECT_THROW_MESSAGE(fuse({}, {}, {0.5F}, {1, many, many, 1, 1, 1, {0, 0, 1, 1}}, {}), std::invalid_argument,
-                       "grid of mask_fusion: wanted fewer than 2^31 pixels");
+                       "grid of mask_fusion: expected fewer than 2^31 pixels");
   EXPECT_THROW_MESSAGE(fuse({}, {}, {0.5F}, {1, 1, 1, 1, 1, 1, {0, 0, many, many}}, {}), std::invalid_argument,
-                       "crop of mask_fusion: wanted fewer than 2^31 pixels");
+                       "crop of mask_fusion: expected fewer than 2^31 pixels");
   EXPECT_THROW_MESSAGE(fuse({}, {}, {0.5F}, {1, many, 1, 1e6, 1, 1, {0, 0, 1, 1}}, {}), std::invalid_argument,
                        "pixel sizes of mask_fusion");
 }

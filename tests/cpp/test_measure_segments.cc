@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cardiacseg/measurements.h"
-#include "drawn_heart.h"
+#include "synthetic_heart.h"
 
 namespace cardiacseg {
 namespace {

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "cardiacseg/measurements.h"
-#include "drawn_heart.h"
 #include "measure/ring.h"
 #include "measure/septum.h"
+#include "synthetic_heart.h"
 
 namespace cardiacseg {
 namespace {

@@ -94,11 +94,11 @@ TEST(StageCounts, WrongSizesAreRefused) {
     EXPECT_THROW_MESSAGE(stage_counts(seg, ref, presence, 0.5F, shape, counts), std::invalid_argument, text);
   };
   const std::span<const float> all(logits);
-  refuses(all.first(4), all, {}, {1, 1, 1, 2}, "seg logits of stage_counts: wanted 8 values, got 4");
-  refuses(all, all.first(4), {}, {1, 1, 1, 2}, "ref logits of stage_counts: wanted 8 values, got 4");
-  refuses(all, all, all.first(2), {1, 1, 1, 2}, "presence of stage_counts: wanted 3 values, got 2");
-  refuses(all, all, {}, {2, 1, 1, 1}, "counts of stage_counts: wanted 2 values, got 1");
-  refuses(all, all, {}, {1, 1, 0, 2}, "logits of stage_counts: wanted extents of 1");
+  refuses(all.first(4), all, {}, {1, 1, 1, 2}, "seg logits of stage_counts: expected 8 values, got 4");
+  refuses(all, all.first(4), {}, {1, 1, 1, 2}, "ref logits of stage_counts: expected 8 values, got 4");
+  refuses(all, all, all.first(2), {1, 1, 1, 2}, "presence of stage_counts: expected 3 values, got 2");
+  refuses(all, all, {}, {2, 1, 1, 1}, "counts of stage_counts: expected 2 values, got 1");
+  refuses(all, all, {}, {1, 1, 0, 2}, "logits of stage_counts: expected extents of 1");
   refuses(all, all, {}, {1, 8, 1 << 14, 1 << 14}, "fewer than 2^31 pixels in a stack");
 }
 

@@ -126,9 +126,9 @@ def test_torch_compile_is_measured_on_the_shipped_sizes(kernels):
 def test_counts_and_probabilities_must_fit(kernels):
     logits, origins = torch.zeros(2, 4, 8, 8), torch.zeros(1, 2, dtype=torch.int32)
     fuse = kernels["calls"].mask_fusion
-    with pytest.raises(ValueError, match=r"counts: wanted torch.int32 \[2, 4\], got torch.int64 \[2, 4\]"):
+    with pytest.raises(ValueError, match=r"counts: expected torch.int32 \[2, 4\], got torch.int64 \[2, 4\]"):
         fuse(logits, None, origins, (9, 9), (1, 1), 1.0, counts=torch.zeros(2, 4, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"presence: wanted torch.float32 \[2, 3\], got torch.float32 \[3, 2\]"):
+    with pytest.raises(ValueError, match=r"presence: expected torch.float32 \[2, 3\], got torch.float32 \[3, 2\]"):
         fuse(logits, torch.zeros(3, 2), origins, (9, 9), (1, 1), 1.0)
     with pytest.raises(ValueError, match="of 3 stacks"):
         fuse(logits, None, torch.zeros(3, 2, dtype=torch.int32), (9, 9), (1, 1), 1.0)

@@ -140,23 +140,23 @@ def test_the_library_needs_neither_driver_nor_toolkit_to_load(build):
 @pytest.mark.parametrize(
     ("function", "given", "wanted"),
     [
-        ("inter_slice_attention", {"type": "float8"}, "type: wanted float32, float16 or bfloat16, got float8"),
-        ("inter_slice_attention", {"qkv": 0}, "qkv: wanted an address in device memory, got 0"),
-        ("inter_slice_attention", {"cu_slices": 0}, "cu_slices: wanted an address"),
+        ("inter_slice_attention", {"type": "float8"}, "type: expected float32, float16 or bfloat16, got float8"),
+        ("inter_slice_attention", {"qkv": 0}, "qkv: expected an address in device memory, got 0"),
+        ("inter_slice_attention", {"cu_slices": 0}, "cu_slices: expected an address"),
         ("inter_slice_attention", {"output": ADDRESS + 2}, "aligned to 16 bytes"),
         ("inter_slice_attention", {"heads": 5}, "192 channels and 5 heads"),
         ("inter_slice_attention", {"heads": 4}, "got 48"),
         ("inter_slice_attention", {"positions": 0}, "got 0"),
-        ("mask_fusion", {"logits": 0}, "logits: wanted an address"),
+        ("mask_fusion", {"logits": 0}, "logits: expected an address"),
         ("mask_fusion", {"type": "bfloat16"}, "float16"),
-        ("mask_fusion", {"temperature": 0.0}, "temperature of mask_fusion: wanted a finite number above 0"),
+        ("mask_fusion", {"temperature": 0.0}, "temperature of mask_fusion: expected a finite number above 0"),
         ("mask_fusion", {"crop": (128, 0)}, "crop of mask_fusion"),
         ("mask_fusion", {"target": -1.5}, "positive, finite pixel sizes"),
-        ("percentile_range", {"type": "float16"}, "type: wanted uint8, .* got float16"),
-        ("percentile_range", {"workspace": 0}, "workspace: wanted an address"),
+        ("percentile_range", {"type": "float16"}, "type: expected uint8, .* got float16"),
+        ("percentile_range", {"workspace": 0}, "workspace: expected an address"),
         ("percentile_range", {"lower": 60.0, "upper": 40.0}, "percentile"),
         ("percentile_range", {"shape": (1, 10, 0, 224)}, "got 0"),
-        ("preprocess", {"rows": (208, 194, 0, ADDRESS, ADDRESS)}, "first of taps: wanted an address"),
+        ("preprocess", {"rows": (208, 194, 0, ADDRESS, ADDRESS)}, "first of taps: expected an address"),
         ("preprocess", {"output_type": "bfloat16"}, "float16"),
         ("preprocess", {"crop": (0, 128)}, "got 0"),
         ("preprocess", {"columns": (225, 225, ADDRESS, ADDRESS, ADDRESS)}, "225"),
@@ -193,11 +193,11 @@ def test_tensors_that_a_kernel_cannot_take_are_refused(cuda):
 
     from benchmarks import calls
 
-    with pytest.raises(ValueError, match=r"qkv: wanted a contiguous tensor on a GPU, got .* on cpu"):
+    with pytest.raises(ValueError, match=r"qkv: expected a contiguous tensor on a GPU, got .* on cpu"):
         calls.intra_slice_attention(torch.zeros(64, 96), 64, 1)
-    with pytest.raises(ValueError, match=r"qkv: wanted \[slices \* positions, 3 \* channels\] with 7 positions"):
+    with pytest.raises(ValueError, match=r"qkv: expected \[slices \* positions, 3 \* channels\] with 7 positions"):
         calls.intra_slice_attention(torch.zeros(64, 96), 7, 1)
-    with pytest.raises(ValueError, match=r"pixels: wanted \[stacks, slices, rows, columns\], got \[3, 4\]"):
+    with pytest.raises(ValueError, match=r"pixels: expected \[stacks, slices, rows, columns\], got \[3, 4\]"):
         calls.percentile_range(torch.zeros(3, 4), 1, 99)
-    with pytest.raises(ValueError, match="logits: wanted a contiguous tensor on a GPU"):
+    with pytest.raises(ValueError, match="logits: expected a contiguous tensor on a GPU"):
         calls.mask_fusion(torch.zeros(2, 4, 8, 8), None, torch.zeros(1, 2), (9, 9), (1, 1), 1.0)

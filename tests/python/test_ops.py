@@ -283,10 +283,10 @@ def heart_origin(heart, window, threshold, ratio, crop):
 
 @thorough
 @given(st.integers(1, 3), lengths, lengths, st.integers(1, 30), st.floats(0.3, 1.2), st.floats(0.5, 4.0), seeds)
-def test_heart_centre_is_the_contract(slices, rows, columns, window, threshold, ratio, seed):
+def test_heart_localization_is_the_contract(slices, rows, columns, window, threshold, ratio, seed):
     heart = shares(seed, 2, slices, rows + 3, columns + 2)
     crop = (2 * rows, 3 * columns)
-    found = ops.heart_centre(heart, (rows, columns), window, threshold, ratio, crop)
+    found = ops.heart_localization(heart, (rows, columns), window, threshold, ratio, crop)
     assert found.dtype == np.int32
     wanted = [heart_origin(stack[:, :rows, :columns], window, np.float32(threshold), ratio, crop) for stack in heart]
     np.testing.assert_array_equal(found, wanted)
@@ -313,5 +313,5 @@ def test_stage_counts_are_those_of_argmax(stacks, slices, rows, columns, gated, 
 
 def test_slice_attention_refuses_no_positions():
     qkv = np.zeros((4, 96), np.float32)
-    with pytest.raises(ValueError, match="positions of qkv: wanted extents of 1 or more"):
+    with pytest.raises(ValueError, match="positions of qkv: expected extents of 1 or more"):
         ops.slice_attention(qkv, "float32", 0, 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_heart import IMAGE, LABELS, RR, SPACING, TIMES, drawn_image, drawn_labels
+from synthetic_heart import IMAGE, LABELS, RR, SPACING, TIMES, synthetic_image, synthetic_labels
 
 from cardiacseg.acquisition import Timing
 from cardiacseg.evaluation.flags import (
@@ -159,8 +159,8 @@ def test_perturbations_leave_their_case_as_it_is_and_raise_what_they_should():
     case = Case(IMAGE, LABELS, SPACING, Timing(TIMES, RR, "drawn"))
     perturbations = OF_ANY_CINE | OF_A_WHOLE_CINE
     found = perturbed_summary(run_flag_trials([("drawn", case)], perturbations), perturbations)
-    np.testing.assert_array_equal(case.labels, drawn_labels())
-    np.testing.assert_array_equal(case.image, drawn_image(LABELS))
+    np.testing.assert_array_equal(case.labels, synthetic_labels())
+    np.testing.assert_array_equal(case.image, synthetic_image(LABELS))
     missed = {title for title, row in found.items() if row["expected"] and not row["raised"]}
     assert missed == set()
     assert found["reversed slices"]["new"] == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_heart import ES, IMAGE, LABELS, PHASES, RR, SIZE, SLICES, SPACING, TIMES
+from synthetic_heart import ES, IMAGE, LABELS, PHASES, RR, SIZE, SLICES, SPACING, TIMES
 
 from cardiacseg.acquisition import Timing
 from cardiacseg.io.cine import Cine, Note, SegmentedCine

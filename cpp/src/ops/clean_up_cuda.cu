@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kThreads, 2) clean_slices(const Job job) {
 std::int64_t forest_size(std::int64_t slices, std::int64_t rows, std::int64_t columns) {
   element_count("labels of clean_up", {slices, rows, columns});
   if (rows < 1 << 30 && columns < 1 << 30 && (rows + 2) * (columns + 2) < 1 << 30) return (rows + 2) * (columns + 2);
-  throw std::invalid_argument("labels of clean_up: wanted fewer than 2^30 pixels in a slice and its rim, got " +
+  throw std::invalid_argument("labels of clean_up: expected fewer than 2^30 pixels in a slice and its rim, got " +
                               std::to_string(rows) + " x " + std::to_string(columns));
 }
 

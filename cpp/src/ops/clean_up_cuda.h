@@ -15,7 +15,7 @@ std::size_t clean_up_workspace(std::int64_t slices, std::int64_t rows, std::int6
 /// for 3 and may stay or go. `workspace` is device memory of `clean_up_workspace` bytes, aligned to 4, which need not
 /// hold anything. Nothing is allocated or waited for.
 ///
-/// Throws std::invalid_argument for extents below 1 or slices of 2^30 pixels or more; cuda::CudaError where the launch
+/// Throws std::invalid_argument for extents below 1 or slices of 2^30 pixels or more; cuda::CudaError if the launch
 /// fails.
 void clean_up_cuda(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns, void* workspace,
                    DeviceStream stream);

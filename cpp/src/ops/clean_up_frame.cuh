@@ -75,7 +75,7 @@ __device__ void take_group(const uint4& group, int first, int columns, Bounds& b
   }
 }
 
-/// Bounds of what this thread reads of a slice, 16 pixels at a time where `vectors` says that they are aligned.
+/// Bounds of what this thread reads of a slice, 16 pixels at a time if `vectors` says that they are aligned.
 __device__ Bounds own_bounds(const std::uint8_t* slice, int plane, int columns, bool vectors) {
   Bounds bounds{kNowhere, kNowhere, kNowhere, kNowhere};
   const int groups = vectors ? plane / 16 : 0;
@@ -88,7 +88,7 @@ __device__ Bounds own_bounds(const std::uint8_t* slice, int plane, int columns, 
   return bounds;
 }
 
-/// The frame of a slice, of no rows where nothing has a label. Barriers inside.
+/// The frame of a slice, of no rows if nothing has a label. Barriers inside.
 __device__ Frame frame_of(std::uint8_t* slice, int plane, int columns, bool vectors) {
   __shared__ Bounds all;
   if (threadIdx.x == 0) all = {kNowhere, kNowhere, kNowhere, kNowhere};

@@ -151,7 +151,7 @@ class SliceCleaner {
 void require_labels(std::span<const std::uint8_t> labels) {
   const std::uint8_t highest = *std::max_element(labels.begin(), labels.end());
   if (highest >= kLabelCount) {
-    throw std::invalid_argument("labels of clean_up: wanted 0 to 3, got " + std::to_string(highest));
+    throw std::invalid_argument("labels of clean_up: expected 0 to 3, got " + std::to_string(highest));
   }
 }
 

@@ -13,10 +13,10 @@ struct CropOrigin {
   std::int32_t column;
 };
 
-/// First pixel of a crop of `crop_pixels` along an axis, centred on `centre`, which is given in pixels of `ratio` times
-/// the size of the crop's (whole numbers are pixel centres). Half a pixel is rounded up.
-CARDIACSEG_HOST_DEVICE inline std::int32_t crop_start(double centre, double ratio, std::int64_t crop_pixels) {
-  const double start = (centre + 0.5) * ratio - static_cast<double>(crop_pixels) / 2.0;
+/// First pixel of a crop of `crop_pixels` along an axis, centered on `center`, which is given in pixels of `ratio`
+/// times the size of the crop's (whole numbers are pixel centers). Half a pixel is rounded up.
+CARDIACSEG_HOST_DEVICE inline std::int32_t crop_start(double center, double ratio, std::int64_t crop_pixels) {
+  const double start = (center + 0.5) * ratio - static_cast<double>(crop_pixels) / 2.0;
   return static_cast<std::int32_t>(std::floor(start + 0.5));
 }
 

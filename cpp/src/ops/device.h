@@ -1,6 +1,6 @@
 #pragma once
 
-/// Marks what runs on the host and in kernels alike; nothing where no CUDA compiler reads it.
+/// Marks what runs on the host and in kernels alike; empty if the compiler is not for CUDA.
 #ifdef __CUDACC__
 #define CARDIACSEG_HOST_DEVICE __host__ __device__
 #else

@@ -29,7 +29,7 @@ struct StageShape {
 inline void require_stages(const StageShape& shape) {
   element_count("logits of stage_counts", {shape.stacks, shape.slices, 4, shape.rows, shape.columns});
   if (shape.slices * shape.rows * shape.columns <= std::numeric_limits<std::int32_t>::max()) return;
-  throw std::invalid_argument("logits of stage_counts: wanted fewer than 2^31 pixels in a stack, got " +
+  throw std::invalid_argument("logits of stage_counts: expected fewer than 2^31 pixels in a stack, got " +
                               std::to_string(shape.slices) + " x " + std::to_string(shape.rows) + " x " +
                               std::to_string(shape.columns));
 }

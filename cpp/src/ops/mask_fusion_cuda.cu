@@ -48,7 +48,7 @@ __device__ PackedCounts fuse_strip(const FusionTask<T>& task, const Tile& tile, 
   return counts;
 }
 
-/// The same where nothing can be shown.
+/// The same if nothing can be shown.
 template <class T>
 __device__ PackedCounts clear_strip(const FusionTask<T>& task, const Tile& tile) {
   const auto thread = static_cast<std::int32_t>(threadIdx.x);
@@ -102,7 +102,7 @@ double pixels_under(std::int32_t voxels, double ratio, std::int32_t crop) {
   return std::fmin(crop, std::floor((voxels - 1) * ratio + 1e-3) + 3);
 }
 
-/// The longest strip whose tile's pixels fit in shared memory, 0 where none does.
+/// The longest strip whose tile's pixels fit in shared memory, 0 if none does.
 template <class T>
 std::int32_t longest_strip(const FusionTask<T>& task) {
   const double across = pixels_under(kTileColumns, task.column_ratio, task.crop_columns);
@@ -115,7 +115,7 @@ dim3 grid_of(std::int64_t slices, std::int64_t tiles_across, std::int32_t rows, 
   const std::int32_t tile_rows = strip * kStrips;
   const std::int32_t tiles_down = (rows - 1) / tile_rows + 1;
   if (slices > 2147483647 / tiles_across || tiles_down > 65535) {
-    throw std::invalid_argument("grid of mask_fusion_cuda: wanted at most 2^31 - 1 by 65535 tiles, got " +
+    throw std::invalid_argument("grid of mask_fusion_cuda: expected at most 2^31 - 1 by 65535 tiles, got " +
                                 std::to_string(slices) + " slices of " + std::to_string(tiles_across) + " by " +
                                 std::to_string(tiles_down) + " tiles");
   }
@@ -154,7 +154,7 @@ void mask_fusion_cuda(const DeviceFusionInputs& inputs, const FusionRules& rules
   element_count("stacks of mask_fusion", {inputs.stacks, geometry.slices});
   if (inputs.type == ScalarType::float32) return launch<float>(inputs, rules, geometry, outputs, stream);
   if (inputs.type == ScalarType::float16) return launch<Half>(inputs, rules, geometry, outputs, stream);
-  throw std::invalid_argument("logits of mask_fusion_cuda: wanted float32 or float16, got bfloat16");
+  throw std::invalid_argument("logits of mask_fusion_cuda: expected float32 or float16, got bfloat16");
 }
 
 }  // namespace cardiacseg::ops

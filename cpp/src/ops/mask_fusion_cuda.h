@@ -21,7 +21,7 @@ struct DeviceFusionInputs {
 /// What mask_fusion_cuda writes, in device memory.
 struct DeviceFusionOutputs {
   std::uint8_t* labels;            ///< `[stacks * slices, rows, columns]`
-  float* probabilities = nullptr;  ///< `[stacks * slices, 4, rows, columns]`, or nullptr: not wanted
+  float* probabilities = nullptr;  ///< `[stacks * slices, 4, rows, columns]`, or nullptr: not requested
   std::int32_t* counts = nullptr;  ///< `[stacks * slices, 4]`: the voxels of each label are added; or nullptr
 };
 
@@ -30,7 +30,7 @@ struct DeviceFusionOutputs {
 /// shown are not read.
 ///
 /// Throws std::invalid_argument for numbers that make no sense, another type, more than 2^31 - 1 tiles or more than
-/// 262,140 rows; cuda::CudaError where the launch fails.
+/// 262,140 rows; cuda::CudaError if the launch fails.
 void mask_fusion_cuda(const DeviceFusionInputs& inputs, const FusionRules& rules, const FusionGeometry& geometry,
                       const DeviceFusionOutputs& outputs, DeviceStream stream);
 

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "ops/mask_fusion_body.h"
+#include "ops/mask_fusion_common.h"
 
-// The loops of the host version. The compiler vectorises each, where told that no arithmetic traps.
+// The loops of the host version. The compiler vectorizes each if told that no arithmetic traps.
 namespace cardiacseg::ops {
 
-/// The voxels of an axis whose centres lie inside a crop: they follow each other.
+/// The voxels of an axis whose centers lie inside a crop: they follow each other.
 struct InsideAxis {
   std::size_t first = 0;
   std::vector<std::int32_t> lower;  ///< the crop's pixels on both sides of each

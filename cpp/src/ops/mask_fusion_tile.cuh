@@ -2,7 +2,7 @@
 
 #include <cuda_runtime.h>
 
-#include "ops/mask_fusion_body.h"
+#include "ops/mask_fusion_common.h"
 #include "ops/mask_fusion_cuda.h"
 
 namespace cardiacseg::ops {
@@ -62,7 +62,7 @@ __device__ inline Neighbours voxel_neighbours(std::int32_t index, std::int32_t v
   return neighbours(axis_point(index < voxels ? index : voxels - 1, ratio), first, pixels);
 }
 
-/// Fills `axes`; false where all of the tile lies outside the crop. Ends with a barrier.
+/// Fills `axes`; false if all of the tile lies outside the crop. Ends with a barrier.
 template <class T>
 __device__ bool map_tile(const FusionTask<T>& task, const Tile& tile, TileAxes& axes) {
   const CropOrigin origin = task.origins[tile.slice / task.slices];
@@ -88,7 +88,7 @@ __device__ Probabilities load_logits(const T* pixel, std::int64_t plane) {
   return {{to_float(pixel[0]), to_float(pixel[plane]), to_float(pixel[2 * plane]), to_float(pixel[3 * plane])}};
 }
 
-/// The probabilities of a slice's pixels, made where they are asked for.
+/// The probabilities of a slice's pixels, computed on demand.
 template <class T>
 struct DirectPixels {
   const T* logits;

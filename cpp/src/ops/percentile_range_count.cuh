@@ -105,7 +105,7 @@ struct Window {
                                                                      : 0;
   static constexpr unsigned kUpper = !kShort ? 0x8000U + kFloats : kLower + kSpan;
 
-  /// kBins where the key is outside.
+  /// kBins if the key is outside.
   __device__ static unsigned bin(unsigned key) {
     if (key == kZero) return kBins - 1;
     if (key - kLower < kSpan) return key - kLower;

@@ -105,7 +105,7 @@ bool in_vectors(const Lines& lines, std::int64_t bytes, std::int64_t stack_step)
          lines.outer_step % 16 == 0 && lines.inner_step % 16 == 0;
 }
 
-/// CTAs of a stack: one for each kShare pixels, or fewer where all stacks' CTAs would not run at the same time, as each
+/// CTAs of a stack: one for each kShare pixels, or fewer if all stacks' CTAs would not run at the same time, as each
 /// begins with clearing its counts and ends with adding them to the stack's.
 std::int64_t part_count(std::int64_t pixels, std::int64_t stacks) {
   int device = 0;

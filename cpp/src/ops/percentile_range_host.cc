@@ -144,7 +144,7 @@ template <class Pixel>
 IntensityRange range_of(const Lines& lines, const PercentileRanks& ranks, int threads) {
   const Ranking<Pixel> ranking(lines, threads);
   if (!ranking.finite()) {
-    throw std::invalid_argument("percentile_range: wanted finite values, got an infinite one or a NaN");
+    throw std::invalid_argument("percentile_range: expected finite values, got an infinite one or a NaN");
   }
   const auto [a, b, c, d] = ranking.values(std::array{ranks.rank[1], ranks.rank[2], ranks.rank[3], ranks.rank[4]});
   const IntensityRange range = range_of_values({0, a, b, c, d, 0}, ranks);

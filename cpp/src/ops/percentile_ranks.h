@@ -26,11 +26,11 @@ struct PercentileRanks {
 /// 2^32 - 1. Throws std::invalid_argument.
 inline PercentileRanks percentile_ranks(std::int64_t voxels, double lower, double upper) {
   if (voxels < 1 || voxels > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument("percentile_range: wanted at least one value and at most 2^32 - 1, got " +
+    throw std::invalid_argument("percentile_range: expected at least one value and at most 2^32 - 1, got " +
                                 std::to_string(voxels));
   }
   if (!(0 <= lower && lower <= upper && upper <= 100)) {
-    throw std::invalid_argument("percentile_range: wanted 0 <= lower <= upper <= 100, got " + std::to_string(lower) +
+    throw std::invalid_argument("percentile_range: expected 0 <= lower <= upper <= 100, got " + std::to_string(lower) +
                                 " and " + std::to_string(upper));
   }
   const auto last = static_cast<std::uint32_t>(voxels - 1);

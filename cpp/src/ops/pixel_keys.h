@@ -9,7 +9,7 @@
 namespace cardiacseg::ops {
 
 /// Unsigned numbers in the order of the pixels' values, so that ranks can be found by counting. Integers of one or two
-/// bytes have keys of as many: the value, moved up where it has a sign.
+/// bytes have keys of as many: the value, moved up if it has a sign.
 template <class Pixel>
 struct PixelKeys {
   static constexpr bool kShort = std::is_integral<Pixel>::value && sizeof(Pixel) <= 2;

@@ -12,7 +12,7 @@ namespace cardiacseg::ops {
 
 /// From a scanner's pixels to a network's input: resampled by the taps of both axes, first along the rows and then
 /// along the columns, in float32; then (v - low) / (high - low), clipped to 0..1, in float32 too (normalize_rule), 0
-/// where the range has no width; of that, each stack's crop. Only the crop is computed. What it shows from outside the
+/// if the range has no width; of that, each stack's crop. Only the crop is computed. What it shows from outside the
 /// resampled grid is 0.
 struct PreprocessRules {
   const ResampleTaps& rows;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cuda/launch.h"
-#include "ops/preprocess_body.h"
+#include "ops/preprocess_common.h"
 #include "ops/preprocess_cuda.h"
 #include "ops/require.h"
 
@@ -175,7 +175,7 @@ void require_taps(const Pixels& pixels, const DevicePreprocessRules& rules) {
   element_count("resampled grid of preprocess", {rules.rows.outputs, rules.columns.outputs});
   element_count("output of preprocess", {pixels.stacks, pixels.slices, rules.crop_rows, rules.crop_columns});
   if (rules.rows.inputs == pixels.rows && rules.columns.inputs == pixels.columns) return;
-  throw std::invalid_argument("preprocess: wanted taps for " + std::to_string(pixels.rows) + " rows and " +
+  throw std::invalid_argument("preprocess: expected taps for " + std::to_string(pixels.rows) + " rows and " +
                               std::to_string(pixels.columns) + " columns, got them for " +
                               std::to_string(rules.rows.inputs) + " and " + std::to_string(rules.columns.inputs));
 }
@@ -224,7 +224,7 @@ void preprocess_cuda(const Pixels& pixels, const DevicePreprocessRules& rules, c
     case ScalarType::bfloat16:
       break;
   }
-  throw std::invalid_argument("preprocess: wanted an output of float32 or float16, got bfloat16");
+  throw std::invalid_argument("preprocess: expected an output of float32 or float16, got bfloat16");
 }
 
 }  // namespace cardiacseg::ops

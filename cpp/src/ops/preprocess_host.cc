@@ -8,7 +8,7 @@
 
 #include "ops/parallel.h"
 #include "ops/preprocess.h"
-#include "ops/preprocess_body.h"
+#include "ops/preprocess_common.h"
 #include "ops/read_row.h"
 #include "ops/require.h"
 
@@ -129,7 +129,7 @@ void preprocess_plane(const PreprocessRules& rules, const StackPlan& plan, const
 
 void require_range(const IntensityRange& range) {
   if (std::isfinite(range.low) && std::isfinite(range.high) && range.low <= range.high) return;
-  throw std::invalid_argument("preprocess: wanted a range of finite low <= high, got " + std::to_string(range.low) +
+  throw std::invalid_argument("preprocess: expected a range of finite low <= high, got " + std::to_string(range.low) +
                               " and " + std::to_string(range.high));
 }
 
@@ -137,7 +137,7 @@ void require_all(const Pixels& pixels, const PreprocessRules& rules, std::size_t
                  std::size_t output) {
   element_count("pixels of preprocess", {pixels.stacks, pixels.slices, pixels.rows, pixels.columns});
   if (rules.rows.inputs != pixels.rows || rules.columns.inputs != pixels.columns) {
-    throw std::invalid_argument("preprocess: wanted taps for " + std::to_string(pixels.rows) + " rows and " +
+    throw std::invalid_argument("preprocess: expected taps for " + std::to_string(pixels.rows) + " rows and " +
                                 std::to_string(pixels.columns) + " columns, got them for " +
                                 std::to_string(rules.rows.inputs) + " and " + std::to_string(rules.columns.inputs));
   }

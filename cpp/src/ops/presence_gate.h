@@ -16,8 +16,8 @@ struct Gate {
   CARDIACSEG_HOST_DEVICE bool shut() const { return !open[0] && !open[1] && !open[2]; }
 };
 
-/// The gate of one slice (section 2.3 of Chen et al. 2023): open where the presence, `[slices, 3]`, is above
-/// `threshold`. All open where `presence` is nullptr.
+/// The gate of one slice (section 2.3 of Chen et al. 2023): open if the presence, `[slices, 3]`, is above
+/// `threshold`. All open if `presence` is nullptr.
 CARDIACSEG_HOST_DEVICE inline Gate presence_gate(const float* presence, std::int64_t slice, float threshold) {
   if (presence == nullptr) return {{true, true, true}};
   const float* of_slice = presence + slice * 3;

@@ -17,14 +17,14 @@ struct Tap {
   std::vector<float> weights;
 };
 
-/// The pixels under a triangle whose middle is `centre` and whose half width is `radius`. Pixel j covers j to j + 1.
-Tap triangle(double centre, double radius, double length) {
-  const double first = std::max(0.0, std::floor(centre - radius - 0.5) + 1);
-  const double end = std::min(length, std::ceil(centre + radius - 0.5));
+/// The pixels under a triangle whose middle is `center` and whose half width is `radius`. Pixel j covers j to j + 1.
+Tap triangle(double center, double radius, double length) {
+  const double first = std::max(0.0, std::floor(center - radius - 0.5) + 1);
+  const double end = std::min(length, std::ceil(center + radius - 0.5));
   std::vector<double> shares;
   double sum = 0;
   for (double pixel = first; pixel < end; ++pixel) {
-    shares.push_back(1 - std::abs(pixel + 0.5 - centre) / radius);
+    shares.push_back(1 - std::abs(pixel + 0.5 - center) / radius);
     sum += shares.back();
   }
   Tap tap{static_cast<std::int32_t>(first), {}};

@@ -26,7 +26,7 @@ inline void require_attention_shape(const AttentionShape& shape) {
   element_count("slice attention", {shape.stacks, shape.heads});
   element_count("qkv of slice attention", {shape.slices, shape.positions, 3, shape.channels});
   if (shape.channels % shape.heads == 0) return;
-  throw std::invalid_argument("slice attention: wanted channels that are a multiple of the heads, got " +
+  throw std::invalid_argument("slice attention: expected channels that are a multiple of the heads, got " +
                               std::to_string(shape.channels) + " channels and " + std::to_string(shape.heads) +
                               " heads");
 }
@@ -34,7 +34,7 @@ inline void require_attention_shape(const AttentionShape& shape) {
 /// Inter-slice attention: j runs over the slices of the token's own stack, at its own position. `cu_slices`, `[stacks +
 /// 1]`, rises from 0 to `slices`; a stack may have any number of slices, none too. `qkv` and `output` are of `type`;
 /// sums and the softmax are in float32. `threads` is the most that are used, 0: all cores; the result does not depend
-/// on it. Throws std::invalid_argument where the sizes do not fit each other.
+/// on it. Throws std::invalid_argument if the sizes do not fit each other.
 void inter_slice_attention(ScalarType type, const void* qkv, const std::int32_t* cu_slices, const AttentionShape& shape,
                            void* output, int threads = 1);
 

@@ -49,7 +49,7 @@ void launch_inter_slice(const Call& call) {
                static_cast<T*>(call.output));
 }
 
-/// Warps of a CTA: a slice's queries in as few CTAs as hold them, in more where multiprocessors would be left without.
+/// Warps of a CTA: a slice's queries in as few CTAs as hold them, in more if multiprocessors would otherwise be idle.
 int intra_slice_warps(const AttentionShape& shape) {
   const auto tiles = static_cast<int>((shape.positions + kTileQueries - 1) / kTileQueries);
   const std::int64_t wanted = 2 * static_cast<std::int64_t>(attribute(cudaDevAttrMultiProcessorCount));
@@ -95,7 +95,7 @@ void launch_for_type(ScalarType type, const Call& call) {
 void require_alignment(const char* what, const void* address) {
   if (address != nullptr && reinterpret_cast<std::uintptr_t>(address) % 16 == 0) return;
   throw std::invalid_argument(std::string(what) +
-                              " of slice attention: wanted memory aligned to 16 bytes, got address " +
+                              " of slice attention: expected memory aligned to 16 bytes, got address " +
                               std::to_string(reinterpret_cast<std::uintptr_t>(address)));
 }
 
@@ -106,7 +106,7 @@ void require_countable(const AttentionShape& shape) {
   const bool tokens = shape.slices <= largest / shape.positions && shape.stacks <= largest / shape.positions;
   const bool grid = tokens && shape.heads <= 65535 && shape.slices <= largest / shape.heads / tiles;
   if (grid && shape.channels <= largest / 24) return;
-  throw std::invalid_argument("slice attention: wanted sizes that a CUDA grid can hold, got " +
+  throw std::invalid_argument("slice attention: expected sizes that a CUDA grid can hold, got " +
                               std::to_string(shape.slices) + " slices of " + std::to_string(shape.positions) +
                               " positions and " + std::to_string(shape.heads) + " heads");
 }
@@ -126,7 +126,7 @@ void launch(ScalarType type, const Call& call) {
     case 64:
       return launch_for_type<64>(type, call);
     default:
-      throw std::invalid_argument("slice attention: wanted heads of 8, 16, 32 or 64 channels, got " +
+      throw std::invalid_argument("slice attention: expected heads of 8, 16, 32 or 64 channels, got " +
                                   std::to_string(call.shape.channels / call.shape.heads));
   }
 }
@@ -135,7 +135,7 @@ void launch(ScalarType type, const Call& call) {
 
 void inter_slice_attention_cuda(ScalarType type, const void* qkv, const std::int32_t* cu_slices,
                                 const AttentionShape& shape, void* output, DeviceStream stream) {
-  if (cu_slices == nullptr) throw std::invalid_argument("cu_slices of slice attention: wanted an address, got none");
+  if (cu_slices == nullptr) throw std::invalid_argument("cu_slices of slice attention: expected an address, got none");
   launch(type, {Reach::inter_slice, qkv, cu_slices, shape, output, stream});
 }
 

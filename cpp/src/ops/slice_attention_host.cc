@@ -116,7 +116,7 @@ void attend(ScalarType type, const void* qkv, const AttentionShape& shape, std::
 void require_cu_slices(const std::int32_t* cu_slices, const AttentionShape& shape) {
   const bool rises = std::is_sorted(cu_slices, cu_slices + shape.stacks + 1);
   if (rises && cu_slices[0] == 0 && cu_slices[shape.stacks] == shape.slices) return;
-  throw std::invalid_argument("cu_slices of slice attention: wanted numbers that rise from 0 to " +
+  throw std::invalid_argument("cu_slices of slice attention: expected numbers that rise from 0 to " +
                               std::to_string(shape.slices) + ", got " + std::to_string(cu_slices[0]) + " to " +
                               std::to_string(cu_slices[shape.stacks]) + (rises ? "" : ", not rising"));
 }

@@ -69,7 +69,7 @@ struct RowPart {
     }
   }
 
-  /// The row that `pointer` is the first element of, zeros where it is not `valid`.
+  /// The row that `pointer` is the first element of, zeros if it is not `valid`.
   template <class T>
   static __device__ __forceinline__ RowPart read(const T* pointer, int t, bool valid) {
     RowPart part;

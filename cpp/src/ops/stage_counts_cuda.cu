@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "cuda/launch.h"
-#include "ops/stage_counts_body.h"
+#include "ops/stage_counts_common.h"
 #include "ops/stage_counts_cuda.h"
 
 namespace cardiacseg::ops {
@@ -121,7 +121,7 @@ bool in_vectors(const float* logits, std::int64_t plane) {
 dim3 grid_of(const StageShape& shape, unsigned parts) {
   const std::int64_t slices = shape.stacks * shape.slices;
   if (slices <= std::numeric_limits<std::int32_t>::max() / parts) return {static_cast<unsigned>(slices) * parts};
-  throw std::invalid_argument("logits of stage_counts_cuda: wanted fewer than 2^31 CTAs, got " +
+  throw std::invalid_argument("logits of stage_counts_cuda: expected fewer than 2^31 CTAs, got " +
                               std::to_string(slices) + " slices of " + std::to_string(parts));
 }
 

@@ -3,7 +3,7 @@
 
 #include "ops/parallel.h"
 #include "ops/stage_counts.h"
-#include "ops/stage_counts_body.h"
+#include "ops/stage_counts_common.h"
 
 namespace cardiacseg::ops {
 namespace {

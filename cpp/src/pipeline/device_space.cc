@@ -8,7 +8,7 @@
 #include "cuda/memory_pool.h"
 #include "cuda/stream.h"
 #include "ops/clean_up_cuda.h"
-#include "ops/heart_centre_cuda.h"
+#include "ops/heart_localization_cuda.h"
 #include "ops/mask_fusion_cuda.h"
 #include "ops/percentile_range_cuda.h"
 #include "ops/preprocess_cuda.h"
@@ -117,7 +117,7 @@ class DeviceSpace : public Space {
     return ops::percentile_range_workspace(type, stacks, voxels);
   }
   std::size_t heart_workspace(std::int64_t stacks, const Grid& grid) const override {
-    return ops::heart_centre_workspace(stacks, grid.rows, grid.columns);
+    return ops::heart_localization_workspace(stacks, grid.rows, grid.columns);
   }
   std::size_t clean_up_workspace(std::int64_t slices, std::int64_t rows, std::int64_t columns) const override {
     return ops::clean_up_workspace(slices, rows, columns);
@@ -134,9 +134,9 @@ class DeviceSpace : public Space {
                          ranges, origins, ops::ScalarType::float32, output, stream_.get());
   }
 
-  void heart_centre(const float* heart, const ops::HeartMaps& maps, const ops::HeartCentreRules& rules, void* workspace,
-                    ops::CropOrigin* origins) override {
-    ops::heart_centre_cuda(heart, maps, rules, workspace, origins, stream_.get());
+  void heart_localization(const float* heart, const ops::HeartMaps& maps, const ops::HeartLocalizationRules& rules,
+                          void* workspace, ops::CropOrigin* origins) override {
+    ops::heart_localization_cuda(heart, maps, rules, workspace, origins, stream_.get());
   }
 
   void mask_fusion(const FusionInputs& inputs, const ops::FusionRules& rules, const ops::FusionGeometry& geometry,

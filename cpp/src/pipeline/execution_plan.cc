@@ -282,9 +282,9 @@ void ExecutionPlan::enqueue_locator() {
                     locator_->input.data());
   end_stage("preprocess");
   locator_->execution->enqueue(space_.stream());
-  space_.heart_centre(locator_->heart.data(),
-                      {stacks(), padded.slices, padded.rows, padded.columns, grid.rows, grid.columns},
-                      crop_rules(networks_.manifest), locator_->workspace.data(), origins_.data());
+  space_.heart_localization(locator_->heart.data(),
+                            {stacks(), padded.slices, padded.rows, padded.columns, grid.rows, grid.columns},
+                            crop_rules(networks_.manifest), locator_->workspace.data(), origins_.data());
   end_stage("locate");
 }
 

@@ -7,7 +7,7 @@
 
 #include "cardiacseg/labels.h"
 #include "ops/clean_up.h"
-#include "ops/heart_centre.h"
+#include "ops/heart_localization.h"
 #include "ops/mask_fusion.h"
 #include "ops/percentile_range.h"
 #include "ops/preprocess.h"
@@ -130,10 +130,10 @@ class HostSpace : public Space {
                     span_of(output, stacks.stacks * crop.voxels()));
   }
 
-  void heart_centre(const float* heart, const ops::HeartMaps& maps, const ops::HeartCentreRules& rules, void*,
-                    ops::CropOrigin* origins) override {
-    ops::heart_centre(span_of(heart, maps.stacks * maps.slices * maps.padded_plane()), maps, rules,
-                      span_of(origins, maps.stacks));
+  void heart_localization(const float* heart, const ops::HeartMaps& maps, const ops::HeartLocalizationRules& rules,
+                          void*, ops::CropOrigin* origins) override {
+    ops::heart_localization(span_of(heart, maps.stacks * maps.slices * maps.padded_plane()), maps, rules,
+                            span_of(origins, maps.stacks));
   }
 
   void mask_fusion(const FusionInputs& inputs, const ops::FusionRules& rules, const ops::FusionGeometry& geometry,

@@ -58,7 +58,7 @@ Networks load_networks(const Bundle& bundle, const LoadNetwork& load) {
   return networks;
 }
 
-ops::HeartCentreRules crop_rules(const Manifest& manifest) {
+ops::HeartLocalizationRules crop_rules(const Manifest& manifest) {
   const LocateRules& locate = manifest.locate.value();
   const double side = static_cast<double>(manifest.crop_pixels) * manifest.spacing_mm / locate.spacing_mm;
   return {.threshold = locate.threshold,

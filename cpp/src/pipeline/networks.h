@@ -8,7 +8,7 @@
 
 #include "backends/backend.h"
 #include "bundle/bundle.h"
-#include "ops/heart_centre_geometry.h"
+#include "ops/heart_localization_geometry.h"
 #include "pipeline/space.h"
 
 namespace cardiacseg {
@@ -32,7 +32,7 @@ using LoadNetwork =
 Networks load_networks(const Bundle& bundle, const LoadNetwork& load);
 
 /// How Seg's crop lies round the heart that the locator sees. The box that holds it is as large as the crop.
-ops::HeartCentreRules crop_rules(const Manifest& manifest);
+ops::HeartLocalizationRules crop_rules(const Manifest& manifest);
 
 /// The locator's input for stacks of `grid`: padded below and on the right to what the network takes.
 Grid padded_grid(const LocateRules& rules, const Grid& grid);

@@ -11,7 +11,7 @@
 #include "backends/backend.h"
 #include "cardiacseg/views.h"
 #include "ops/crop.h"
-#include "ops/heart_centre_geometry.h"
+#include "ops/heart_localization_geometry.h"
 #include "ops/intensity_range.h"
 #include "ops/label_counts.h"
 #include "ops/mask_fusion_geometry.h"
@@ -145,8 +145,9 @@ class Space : public MarkSource {
                                 ops::IntensityRange* ranges) = 0;
   virtual void preprocess(const ops::Pixels& stacks, const Resampling& resampling, const ops::IntensityRange* ranges,
                           const ops::CropOrigin* origins, const Grid& crop, float* output) = 0;
-  virtual void heart_centre(const float* heart, const ops::HeartMaps& maps, const ops::HeartCentreRules& rules,
-                            void* workspace, ops::CropOrigin* origins) = 0;
+  virtual void heart_localization(const float* heart, const ops::HeartMaps& maps,
+                                  const ops::HeartLocalizationRules& rules, void* workspace,
+                                  ops::CropOrigin* origins) = 0;
   virtual void mask_fusion(const FusionInputs& inputs, const ops::FusionRules& rules,
                            const ops::FusionGeometry& geometry, const FusionTargets& targets) = 0;
   virtual void clean_up(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,

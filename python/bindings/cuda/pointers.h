@@ -21,7 +21,7 @@ T* device_pointer(std::uintptr_t address) {
 /// Throws std::invalid_argument for 0.
 template <class T>
 T* device_pointer(std::uintptr_t address, const char* what) {
-  if (address == 0) throw std::invalid_argument(std::string(what) + ": wanted an address in device memory, got 0");
+  if (address == 0) throw std::invalid_argument(std::string(what) + ": expected an address in device memory, got 0");
   return device_pointer<T>(address);
 }
 
@@ -31,7 +31,7 @@ inline ops::ScalarType scalar_type(const std::string& name) {
   if (name == "float32") return ops::ScalarType::float32;
   if (name == "float16") return ops::ScalarType::float16;
   if (name == "bfloat16") return ops::ScalarType::bfloat16;
-  throw std::invalid_argument("type: wanted float32, float16 or bfloat16, got " + name);
+  throw std::invalid_argument("type: expected float32, float16 or bfloat16, got " + name);
 }
 
 inline PixelType pixel_type(const std::string& name) {
@@ -40,7 +40,7 @@ inline PixelType pixel_type(const std::string& name) {
   for (std::size_t index = 0; index < names.size(); ++index) {
     if (name == names[index]) return static_cast<PixelType>(index);
   }
-  throw std::invalid_argument("type: wanted uint8, int8, uint16, int16, uint32, int32, float32 or float64, got " +
+  throw std::invalid_argument("type: expected uint8, int8, uint16, int16, uint32, int32, float32 or float64, got " +
                               name);
 }
 

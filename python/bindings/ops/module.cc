@@ -6,7 +6,7 @@
 
 #include "arrays.h"
 #include "ops/clean_up.h"
-#include "ops/heart_centre.h"
+#include "ops/heart_localization.h"
 #include "ops/mask_fusion.h"
 #include "ops/percentile_range.h"
 #include "ops/preprocess.h"
@@ -62,13 +62,13 @@ py::array_t<float> preprocess(const py::array& pixels, std::pair<double, double>
 }
 
 /// Origins `[stacks, 2]` of crops; `heart` is `[stacks, slices, rows, columns]`, of which `grid` is looked at.
-py::array_t<std::int32_t> heart_centre(const Floats& heart, std::pair<std::int64_t, std::int64_t> grid,
-                                       std::int64_t window, float threshold, double ratio,
-                                       std::pair<std::int64_t, std::int64_t> crop) {
+py::array_t<std::int32_t> heart_localization(const Floats& heart, std::pair<std::int64_t, std::int64_t> grid,
+                                             std::int64_t window, float threshold, double ratio,
+                                             std::pair<std::int64_t, std::int64_t> crop) {
   require_rank(heart, 4, "heart");
   const ops::HeartMaps maps{heart.shape(0), heart.shape(1), heart.shape(2), heart.shape(3), grid.first, grid.second};
   std::vector<ops::CropOrigin> origins(static_cast<std::size_t>(maps.stacks));
-  ops::heart_centre(values_of(heart), maps, {threshold, window, ratio, crop.first, crop.second}, origins);
+  ops::heart_localization(values_of(heart), maps, {threshold, window, ratio, crop.first, crop.second}, origins);
   std::vector<std::int32_t> values;
   for (const ops::CropOrigin& origin : origins) values.insert(values.end(), {origin.row, origin.column});
   return to_array(std::move(values), {maps.stacks, 2});
@@ -170,8 +170,8 @@ PYBIND11_MODULE(_ops, module) {
              py::arg("threads") = 1);
   module.def("preprocess", &preprocess, py::arg("pixels"), py::arg("spacing"), py::arg("target"), py::arg("ranges"),
              py::arg("origins"), py::arg("size"), py::arg("threads") = 1);
-  module.def("heart_centre", &heart_centre, py::arg("heart"), py::arg("grid"), py::arg("window"), py::arg("threshold"),
-             py::arg("ratio"), py::arg("crop"));
+  module.def("heart_localization", &heart_localization, py::arg("heart"), py::arg("grid"), py::arg("window"),
+             py::arg("threshold"), py::arg("ratio"), py::arg("crop"));
   module.def("stage_counts", &stage_counts, py::arg("seg"), py::arg("ref"), py::arg("presence"), py::arg("threshold"),
              py::arg("stacks") = 1, py::arg("threads") = 1);
   module.def("clean_up", &clean_up, py::arg("labels"), py::arg("threads") = 1);

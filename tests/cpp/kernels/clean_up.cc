@@ -6,7 +6,7 @@
 #include "check.h"
 #include "device_array.h"
 #include "ops/clean_up_cuda.h"
-#include "plain_clean_up.h"
+#include "reference_clean_up.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -44,7 +44,7 @@ Labels on_device(const Labels& labels, const Plane& plane, std::size_t shift = 0
 }
 
 void check_clean_up(const Labels& labels, const Plane& plane) {
-  const Labels wanted = test::plain_clean_up(labels, plane);
+  const Labels wanted = test::reference_clean_up(labels, plane);
   const std::string what = std::to_string(slices_of(labels, plane)) + " slices of " + std::to_string(plane.rows) +
                            " x " + std::to_string(plane.columns);
   test::report(on_host(labels, plane, 1) == wanted, "host: " + what, __FILE__, __LINE__);
@@ -100,7 +100,7 @@ void keep_box(Labels& labels, const Plane& plane, std::mt19937& random) {
 
 }  // namespace
 
-TEST(anything_is_cleaned_as_in_plain_loops) {
+TEST(anything_is_cleaned_as_by_reference) {
   const unsigned cases = test::watched() ? 20 : 100;
   for (unsigned seed = 0; seed < cases; ++seed) {
     std::mt19937 random(seed);
@@ -190,7 +190,7 @@ TEST(extents_that_cannot_be_are_refused) {
   const auto clean = [](std::int64_t slices, std::int64_t rows, std::int64_t columns) {
     clean_up_cuda(nullptr, slices, rows, columns, nullptr, nullptr);
   };
-  CHECK_THROWS(clean(0, 2, 3), std::invalid_argument, "labels of clean_up: wanted extents of 1");
+  CHECK_THROWS(clean(0, 2, 3), std::invalid_argument, "labels of clean_up: expected extents of 1");
   CHECK_THROWS(clean(1, 1 << 15, 1 << 15), std::invalid_argument, "fewer than 2^30 pixels");
   CHECK_THROWS(clean(1, 1LL << 40, 1), std::invalid_argument, "fewer than 2^30 pixels");
   CHECK_THROWS(clean_up_workspace(1, 5, 0), std::invalid_argument, "got 0");

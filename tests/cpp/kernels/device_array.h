@@ -21,7 +21,7 @@
 
 namespace cardiacseg::test {
 
-/// Ends the program as skipped where no GPU answers.
+/// Ends the program as skipped if no GPU answers.
 inline bool require_device() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);

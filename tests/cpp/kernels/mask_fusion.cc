@@ -7,9 +7,9 @@
 
 #include "check.h"
 #include "device_array.h"
-#include "ops/mask_fusion_body.h"
+#include "ops/mask_fusion_common.h"
 #include "ops/mask_fusion_cuda.h"
-#include "plain_mask_fusion.h"
+#include "reference_mask_fusion.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -96,7 +96,7 @@ FusionInputs halved(FusionInputs in) {
 
 /// Host against plain loops, device against host, bit for bit.
 void check_fusion(const FusionInputs& in) {
-  FusionResults wanted = test::plain_mask_fusion(in);
+  FusionResults wanted = test::reference_mask_fusion(in);
   for (std::int32_t& count : wanted.counts) count += kCountedBefore;
   check_same(on_host(in), wanted, "host", in);
   check_same(on_host(in, 3), wanted, "host, 3 threads", in);
@@ -133,7 +133,7 @@ FusionInputs filled(const FusionGeometry& geometry, const std::vector<CropOrigin
   return in;
 }
 
-/// Pixel sizes as they are in use, those that put centres just on edges, and any.
+/// Pixel sizes as they are in use, those that put centers just on edges, and any.
 double spacing_of(Random& random) {
   constexpr std::array<double, 8> kUsual{1.4, 1.5, 1.0, 2.0, 0.75, 3.0, 1.25, 1.5625};
   const std::int32_t which = random.whole(0, 15);
@@ -156,7 +156,7 @@ FusionInputs anything(unsigned seed) {
 
 }  // namespace
 
-TEST(fusion_of_anything_is_that_of_plain_loops) {
+TEST(fusion_of_anything_is_that_of_the_reference) {
   const unsigned cases = test::watched() ? 10 : 150;
   for (unsigned seed = 0; seed < cases; ++seed) check_fusion(anything(seed));
 }
@@ -184,7 +184,7 @@ TEST(fusion_of_more_slices_than_a_grid_is_high) {
   std::fill(in.presence.begin() + 3, in.presence.end() - 3, 0.0F);
   std::fill_n(in.presence.end() - 3, 3, 1.0F);
   const Wanted no_counts{true, false};
-  FusionResults wanted = test::plain_mask_fusion(in);
+  FusionResults wanted = test::reference_mask_fusion(in);
   wanted.counts.clear();
   check_same(on_host(in, 0, no_counts), wanted, "host", in);
   check_same(on_device<float>(in, no_counts), wanted, "device", in);
@@ -210,7 +210,7 @@ TEST(a_presence_of_just_the_threshold_is_shut_everywhere) {
   CHECK(found.counts[2] > kCountedBefore);
 }
 
-// The network's results of a slice in which nothing may be shown do not matter, not even where they are no numbers.
+// The network's results of a slice in which nothing may be shown do not matter, even if they are not numbers.
 TEST(a_shut_slice_is_background) {
   FusionInputs in = filled({2, 9, 14, 1.4, 1.9, 1.5, 8, 12}, {{0, 0}});
   in.presence = {0.1F, 0.5F, NAN, 1, 1, 1};
@@ -254,7 +254,7 @@ TEST(neighbours_are_those_of_double_arithmetic) {
     bool same = true;
     for (std::int64_t index = 0; index < 40; ++index) {
       const Neighbours found = neighbours(axis_point(index, ratio), first, length);
-      const test::PlainPoint wanted = test::plain_point(index, ratio, first, length);
+      const test::ReferencePoint wanted = test::reference_point(index, ratio, first, length);
       same = same && found.inside == wanted.inside;
       if (!wanted.inside) continue;
       same = same && found.lower == wanted.lower && found.upper == wanted.upper && found.upper_share == wanted.share;
@@ -270,10 +270,10 @@ TEST(numbers_that_a_kernel_cannot_take_are_refused) {
   };
   const DeviceFusionInputs good{ScalarType::float32, nullptr, nullptr, nullptr, 1};
   CHECK_THROWS(fuse({ScalarType::bfloat16, nullptr, nullptr, nullptr, 1}, {0.5F}, in.geometry), std::invalid_argument,
-               "wanted float32 or float16");
+               "expected float32 or float16");
   CHECK_THROWS(fuse(good, {0.5F, 0.0F}, in.geometry), std::invalid_argument, "temperature of mask_fusion");
   CHECK_THROWS(fuse({ScalarType::float32, nullptr, nullptr, nullptr, 0}, {0.5F}, in.geometry), std::invalid_argument,
-               "stacks of mask_fusion: wanted extents of 1");
+               "stacks of mask_fusion: expected extents of 1");
   CHECK_THROWS(fuse(good, {0.5F}, {1, 1 << 20, 1, 1, 1, 1, 1, 1}), std::invalid_argument, "65535 tiles");
   CHECK_THROWS(fuse(good, {0.5F}, {1, 1, 1, 0, 1, 1, 1, 1}), std::invalid_argument, "pixel sizes");
 }

@@ -8,7 +8,7 @@
 #include "device_array.h"
 #include "images.h"
 #include "ops/percentile_range_cuda.h"
-#include "plain_percentile_range.h"
+#include "reference_percentile_range.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -68,7 +68,7 @@ void check_image(const Image& image, double lower, double upper) {
   const std::size_t voxels = values.size() / static_cast<std::size_t>(image.view.stacks);
   Ranges wanted;
   for (std::size_t at = 0; at < values.size(); at += voxels) {
-    wanted.push_back(test::plain_percentile_range(std::span(values).subspan(at, voxels), lower, upper));
+    wanted.push_back(test::reference_percentile_range(std::span(values).subspan(at, voxels), lower, upper));
   }
   CHECK(same(on_host(image, lower, upper, 1), wanted));
   CHECK(same(on_host(image, lower, upper, 3), wanted));
@@ -239,7 +239,7 @@ TEST(what_cannot_be_is_refused) {
   both(-1, 50, "0 <= lower");
   both(1, 100.5, "100.5");
   both(std::numeric_limits<double>::quiet_NaN(), 50, "nan");
-  CHECK_THROWS(percentile_range(two.on_host(), 1, 99, 1, many), std::invalid_argument, "wanted 1 values, got 2");
+  CHECK_THROWS(percentile_range(two.on_host(), 1, 99, 1, many), std::invalid_argument, "expected 1 values, got 2");
   Pixels none = two.on_host();
   none.columns = 0;
   CHECK_THROWS(percentile_range(none, 1, 99, 1, one), std::invalid_argument, "got 0");

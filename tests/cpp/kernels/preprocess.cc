@@ -8,11 +8,11 @@
 #include "check.h"
 #include "device_array.h"
 #include "images.h"
-#include "ops/preprocess_body.h"
+#include "ops/preprocess_common.h"
 #include "ops/preprocess_cuda.h"
 #include "ops/require.h"
 #include "ops/scalar.h"
-#include "plain_preprocess.h"
+#include "reference_preprocess.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -77,7 +77,7 @@ std::vector<Output> on_device(const Case& one) {
 }
 
 /// The crops before normalisation, by the plain loops.
-std::vector<float> plain(const Case& one) {
+std::vector<float> reference(const Case& one) {
   const Pixels pixels = one.image.on_host();
   const std::vector<float> values = test::values_of(pixels);
   const auto size = pixels.rows * pixels.columns;
@@ -87,8 +87,8 @@ std::vector<float> plain(const Case& one) {
         pixels.rows, pixels.columns, {values.begin() + plane * size, values.begin() + (plane + 1) * size}};
     const auto stack = static_cast<std::size_t>(plane / pixels.slices);
     const test::Plane crop =
-        test::plain_crop(test::plain_resampled(whole, one.row_spacing, one.column_spacing, one.target),
-                         one.origins[stack], one.crop_rows, one.crop_columns);
+        test::reference_crop(test::reference_resampled(whole, one.row_spacing, one.column_spacing, one.target),
+                             one.origins[stack], one.crop_rows, one.crop_columns);
     output.insert(output.end(), crop.values.begin(), crop.values.end());
   }
   return output;
@@ -106,7 +106,7 @@ bool inside(const Case& one, std::size_t index) {
 /// The plain crops, normalised by the same few operations: what must come to the last bit. The tests of normalize_rule
 /// hold those against double.
 std::vector<float> expected(const Case& one) {
-  std::vector<float> values = plain(one);
+  std::vector<float> values = reference(one);
   const std::size_t stack = values.size() / one.ranges.size();
   for (std::size_t i = 0; i < values.size(); ++i) {
     values[i] = inside(one, i) ? normalized(values[i], normalize_rule(one.ranges[i / stack])) : 0.0F;
@@ -154,17 +154,17 @@ TEST(same_spacing_keeps_every_value) {
   check_values(whole({7}, {1, 1, 1, 1}, 1.5, 1.5, 1.5), {7});
 }
 
-// Twice as many pixels: centres at -0.25, 0.25, 0.75, 1.25 of pixels 0 and 1; the edge pixels alone make the outer two.
+// Twice as many pixels: centers at -0.25, 0.25, 0.75, 1.25 of pixels 0 and 1; the edge pixels alone make the outer two.
 TEST(doubling_interpolates_linearly) { check_values(whole({0, 4}, {1, 1, 1, 2}, 1, 2, 1), {0, 1, 3, 4}); }
 
-// Half as many: a triangle of half width 2 round 1.0, 3.0, 5.0 (pixel centres at 0.5, 1.5, ...): weights 1/4, 3/4, 3/4,
+// Half as many: a triangle of half width 2 round 1.0, 3.0, 5.0 (pixel centers at 0.5, 1.5, ...): weights 1/4, 3/4, 3/4,
 // 1/4 over their sum; 3/4, 3/4, 1/4 over 7/4 at the edges. Values 0, 8, 16, 24, 32, 40:
 // (0 * 3 + 8 * 3 + 16) / 7 = 40 / 7; (8 + 3 * 16 + 3 * 24 + 32) / 8 = 20; (24 + 3 * 32 + 3 * 40) / 7 = 240 / 7.
 TEST(halving_widens_the_triangle) {
   check_values(whole({0, 8, 16, 24, 32, 40}, {1, 1, 1, 6}, 2, 1, 2), {40.0 / 7, 20, 240.0 / 7});
 }
 
-// 5 pixels of 1 mm are 2 (2.5, to even) of 2 mm: centres 1 and 3 of 0..5. Values 7, 7, 7, 7, 14:
+// 5 pixels of 1 mm are 2 (2.5, to even) of 2 mm: centers 1 and 3 of 0..5. Values 7, 7, 7, 7, 14:
 // (2.5, 3.5 weigh 3/4; 1.5, 4.5 weigh 1/4): (7 + 21 + 21 + 14) / 8 = 7.875.
 TEST(odd_length_drops_the_last_half_pixel) { check_values(whole({7, 7, 7, 7, 14}, {1, 1, 5, 1}, 1, 2, 2), {7, 7.875}); }
 
@@ -186,7 +186,7 @@ TEST(constant_stays_constant_at_any_ratio) {
   }
 }
 
-// Half width 10, centre 5: weights 1 - 4.5 / 10 and 1 - 3.5 / 10, so (0 * 0.55 + 12 * 0.65) / 1.2 = 6.5.
+// Half width 10, center 5: weights 1 - 4.5 / 10 and 1 - 3.5 / 10, so (0 * 0.55 + 12 * 0.65) / 1.2 = 6.5.
 TEST(one_pixel_for_a_small_image_is_its_weighted_mean) { check_values(whole({0, 12}, {1, 1, 1, 2}, 10, 1, 10), {6.5}); }
 
 TEST(infinity_does_not_spread_where_its_weight_is_zero) {
@@ -213,7 +213,7 @@ TEST(the_widest_and_the_narrowest_range_are_borne) {
   check_values(one, {0, 100});
 }
 
-// Four roundings of half a unit in the last place each: the share is right to 2^-22 of itself where the value is not
+// Four roundings of half a unit in the last place each: the share is right to 2^-22 of itself if the value is not
 // rounded, that is where the difference from the range's end does not cancel digits that were lost before.
 TEST(normalisation_in_float_is_that_in_double) {
   std::mt19937 random(3);
@@ -224,7 +224,7 @@ TEST(normalisation_in_float_is_that_in_double) {
     const float b = a + (round % 2 == 0 ? size : size / 64) * normal(random);
     const IntensityRange range{std::min(a, b), std::max(a, b)};
     const float value = a + (b - a) * 1.5F * normal(random);
-    const double wanted = test::plain_normalized(value, range);
+    const double wanted = test::reference_normalized(value, range);
     CHECK_NEAR(normalized(value, normalize_rule(range)), wanted, 2.5e-7 * wanted + 1e-30);
   }
 }
@@ -252,7 +252,7 @@ TEST(crops_lie_anywhere) {
   }
 }
 
-TEST(every_type_layout_ratio_and_crop_is_the_plain_loops) {
+TEST(every_type_layout_ratio_and_crop_is_the_reference) {
   std::mt19937 random(4);
   const auto below = [&random](unsigned count) { return static_cast<std::int64_t>(random() % count); };
   for (int round = 0; round < 10; ++round) {
@@ -279,7 +279,7 @@ TEST(every_type_layout_ratio_and_crop_is_the_plain_loops) {
 }
 
 // 16 rows of a crop that shrinks 12 times need 204 rows of the image, which do not fit.
-TEST(strong_shrinking_is_the_plain_loops) {
+TEST(strong_shrinking_is_the_reference) {
   std::mt19937 random(5);
   for (const double target : {7.0, 7.3, 12.0}) {
     check_case({image_of(PixelType::int16, {1, 1, 260, 70}, test::RandomValues(PixelType::int16, 1, random)),
@@ -293,7 +293,7 @@ TEST(strong_shrinking_is_the_plain_loops) {
   }
 }
 
-TEST(crops_of_several_tiles_are_the_plain_loops) {
+TEST(crops_of_several_tiles_are_the_reference) {
   std::mt19937 random(6);
   check_case({image_of(PixelType::uint16, {2, 2, 40, 70}, test::RandomValues(PixelType::uint16, 1, random)),
               1.4,
@@ -334,15 +334,16 @@ TEST(what_does_not_fit_is_refused) {
   const auto call = [&](const PreprocessRules& rules) {
     preprocess(one.image.on_host(), rules, one.ranges, one.origins, 1, output);
   };
-  CHECK_THROWS(call({taps, taps, 1, 2}), std::invalid_argument, "wanted taps for 1 rows and 2 columns, got them for 2");
-  CHECK_THROWS(call({row, taps, 1, 3}), std::invalid_argument, "output of preprocess: wanted 3 values, got 2");
+  CHECK_THROWS(call({taps, taps, 1, 2}), std::invalid_argument,
+               "expected taps for 1 rows and 2 columns, got them for 2");
+  CHECK_THROWS(call({row, taps, 1, 3}), std::invalid_argument, "output of preprocess: expected 3 values, got 2");
   CHECK_THROWS(call({row, taps, -1, -2}), std::invalid_argument, "1 or more");
   const DeviceTaps few{1, 1, nullptr, nullptr, nullptr};
   const DeviceTaps two{2, 2, nullptr, nullptr, nullptr};
   const auto device_call = [&](const DevicePreprocessRules& rules, ScalarType type) {
     preprocess_cuda(one.image.on_host(), rules, nullptr, nullptr, type, nullptr, nullptr);
   };
-  CHECK_THROWS(device_call({two, two, 1, 2}, ScalarType::float32), std::invalid_argument, "wanted taps for 1 rows");
+  CHECK_THROWS(device_call({two, two, 1, 2}, ScalarType::float32), std::invalid_argument, "expected taps for 1 rows");
   CHECK_THROWS(device_call({few, two, 0, 2}, ScalarType::float32), std::invalid_argument, "got 0");
   CHECK_THROWS(device_call({few, two, 1, 2}, ScalarType::bfloat16), std::invalid_argument, "bfloat16");
   CHECK_THROWS(device_call({few, two, 1LL << 30, 1LL << 30}, ScalarType::float32), std::invalid_argument, "too many");

@@ -8,7 +8,7 @@
 #include "check.h"
 #include "device_array.h"
 #include "ops/slice_attention_cuda.h"
-#include "plain_slice_attention.h"
+#include "reference_slice_attention.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -90,7 +90,7 @@ std::string describe(const Batch<T>& batch) {
          std::to_string(batch.shape.channels) + "/" + std::to_string(batch.shape.heads);
 }
 
-/// Largest distance; infinite where a value is not finite.
+/// Largest distance; infinite if a value is not finite.
 template <class Value>
 double error_of(const std::vector<Value>& values, const std::vector<double>& wanted) {
   double largest = 0;
@@ -104,8 +104,8 @@ double error_of(const std::vector<Value>& values, const std::vector<double>& wan
 /// Both versions against float64: at most twice the error of a framework that stores each step as T.
 template <class T>
 void check_batch(const Batch<T>& batch) {
-  const std::vector<double> wanted = test::plain_double(batch.qkv, batch.shape, batch.groups());
-  const double usual = error_of(test::plain_in_steps(batch.qkv, batch.shape, batch.groups()), wanted);
+  const std::vector<double> wanted = test::reference_double(batch.qkv, batch.shape, batch.groups());
+  const double usual = error_of(test::reference_in_steps(batch.qkv, batch.shape, batch.groups()), wanted);
   const double allowed = std::max(2 * usual, kTolerance<T>);
   const double host = error_of(on_host(batch), wanted);
   const double device = error_of(on_device(batch), wanted);
@@ -224,7 +224,7 @@ TEST(a_query_that_knows_its_key_takes_its_value) {
   });
 }
 
-TEST(the_host_version_is_the_plain_loops_whatever_its_threads) {
+TEST(the_host_version_is_the_reference_whatever_its_threads) {
   std::mt19937 random(7);
   const auto between = [&random](int low, int high) { return std::uniform_int_distribution(low, high)(random); };
   for (int round = 0; round < 60; ++round) {
@@ -236,7 +236,7 @@ TEST(the_host_version_is_the_plain_loops_whatever_its_threads) {
       const Batch<T> batch = round % 2 == 0 ? inter_batch<T>({between(0, 9), between(1, 12), between(0, 3)},
                                                              between(1, 9), channels, heads, 2, seed)
                                             : intra_batch<T>(between(1, 3), between(1, 40), channels, heads, 2, seed);
-      const std::vector<float> wanted = test::plain_float(batch.qkv, batch.shape, batch.groups());
+      const std::vector<float> wanted = test::reference_float(batch.qkv, batch.shape, batch.groups());
       for (const int threads : {1, 3}) {
         const std::vector<T> found = on_host(batch, threads);
         bool same = found.size() == wanted.size();

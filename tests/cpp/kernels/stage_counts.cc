@@ -8,7 +8,7 @@
 #include "check.h"
 #include "device_array.h"
 #include "ops/stage_counts_cuda.h"
-#include "plain_stage_counts.h"
+#include "reference_stage_counts.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -53,8 +53,8 @@ Counts on_device(const Inputs& in, std::size_t shift = 0) {
   return counts.values();
 }
 
-Counts in_plain_loops(const Inputs& in) {
-  const Counts found = test::plain_stage_counts(in.seg, in.ref, in.presence, in.threshold, in.shape);
+Counts by_reference(const Inputs& in) {
+  const Counts found = test::reference_stage_counts(in.seg, in.ref, in.presence, in.threshold, in.shape);
   Counts counts = counted_before(in);
   for (std::size_t stack = 0; stack < counts.size(); ++stack) {
     for (std::size_t label = 0; label < 4; ++label) {
@@ -71,7 +71,7 @@ bool same(const Counts& a, const Counts& b) {
 }
 
 void check_counts(const Inputs& in) {
-  const Counts wanted = in_plain_loops(in);
+  const Counts wanted = by_reference(in);
   const std::string what = std::to_string(in.shape.stacks) + " x " + std::to_string(in.shape.slices) + " slices of " +
                            std::to_string(in.shape.rows) + " x " + std::to_string(in.shape.columns);
   test::report(same(on_host(in, 1), wanted), "host: " + what, __FILE__, __LINE__);
@@ -104,7 +104,7 @@ Inputs filled(const StageShape& shape, unsigned seed) {
 
 }  // namespace
 
-TEST(counts_of_anything_are_those_of_plain_loops) {
+TEST(counts_of_anything_are_those_of_the_reference) {
   const unsigned cases = test::watched() ? 10 : 120;
   for (unsigned seed = 0; seed < cases; ++seed) {
     std::mt19937 random(1000 + seed);
@@ -135,7 +135,7 @@ TEST(what_cannot_be_is_refused_before_a_launch) {
   const auto count = [](const StageShape& shape) {
     stage_counts_cuda(nullptr, nullptr, nullptr, 0.5F, shape, nullptr, nullptr);
   };
-  CHECK_THROWS(count({1, 1, 0, 1}), std::invalid_argument, "logits of stage_counts: wanted extents of 1");
+  CHECK_THROWS(count({1, 1, 0, 1}), std::invalid_argument, "logits of stage_counts: expected extents of 1");
   CHECK_THROWS(count({1, 4, 1 << 15, 1 << 15}), std::invalid_argument, "fewer than 2^31 pixels in a stack");
   CHECK_THROWS(count({1LL << 20, 1 << 11, 1, 1}), std::invalid_argument, "fewer than 2^31 CTAs");
 }

@@ -241,10 +241,10 @@ void run_block(unsigned count) {
 
 void check_limits(const Index& grid, const Index& size) {
   if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > 0x7FFFFFFFU || grid.y > 65535 || grid.z > 65535) {
-    fail("a grid of 1 to 2147483647 x 65535 x 65535 CTAs was wanted");
+    fail("expected a grid of 1 to 2147483647 x 65535 x 65535 CTAs");
   }
   if (size.x < 1 || size.y < 1 || size.z < 1 || size.x * size.y * size.z > 1024 || size.z > 64) {
-    fail("a CTA of 1 to 1024 threads was wanted");
+    fail("expected a CTA of 1 to 1024 threads");
   }
 }
 

@@ -16,7 +16,7 @@ struct alignas(16) Probabilities {
   float of[4];
 };
 
-/// Where the centre of a voxel lies on an axis of the network's whole grid: `share` of the way from pixel `lower` to
+/// Where the center of a voxel lies on an axis of the network's whole grid: `share` of the way from pixel `lower` to
 /// the next one. In which of both it lies is decided in double precision; on the edge between them it lies in both.
 struct AxisPoint {
   std::int32_t lower;
@@ -33,15 +33,15 @@ CARDIACSEG_HOST_DEVICE inline AxisPoint axis_point(std::int64_t index, double ra
   return {static_cast<std::int32_t>(lower), static_cast<float>(share), share <= 0.5, share >= 0.5};
 }
 
-/// The crop's pixels on both sides of a voxel centre along one axis, in 0..length - 1 also where it lies outside.
+/// The crop's pixels on both sides of a voxel center along one axis, in 0..length - 1 even if it lies outside.
 struct alignas(16) Neighbours {
   std::int32_t lower;
   std::int32_t upper;
   float upper_share;
-  bool inside;  ///< the centre lies within the crop's pixels, rim included
+  bool inside;  ///< the center lies within the crop's pixels, rim included
 };
 
-/// In a crop of `length` pixels that starts at network pixel `first`. Beyond the centre of the first or the last pixel
+/// In a crop of `length` pixels that starts at network pixel `first`. Beyond the center of the first or the last pixel
 /// that one alone counts.
 CARDIACSEG_HOST_DEVICE inline Neighbours neighbours(const AxisPoint& point, std::int32_t first, std::int32_t length) {
   const std::int64_t index = static_cast<std::int64_t>(point.lower) - first;
@@ -62,7 +62,7 @@ inline float logit_scale(float temperature) {
 
 CARDIACSEG_HOST_DEVICE inline float larger(float a, float b) { return a < b ? b : a; }
 
-/// Softmax of a pixel's four logits; those of closed structures are then multiplied by 0. All are NaN where a logit is
+/// Softmax of a pixel's four logits; those of closed structures are then multiplied by 0. All are NaN if a logit is
 /// NaN or +infinity, or all are -infinity.
 CARDIACSEG_HOST_DEVICE inline Probabilities gated_softmax(const Probabilities& logits, float scale, const Gate& gate) {
   const float largest = larger(larger(logits.of[0], logits.of[1]), larger(logits.of[2], logits.of[3]));
@@ -92,7 +92,7 @@ CARDIACSEG_HOST_DEVICE inline std::int32_t best_label(const Probabilities& p) {
   return p.of[3] > second ? 3 : next;
 }
 
-/// The four divided by their sum; background is 1 where that is 0 or NaN.
+/// The four divided by their sum; background is 1 if the sum is 0 or NaN.
 CARDIACSEG_HOST_DEVICE inline Probabilities with_sum_of_one(const Probabilities& p) {
   const float sum = (p.of[0] + p.of[1]) + (p.of[2] + p.of[3]);
   const Probabilities parts{{p.of[0] / sum, p.of[1] / sum, p.of[2] / sum, p.of[3] / sum}};

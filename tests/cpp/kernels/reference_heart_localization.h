@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "ops/crop.h"
-#include "ops/heart_centre_geometry.h"
+#include "ops/heart_localization_geometry.h"
 
-/// heart_centre in plain loops, as its header words it.
+/// heart_localization in plain loops, as its header words it.
 namespace cardiacseg::test {
 
 using Masses = std::vector<std::uint64_t>;  ///< `[rows, columns]`, 2^-24ths
 
-inline Masses plain_masses(const float* stack, const ops::HeartMaps& maps, float threshold) {
+inline Masses reference_masses(const float* stack, const ops::HeartMaps& maps, float threshold) {
   Masses masses;
   for (std::int64_t row = 0; row < maps.rows; ++row) {
     for (std::int64_t column = 0; column < maps.columns; ++column) {
@@ -30,15 +30,15 @@ inline Masses plain_masses(const float* stack, const ops::HeartMaps& maps, float
 }
 
 /// Mass of a box, and its centroid.
-struct PlainBox {
+struct ReferenceBox {
   std::uint64_t mass = 0;
   double row = 0;
   double column = 0;
 };
 
-inline PlainBox plain_box(const Masses& masses, const ops::HeartMaps& maps, std::int64_t top, std::int64_t left,
-                          std::int64_t window) {
-  PlainBox box;
+inline ReferenceBox reference_box(const Masses& masses, const ops::HeartMaps& maps, std::int64_t top, std::int64_t left,
+                                  std::int64_t window) {
+  ReferenceBox box;
   std::uint64_t rows = 0;
   std::uint64_t columns = 0;
   for (std::int64_t row = top; row < std::min(top + window, maps.rows); ++row) {
@@ -54,13 +54,13 @@ inline PlainBox plain_box(const Masses& masses, const ops::HeartMaps& maps, std:
   return box;
 }
 
-inline ops::CropOrigin plain_heart_centre(const float* stack, const ops::HeartMaps& maps,
-                                          const ops::HeartCentreRules& rules) {
-  const Masses masses = plain_masses(stack, maps, rules.threshold);
-  PlainBox best;
+inline ops::CropOrigin reference_heart_localization(const float* stack, const ops::HeartMaps& maps,
+                                                    const ops::HeartLocalizationRules& rules) {
+  const Masses masses = reference_masses(stack, maps, rules.threshold);
+  ReferenceBox best;
   for (std::int64_t top = 0; top == 0 || top + rules.window <= maps.rows; ++top) {
     for (std::int64_t left = 0; left == 0 || left + rules.window <= maps.columns; ++left) {
-      const PlainBox box = plain_box(masses, maps, top, left, rules.window);
+      const ReferenceBox box = reference_box(masses, maps, top, left, rules.window);
       if (box.mass > best.mass) best = box;
     }
   }

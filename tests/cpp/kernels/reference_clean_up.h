@@ -19,7 +19,7 @@ struct Plane {
 
 /// Calls `visit(neighbour)` for each neighbour inside the slice; gives whether there are any outside.
 template <class Visit>
-bool plain_neighbours(const Plane& plane, std::int64_t pixel, bool corners, const Visit& visit) {
+bool reference_neighbours(const Plane& plane, std::int64_t pixel, bool corners, const Visit& visit) {
   bool at_rim = false;
   for (std::int64_t down = -1; down <= 1; ++down) {
     for (std::int64_t right = -1; right <= 1; ++right) {
@@ -37,8 +37,8 @@ bool plain_neighbours(const Plane& plane, std::int64_t pixel, bool corners, cons
 }
 
 /// The regions of the pixels with `label`, in C order of their first pixels.
-inline std::vector<Region> plain_regions(std::span<const std::uint8_t> slice, const Plane& plane, std::uint8_t label,
-                                         bool corners) {
+inline std::vector<Region> reference_regions(std::span<const std::uint8_t> slice, const Plane& plane,
+                                             std::uint8_t label, bool corners) {
   std::vector<Region> regions;
   std::vector<bool> seen(slice.size(), false);
   for (std::size_t first = 0; first < slice.size(); ++first) {
@@ -46,7 +46,7 @@ inline std::vector<Region> plain_regions(std::span<const std::uint8_t> slice, co
     seen[first] = true;
     Region region{static_cast<std::int64_t>(first)};
     for (std::size_t next = 0; next < region.size(); ++next) {
-      plain_neighbours(plane, region[next], corners, [&](std::size_t pixel) {
+      reference_neighbours(plane, region[next], corners, [&](std::size_t pixel) {
         if (slice[pixel] != label || seen[pixel]) return;
         seen[pixel] = true;
         region.push_back(static_cast<std::int64_t>(pixel));
@@ -57,42 +57,42 @@ inline std::vector<Region> plain_regions(std::span<const std::uint8_t> slice, co
   return regions;
 }
 
-inline void plain_set(std::span<std::uint8_t> slice, const Region& region, std::uint8_t label) {
+inline void reference_set(std::span<std::uint8_t> slice, const Region& region, std::uint8_t label) {
   for (const std::int64_t pixel : region) slice[static_cast<std::size_t>(pixel)] = label;
 }
 
-inline void plain_keep_largest(std::span<std::uint8_t> slice, const Plane& plane) {
+inline void reference_keep_largest(std::span<std::uint8_t> slice, const Plane& plane) {
   for (std::uint8_t label = 1; label < 4; ++label) {
-    const std::vector<Region> regions = plain_regions(slice, plane, label, true);
+    const std::vector<Region> regions = reference_regions(slice, plane, label, true);
     std::size_t largest = 0;
     for (std::size_t k = 1; k < regions.size(); ++k)
       largest = regions[k].size() > regions[largest].size() ? k : largest;
     for (std::size_t k = 0; k < regions.size(); ++k) {
-      if (k != largest) plain_set(slice, regions[k], 0);
+      if (k != largest) reference_set(slice, regions[k], 0);
     }
   }
 }
 
-inline void plain_fill_holes(std::span<std::uint8_t> slice, const Plane& plane) {
-  for (const Region& region : plain_regions(slice, plane, 0, false)) {
+inline void reference_fill_holes(std::span<std::uint8_t> slice, const Plane& plane) {
+  for (const Region& region : reference_regions(slice, plane, 0, false)) {
     std::array<std::int64_t, 4> border{};
     bool at_rim = false;
     for (const std::int64_t pixel : region) {
-      at_rim |= plain_neighbours(plane, pixel, false, [&](std::size_t neighbour) { ++border[slice[neighbour]]; });
+      at_rim |= reference_neighbours(plane, pixel, false, [&](std::size_t neighbour) { ++border[slice[neighbour]]; });
     }
     if (at_rim) continue;
     const auto most = std::max_element(border.begin() + 1, border.end());  // the first of equal ones
-    plain_set(slice, region, static_cast<std::uint8_t>(most - border.begin()));
+    reference_set(slice, region, static_cast<std::uint8_t>(most - border.begin()));
   }
 }
 
 /// Of all slices; the labels that come out.
-inline Labels plain_clean_up(Labels labels, const Plane& plane) {
+inline Labels reference_clean_up(Labels labels, const Plane& plane) {
   const auto size = static_cast<std::size_t>(plane.rows * plane.columns);
   for (std::size_t first = 0; first < labels.size(); first += size) {
     const std::span<std::uint8_t> slice = std::span(labels).subspan(first, size);
-    plain_keep_largest(slice, plane);
-    plain_fill_holes(slice, plane);
+    reference_keep_largest(slice, plane);
+    reference_fill_holes(slice, plane);
   }
   return labels;
 }

@@ -4,9 +4,9 @@
 
 #include "ops/crop.h"
 #include "ops/device.h"
-#include "ops/heart_centre_geometry.h"
+#include "ops/heart_localization_geometry.h"
 
-/// What host and device share of heart_centre, in whole numbers up to the centroid.
+/// What host and device share of heart_localization, in whole numbers up to the centroid.
 namespace cardiacseg::ops {
 
 /// 2^-24ths.
@@ -66,8 +66,8 @@ CARDIACSEG_HOST_DEVICE inline HeartBox first_box(const HeartMaps& maps, std::int
           static_cast<std::int32_t>(window < maps.columns ? window : maps.columns)};
 }
 
-/// Origin of the crop round what is in the box, or round the middle of the grid where that is nothing.
-CARDIACSEG_HOST_DEVICE inline CropOrigin heart_crop(const HeartMaps& maps, const HeartCentreRules& rules,
+/// Origin of the crop round what is in the box, or round the middle of the grid if the box is empty.
+CARDIACSEG_HOST_DEVICE inline CropOrigin heart_crop(const HeartMaps& maps, const HeartLocalizationRules& rules,
                                                     const HeartBox& box, const HeartMoments& moments) {
   if (moments.mass == 0) {
     return {middle_start(maps.rows, rules.ratio, rules.crop_rows),

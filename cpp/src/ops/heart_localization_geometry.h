@@ -26,7 +26,7 @@ struct HeartMaps {
 };
 
 /// The model's numbers.
-struct HeartCentreRules {
+struct HeartLocalizationRules {
   float threshold;         ///< a probability counts from here on
   std::int64_t window;     ///< side, in the map's pixels, of the box that is to hold the heart
   double ratio;            ///< pixel size of the map over that of the crop
@@ -36,35 +36,36 @@ struct HeartCentreRules {
 
 /// Throws std::invalid_argument unless the start of a crop along one axis can be computed and held in 32 bits.
 inline void require_crop_axis(std::int64_t pixels, double ratio, std::int64_t crop) {
-  element_count("crop of heart_centre", {crop});
+  element_count("crop of heart_localization", {crop});
   const double reach = (static_cast<double>(pixels) + 1) * ratio + static_cast<double>(crop) + 1;
   if (ratio > 0 && reach < std::numeric_limits<std::int32_t>::max()) return;
-  throw std::invalid_argument("ratio of heart_centre: wanted one above 0 that leaves fewer than 2^31 pixels, got " +
-                              std::to_string(ratio) + " for " + std::to_string(pixels) + " pixels and a crop of " +
-                              std::to_string(crop));
+  throw std::invalid_argument(
+      "ratio of heart_localization: expected one above 0 that leaves fewer than 2^31 pixels, got " +
+      std::to_string(ratio) + " for " + std::to_string(pixels) + " pixels and a crop of " + std::to_string(crop));
 }
 
-/// Throws std::invalid_argument where a number makes no sense, or where the sums of a box might not fit in 64 bits.
-inline void require_heart_centre(const HeartMaps& maps, const HeartCentreRules& rules) {
-  element_count("maps of heart_centre", {maps.stacks, maps.slices, maps.padded_rows, maps.padded_columns});
-  element_count("grid of heart_centre", {maps.rows, maps.columns});
-  element_count("window of heart_centre", {rules.window});
+/// Throws std::invalid_argument if a number is invalid, or if the sums of a box might not fit in 64 bits.
+inline void require_heart_localization(const HeartMaps& maps, const HeartLocalizationRules& rules) {
+  element_count("maps of heart_localization", {maps.stacks, maps.slices, maps.padded_rows, maps.padded_columns});
+  element_count("grid of heart_localization", {maps.rows, maps.columns});
+  element_count("window of heart_localization", {rules.window});
   if (maps.rows * maps.columns >= 1LL << 30) {
-    throw std::invalid_argument("grid of heart_centre: wanted fewer than 2^30 pixels, got " +
+    throw std::invalid_argument("grid of heart_localization: expected fewer than 2^30 pixels, got " +
                                 std::to_string(maps.rows) + " x " + std::to_string(maps.columns));
   }
   if (maps.rows > maps.padded_rows || maps.columns > maps.padded_columns) {
-    throw std::invalid_argument("grid of heart_centre: wanted at most the map's " + std::to_string(maps.padded_rows) +
-                                " x " + std::to_string(maps.padded_columns) + " pixels, got " +
-                                std::to_string(maps.rows) + " x " + std::to_string(maps.columns));
+    throw std::invalid_argument("grid of heart_localization: expected at most the map's " +
+                                std::to_string(maps.padded_rows) + " x " + std::to_string(maps.padded_columns) +
+                                " pixels, got " + std::to_string(maps.rows) + " x " + std::to_string(maps.columns));
   }
   require_crop_axis(maps.rows, rules.ratio, rules.crop_rows);
   require_crop_axis(maps.columns, rules.ratio, rules.crop_columns);
   const auto rows = static_cast<double>(std::min(rules.window, maps.rows));
   const auto columns = static_cast<double>(std::min(rules.window, maps.columns));
   if (static_cast<double>(maps.slices) * rows * columns * std::max(rows, columns) < 0x1p40) return;
-  throw std::invalid_argument("window of heart_centre: wanted fewer than 2^40 voxels times its longer side, got " +
-                              std::to_string(maps.slices) + " slices and a window of " + std::to_string(rules.window));
+  throw std::invalid_argument(
+      "window of heart_localization: expected fewer than 2^40 voxels times its longer side, got " +
+      std::to_string(maps.slices) + " slices and a window of " + std::to_string(rules.window));
 }
 
 }  // namespace cardiacseg::ops

@@ -2,8 +2,8 @@
 #include <limits>
 
 #include "cuda/launch.h"
-#include "ops/heart_centre_body.h"
-#include "ops/heart_centre_cuda.h"
+#include "ops/heart_localization_common.h"
+#include "ops/heart_localization_cuda.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -130,7 +130,7 @@ __device__ HeartMoments moments_of(const SummedArea& area, const HeartBox& box) 
 }
 
 __global__ void __launch_bounds__(kThreads)
-    find_hearts(const float* heart, const HeartMaps maps, const HeartCentreRules rules, HeartMass* tables,
+    find_hearts(const float* heart, const HeartMaps maps, const HeartLocalizationRules rules, HeartMass* tables,
                 CropOrigin* origins) {
   const std::int64_t stack = blockIdx.x;
   HeartMass* table = tables + stack * (maps.rows + 1) * (maps.columns + 1);
@@ -146,20 +146,20 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-std::size_t heart_centre_workspace(std::int64_t stacks, std::int64_t rows, std::int64_t columns) {
-  element_count("workspace of heart_centre", {stacks, rows, columns});
-  return element_count("workspace of heart_centre", {stacks, rows + 1, columns + 1, sizeof(HeartMass)});
+std::size_t heart_localization_workspace(std::int64_t stacks, std::int64_t rows, std::int64_t columns) {
+  element_count("workspace of heart_localization", {stacks, rows, columns});
+  return element_count("workspace of heart_localization", {stacks, rows + 1, columns + 1, sizeof(HeartMass)});
 }
 
-void heart_centre_cuda(const float* heart, const HeartMaps& maps, const HeartCentreRules& rules, void* workspace,
-                       CropOrigin* origins, DeviceStream stream) {
-  require_heart_centre(maps, rules);
+void heart_localization_cuda(const float* heart, const HeartMaps& maps, const HeartLocalizationRules& rules,
+                             void* workspace, CropOrigin* origins, DeviceStream stream) {
+  require_heart_localization(maps, rules);
   if (maps.stacks > std::numeric_limits<std::int32_t>::max()) {
-    throw std::invalid_argument("maps of heart_centre_cuda: wanted fewer than 2^31 stacks, got " +
+    throw std::invalid_argument("maps of heart_localization_cuda: expected fewer than 2^31 stacks, got " +
                                 std::to_string(maps.stacks));
   }
-  cuda::launch("heart_centre", find_hearts, dim3(static_cast<unsigned>(maps.stacks)), dim3(kThreads), stream, heart,
-               maps, rules, static_cast<HeartMass*>(workspace), origins);
+  cuda::launch("heart_localization", find_hearts, dim3(static_cast<unsigned>(maps.stacks)), dim3(kThreads), stream,
+               heart, maps, rules, static_cast<HeartMass*>(workspace), origins);
 }
 
 }  // namespace cardiacseg::ops

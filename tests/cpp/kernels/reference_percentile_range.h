@@ -10,7 +10,7 @@
 namespace cardiacseg::test {
 
 /// What percentile_range says of the values of one stack, by sorting them.
-inline ops::IntensityRange plain_percentile_range(std::span<const float> values, double lower, double upper) {
+inline ops::IntensityRange reference_percentile_range(std::span<const float> values, double lower, double upper) {
   std::vector<float> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
   const auto at = [&sorted](double percentile) {

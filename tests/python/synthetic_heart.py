@@ -11,7 +11,7 @@ RR = 800.0
 ES = 6
 
 
-def drawn_labels():
+def synthetic_labels():
     """Rings that shrink towards the apex and at ES, with an RV beside them; the base leaves the first slice at ES."""
     rows = (np.arange(SIZE[0]) - 40)[:, None] * SPACING[1]
     columns = (np.arange(SIZE[1]) - 62)[None] * SPACING[2]
@@ -31,12 +31,12 @@ def drawn_labels():
     return labels
 
 
-LABELS = drawn_labels()
+LABELS = synthetic_labels()
 
 
-def drawn_image(labels):
+def synthetic_image(labels):
     grey = np.array([300, 900, 400, 1000], np.float32)[labels]
     return grey + np.random.default_rng(0).normal(0, 8, labels.shape).astype(np.float32)
 
 
-IMAGE = drawn_image(LABELS)
+IMAGE = synthetic_image(LABELS)

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/heart_centre.h"
-#include "ops/heart_centre_body.h"
+#include "ops/heart_localization.h"
+#include "ops/heart_localization_common.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -49,12 +49,13 @@ HeartMoments moments_of(const SummedArea& area, const HeartBox& box) {
 
 }  // namespace
 
-void heart_centre(std::span<const float> heart, const HeartMaps& maps, const HeartCentreRules& rules,
-                  std::span<CropOrigin> origins) {
-  require_heart_centre(maps, rules);
-  require_size("maps of heart_centre", heart.size(), {maps.stacks, maps.slices, maps.padded_rows, maps.padded_columns});
-  require_size("origins of heart_centre", origins.size(), {maps.stacks});
-  Masses table(element_count("grid of heart_centre", {maps.rows + 1, maps.columns + 1}));
+void heart_localization(std::span<const float> heart, const HeartMaps& maps, const HeartLocalizationRules& rules,
+                        std::span<CropOrigin> origins) {
+  require_heart_localization(maps, rules);
+  require_size("maps of heart_localization", heart.size(),
+               {maps.stacks, maps.slices, maps.padded_rows, maps.padded_columns});
+  require_size("origins of heart_localization", origins.size(), {maps.stacks});
+  Masses table(element_count("grid of heart_localization", {maps.rows + 1, maps.columns + 1}));
   const SummedArea area{table.data(), maps.columns + 1};
   for (std::int64_t stack = 0; stack < maps.stacks; ++stack) {
     sum_area(heart.data() + stack * maps.slices * maps.padded_plane(), maps, rules.threshold, table);

@@ -1,4 +1,4 @@
-#include "ops/heart_centre.h"
+#include "ops/heart_localization.h"
 
 #include <limits>
 #include <random>
@@ -6,8 +6,8 @@
 
 #include "check.h"
 #include "device_array.h"
-#include "ops/heart_centre_cuda.h"
-#include "plain_heart_centre.h"
+#include "ops/heart_localization_cuda.h"
+#include "reference_heart_localization.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -18,31 +18,32 @@ using Origins = std::vector<CropOrigin>;
 
 struct Inputs {
   HeartMaps maps;
-  HeartCentreRules rules;
+  HeartLocalizationRules rules;
   std::vector<float> heart;
 };
 
 Origins on_host(const Inputs& in) {
   Origins origins(static_cast<std::size_t>(in.maps.stacks));
-  heart_centre(in.heart, in.maps, in.rules, origins);
+  heart_localization(in.heart, in.maps, in.rules, origins);
   return origins;
 }
 
 Origins on_device(const Inputs& in) {
   const DeviceArray<float> heart(in.heart);
   const DeviceArray<CropOrigin> origins(static_cast<std::size_t>(in.maps.stacks));
-  const DeviceArray<unsigned char> workspace(heart_centre_workspace(in.maps.stacks, in.maps.rows, in.maps.columns));
+  const DeviceArray<unsigned char> workspace(
+      heart_localization_workspace(in.maps.stacks, in.maps.rows, in.maps.columns));
   for (int call = 0; call < 2; ++call) {
-    heart_centre_cuda(heart.data(), in.maps, in.rules, workspace.data(), origins.data(), nullptr);
+    heart_localization_cuda(heart.data(), in.maps, in.rules, workspace.data(), origins.data(), nullptr);
   }
   return origins.values();
 }
 
-Origins in_plain_loops(const Inputs& in) {
+Origins by_reference(const Inputs& in) {
   Origins origins;
   for (std::int64_t stack = 0; stack < in.maps.stacks; ++stack) {
     const float* from = in.heart.data() + stack * in.maps.slices * in.maps.padded_plane();
-    origins.push_back(test::plain_heart_centre(from, in.maps, in.rules));
+    origins.push_back(test::reference_heart_localization(from, in.maps, in.rules));
   }
   return origins;
 }
@@ -54,7 +55,7 @@ bool same(const Origins& a, const Origins& b) {
 }
 
 void check_centres(const Inputs& in) {
-  const Origins wanted = in_plain_loops(in);
+  const Origins wanted = by_reference(in);
   const std::string what = std::to_string(in.maps.stacks) + " x " + std::to_string(in.maps.slices) + " x " +
                            std::to_string(in.maps.rows) + " x " + std::to_string(in.maps.columns) + ", window " +
                            std::to_string(in.rules.window);
@@ -94,7 +95,7 @@ Inputs anything(unsigned seed) {
 
 }  // namespace
 
-TEST(centres_of_anything_are_those_of_plain_loops) {
+TEST(centers_of_anything_are_those_of_the_reference) {
   const unsigned cases = test::watched() ? 10 : 80;
   for (unsigned seed = 0; seed < cases; ++seed) check_centres(anything(seed));
 }
@@ -131,15 +132,15 @@ TEST(many_stacks) {
 }
 
 TEST(what_makes_no_sense_is_refused_before_a_launch) {
-  const auto find = [](const HeartMaps& maps, const HeartCentreRules& rules) {
-    heart_centre_cuda(nullptr, maps, rules, nullptr, nullptr, nullptr);
+  const auto find = [](const HeartMaps& maps, const HeartLocalizationRules& rules) {
+    heart_localization_cuda(nullptr, maps, rules, nullptr, nullptr, nullptr);
   };
-  CHECK_THROWS(find({0, 1, 1, 1, 1, 1}, {0.5F, 1, 1, 1, 1}), std::invalid_argument, "maps of heart_centre");
+  CHECK_THROWS(find({0, 1, 1, 1, 1, 1}, {0.5F, 1, 1, 1, 1}), std::invalid_argument, "maps of heart_localization");
   CHECK_THROWS(find({1, 1, 1, 1, 1, 2}, {0.5F, 1, 1, 1, 1}), std::invalid_argument, "at most the map's");
-  CHECK_THROWS(find({1, 1, 1, 1, 1, 1}, {0.5F, 1, -1, 1, 1}), std::invalid_argument, "ratio of heart_centre");
+  CHECK_THROWS(find({1, 1, 1, 1, 1, 1}, {0.5F, 1, -1, 1, 1}), std::invalid_argument, "ratio of heart_localization");
   CHECK_THROWS(find({1LL << 31, 1, 1, 1, 1, 1}, {0.5F, 1, 1, 1, 1}), std::invalid_argument, "fewer than 2^31 stacks");
-  CHECK_THROWS(heart_centre_workspace(1, 0, 5), std::invalid_argument, "got 0");
-  CHECK(heart_centre_workspace(2, 3, 5) == std::size_t{2 * 4 * 6 * 8});
+  CHECK_THROWS(heart_localization_workspace(1, 0, 5), std::invalid_argument, "got 0");
+  CHECK(heart_localization_workspace(2, 3, 5) == std::size_t{2 * 4 * 6 * 8});
 }
 
 }  // namespace cardiacseg::ops

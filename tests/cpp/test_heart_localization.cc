@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "expect_error.h"
-#include "ops/heart_centre.h"
+#include "ops/heart_localization.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -24,10 +24,10 @@ struct Map {
     return values[static_cast<std::size_t>((slice * extent.padded_rows + row) * extent.padded_columns + column)];
   }
 
-  /// Whether that is the centre. Crops of 1000 pixels, which are thousandths of the map's, begin at its thousandfold.
+  /// Whether that is the center. Crops of 1000 pixels, which are thousandths of the map's, begin at its thousandfold.
   bool has_centre(double row, double column, std::int64_t window, float threshold = 0.5F) const {
     CropOrigin found{-1, -1};
-    heart_centre(values, extent, {threshold, window, 1000, 1000, 1000}, {&found, 1});
+    heart_localization(values, extent, {threshold, window, 1000, 1000, 1000}, {&found, 1});
     return found.row == std::lrint(1000 * row) && found.column == std::lrint(1000 * column);
   }
 
@@ -116,7 +116,7 @@ TEST(HeartLocalization, ProbabilitiesAreQuantized) {
 TEST(HeartLocalization, EachStackHasItsOwnCenter) {
   const std::vector<float> two{0, 1, 0, 0, 0, 1};
   std::vector<CropOrigin> found(2);
-  heart_centre(two, {2, 1, 1, 3, 1, 3}, {0.5F, 3, 1, 1, 1}, found);
+  heart_localization(two, {2, 1, 1, 3, 1, 3}, {0.5F, 3, 1, 1, 1}, found);
   EXPECT_EQ(found[0].row, 0);
   EXPECT_EQ(found[0].column, 1);
   EXPECT_EQ(found[1].row, 0);
@@ -136,21 +136,21 @@ TEST(HeartLocalization, CropStartRoundsHalfAPixelUp) {
 TEST(HeartLocalization, WrongInputIsRefused) {
   const std::vector<float> map(12);
   std::vector<CropOrigin> found(1);
-  const auto refuses = [&](const HeartMaps& maps, const HeartCentreRules& rules, const std::string& text) {
-    EXPECT_THROW_MESSAGE(heart_centre(map, maps, rules, found), std::invalid_argument, text);
+  const auto refuses = [&](const HeartMaps& maps, const HeartLocalizationRules& rules, const std::string& text) {
+    EXPECT_THROW_MESSAGE(heart_localization(map, maps, rules, found), std::invalid_argument, text);
   };
   const HeartMaps good{1, 1, 3, 4, 3, 4};
-  const HeartCentreRules rules{0.5F, 3, 1, 2, 2};
-  refuses({1, 1, 3, 5, 3, 4}, rules, "maps of heart_centre: wanted 15 values, got 12");
-  refuses({2, 1, 3, 2, 3, 2}, rules, "origins of heart_centre: wanted 2 values, got 1");
-  refuses({0, 1, 3, 4, 3, 4}, rules, "maps of heart_centre: wanted extents of 1");
+  const HeartLocalizationRules rules{0.5F, 3, 1, 2, 2};
+  refuses({1, 1, 3, 5, 3, 4}, rules, "maps of heart_localization: expected 15 values, got 12");
+  refuses({2, 1, 3, 2, 3, 2}, rules, "origins of heart_localization: expected 2 values, got 1");
+  refuses({0, 1, 3, 4, 3, 4}, rules, "maps of heart_localization: expected extents of 1");
   refuses({1, 1, 3, 4, 4, 4}, rules, "at most the map's 3 x 4 pixels, got 4 x 4");
-  refuses({1, 1, 3, 4, 3, 0}, rules, "grid of heart_centre");
-  refuses(good, {0.5F, 0, 1, 2, 2}, "window of heart_centre");
-  refuses(good, {0.5F, 3, 0, 2, 2}, "ratio of heart_centre: wanted one above 0");
-  refuses(good, {0.5F, 3, std::nan(""), 2, 2}, "ratio of heart_centre");
+  refuses({1, 1, 3, 4, 3, 0}, rules, "grid of heart_localization");
+  refuses(good, {0.5F, 0, 1, 2, 2}, "window of heart_localization");
+  refuses(good, {0.5F, 3, 0, 2, 2}, "ratio of heart_localization: expected one above 0");
+  refuses(good, {0.5F, 3, std::nan(""), 2, 2}, "ratio of heart_localization");
   refuses(good, {0.5F, 3, 1e9, 2, 2}, "fewer than 2^31 pixels");
-  refuses(good, {0.5F, 3, 1, 0, 2}, "crop of heart_centre");
+  refuses(good, {0.5F, 3, 1, 0, 2}, "crop of heart_localization");
   refuses({1, 1 << 20, 2048, 2048, 2048, 2048}, {0.5F, 2048, 1, 2, 2}, "fewer than 2^40");
   refuses({1, 1, 1 << 15, 1 << 15, 1 << 15, 1 << 15}, rules, "fewer than 2^30 pixels");
 }

@@ -41,9 +41,9 @@ inline std::vector<Rows> groups_of(const ops::AttentionShape& shape, const std::
 /// Sums and the softmax in Number; `round` is applied to what a framework would store: scaled queries, scores,
 /// weights and results.
 template <class Number, class T, class Exponential, class Round>
-std::vector<Number> plain_attention(const std::vector<T>& qkv, const ops::AttentionShape& shape,
-                                    const std::vector<Rows>& groups, const Exponential& exponential, const Round& round,
-                                    bool scale_first) {
+std::vector<Number> reference_attention(const std::vector<T>& qkv, const ops::AttentionShape& shape,
+                                        const std::vector<Rows>& groups, const Exponential& exponential,
+                                        const Round& round, bool scale_first) {
   const auto channels = static_cast<std::size_t>(shape.channels);
   const std::size_t size = channels / static_cast<std::size_t>(shape.heads);
   const Number scale = 1 / std::sqrt(static_cast<Number>(size));
@@ -86,27 +86,27 @@ std::vector<Number> plain_attention(const std::vector<T>& qkv, const ops::Attent
 
 /// What the host version computes, before it is stored.
 template <class T>
-std::vector<float> plain_float(const std::vector<T>& qkv, const ops::AttentionShape& shape,
-                               const std::vector<Rows>& groups) {
+std::vector<float> reference_float(const std::vector<T>& qkv, const ops::AttentionShape& shape,
+                                   const std::vector<Rows>& groups) {
   const auto same = [](float value) { return value; };
-  return plain_attention<float>(qkv, shape, groups, ops::exp_of_nonpositive, same, false);
+  return reference_attention<float>(qkv, shape, groups, ops::exp_of_nonpositive, same, false);
 }
 
 template <class T>
-std::vector<double> plain_double(const std::vector<T>& qkv, const ops::AttentionShape& shape,
-                                 const std::vector<Rows>& groups) {
+std::vector<double> reference_double(const std::vector<T>& qkv, const ops::AttentionShape& shape,
+                                     const std::vector<Rows>& groups) {
   const auto exponential = [](double value) { return std::exp(value); };
   const auto same = [](double value) { return value; };
-  return plain_attention<double>(qkv, shape, groups, exponential, same, false);
+  return reference_attention<double>(qkv, shape, groups, exponential, same, false);
 }
 
 /// What a framework computes that stores each step as T: the measure of what error is to be expected of T.
 template <class T>
-std::vector<float> plain_in_steps(const std::vector<T>& qkv, const ops::AttentionShape& shape,
-                                  const std::vector<Rows>& groups) {
+std::vector<float> reference_in_steps(const std::vector<T>& qkv, const ops::AttentionShape& shape,
+                                      const std::vector<Rows>& groups) {
   const auto exponential = [](float value) { return std::exp(value); };
   const auto round = [](float value) { return ops::to_float(ops::from_float<T>(value)); };
-  return plain_attention<float>(qkv, shape, groups, exponential, round, true);
+  return reference_attention<float>(qkv, shape, groups, exponential, round, true);
 }
 
 }  // namespace cardiacseg::test

@@ -19,7 +19,7 @@ struct NormalizeRule {
 
 CARDIACSEG_HOST_DEVICE inline NormalizeRule normalize_rule(const IntensityRange& range) {
   if (range.low == range.high) return {1, range.low, 0};
-  // Halved, the difference does not overflow; where halving rounds, the range is subnormal and the power is the
+  // Halved, the difference does not overflow; if halving rounds, the range is subnormal and the power is the
   // largest.
   const std::uint32_t exponent = bits_of(range.high * 0.5F - range.low * 0.5F) >> 23 & 0xFFU;  // of the width, less 1
   const std::uint32_t turned = exponent >= 252 ? 1 : exponent < 1 ? 252 : 253 - exponent;
