@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from conftest import SPACING, run_command
 
+import cardiacseg
+
 ROOT = Path(__file__).parents[2]
 JOBS = str(min(4, os.cpu_count() or 1))
 
@@ -58,7 +60,7 @@ def test_the_library_shows_its_public_names_alone(prefix):
         "compiled_networks_folder"
     )
     public = rf"cardiacseg::({functions}|CardiacSegmenter|Error)\b"
-    assert [name for name in ours if not re.match(public, name)] == []
+    assert [name for name in ours if not re.match(public, name) and not name.startswith("csg_")] == []
 
 
 def test_an_installed_library_serves_another_project(consumer):
@@ -72,3 +74,48 @@ def test_the_example_gives_pythons_labels(consumer, tiny_bundle, segmenter, cine
     assert "tiny on openvino" in output
     found = np.fromfile(labels, np.uint8).reshape(cine.shape)
     np.testing.assert_array_equal(found, segmenter.run(cine, spacing=SPACING).labels)
+
+
+C_HEADER = ROOT / "cpp/include/cardiacseg/cardiacseg.h"
+
+
+def test_the_library_shows_the_functions_of_the_c_header_and_no_other(prefix):
+    nm = shutil.which("nm")
+    if nm is None:
+        pytest.skip("nm of binutils is not installed")
+    symbols = run_command(nm, "-D", "--defined-only", next(prefix.glob("lib*/libcardiacseg.so")))
+    shown = set(re.findall(r" T (csg_\w+)", symbols))
+    assert shown == set(re.findall(r"^CSG_API [^;]*?(csg_\w+)\(", C_HEADER.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("language", ["c99", "cpp11"])
+def test_the_c_interface_is_binary_compatible(consumer, language):
+    kept = (ROOT / "tests/c/abi.txt").read_text()
+    now = run_command(consumer / f"abi_{language}")
+    assert now == kept, "the C interface has changed: raise CSG_ABI_VERSION unless members were added at an end"
+
+
+@pytest.mark.parametrize("language", ["c99", "cpp11"])
+def test_the_c_example_gives_pythons_labels(consumer, tiny_bundle, segmenter, cine, tmp_path, language):
+    pixels, labels = tmp_path / "pixels", tmp_path / "labels"
+    cine.astype(np.float32).tofile(pixels)
+    output = run_command(consumer / f"segment_{language}", tiny_bundle, pixels, *cine.shape, *SPACING, labels)
+    assert '"model":"tiny"' in output
+    expected = segmenter.run(cine, spacing=SPACING).labels
+    np.testing.assert_array_equal(np.fromfile(labels, np.uint8).reshape(cine.shape), expected)
+    measured = cardiacseg.measure(expected, spacing=SPACING)
+    assert f"LV of the first frame {measured.lv_ml[0]:.3f} ml" in output
+
+
+@pytest.mark.parametrize(("language", "seed"), [("c99", 1), ("cpp11", 2)])
+def test_wrong_calls_are_refused(consumer, tiny_bundle, language, seed):
+    assert "1000 calls, 1000 refused" in run_command(consumer / f"misuse_{language}", tiny_bundle, seed)
+
+
+def test_the_c_interface_from_ctypes(prefix, tiny_bundle, segmenter, cine, tmp_path):
+    np.save(tmp_path / "cine.npy", cine)
+    library = next(prefix.glob("lib*/libcardiacseg.so"))
+    run_command(sys.executable, ROOT / "tests/c/call.py", library, tiny_bundle, tmp_path, *SPACING)
+    result = segmenter.run(cine, spacing=SPACING, probabilities=True)
+    for name in ("labels", "presence", "probabilities", "agreement", "quality"):
+        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), getattr(result, name), err_msg=name)
