@@ -16,7 +16,7 @@ PLAIN_HEADERS = '"cardiacseg/(labels|pixel_type).h"'  # of the public ones, thos
 
 # folder or file pattern in cpp/ -> what its #include lines may name
 MAY_INCLUDE = {
-    "include/cardiacseg/*.h": [STANDARD, '"cardiacseg/.*"'],
+    "include/cardiacseg/*.h": [STANDARD, "<(stddef|stdint).h>", '"cardiacseg/.*"'],
     "src/ops/*.h": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
     "src/ops/*_host.cc": [STANDARD, '"ops/.*[.]h"', PLAIN_HEADERS],
     "src/ops/*.cu*": [STANDARD, "<cuda_runtime.h>", '"ops/.*"', '"cuda/.*"', PLAIN_HEADERS],
