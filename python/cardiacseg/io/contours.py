@@ -30,7 +30,7 @@ def polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _with_channels(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """The outline with each hole joined to it where they are nearest.
+    """The outline with each hole joined to it at the nearest points.
 
     A channel is walked there and back, so it changes nothing about what lies inside, whatever it crosses.
     """

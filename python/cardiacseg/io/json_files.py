@@ -89,7 +89,7 @@ def input_document(cine) -> dict:
 def _grid_document(geometry) -> dict:
     """Columns of ``direction`` are the unit vectors of x, y and z; mm, to the patient's left, back and head.
 
-    ``slice_offsets_mm`` is where unevenly spaced slices lie along z, from the first on; of even ones it is ``None``.
+    ``slice_offsets_mm`` is the position of unevenly spaced slices along z, from the first; ``None`` for even ones.
     """
     return {
         "origin_mm": list(geometry.origin),

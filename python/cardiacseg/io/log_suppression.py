@@ -22,7 +22,7 @@ _NETWORK_LEVELS = {"pynetdicom": logging.NOTSET, "pydicom": logging.WARNING}  # 
 def suppress_logs(name: str) -> Iterator[None]:
     """No warning, and no line of the logger ``name``, inside: libraries repeat the values that they complain about.
 
-    Threads may be inside at the same time; until the last one leaves, the process stays quiet.
+    Threads may be inside at the same time; logs stay suppressed until the last one leaves.
     """
     _enter(name)
     try:

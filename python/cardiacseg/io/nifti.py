@@ -107,7 +107,7 @@ def _is_same_grid(one: Geometry, other: Geometry) -> bool:
 
 
 def _fill_gaps(name: str, image: np.ndarray) -> list[Note]:
-    """Put the smallest value where there is no number that float32 holds, as outside of a field of view."""
+    """Put the smallest value at pixels without a number that float32 holds, as outside of a field of view."""
     if image.dtype.kind != "f":
         return []
     gapped = [frame for frame in image if not _are_numbers(np.array([frame.min(), frame.max()])).all()]

@@ -35,8 +35,8 @@ _NO_ORIENTATION = Note(
     "The file does not say how its axes lie in the patient; they were taken as columns, rows and slices of a picture.",
 )
 _MS_PER_UNIT = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
-# ms between frames of a cine, and ms of a beat: 20 to 250 a minute.
-_INTERVAL, _BEAT = (5.0, 500.0), (240.0, 3000.0)
+# ms between frames of a cine, and ms of an RR interval: heart rates of 20 to 250 a minute.
+_INTERVAL, _RR_INTERVAL = (5.0, 500.0), (240.0, 3000.0)
 _SOURCE = "frame interval times number of frames: right where the cine covers one whole beat"
 
 
@@ -262,7 +262,7 @@ def timing_of(file: NiftiFile) -> tuple[Timing, list[Note]]:
     """Times of a file's frames, from their axis's step, toffset and their unit, and notes; unknown for one frame.
 
     An interval that is no cine's (5 to 500 ms) in the file's unit is taken in the only one, of s, ms and us, in which
-    it is, and all frames make one beat; without a unit the interval alone decides. Else the times are unknown.
+    it is, if all frames make one cycle; without a unit the interval alone decides. Else the times are unknown.
     """
     frames = file.shape[3]
     if frames == 1:
@@ -279,8 +279,8 @@ def timing_of(file: NiftiFile) -> tuple[Timing, list[Note]]:
         notes.append(Note("nifti_time_unit", f"The file {of_file}; an interval of {step:g} was read as {unit}."))
     interval = step * _MS_PER_UNIT[unit]
     start, start_notes = _start_ms(file, _MS_PER_UNIT[unit], interval * frames)
-    timing, beat_notes = even_timing(interval, frames, start)
-    return timing, notes + start_notes + beat_notes
+    timing, rr_interval_notes = even_timing(interval, frames, start)
+    return timing, notes + start_notes + rr_interval_notes
 
 
 def _step(file: NiftiFile) -> float:
@@ -297,17 +297,17 @@ def _time_unit(step: float, frames: int, stated: str) -> str | None:
     fitting = _fitting_units(step)
     if stated in fitting or not fitting:
         return stated if fitting else None
-    whole_beat = _within(step * _MS_PER_UNIT[fitting[0]] * frames, _BEAT)
-    return fitting[0] if stated == "unknown" or (stated in _MS_PER_UNIT and whole_beat) else None
+    one_cycle = _within(step * _MS_PER_UNIT[fitting[0]] * frames, _RR_INTERVAL)
+    return fitting[0] if stated == "unknown" or (stated in _MS_PER_UNIT and one_cycle) else None
 
 
 def even_timing(interval_ms: float, frames: int, start_ms: float = 0.0) -> tuple[Timing, list[Note]]:
     """Times of frames that are equally far apart; unknown for one frame."""
     if frames == 1:
         return UNKNOWN_TIMING, []
-    beat, notes = _beat_ms(interval_ms * frames)
+    rr_interval, notes = _rr_interval_ms(interval_ms * frames)
     times = tuple(start_ms + interval_ms * frame for frame in range(frames))
-    return Timing(times, beat, None if beat is None else _SOURCE), notes
+    return Timing(times, rr_interval, None if rr_interval is None else _SOURCE), notes
 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:
@@ -315,16 +315,16 @@ def _within(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] * (1 - 1e-6) <= value <= limits[1] * (1 + 1e-6)
 
 
-def _start_ms(file: NiftiFile, factor: float, beat: float) -> tuple[float, list[Note]]:
+def _start_ms(file: NiftiFile, factor: float, rr_interval: float) -> tuple[float, list[Note]]:
     start = float(file.header["toffset"]) * factor
-    if math.isfinite(start) and 0 <= start < beat:
+    if math.isfinite(start) and 0 <= start < rr_interval:
         return start, []
     text = "The file's time of the first frame lies outside of the beat; 0 was taken."
     return 0.0, [Note("nifti_time_offset", text)]
 
 
-def _beat_ms(length: float) -> tuple[float | None, list[Note]]:
-    if _within(length, _BEAT):
+def _rr_interval_ms(length: float) -> tuple[float | None, list[Note]]:
+    if _within(length, _RR_INTERVAL):
         return length, []
     text = f"All frames together last {length:.0f} ms, which is not one beat; the heart rate is unknown."
     return None, [Note("nifti_beat", text)]

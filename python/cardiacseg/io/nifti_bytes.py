@@ -22,7 +22,7 @@ _TWICE_FACTOR, _TWICE_MORE = 2, 1 << 16
 class Content:
     """A file's bytes. ``name`` is what messages call it; ``held`` are the bytes, or ``None`` if they are on disk.
 
-    Whether the bytes are compressed, they say themselves, not the name. Unpacking them takes of the time of ``budget``.
+    The bytes themselves say whether they are compressed, not the name. Unpacking counts to the time of ``budget``.
     """
 
     name: str

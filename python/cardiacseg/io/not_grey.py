@@ -67,7 +67,7 @@ def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[
     notes = _few_values_notes(image)
     if len(image) not in (3, 4) or timing.frame_times_ms is not None:
         return notes
-    if _are_colours(image):
+    if _are_colors(image):
         raise InvalidInputError(
             f"{file.name} holds a color picture, whose {len(image)} colors are its last axis; expected grey values"
         )
@@ -85,7 +85,7 @@ def _few_values_notes(image: np.ndarray) -> list[Note]:
     return [Note("nifti_few_values", text)] if len(values) in _FEW_VALUES else []
 
 
-def _are_colours(image: np.ndarray) -> bool:
+def _are_colors(image: np.ndarray) -> bool:
     if image.min() == image.max():
         return False
     same = (image[0] == image[1]) & (image[1] == image[2])

@@ -218,12 +218,12 @@ def refuse_results(target: Path, patterns: Sequence[str], overwrite: bool) -> No
         raise InvalidInputError(f"{target} already holds {', '.join(found)}; choose another folder or use --overwrite")
 
 
-def free_folder(wanted: Path, patterns: Sequence[str], overwrite: bool) -> Path:
-    """``wanted``, or with a number behind it if ``wanted`` holds results that must stay."""
-    folder, number = wanted, 1
+def free_folder(preferred: Path, patterns: Sequence[str], overwrite: bool) -> Path:
+    """``preferred``, or with a number appended if ``preferred`` holds results that must stay."""
+    folder, number = preferred, 1
     while not overwrite and (present(folder, patterns) or (folder.exists() and not folder.is_dir())):
         number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
+        folder = preferred.with_name(f"{preferred.name}-{number}")
     return folder
 
 

@@ -103,7 +103,7 @@ def is_rest_of_run(few: Sequence[Frame], run: Sequence[Frame]) -> bool:
 
 
 def _is_one_run(parts: Sequence[Repeat], whole: int | None, longest: float = inf) -> bool:
-    """Whether no frame of the beat comes twice in the parts, and they have no more frames than other slices.
+    """Whether no frame of the cycle comes twice in the parts, and they have no more frames than other slices.
 
     The first attribute tells that differs between all frames of each part. Instance numbers tell only if they count
     on from series to series, or if the parts make a whole slice: a repeat in the same series counts on too.
@@ -246,10 +246,10 @@ def _check_odd(slices: Slices, odd: list[int], expected: int, nearest_phase: boo
 
 def _relative_times(frames: tuple[Frame, ...]) -> np.ndarray:
     """Time of each frame as a fraction of the RR interval, or its rank if times are not known."""
-    beat, times = rr_interval_of_slice_ms(frames), trigger_times(frames)
-    if beat is None or times is None:
+    rr_interval, times = rr_interval_of_slice_ms(frames), trigger_times(frames)
+    if rr_interval is None or times is None:
         return np.arange(len(frames)) / len(frames)
-    return np.array(times) / beat
+    return np.array(times) / rr_interval
 
 
 def _nearest(frames: tuple[Frame, ...], targets: np.ndarray) -> tuple[Frame, ...]:

@@ -188,12 +188,12 @@ def _times(dataset: Dataset, groups: dict[str, Dataset], temporal: int | None) -
     position = _temporal_position(groups["content"], temporal)
     if position is None:
         position = _of_classic(classic, "TemporalPositionIdentifier", whole)
-    beat = number(heart, "RRIntervalTimeNominal") or number(dataset, "CardiacRRIntervalSpecified")
+    rr_interval = number(heart, "RRIntervalTimeNominal") or number(dataset, "CardiacRRIntervalSpecified")
     delays = (heart, "NominalCardiacTriggerDelayTime"), (heart, "ActualCardiacTriggerDelayTime")
     return {
         "trigger_time_ms": trigger_time(*delays, *((place, "TriggerTime") for place in classic)),
         "temporal_position": position,
-        "rr_interval_ms": beat or _of_classic(classic, "NominalInterval"),
+        "rr_interval_ms": rr_interval or _of_classic(classic, "NominalInterval"),
         "heart_rate_per_min": number(dataset, "HeartRate") or _of_classic(classic, "HeartRate"),
     }
 

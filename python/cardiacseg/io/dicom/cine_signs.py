@@ -12,9 +12,9 @@ from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.timing import rr_interval_of_slice_ms
 
 LEAST_SLICES, LEAST_FRAMES = 3, 8
-_CONSTANT = 0.1  # of the longest trigger time: times of a cine run from a small one to that of the whole beat
+_CONSTANT = 0.1  # of the longest trigger time: the times of a cine run from a small one to the RR interval
 _BEAT_MS, _OF_A_BEAT, _MOST_BEATS = 900.0, 0.5, 2.0
-_MOST_BEATS_APART = 5.0  # images of a slice that are farther apart have changed times, or times in another unit
+_MOST_CYCLES_APART = 5.0  # images of a slice that are farther apart have changed times, or times in another unit
 _INVERSION_TIMES = 3
 # Support only: names are free text, and "perf" may stand in anything.
 _NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
@@ -52,7 +52,7 @@ def _inversion_times(frames: Sequence[Frame]) -> set[float]:
 
 
 def _trigger_times(frames: Sequence[Frame]) -> np.ndarray | None:
-    """``None`` if they say nothing: absent, all zero, or beyond two beats, which counts something else."""
+    """``None`` if they say nothing: absent, all zero, or beyond two RR intervals, which counts something else."""
     times = [frame.trigger_time_ms for frame in frames]
     says = None not in times and 0 < max(times) <= _MOST_BEATS * _rr_interval_ms(frames)
     return np.array(times) if says else None
@@ -67,23 +67,23 @@ def _is_named(frames: Sequence[Frame]) -> bool:
 
 
 def _has_percentages(frames: Sequence[Frame]) -> bool:
-    """Whether each image says its own place in the beat."""
+    """Whether each image states its own time in the cardiac cycle."""
     percentages = [frame.percent_of_cardiac_cycle for frame in frames]
     return None not in percentages and len(set(percentages)) == len(percentages)
 
 
 def _beats_between(frames: Sequence[Frame]) -> float | None:
-    """How many beats lie between the images, or ``None`` if no times tell.
+    """How many cardiac cycles lie between the images, or ``None`` if no times tell.
 
-    Trigger times that run on from beat to beat tell if the clock does not.
+    Trigger times that run on from cycle to cycle tell if the clock does not.
     """
     clocks_s = [_clock_s(frame.taken_at) for frame in frames]
     clocks_ms = [None if clock is None else 1000 * clock for clock in clocks_s]
     times = [clocks_ms]
     if _trigger_times(frames) is None:
         times.append([frame.trigger_time_ms for frame in frames])
-    beats = (step / _rr_interval_ms(frames) for step in map(_median_step, times) if step is not None)
-    return next((apart for apart in beats if apart <= _MOST_BEATS_APART), None)
+    cycles = (step / _rr_interval_ms(frames) for step in map(_median_step, times) if step is not None)
+    return next((apart for apart in cycles if apart <= _MOST_CYCLES_APART), None)
 
 
 def _median_step(times: Sequence[float | None]) -> float | None:

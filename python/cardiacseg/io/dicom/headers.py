@@ -236,7 +236,7 @@ def _check_deflated(file: File, stream: BinaryIO) -> str:
 
 
 def _pixel_problem(file: File, stream: BinaryIO, dataset: Dataset, syntax: UID) -> DicomError | None:
-    """What is wrong with the pixel data that begin where ``stream`` stands."""
+    """What is wrong with the pixel data that begin at the position of ``stream``."""
     if syntax == DeflatedExplicitVRLittleEndian:
         return None  # the stream stands elsewhere; decoding will tell
     if stream.read(4) not in _PIXEL_TAGS:

@@ -44,7 +44,7 @@ def open_bounded(path: Path, budget: Budget) -> BinaryIO:
 
 
 def inflate(stream: BinaryIO, name: str, budget: Budget) -> bytes:
-    """The deflated dataset that begins where the stream stands; it must not grow without a limit."""
+    """The deflated dataset that begins at the stream's position; its size is limited."""
     start = stream.tell()
     budget.check("part_bytes", stream.seek(0, 2) - start, name)
     stream.seek(start)

@@ -1,6 +1,6 @@
-"""When the frames were taken, how long a heartbeat lasts, and which of these times can be believed.
+"""When the frames were taken, how long the RR interval is, and which of these times can be believed.
 
-Times of one beat in ms are believed, and times in s or us if exactly that unit explains them.
+Times of one cardiac cycle in ms are believed. Times in s or us are believed if only that unit explains them.
 """
 
 from collections import Counter
@@ -23,23 +23,23 @@ _ABSENT = "are absent"
 _REPEAT = "repeat or do not grow from frame to frame"
 
 Slice = Sequence[Frame]
-_SEVERAL_BEATS = "cover several beats, so that slices may not show the same moment of the beat"
-_NO_BEAT = "fit no beat in ms, s or us"
+_SEVERAL_CYCLES = "cover several beats, so that slices may not show the same moment of the beat"
+_NO_CYCLE = "fit no beat in ms, s or us"
 _MS_PER_UNIT = {"ms": 1.0, "s": 1000.0, "us": 0.001}
-# In beats: the least that all frames of a slice cover together, and the latest trigger time.
+# In RR intervals: the least that all frames of a slice cover together, and the latest trigger time.
 _LEAST_COVERED, _LATEST = 0.1, 2.0
-_STEP_MS = (5.0, 500.0)  # between frames that cover several beats
-_COVERED_BY_TRUE_BEAT = (0.5, 1.25)
+_STEP_MS = (5.0, 500.0)  # between frames that cover several cardiac cycles
+_COVERED_BY_TRUE_RR_INTERVAL = (0.5, 1.25)
 _HEART_RATE_AGREES = 0.2
 
 
 def _is_rr_interval(length_ms: float | None) -> bool:
-    """Whether a beat can last so long: 20 to 300 a minute."""
+    """Whether an RR interval can last so long: heart rates of 20 to 300 a minute."""
     return length_ms is not None and SHORTEST_MS <= length_ms <= LONGEST_MS
 
 
 def trigger_times(frames: Slice) -> list[float] | None:
-    """Of all frames; ``None`` if one has none."""
+    """The trigger times of all frames; ``None`` if a frame has none."""
     times = [frame.trigger_time_ms for frame in frames]
     return None if None in times else times
 
@@ -60,12 +60,12 @@ def _plausible(length_ms: float | None) -> float | None:
 
 
 def _nominal_ms(frames: Slice) -> float | None:
-    """Length of the beat as the header says it."""
+    """The RR interval that the header states."""
     return _mean([_plausible(frame.rr_interval_ms) for frame in frames])
 
 
 def _from_heart_rate_ms(frames: Slice) -> float | None:
-    """Length of the beat by the heart rate."""
+    """The RR interval that follows from the heart rate."""
     rates = [frame.heart_rate_per_min for frame in frames]
     return _mean([_plausible(60000 / rate) if rate else None for rate in rates])
 
@@ -82,31 +82,31 @@ _SOURCES = {
 
 
 def rr_interval_of_slice_ms(frames: Slice) -> float | None:
-    """Length of the beat in which a slice was taken."""
-    return next((beat for source in _SOURCES.values() if (beat := source(frames)) is not None), None)
+    """The RR interval during which a slice was acquired."""
+    return next((rr_interval for source in _SOURCES.values() if (rr_interval := source(frames)) is not None), None)
 
 
 def timing(slices: Sequence[Slice], doubts: Sequence[str]) -> tuple[Timing, tuple[Note, ...]]:
     """Timing of a cine from its slices' frames in order.
 
-    The beat's length is the mean over the slices of the first attribute that any of them has; a frame's time is the
-    mean over the slices of its rank's trigger time, scaled to that beat. ``doubts`` says why a slice's trigger times
-    were not believed.
+    The RR interval is the mean over the slices of the first attribute that any of them has; a frame's time is the
+    mean over the slices of its rank's trigger time, scaled to that interval. ``doubts`` says why a slice's trigger
+    times were not believed.
     """
-    for source, beat_of in _SOURCES.items():
-        beats = [beat_of(frames) for frames in slices]
-        mean = _mean(beats)
+    for source, rr_interval_of in _SOURCES.items():
+        rr_intervals = [rr_interval_of(frames) for frames in slices]
+        mean = _mean(rr_intervals)
         if mean is not None:
             times, notes = _frame_times_ms(slices, doubts, mean)
-            return Timing(times, mean, source), notes + _rr_interval_notes(beats, mean)
+            return Timing(times, mean, source), notes + _rr_interval_notes(rr_intervals, mean)
     times, notes = _frame_times_ms(slices, doubts, None)
     return Timing(times, None, None), notes
 
 
 def _frame_times_ms(
-    slices: Sequence[Slice], doubts: Sequence[str], beat: float | None
+    slices: Sequence[Slice], doubts: Sequence[str], rr_interval: float | None
 ) -> tuple[tuple[float, ...] | None, tuple[Note, ...]]:
-    rows = [_scaled_times(frames, beat) for frames in slices]
+    rows = [_scaled_times(frames, rr_interval) for frames in slices]
     known = [row for row in rows if row is not None]
     if known:
         return tuple(np.mean(known, axis=0).tolist()), _unknown_notes([doubt for doubt in doubts if doubt], len(slices))
@@ -127,16 +127,16 @@ def _unknown_notes(reasons: list[str], slices: int) -> tuple[Note, ...]:
     return (Note(N_TIMES_UNKNOWN, f"the trigger times {said}; {rest}"),)
 
 
-def _scaled_times(frames: Slice, beat: float | None) -> np.ndarray | None:
+def _scaled_times(frames: Slice, rr_interval: float | None) -> np.ndarray | None:
     times = trigger_times(frames)
     if times is None or not all(earlier < later for earlier, later in pairwise(times)):
         return None
     own = rr_interval_of_slice_ms(frames)
-    return np.array(times) if beat is None or own is None else np.array(times) * (beat / own)
+    return np.array(times) if rr_interval is None or own is None else np.array(times) * (rr_interval / own)
 
 
-def _rr_interval_notes(beats: Sequence[float | None], mean: float) -> tuple[Note, ...]:
-    known = [beat for beat in beats if beat is not None]
+def _rr_interval_notes(rr_intervals: Sequence[float | None], mean: float) -> tuple[Note, ...]:
+    known = [rr_interval for rr_interval in rr_intervals if rr_interval is not None]
     if max(known) - min(known) <= _DIFFERS * mean:
         return ()
     text = f"the beat lasts {min(known):.0f} ms in one slice and {max(known):.0f} ms in another"
@@ -144,19 +144,19 @@ def _rr_interval_notes(beats: Sequence[float | None], mean: float) -> tuple[Note
 
 
 def in_ms(slices: Slices) -> tuple[Slices, list[str], tuple[Note, ...]]:
-    """Slices whose trigger times and beats are in ms, what is doubtful in each slice's trigger times, and notes.
+    """Slices with trigger times and RR intervals in ms, what is doubtful in each slice's trigger times, and notes.
 
-    Trigger times that fit no beat in any unit become ``None``; those of several beats still put frames in order, until
-    :func:`without_doubtful` takes them away.
+    Trigger times that fit no cardiac cycle in any unit become ``None``. Those of several cycles still put frames in
+    order, until :func:`without_doubtful` removes them.
     """
     read, doubts, units = [], [], Counter()
     for frames in slices:
-        beat_unit = _unit_of_beat(frames)
-        frames = _scaled(frames, "rr_interval_ms", beat_unit)
+        rr_interval_unit = _unit_of_rr_interval(frames)
+        frames = _scaled(frames, "rr_interval_ms", rr_interval_unit)
         unit, doubt = _unit_of_trigger_times(frames)
         read.append(_scaled(frames, "trigger_time_ms", unit))
         doubts.append(doubt)
-        units.update({("nominal intervals", beat_unit), ("trigger times", unit)})
+        units.update({("nominal intervals", rr_interval_unit), ("trigger times", unit)})
     notes = (
         Note(
             N_TIME_UNIT, f"the {what} of {count} of {len(slices)} slices fit a beat only in {unit} and were read in it"
@@ -168,7 +168,7 @@ def in_ms(slices: Slices) -> tuple[Slices, list[str], tuple[Note, ...]]:
 
 
 def without_doubtful(slices: Slices, doubts: Sequence[str]) -> Slices:
-    """Slices without the trigger times that are not those of one beat: no time is computed from them."""
+    """Slices without the trigger times that do not belong to one cardiac cycle: no time is computed from them."""
     return [
         _scaled(frames, "trigger_time_ms", None) if doubt else frames
         for frames, doubt in zip(slices, doubts, strict=True)
@@ -186,8 +186,8 @@ def _scaled(frames: tuple[Frame, ...], name: str, unit: str | None) -> tuple[Fra
     )
 
 
-def _unit_of_beat(frames: Sequence[Frame]) -> str:
-    """Of the nominal interval. Another unit than ms must be confirmed by the heart rate or by the trigger times."""
+def _unit_of_rr_interval(frames: Sequence[Frame]) -> str:
+    """The unit of the nominal interval. Units other than ms must be confirmed by the heart rate or trigger times."""
     lengths = [frame.rr_interval_ms for frame in frames if frame.rr_interval_ms]
     if not lengths or _nominal_ms(frames) is not None:
         return "ms"
@@ -197,13 +197,13 @@ def _unit_of_beat(frames: Sequence[Frame]) -> str:
     return unit if _is_confirmed(frames, length * _MS_PER_UNIT[unit]) else "ms"
 
 
-def _is_confirmed(frames: Sequence[Frame], beat: float) -> bool:
+def _is_confirmed(frames: Sequence[Frame], rr_interval: float) -> bool:
     from_rate = _from_heart_rate_ms(frames)
     if from_rate is not None:
-        return abs(from_rate - beat) <= _HEART_RATE_AGREES * beat
+        return abs(from_rate - rr_interval) <= _HEART_RATE_AGREES * rr_interval
     cycle = _length_of_cycle(trigger_times(frames) or ())
-    low, high = _COVERED_BY_TRUE_BEAT
-    return any(low * beat <= cycle * factor <= high * beat for factor in _MS_PER_UNIT.values())
+    low, high = _COVERED_BY_TRUE_RR_INTERVAL
+    return any(low * rr_interval <= cycle * factor <= high * rr_interval for factor in _MS_PER_UNIT.values())
 
 
 def _unit_of_trigger_times(frames: Sequence[Frame]) -> tuple[str | None, str]:
@@ -214,12 +214,12 @@ def _unit_of_trigger_times(frames: Sequence[Frame]) -> tuple[str | None, str]:
     times = trigger_times(frames)
     if times is None or len(set(times)) == 1 < len(times):
         return "ms", ""
-    beat = _nominal_ms(frames) or _from_heart_rate_ms(frames)
-    for fits, doubt in ((_are_of_one_beat, ""), (_are_of_several_beats, _SEVERAL_BEATS)):
-        unit = _fitting_unit(times, lambda scaled, fits=fits: fits(scaled, beat))
+    rr_interval = _nominal_ms(frames) or _from_heart_rate_ms(frames)
+    for fits, doubt in ((_are_of_one_cycle, ""), (_are_of_several_cycles, _SEVERAL_CYCLES)):
+        unit = _fitting_unit(times, lambda scaled, fits=fits: fits(scaled, rr_interval))
         if unit is not None:
             return unit, doubt
-    return None, _NO_BEAT
+    return None, _NO_CYCLE
 
 
 def _fitting_unit(times: Sequence[float], fits: Callable[[Sequence[float]], bool]) -> str | None:
@@ -227,16 +227,18 @@ def _fitting_unit(times: Sequence[float], fits: Callable[[Sequence[float]], bool
     return next((unit for unit, values in scaled if fits(values)), None)
 
 
-def _are_of_one_beat(times: Sequence[float], beat: float | None) -> bool:
-    latest = _LATEST * (beat or LONGEST_MS)
+def _are_of_one_cycle(times: Sequence[float], rr_interval: float | None) -> bool:
+    latest = _LATEST * (rr_interval or LONGEST_MS)
     if max(times) > latest or min(times) < -latest:
         return False
     cycle = _length_of_cycle(times)
-    low, high = (SHORTEST_MS, LONGEST_MS) if beat is None else (_LEAST_COVERED * beat, _LATEST * beat)
+    low, high = (
+        (SHORTEST_MS, LONGEST_MS) if rr_interval is None else (_LEAST_COVERED * rr_interval, _LATEST * rr_interval)
+    )
     return len(times) == 1 or low <= cycle <= high
 
 
-def _are_of_several_beats(times: Sequence[float], beat: float | None) -> bool:
-    """Frames without a gate: the first was taken soon after some R wave, and the steps are those of a cine."""
-    latest, step = _LATEST * (beat or LONGEST_MS), _length_of_cycle(times) / len(times)
+def _are_of_several_cycles(times: Sequence[float], rr_interval: float | None) -> bool:
+    """Frames without ECG gating: the first was acquired soon after some R wave, and the steps are those of a cine."""
+    latest, step = _LATEST * (rr_interval or LONGEST_MS), _length_of_cycle(times) / len(times)
     return abs(min(times)) <= latest < max(times) and _STEP_MS[0] <= step <= _STEP_MS[1]

@@ -133,7 +133,7 @@ def _study(uid: str, frames: Sequence[SourceFrame]) -> Dataset:
 
 
 def _name_sources(segmentation: Segmentation, frames: Sequence[SourceFrame]) -> None:
-    """Name the phase's frames as sources, and for each frame of the SEG the one that lies where it lies."""
+    """Name the phase's frames as sources, and for each frame of the SEG the source frame at its position."""
     by_instance = frames_by_instance(frames).values()
     segmentation.SourceImageSequence = [referenced_instance(of_instance) for of_instance in by_instance]
     positions = np.array([frame.position for frame in frames])

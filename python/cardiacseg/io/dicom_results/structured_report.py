@@ -1,6 +1,6 @@
 """The structured report: TID 1500 Measurement Report, Comprehensive 3D SR.
 
-Its groups: one of the whole beat (function, flow, the person's size, predicted quality), and one for each structure of
+Its groups: one of the whole cycle (function, flow, the person's size, predicted quality), and one for each structure of
 the phases that were measured.
 """
 
@@ -113,7 +113,7 @@ def _texts(common: Common) -> Iterator[TextContentItem]:
 
 
 def _function_group(common: Common) -> MeasurementsAndQualitativeEvaluations:
-    """What belongs to the whole beat, or to no structure."""
+    """What belongs to the whole cardiac cycle, or to no structure."""
     return MeasurementsAndQualitativeEvaluations(
         TrackingIdentifier(common.identity.uid("tracking", "function"), "cardiacseg ventricular function"),
         finding_type=codes.HEART,

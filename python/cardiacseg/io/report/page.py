@@ -33,7 +33,7 @@ from cardiacseg.io.report.preview import COLORS
 from cardiacseg.io.report.svg import Chart, Element, bullseye_svg, chart_svg, element, phase_places, to_html
 from cardiacseg.measurements import Measurements
 
-_MS_PER_BEAT = 1000.0  # of the movie, if the beat's length is not known
+_MS_PER_CYCLE = 1000.0  # of the movie, if the RR interval is not known
 
 
 def write_page(path: str | Path, segmented: SegmentedCine) -> None:
@@ -85,7 +85,7 @@ def _movie(segmented: SegmentedCine) -> dict:
         "slices": slices,
         "first_phase": m.ed_frame,
         "first_slice": int(np.median(np.flatnonzero(largest))) if largest.any() else slices // 2,
-        "interval_ms": (cine.timing.rr_interval_ms or _MS_PER_BEAT) / frames,
+        "interval_ms": (cine.timing.rr_interval_ms or _MS_PER_CYCLE) / frames,
         "times": None if axis.label == "phase" else axis.at.round(1).tolist(),
         "names": phase_names(m),
         "places": phase_places(axis),

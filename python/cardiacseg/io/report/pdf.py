@@ -219,7 +219,7 @@ def _draw_foot(figure, segmented: SegmentedCine) -> None:
 
 
 def _draw_curves(axes, measurements: Measurements, axis: TimeAxis, names: Sequence[tuple[str, int]]) -> None:
-    """Volumes of LV and RV over the beat, with the phases that have a name."""
+    """Volumes of LV and RV over the cardiac cycle, with the phases that have a name."""
     curves = {"LV": measurements.lv_ml, "RV": measurements.rv_ml}
     highest = 1.1 * max(1.0, *(float(values.max()) for values in curves.values()))
     for name, values in curves.items():
