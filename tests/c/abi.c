@@ -51,6 +51,7 @@ static void run_outputs(void) {
   AT(csg_run_outputs, report_capacity);
   AT(csg_run_outputs, report_size);
   AT(csg_run_outputs, device_labels);
+  AT(csg_run_outputs, device_index);
 }
 
 static void measurements(void) {

@@ -61,6 +61,7 @@ class Outputs(Sized):
         ("report_capacity", ctypes.c_size_t),
         ("report_size", ctypes.c_size_t),
         ("device_labels", ctypes.c_void_p),
+        ("device_index", ctypes.c_int64),
     ]
 
 

@@ -73,7 +73,7 @@ typedef struct csg_device_labels csg_device_labels;
 /* Strings are UTF-8. NULL stands for the default. */
 typedef struct csg_segmenter_options {
   size_t struct_size;
-  const char* device;    /* "auto" (default), "cpu" or "cuda" */
+  const char* device;    /* "auto" (default), "cpu", "cuda" or "cuda:N" */
   const char* precision; /* "auto" (default), "fp32" or "bf16" */
   const char* engines;   /* folder of TensorRT engines; default: $CARDIACSEG_ENGINES or the user's cache */
   const char* cache;     /* folder of compiled networks, or "off"; default: $CARDIACSEG_CACHE or the user's cache */
@@ -126,6 +126,7 @@ typedef struct csg_run_outputs {
   size_t report_capacity;
   size_t report_size;               /* set by the run, with the 0 at the end */
   csg_device_labels* device_labels; /* set by the run if keep_labels_on_device; else NULL */
+  int64_t device_index;             /* number of the GPU that they are on; -1 without device_labels */
 } csg_run_outputs;
 
 /* Conventions of a measurement, and what is known beside the labels. 0 or NULL: unknown, or the default. */
@@ -166,7 +167,7 @@ typedef struct csg_measurements {
 #define CSG_SEGMENTER_OPTIONS_INIT {sizeof(csg_segmenter_options), NULL, NULL, NULL, NULL, 0}
 #define CSG_CINE_INIT {sizeof(csg_cine), NULL, CSG_UINT8, CSG_HOST, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0}}
 #define CSG_RUN_OPTIONS_INIT {sizeof(csg_run_options), 0, 0, NULL, NULL, NULL, NULL}
-#define CSG_RUN_OUTPUTS_INIT {sizeof(csg_run_outputs), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, 0, NULL}
+#define CSG_RUN_OUTPUTS_INIT {sizeof(csg_run_outputs), NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, NULL, 0, 0, NULL, -1}
 #define CSG_MEASURE_OPTIONS_INIT \
   {sizeof(csg_measure_options), -1, -1, 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 0, 0, {0, 0}}
 #define CSG_MEASUREMENTS_INIT \

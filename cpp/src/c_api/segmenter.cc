@@ -102,6 +102,7 @@ void run(const csg_segmenter* segmenter, const csg_cine* cine, const csg_run_opt
   csg_run_outputs wanted = read_struct(outputs, CSG_RUN_OUTPUTS_INIT, "csg_run_outputs");
   wanted.report_size = 0;
   wanted.device_labels = nullptr;
+  wanted.device_index = -1;
   const csg_run_options defaults = CSG_RUN_OPTIONS_INIT;
   const csg_run_options given = options == nullptr ? defaults : read_struct(options, defaults, "csg_run_options");
   const CineView view = view_of(cine);
@@ -112,7 +113,10 @@ void run(const csg_segmenter* segmenter, const csg_cine* cine, const csg_run_opt
 
   const Segmentation result = own->run(view, options_of(given, wanted));
   write_report(result, wanted);
-  if (result.device_labels) wanted.device_labels = device_labels().add(result.device_labels);
+  if (result.device_labels) {
+    wanted.device_labels = device_labels().add(result.device_labels);
+    wanted.device_index = result.device_index;
+  }
   write_array(result.labels, wanted.labels);
   write_array(result.presence, wanted.presence);
   write_array(result.probabilities, wanted.probabilities);
