@@ -29,17 +29,21 @@ bool is_a(const std::exception& error) {
   return dynamic_cast<const Type*>(&error) != nullptr;
 }
 
+/// The library's own error with this code.
+struct HasCode {
+  ErrorCode code;
+  bool operator()(const std::exception& error) const {
+    const auto* typed = dynamic_cast<const Error*>(&error);
+    return typed != nullptr && typed->code() == code;
+  }
+};
+
 }  // namespace cardiacseg::test
 
 /// `expression` throws a `Type` with a sentence that contains `text`.
 #define EXPECT_THROW_MESSAGE(expression, Type, text) \
   EXPECT_TRUE(cardiacseg::test::throws([&] { static_cast<void>(expression); }, cardiacseg::test::is_a<Type>, text))
 
-/// `expression` throws the library's Error with `wanted` as its code and a sentence that contains `text`.
-#define EXPECT_ERROR(expression, wanted, text)                                                               \
-  EXPECT_TRUE(cardiacseg::test::throws([&] { static_cast<void>(expression); },                               \
-                                       [](const std::exception& error) {                                     \
-                                         const auto* typed = dynamic_cast<const cardiacseg::Error*>(&error); \
-                                         return typed != nullptr && typed->code() == (wanted);               \
-                                       },                                                                    \
-                                       text))
+/// `expression` throws the library's Error with `code` and a sentence that contains `text`.
+#define EXPECT_ERROR(expression, code, text) \
+  EXPECT_TRUE(cardiacseg::test::throws([&] { static_cast<void>(expression); }, cardiacseg::test::HasCode{code}, text))

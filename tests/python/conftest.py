@@ -32,7 +32,7 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def simulated_build(tmp_path_factory):
-    """Builds targets of a tree in which all that is written for CUDA runs on the simulated GPU; gives its folder."""
+    """Builds targets of the one tree of all C++ tests, with a simulated GPU in place of CUDA; gives its folder."""
     folder = tmp_path_factory.mktemp("simulated") / "build"
     switches = ("WITH_CUDA", "SIMULATED_GPU", "WITH_TENSORRT", "BUILD_TESTS", "BUILD_PYTHON")
     run_command(

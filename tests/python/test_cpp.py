@@ -1,9 +1,8 @@
-"""The C++ side as its users build it: tests with warnings as errors, then an installed library and a consumer."""
+"""The C++ tests, run by CTest, then the installed library and a consumer. Warnings are errors."""
 
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +16,15 @@ JOBS = str(min(4, os.cpu_count() or 1))
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cmake") / "build"
-    run_command("cmake", "--preset", "default", "-B", folder, f"-DPython_EXECUTABLE={sys.executable}", cwd=ROOT)
-    run_command("cmake", "--build", folder, "-j", JOBS)
-    return folder
+def build(simulated_build):
+    return simulated_build("all")
 
 
 @pytest.fixture(scope="module")
 def prefix(build, tmp_path_factory):
     """The installed library, moved after its installation."""
     first = tmp_path_factory.mktemp("prefix") / "first"
-    run_command("cmake", "--install", build, "--prefix", first)
+    run_command("cmake", "--install", build, "--component", "sdk", "--prefix", first)
     return first.rename(first.with_name("moved"))
 
 
@@ -40,9 +36,10 @@ def consumer(prefix, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("label", ["host", "simulated"])
+# Labels of tests/cpp: on the host, kernels and pipeline on the simulated GPU, TensorRT's backend with a fake TensorRT.
+@pytest.mark.parametrize("label", ["host", "simulated", "pipeline", "tensorrt"])
 def test_the_cpp_tests_pass(build, label):
-    if label == "host" and not (build / "tests/cpp/host_tests").exists():
+    if label in ("host", "tensorrt") and not (build / "tests/cpp/host_tests").exists():
         pytest.skip("GoogleTest is not installed (Debian and Ubuntu: apt-get install libgtest-dev)")
     options = ("--no-tests=error", "--output-on-failure", "-j", JOBS)
     assert "100% tests passed" in run_command("ctest", "--test-dir", build, "-L", f"^{label}$", *options)

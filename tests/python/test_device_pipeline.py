@@ -1,4 +1,4 @@
-"""The pipeline on a GPU that is simulated on the CPU: tests/cpp/device_pipeline, with pointwise networks of its own."""
+"""The pipeline's sources for a GPU compile with nvcc; test_cpp.py runs their tests, tests/cpp/device_pipeline."""
 
 import shutil
 from pathlib import Path
@@ -14,15 +14,6 @@ SOURCES = [
     TESTS / "device_pipeline.cc",
     TESTS / "fake_kernels.cu",
 ]
-
-
-def test_the_owners_of_cudas_objects(simulated_build):
-    run_command(simulated_build("cuda_owners") / "tests/cpp/device_pipeline/cuda_owners")
-
-
-def test_everything_equals_the_pipeline_on_the_host(simulated_build):
-    folder = simulated_build("device_pipeline_simulated") / "tests/cpp/device_pipeline"
-    run_command(folder / "device_pipeline_simulated")
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not on the PATH")

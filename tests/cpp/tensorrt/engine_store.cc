@@ -1,7 +1,9 @@
+#include <gtest/gtest.h>
+
 #include <string>
 
 #include "backends/tensorrt/engine_file.h"
-#include "check.h"
+#include "expect_error.h"
 #include "sample_engine.h"
 #include "temporary_folder.h"
 
@@ -36,10 +38,9 @@ struct Store {
   }
 
   void refuses(const std::string& text, const EngineSpec& spec = kSpec) const {
-    CHECK_THROWS_CODE(found(spec), ErrorCode::backend,
-                      "network seg: no engine in " + folder.path().string() + " fits: ");
-    CHECK_THROWS_CODE(found(spec), ErrorCode::backend, text);
-    CHECK_THROWS_CODE(found(spec), ErrorCode::backend, "; build one with `cardiacseg build-engine BUNDLE --flavor");
+    EXPECT_ERROR(found(spec), ErrorCode::backend, "network seg: no engine in " + folder.path().string() + " fits: ");
+    EXPECT_ERROR(found(spec), ErrorCode::backend, text);
+    EXPECT_ERROR(found(spec), ErrorCode::backend, "; build one with `cardiacseg build-engine BUNDLE --flavor");
   }
 };
 
@@ -47,21 +48,21 @@ void unchanged(EngineInfo&) {}
 
 }  // namespace
 
-TEST(a_file_name_says_what_the_engine_is_for) {
+TEST(EngineStore, FileNameSaysWhatTheEngineIsFor) {
   EngineInfo info = sample_info();
-  CHECK(engine_file_name(info) == "tiny-seg-tensorrt-10.16.0-fp16-sm90-aaaaaaaaaaaa.engine");
+  EXPECT_EQ(engine_file_name(info), "tiny-seg-tensorrt-10.16.0-fp16-sm90-aaaaaaaaaaaa.engine");
   info.facts.plugin = true;
   info.facts.model = "a model/of ../mine";
-  CHECK(engine_file_name(info) == "a_model_of_.._mine-seg-tensorrt-10.16.0-fp16-plugin-sm90-aaaaaaaaaaaa.engine");
+  EXPECT_EQ(engine_file_name(info), "a_model_of_.._mine-seg-tensorrt-10.16.0-fp16-plugin-sm90-aaaaaaaaaaaa.engine");
   info = sample_info();
   info.flavour = "tensorrt_rtx";
   info.compute_capabilities = {};
-  CHECK(engine_file_name(info) == "tiny-seg-tensorrt_rtx-10.16.0-fp16-sm80+-aaaaaaaaaaaa.engine");
+  EXPECT_EQ(engine_file_name(info), "tiny-seg-tensorrt_rtx-10.16.0-fp16-sm80+-aaaaaaaaaaaa.engine");
   info.compute_capabilities = {"8.6", "12.0"};
-  CHECK(engine_file_name(info) == "tiny-seg-tensorrt_rtx-10.16.0-fp16-sm86-120-aaaaaaaaaaaa.engine");
+  EXPECT_EQ(engine_file_name(info), "tiny-seg-tensorrt_rtx-10.16.0-fp16-sm86-120-aaaaaaaaaaaa.engine");
 }
 
-TEST(the_engine_that_fits_is_found_among_others) {
+TEST(EngineStore, FindsTheMatchingEngine) {
   Store store;
   store.add("another_network", [](EngineInfo& info) { info.facts.onnx_sha256 = std::string(64, 'b'); });
   store.add("another_gpu", [](EngineInfo& info) { info.compute_capabilities = {"8.6"}; });
@@ -69,30 +70,30 @@ TEST(the_engine_that_fits_is_found_among_others) {
   store.add("older_library", [](EngineInfo& info) { info.library_version = "10.3.0"; });
   test::write_text(store.folder / "notes.txt", "not an engine");
   test::write_text(store.folder / "broken.engine", "not an engine either");
-  CHECK(store.found() == "fits");
+  EXPECT_EQ(store.found(), "fits");
 }
 
-TEST(verified_then_half_precision_then_no_plugin_is_preferred) {
+TEST(EngineStore, PrefersVerifiedThenHalfPrecisionThenNoPlugin) {
   Store store;
   const auto fp32 = [](EngineInfo& info) { info.facts.precision = "fp32"; };
   const auto plugin = [](EngineInfo& info) { info.facts.plugin = true; };
   store.add("a_fp32", fp32);
-  CHECK(store.found() == "a_fp32");
+  EXPECT_EQ(store.found(), "a_fp32");
   store.add("b_fp16_plugin", plugin);
-  CHECK(store.found() == "b_fp16_plugin");
+  EXPECT_EQ(store.found(), "b_fp16_plugin");
   store.add("c_fp16", unchanged);
-  CHECK(store.found() == "c_fp16");
+  EXPECT_EQ(store.found(), "c_fp16");
   note_verified(store.folder / "b_fp16_plugin.engine", "NVIDIA L4");
-  CHECK(store.found() == "c_fp16");
+  EXPECT_EQ(store.found(), "c_fp16");
   note_verified(store.folder / "a_fp32.engine", "NVIDIA H100");
-  CHECK(store.found() == "a_fp32");
+  EXPECT_EQ(store.found(), "a_fp32");
   note_verified(store.folder / "b_fp16_plugin.engine", "NVIDIA H100");
-  CHECK(store.found() == "b_fp16_plugin");
+  EXPECT_EQ(store.found(), "b_fp16_plugin");
   note_verified(store.folder / "c_fp16.engine", "NVIDIA H100");
-  CHECK(store.found() == "c_fp16");
+  EXPECT_EQ(store.found(), "c_fp16");
 }
 
-TEST(what_differs_is_said_of_the_nearest_engine) {
+TEST(EngineStore, MessageNamesTheDifferenceOfTheNearestEngine) {
   Store store;
   store.refuses("there is none for it");
   test::write_text(store.folder / "broken.engine", "not an engine");
@@ -110,7 +111,7 @@ TEST(what_differs_is_said_of_the_nearest_engine) {
   store.refuses("near.engine was built by version 10.3.0, the library here is 10.16.0");
 }
 
-TEST(a_precision_that_is_asked_for_takes_engines_of_it_alone) {
+TEST(EngineStore, RequestedPrecisionTakesItsEnginesAlone) {
   Store store;
   store.add("half", unchanged);
   EngineSpec spec = kSpec;
@@ -118,11 +119,11 @@ TEST(a_precision_that_is_asked_for_takes_engines_of_it_alone) {
   store.refuses("half.engine computes in fp16, expected fp32", spec);
   store.refuses("BUNDLE --flavor tensorrt --precision fp32`", spec);
   store.add("whole", [](EngineInfo& info) { info.facts.precision = "fp32"; });
-  CHECK(store.found(spec) == "whole");
-  CHECK(store.found() == "half");
+  EXPECT_EQ(store.found(spec), "whole");
+  EXPECT_EQ(store.found(), "half");
 }
 
-TEST(the_command_names_the_flavor) {
+TEST(EngineStore, CommandNamesTheFlavor) {
   Store store;
   EngineSpec spec = kSpec;
   store.refuses("BUNDLE --flavor tensorrt`", spec);
@@ -130,35 +131,35 @@ TEST(the_command_names_the_flavor) {
   store.refuses("BUNDLE --flavor rtx`", spec);
 }
 
-TEST(an_engine_for_no_certain_gpu_runs_from_8_0_on) {
+TEST(EngineStore, EngineForNoSpecificGpuRunsFrom80On) {
   Store store;
   store.add("any", [](EngineInfo& info) { info.compute_capabilities.clear(); });
   EngineSpec spec = kSpec;
   for (const char* capability : {"8.0", "8.9", "9.0", "12.0"}) {
     spec.compute_capability = capability;
-    CHECK(store.found(spec) == "any");
+    EXPECT_EQ(store.found(spec), "any");
   }
   spec.compute_capability = "7.5";
   store.refuses("was built for compute capability 8.0 and later, this GPU is 7.5", spec);
 }
 
-TEST(the_folder_is_the_first_that_is_set) {
+TEST(EngineStore, FolderIsTheFirstThatIsSet) {
   const Variable home("HOME", "/home/me");
   const Variable no_cache("XDG_CACHE_HOME", "");
   const Variable none("CARDIACSEG_ENGINES", "");
-  CHECK(engines_folder() == "/home/me/.cache/cardiacseg/engines");
+  EXPECT_EQ(engines_folder(), "/home/me/.cache/cardiacseg/engines");
   const Variable cache("XDG_CACHE_HOME", "/cache");
-  CHECK(engines_folder() == "/cache/cardiacseg/engines");
+  EXPECT_EQ(engines_folder(), "/cache/cardiacseg/engines");
   const Variable chosen("CARDIACSEG_ENGINES", "/engines");
-  CHECK(engines_folder() == "/engines");
-  CHECK(engines_folder("mine") == "mine");
+  EXPECT_EQ(engines_folder(), "/engines");
+  EXPECT_EQ(engines_folder("mine"), "mine");
 }
 
-TEST(without_a_home_there_is_no_folder) {
+TEST(EngineStore, NoFolderWithoutAHome) {
   const Variable home("HOME", "");
   const Variable cache("XDG_CACHE_HOME", "");
   const Variable none("CARDIACSEG_ENGINES", "");
-  CHECK_THROWS_CODE(engines_folder(), ErrorCode::backend, "expected a folder of engines");
+  EXPECT_ERROR(engines_folder(), ErrorCode::backend, "expected a folder of engines");
 }
 
 }  // namespace cardiacseg::tensorrt
