@@ -17,23 +17,22 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and coun
 RUN = Path(__file__).parents[1] / "fuzz/run.py"
 COUNT = os.environ.get("CARDIACSEG_FUZZ_COUNT", "6")
 SEED = os.environ.get("CARDIACSEG_FUZZ_SEED", "0")
-WALL_S = 300 + 10 * int(COUNT)
 MOST_MIB = 1500  # of which 1000 are half a deflated bomb and its copy
 
 
-def run(*words):
+def run(*words, count=COUNT):
     """The summary of a run, and the names of the cases before it."""
-    process = subprocess.run(
-        [sys.executable, RUN, "--seed", SEED, "--count", COUNT, *words], capture_output=True, text=True, timeout=WALL_S
-    )
+    command = [sys.executable, RUN, "--seed", SEED, "--count", count, *words]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300 + 10 * int(count))
     lines = process.stdout.splitlines()
     assert process.returncode in (0, 1), f"ended with {process.returncode} in {lines[-1:]}\n{process.stderr[-4000:]}"
     return json.loads(lines[-1]), lines[:-1]
 
 
+@pytest.mark.parametrize("count", [COUNT, pytest.param("60", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("corpus", "fewest"), [("dicom", 100), ("folders", 60), ("nifti", 300)])
-def test_damaged_files(corpus, fewest):
-    summary, names = run("--corpus", corpus)
+def test_damaged_files(corpus, fewest, count):
+    summary, names = run("--corpus", corpus, count=count)
     assert summary["failures"] == []
     assert sum(summary["counts"].values()) == len(names) >= fewest
     assert min(summary["counts"]["error"], summary["counts"]["cine"]) > 10  # neither everything nor nothing is refused

@@ -144,13 +144,23 @@ def test_there_are_kernel_files():
     assert FILES
 
 
+def check_alone(source, architectures, folder):
+    resources = compile_alone(source, architectures, folder, *flags_of(source))
+    assert {one.architecture for one in kernels(resources)} == {f"sm_{number}" for number in architectures}
+    assert offences(resources) == []
+
+
 @needs_nvcc
 @pytest.mark.parametrize("source", FILES, ids=lambda path: path.stem)
 def test_a_kernel_file_compiles_alone_and_its_kernels_keep_to_registers(source, tmp_path):
-    architectures = known_architectures()
-    resources = compile_alone(source, architectures, tmp_path, *flags_of(source))
-    assert {one.architecture for one in kernels(resources)} == {f"sm_{number}" for number in architectures}
-    assert offences(resources) == []
+    check_alone(source, sorted({*MUST_BE_KNOWN, known_architectures()[0], known_architectures()[-1]}), tmp_path)
+
+
+@needs_nvcc
+@pytest.mark.slow
+@pytest.mark.parametrize("source", FILES, ids=lambda path: path.stem)
+def test_it_does_for_every_architecture(source, tmp_path):
+    check_alone(source, known_architectures(), tmp_path)
 
 
 @needs_nvcc
