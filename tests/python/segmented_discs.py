@@ -1,4 +1,4 @@
-"""A small cine of a beating ring with a second disc beside it, and all that a run would know of it."""
+"""A small cine of a beating ring with a second disc beside it, and the data that a run would produce."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ FLAGS = (
 
 
 def discs(frames=5, slices=4, rows=60, columns=90):
-    """Image and labels ``[T, S, rows, columns]``: round in mm, not in pixels; smallest in the middle of the beat."""
+    """Image and labels ``[T, S, rows, columns]``: round in mm, not in pixels; smallest in the middle of the cycle."""
     y = (np.arange(rows)[:, None] + 0.5) * SPACING[1] - 60
     x = (np.arange(columns)[None, :] + 0.5) * SPACING[2] - 75
     labels = np.zeros((frames, slices, rows, columns), np.uint8)

@@ -54,7 +54,7 @@ class Recipe:
         return Geometry(self.origin, self.direction, self.spacing[::-1], (self.size[1], self.size[0], self.slices))
 
     def rr_ms(self, s: int) -> int:
-        """Length of a beat: every slice has its own, so that trigger times never match between slices."""
+        """The RR interval: each slice has its own, so trigger times never match between slices."""
         return 903 - 17 * s if s % 2 else 811 + 13 * s
 
     def trigger_ms(self, s: int, t: int) -> float:

@@ -1,4 +1,4 @@
-"""A heart drawn as rings: 16 phases, 10 slices, base first, ED in the first phase."""
+"""A synthetic heart made of rings: 16 phases, 10 slices, base first, ED in the first phase."""
 
 import math
 

@@ -192,7 +192,7 @@ def test_a_shift_of_less_than_a_pixel_of_4_mm(tmp_path):
 
 @pytest.mark.parametrize(("mm", "fits"), [(1.0, True), (1.9, True), (2.2, False)])
 def test_a_stack_that_leans(tmp_path, mm, fits):
-    """Ten slices whose centres drift by the same step from slice to slice, as along the axis of a heart."""
+    """Ten slices whose centers drift by the same step from slice to slice, as along the axis of a heart."""
     study = classic_study(Recipe(slices=10, size=(32, 40)))
     for s in range(10):
         moved(study, s, 1, mm * s)

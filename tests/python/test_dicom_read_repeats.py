@@ -23,7 +23,7 @@ def codes(cine):
     return [note.code for note in cine.notes]
 
 
-def retake(study, s, name, brighter=50, **values):
+def repeat_slice(study, s, name, brighter=50, **values):
     """Slice ``s`` once more, in a series of its own unless ``values`` say otherwise."""
     made = []
     for t in range(study.recipe.frames):
@@ -40,7 +40,7 @@ def retake(study, s, name, brighter=50, **values):
 
 
 def test_a_slice_taken_twice(tmp_path, study):
-    again = retake(study, 1, "retake", AcquisitionTime="110000", SeriesNumber=1)
+    again = repeat_slice(study, 1, "retake", AcquisitionTime="110000", SeriesNumber=1)
     write(study.datasets + again, tmp_path, shuffle=4)
     refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was taken 2 times", "`latest_retake`", "`series`")
     cine = read_dicom(tmp_path, latest_retake=True)
@@ -53,7 +53,7 @@ def test_a_slice_taken_twice(tmp_path, study):
 
 
 def test_the_latest_take_must_be_complete(tmp_path, study):
-    again = retake(study, 1, "retake", AcquisitionTime="110000")[:5]
+    again = repeat_slice(study, 1, "retake", AcquisitionTime="110000")[:5]
     cine = read(study.datasets + again, tmp_path, latest_retake=True)
     np.testing.assert_array_equal(cine.image, study.image)
     assert [note.code for note in cine.notes] == ["N_LATEST_RETAKE"]
@@ -61,26 +61,26 @@ def test_the_latest_take_must_be_complete(tmp_path, study):
 
 def test_takes_without_times_by_series_number(tmp_path, study):
     set_all(study, AcquisitionTime="", AcquisitionDate="")
-    again = retake(study, 1, "retake", SeriesNumber=99999)
+    again = repeat_slice(study, 1, "retake", SeriesNumber=99999)
     cine = read(study.datasets + again, tmp_path, latest_retake=True)
     np.testing.assert_array_equal(cine.image[:, 1], study.image[:, 1] + 50)
 
 
 def test_a_take_in_the_same_series_by_acquisition_number(tmp_path, study):
-    again = retake(study, 2, "x", AcquisitionNumber=77, SeriesInstanceUID=study.at(2, 0).SeriesInstanceUID)
+    again = repeat_slice(study, 2, "x", AcquisitionNumber=77, SeriesInstanceUID=study.at(2, 0).SeriesInstanceUID)
     cine = read(study.datasets + again, tmp_path, latest_retake=True)
     np.testing.assert_array_equal(cine.image[:, 2], study.image[:, 2] + 50)
 
 
 def test_doubled_images_that_nothing_tells_apart(tmp_path, study):
-    again = retake(study, 2, "x", SeriesInstanceUID=study.at(2, 0).SeriesInstanceUID)
+    again = repeat_slice(study, 2, "x", SeriesInstanceUID=study.at(2, 0).SeriesInstanceUID)
     write(study.datasets + again, tmp_path)
     for repair in (False, True):
         refused("E_DUPLICATE_SLICE", tmp_path, "slice 3 has 16 frames", "no option can", latest_retake=repair)
 
 
 def test_a_slice_without_a_complete_take(tmp_path, study):
-    again = retake(study, 1, "retake", AcquisitionTime="110000")[:6]
+    again = repeat_slice(study, 1, "retake", AcquisitionTime="110000")[:6]
     write([d for d in study.datasets if d is not study.at(1, 0)] + again, tmp_path)
     refused("E_DUPLICATE_SLICE", tmp_path, "none has the 8 frames of other slices", "the most complete one")
     cine = read_dicom(tmp_path, latest_retake=True, nearest_phase=True)
@@ -131,7 +131,7 @@ def test_one_run_by_numbers_where_there_are_no_times(tmp_path, study, name):
 @pytest.mark.parametrize("slices", [(1,), (0, 1, 2, 3)])
 def test_takes_that_begin_at_other_times_are_no_run(tmp_path, study, slices):
     """No trigger time comes twice; the images of both together are not evenly far apart."""
-    again = [image for s in slices for image in retake(study, s, f"again {s}", AcquisitionTime="110000")]
+    again = [image for s in slices for image in repeat_slice(study, s, f"again {s}", AcquisitionTime="110000")]
     for image in again:
         image.TriggerTime = f"{float(image.TriggerTime) + 7:.2f}"
     write(study.datasets + again, tmp_path)
@@ -139,7 +139,7 @@ def test_takes_that_begin_at_other_times_are_no_run(tmp_path, study, slices):
 
 
 def test_a_take_whose_numbers_go_on_is_no_run(tmp_path, study):
-    again = retake(study, 1, "x", AcquisitionNumber=77, SeriesInstanceUID=study.at(1, 0).SeriesInstanceUID)
+    again = repeat_slice(study, 1, "x", AcquisitionNumber=77, SeriesInstanceUID=study.at(1, 0).SeriesInstanceUID)
     for number, image in enumerate(again, start=9):
         image.InstanceNumber = number
     for image in (*study.datasets, *again):
@@ -149,7 +149,7 @@ def test_a_take_whose_numbers_go_on_is_no_run(tmp_path, study):
 
 
 def test_equal_headers_with_other_pixels_are_no_copies(tmp_path, study):
-    again = retake(study, 1, "retake")
+    again = repeat_slice(study, 1, "retake")
     for t, image in enumerate(again):
         image.TriggerTime = study.at(1, t).TriggerTime
     write(study.datasets + again, tmp_path)

@@ -88,7 +88,7 @@ def test_frames_before_the_r_wave_have_negative_times(tmp_path, study):
 
 
 def test_a_cine_of_several_beats_is_ordered_by_time(tmp_path, study):
-    """Free breathing, without a gate: the beat is known, and when in it a frame was taken is not."""
+    """Free breathing without gating: the RR interval is known, the time of a frame in it is not."""
     set_all(study, TriggerTime=lambda s, t: str(300 * t), InstanceNumber=lambda s, t: 8 - t)
     cine = read(study.datasets, tmp_path)
     np.testing.assert_array_equal(cine.image, study.image)
@@ -114,7 +114,7 @@ def test_duplicated_trigger_times(tmp_path, study):
 
 
 def test_trigger_times_that_count_the_whole_examination(tmp_path, study):
-    """Some examinations keep another time there: with numbers of days no phase would fit in a beat."""
+    """Some examinations keep another time there: numbers of days fit no cardiac cycle."""
     set_all(study, TriggerTime=lambda s, t: str(90000 - 1000 * t))
     cine = read(study.datasets, tmp_path)
     np.testing.assert_array_equal(cine.image, study.image)

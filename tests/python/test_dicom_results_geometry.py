@@ -131,10 +131,10 @@ def test_numbers_of_segments_are_not_the_labels():
 
 
 def inside(points: np.ndarray, shape) -> np.ndarray:
-    """Pixels whose centres a polygon encloses an odd number of times."""
+    """Pixels whose centers a polygon encloses an odd number of times."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    centres = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    return Polygon(points).contains_points(centres).reshape(shape)
+    centers = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    return Polygon(points).contains_points(centers).reshape(shape)
 
 
 def filled(mask: np.ndarray) -> np.ndarray:

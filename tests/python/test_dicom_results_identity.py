@@ -164,7 +164,7 @@ def test_sources_of_several_studies_are_named_as_such(tmp_path):
     for name in bytes_of(tmp_path, made, DicomResultOptions(rtstruct=True)):
         assert not errors_of_dciodvfy(tmp_path / name), name
     seg, contours = (pydicom.dcmread(tmp_path / f"{name}.dcm") for name in ("seg-es", "rtstruct"))
-    study_of = {one.SOPInstanceUID: one.StudyInstanceUID for one in study.datasets}
+    study_instance_uid = {one.SOPInstanceUID: one.StudyInstanceUID for one in study.datasets}
     own = [(seg.StudyInstanceUID, item) for item in seg.get("ReferencedSeriesSequence", ())]
     other = [
         (item.StudyInstanceUID, series)
@@ -172,14 +172,16 @@ def test_sources_of_several_studies_are_named_as_such(tmp_path):
         for series in item.ReferencedSeriesSequence
     ]
     named = {i.ReferencedSOPInstanceUID: uid for uid, s in own + other for i in s.ReferencedInstanceSequence}
-    assert named == {uid: study_of[uid] for uid in named} and len(named) == TINY.slices
+    assert named == {uid: study_instance_uid[uid] for uid in named} and len(named) == TINY.slices
     evidence = {
-        sop: uid for uid, _, sop, _ in highdicom.sr.srread(tmp_path / "sr.dcm").get_evidence() if sop in study_of
+        sop: uid
+        for uid, _, sop, _ in highdicom.sr.srread(tmp_path / "sr.dcm").get_evidence()
+        if sop in study_instance_uid
     }
-    assert evidence == study_of
+    assert evidence == study_instance_uid
     (frame_of_reference,) = contours.ReferencedFrameOfReferenceSequence
     assert {item.ReferencedSOPInstanceUID for item in frame_of_reference.RTReferencedStudySequence} == set(
-        study_of.values()
+        study_instance_uid.values()
     )
 
 

@@ -48,7 +48,7 @@ process.stdout.write(JSON.stringify({ maps: made.labelmapBufferArray.length, cou
 
 
 def discs(shape) -> np.ndarray:
-    """Synthetic labels that beat: an LV in its wall beside an RV, on a real cine's grid."""
+    """Synthetic labels of a beating heart: an LV in its wall beside an RV, on a real cine's grid."""
     frames, _, rows, columns = shape
     y, x = np.mgrid[:rows, :columns]
     labels = np.zeros(shape, np.uint8)

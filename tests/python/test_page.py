@@ -23,8 +23,8 @@ def press(page, key):
     page.driver.find_element(By.ID, "canvas").send_keys(key)
 
 
-def near(picture, colour, tolerance=40):
-    wanted = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+def near(picture, color, tolerance=40):
+    wanted = [int(color[start : start + 2], 16) for start in (1, 3, 5)]
     return np.abs(picture.astype(int) - wanted).max(axis=-1) <= tolerance
 
 

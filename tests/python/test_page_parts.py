@@ -43,13 +43,13 @@ def test_contours_part_every_labelled_pixel_from_every_other(seed):
 
 def test_contour_of_a_disc_is_round_and_on_its_edge():
     y, x = np.mgrid[:60, :80]
-    centre = np.array([40.5 * SPACING[2], 30.5 * SPACING[1]])
-    mask = np.hypot((x + 0.5) * SPACING[2] - centre[0], (y + 0.5) * SPACING[1] - centre[1]) < 30
+    center = np.array([40.5 * SPACING[2], 30.5 * SPACING[1]])
+    mask = np.hypot((x + 0.5) * SPACING[2] - center[0], (y + 0.5) * SPACING[1] - center[1]) < 30
     (line,) = polylines(mask, SPACING)
     x, y = line.T
     area = abs(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
     assert area == pytest.approx(mask.sum() * SPACING[1] * SPACING[2], rel=0.005)
-    assert np.linalg.norm(line - centre, axis=1).std() < 0.4, "pixels of 2 mm would give steps of 2 mm"
+    assert np.linalg.norm(line - center, axis=1).std() < 0.4, "pixels of 2 mm would give steps of 2 mm"
 
 
 def test_contours_come_back_from_their_compact_form():

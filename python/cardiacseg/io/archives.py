@@ -80,7 +80,7 @@ class Stream:
 
 
 def archive_error(name: str, error: Exception) -> DicomError:
-    """Of a file in an archive, or of the archive itself: damaged, encrypted, packed in an unknown way."""
+    """The error of a file in an archive, or of the archive: damaged, encrypted, packed in an unknown way."""
     return DicomError(E_ARCHIVE, f"{name} cannot be unpacked ({type(error).__name__})")
 
 

@@ -1,4 +1,4 @@
-"""What one input may cost: bytes, files, frames, pixels and seconds, counted over the whole of it, not for each file.
+"""What one input may cost: bytes, files, frames, pixels and seconds, counted over the whole input, not for each file.
 
 budget = Budget()                                # a NIfTI file; Budget(dicom=True) raises ``DicomError``
 budget.take("bytes", len(block), path.name)      # before the memory is taken if a header promises it

@@ -81,7 +81,7 @@ def compact(line: np.ndarray) -> list[int]:
 
 
 def cine_contours(labels: np.ndarray, spacing: tuple[float, float, float]) -> dict[str, list]:
-    """By structure, ``[T][S]`` lists of :func:`compact` lines of labels ``[T, S, H, W]``."""
+    """Contours by structure: ``[T][S]`` lists of :func:`compact` lines of labels ``[T, S, H, W]``."""
     return {
         structure: [
             [[compact(line) for line in polylines(outline(labels_2d, structure), spacing)] for labels_2d in stack]

@@ -77,7 +77,7 @@ def is_dicom_start(start: bytes) -> bool:
 
 
 def is_nifti_start(start: bytes) -> bool:
-    """Of a file without compression."""
+    """Whether a file without compression begins as NIfTI does."""
     return start[:4] in _HEADER_SIZES
 
 

@@ -53,7 +53,7 @@ class NiftiFile:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the values: the file's, native, or float32 if the file scales them."""
+        """The dtype of the values: the file's, native, or float32 if the file scales them."""
         return np.dtype(np.float32) if self.scaling else self.header.get_data_dtype().newbyteorder("=")
 
 

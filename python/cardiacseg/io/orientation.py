@@ -53,7 +53,7 @@ def angle_degrees(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def turn_degrees(first: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """By what angle one image is turned against another, about whatever axis."""
+    """The angle between the orientations of two images, about any axis."""
     cosine = (np.trace(directions(first).T @ directions(other)) - 1) / 2
     return math.degrees(math.acos(min(1.0, max(-1.0, float(cosine)))))
 
@@ -81,13 +81,13 @@ class Orientation:
     flips: tuple[bool, bool, bool]
 
     def to_array(self, voxels: np.ndarray) -> np.ndarray:
-        """From a file's (x, y, z) or (x, y, z, t) to ``[T, S, H, W]``, contiguous."""
+        """Reorder a file's (x, y, z) or (x, y, z, t) to ``[T, S, H, W]``, contiguous."""
         cine = voxels if voxels.ndim == 4 else voxels[..., np.newaxis]
         turned = cine.transpose(3, *self.axes[::-1])
         return np.ascontiguousarray(np.flip(turned, self._flipped()))
 
     def to_file(self, array: np.ndarray) -> np.ndarray:
-        """From ``[T, S, H, W]`` to a file's (x, y, z, t)."""
+        """Reorder ``[T, S, H, W]`` to a file's (x, y, z, t)."""
         order = [3 - self.axes.index(axis) for axis in range(3)]
         return np.flip(array, self._flipped()).transpose(*order, 0)
 

@@ -168,7 +168,7 @@ def _open_places(own: np.ndarray, new: np.ndarray, farthest: float) -> list[_Pla
 
 
 def _depths(slices: Slices, along: Group) -> tuple[np.ndarray, np.ndarray]:
-    """Of each slice along the normal of a group: of the corner and of the center, which differ in tilted images."""
+    """Positions of each slice's corner and center along the normal of a group; they differ in tilted images."""
     normal = directions(along.frames[0].orientation)[:, 2]
     corners = np.array([part[0].position for part in slices]).reshape(-1, 3) @ normal
     return np.sort(corners), np.sort([center(part[0]) @ normal for part in slices])

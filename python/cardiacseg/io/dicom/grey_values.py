@@ -215,7 +215,7 @@ def is_lossy(dataset: Dataset) -> bool:
 
 
 def inverted(values: np.ndarray, bits: Field | StoredBits) -> np.ndarray:
-    """Bright where ``values`` were dark; integers stay within what the bits can hold."""
+    """``values`` inverted, so that dark becomes bright; integers stay within what the bits can hold."""
     if values.dtype.kind == "f":
         return -values
     return (sum(bits.range()) - values.astype(np.int64)).astype(values.dtype)

@@ -198,7 +198,7 @@ def _join(base: _Part, others: Sequence[_Part]) -> tuple[Slices, list[_Part]]:
 
 
 def _places(slices: Slices, cosines: tuple[float, ...]) -> np.ndarray:
-    """Of each slice along columns, rows and the normal, in mm, ``[S, 3]``."""
+    """The position of each slice along columns, rows and the normal, in mm, ``[S, 3]``."""
     return np.array([frames[0].position for frames in slices]) @ directions(cosines)
 
 

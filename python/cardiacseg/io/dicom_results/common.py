@@ -57,7 +57,7 @@ class Identity:
 
     @property
     def device_uid(self) -> str:
-        """Of the model and version, whatever was segmented."""
+        """The UID of the model and its version; it does not depend on the case."""
         return made_uid("device", self.model_digest, self.version)
 
     @property
