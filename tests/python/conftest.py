@@ -34,7 +34,7 @@ def own_cache(tmp_path_factory):
 def simulated_build(tmp_path_factory):
     """Builds targets of the one tree of all C++ tests, with a simulated GPU in place of CUDA; gives its folder."""
     folder = tmp_path_factory.mktemp("simulated") / "build"
-    switches = ("WITH_CUDA", "SIMULATED_GPU", "WITH_TENSORRT", "BUILD_TESTS", "BUILD_PYTHON")
+    switches = ("WITH_CUDA", "SIMULATED_GPU", "WITH_TENSORRT", "BUILD_TESTS", "BUILD_PYTHON", "RELOCATABLE")
     run_command(
         *("cmake", "-G", "Ninja", "-S", Path(__file__).parents[2], "-B", folder, "-DCMAKE_BUILD_TYPE=Release"),
         *(f"-DCARDIACSEG_{switch}=ON" for switch in switches),

@@ -117,3 +117,33 @@ def test_the_c_interface_from_ctypes(prefix, tiny_bundle, segmenter, cine, tmp_p
     result = segmenter.run(cine, spacing=SPACING, probabilities=True)
     for name in ("labels", "presence", "probabilities", "agreement", "quality"):
         np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), getattr(result, name), err_msg=name)
+
+
+def test_the_sdk_lies_anywhere(consumer, prefix, tiny_bundle, cine, tmp_path):
+    """A program finds OpenVINO beside the library, without Python and without a path in its environment."""
+    program = consumer / "segment_c99"
+    loaded = run_command("env", "-i", "LD_TRACE_LOADED_OBJECTS=1", program)
+    found = dict(re.findall(r"(libopenvino|libtbb|libcardiacseg)\.so\S* => (\S+)", loaded))
+    assert set(found) == {"libopenvino", "libtbb", "libcardiacseg"}
+    assert all(Path(path).resolve().is_relative_to(prefix.resolve()) for path in found.values()), found
+    cine.astype(np.float32).tofile(tmp_path / "pixels")
+    labels = tmp_path / "labels"
+    run_command(
+        "env", "-i", "CARDIACSEG_CACHE=off", program, tiny_bundle, tmp_path / "pixels", *cine.shape, *SPACING, labels
+    )
+    assert labels.stat().st_size == cine.size
+
+
+def test_the_sdk_archive(build, tmp_path):
+    run_command("cpack", "--config", build / "CPackConfig.cmake", "-B", tmp_path)
+    archive = next(tmp_path.glob("cardiacseg-sdk-*.tar.zst"))
+    names = run_command("cmake", "-E", "tar", "tf", archive).splitlines()
+    top = archive.name.removesuffix(".tar.zst")
+    assert all(name.startswith(f"{top}/") for name in names)
+    for end in (
+        *("include/cardiacseg/cardiacseg.h", "lib/libcardiacseg.so", "lib/libopenvino_intel_cpu_plugin.so"),
+        *("lib/cmake/cardiacseg/cardiacsegConfig.cmake", "lib/pkgconfig/cardiacseg.pc"),
+        *("share/cardiacseg/bundles/default/manifest.json", "share/cardiacseg/examples/segment.c"),
+        *("share/cardiacseg/LICENSE", "share/cardiacseg/licences/openvino/LICENSE"),
+    ):
+        assert f"{top}/{end}" in names
