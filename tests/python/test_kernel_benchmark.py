@@ -99,9 +99,9 @@ def test_cases_are_those_that_are_shipped_and_one_larger():
     assert {workload.stacks for workload in image_workloads("fusion")} == {1, 25}
 
 
-@pytest.mark.parametrize(("across", "heads", "wanted"), [("frames", 3, "across: wanted"), ("slices", 5, "a multiple")])
-def test_a_case_that_makes_no_sense_is_refused(across, heads, wanted):
-    with pytest.raises(ValueError, match=wanted):
+@pytest.mark.parametrize(("across", "heads", "text"), [("frames", 3, "across: expected"), ("slices", 5, "a multiple")])
+def test_a_case_that_makes_no_sense_is_refused(across, heads, text):
+    with pytest.raises(ValueError, match=text):
         AttentionWorkload(across, 1, 3, 5, 24, heads, "float32")
 
 
