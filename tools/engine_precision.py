@@ -25,8 +25,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
+    from cardiacseg.export.bundle import load_bundle_weights
     from cardiacseg.export.engine_agreement import largest_values, measure_agreement
-    from cardiacseg.export.weights import load_bundle_weights
     from cardiacseg.io.labelled import read_split
     from cardiacseg.segmenter import bundle_folder
     from cardiacseg.training.data import load_stacks

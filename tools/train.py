@@ -89,7 +89,7 @@ def configuration(arguments: argparse.Namespace):
 def read_weights(path: Path):
     """Model name, preprocessing, weights and digest of a checkpoint or of a bundle's folder."""
     if path.is_dir():
-        from cardiacseg.export.weights import load_bundle_weights
+        from cardiacseg.export.bundle import load_bundle_weights
 
         model, preprocessing, weights = load_bundle_weights(path)
         identity = path / "manifest.json"

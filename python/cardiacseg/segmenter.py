@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cardiacseg import _core
-from cardiacseg.device_arrays import DeviceArray, as_device_array
 from cardiacseg.errors import InputWarning, InvalidInputError
 from cardiacseg.measurements import as_spacing
-from cardiacseg.pixels import as_pixels
+from cardiacseg.pixels import DeviceArray, as_device_array, as_pixels
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar

@@ -21,7 +21,7 @@ from cardiacseg.phantom import beating_heart
 from cardiacseg.study.batch import CaseSegmenter, run_batch
 from cardiacseg.study.case_folder import COLUMNS, summary_of, write_table
 from cardiacseg.study.cases import Case, find_cases
-from cardiacseg.study.options import ResultOptions, StudyOptions
+from cardiacseg.study.segment import ResultOptions, StudyOptions
 
 
 def nifti(path, brightness, frames=2):

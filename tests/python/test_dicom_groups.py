@@ -14,7 +14,7 @@ from cardiacseg.io.budget import Budget, Limits
 from cardiacseg.io.dicom import errors
 from cardiacseg.io.dicom.errors import ERRORS, NOTES
 from cardiacseg.io.dicom.read import list_groups, read_dicom
-from cardiacseg.io.orientation import plane_in_words
+from cardiacseg.io.geometry import plane_in_words
 
 SMALL = Recipe(slices=4, size=(32, 40))
 LONG_AXIS = SMALL.direction @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])

@@ -13,7 +13,7 @@ from synthetic_dicom import Recipe, classic_study, decimal, orthonormal, write
 from synthetic_enhanced import enhanced_study
 
 from cardiacseg.io.dicom.read import read_dicom
-from cardiacseg.io.orientation import directions, is_orientation
+from cardiacseg.io.geometry import directions, is_orientation
 
 SMALL = Recipe(slices=4, size=(32, 40))
 AXES = [

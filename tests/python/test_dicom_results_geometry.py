@@ -16,10 +16,9 @@ from synthetic_dicom import OBLIQUE, Recipe, classic_study, orthonormal
 
 from cardiacseg.io.cine import Cine, DicomSource, SegmentedCine
 from cardiacseg.io.contours import polygons
-from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
+from cardiacseg.io.dicom_results import DicomResultOptions, Phase, write_dicom_results
 from cardiacseg.io.dicom_results.codes import STRUCTURES
 from cardiacseg.io.dicom_results.common import Common
-from cardiacseg.io.dicom_results.options import Phase
 from cardiacseg.io.dicom_results.segmentation import make_segmentation, segment_numbers
 from cardiacseg.io.dicom_results.write import encoded
 from cardiacseg.io.geometry import Geometry

@@ -17,8 +17,7 @@ from synthetic_dicom import SECRETS, classic_study
 
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io.dicom_results import DicomResultOptions, result_notes, write_dicom_results
-from cardiacseg.study.options import ResultOptions
-from cardiacseg.study.segment import with_result_notes, write_results
+from cardiacseg.study.segment import ResultOptions, with_result_notes, write_results
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):

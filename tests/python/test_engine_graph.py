@@ -6,11 +6,11 @@ import pytest
 import torch
 from engine_graphs import assert_known_to_8_5, run_graph, run_in_pieces
 
+from cardiacseg.export.bundle import load_bundle_weights
 from cardiacseg.export.engine_agreement import StageAgreement, largest_values, open_graph, say_rounding, stage_cases
 from cardiacseg.export.engine_graph import EngineGraphError, engine_graph
+from cardiacseg.export.graph_passes import FLOAT, FLOAT16, Wiring, infer_types
 from cardiacseg.export.onnx import example_input, stage_graphs
-from cardiacseg.export.passes.graph import FLOAT, FLOAT16, Wiring, infer_types
-from cardiacseg.export.weights import load_bundle_weights
 from cardiacseg.segmenter import bundle_folder
 from cardiacseg.training.data import prepare_stack
 
@@ -44,7 +44,7 @@ def assert_same(found, wanted):
 
 
 def taker_of(model, weight):
-    (node,) = Wiring(model.graph).takers[weight]
+    (node,) = Wiring(model.graph).consumers[weight]
     return node
 
 
@@ -79,7 +79,7 @@ def test_attention_nodes_are_as_the_plugin_takes_them(precision, files):
         settings = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
         wanted = {"heads": 2, "across_slices": across, "plugin_version": b"1", "plugin_namespace": b""}
         assert (node.op_type, node.domain, settings) == ("SliceAttention", "cardiacseg", wanted)
-        assert Wiring(model.graph).makers[node.input[0]].op_type == "Add" and node.input[1] == "cu_slices"
+        assert Wiring(model.graph).producers[node.input[0]].op_type == "Add" and node.input[1] == "cu_slices"
         for name in (node.input[0], node.output[0]):
             assert types[name].elem_type == (FLOAT if precision == "fp32" else FLOAT16)
 
@@ -237,10 +237,10 @@ def test_attention_in_the_layout_of_older_bundles_is_refused(files):
 def test_attention_that_is_not_ours_is_refused_with_the_node(files):
     model = onnx.load_model_from_string(files["seg"])
     wiring = Wiring(model.graph)
-    (layer,) = wiring.takers["network.fusion.intra_slice.attention.qkv.bias"]
-    (reshape,) = wiring.takers[layer.output[0]]
+    (layer,) = wiring.consumers["network.fusion.intra_slice.attention.qkv.bias"]
+    (reshape,) = wiring.consumers[layer.output[0]]
     reshape.op_type, reshape.name = "Expand", "odd"
-    with pytest.raises(EngineGraphError, match=rf"attention at node '{layer.name}' .* found node 'odd', Expand"):
+    with pytest.raises(EngineGraphError, match=rf"attention at node '{layer.name}', got node 'odd', Expand"):
         engine_graph(model.SerializeToString(), precision="fp32", plugin=True)
 
 
@@ -260,7 +260,7 @@ def test_graphs_that_are_none_of_ours_are_refused(files):
     lowered = engine_graph(files["locate"], precision="fp32", plugin=False, opset=17).onnx
     with pytest.raises(EngineGraphError, match=r"opset 20 and no other operators, got \{'': 17\}"):
         engine_graph(lowered, precision="fp32", plugin=False)
-    with pytest.raises(EngineGraphError, match="last layer that stays in 32 bits before the output 'heart'"):
+    with pytest.raises(EngineGraphError, match="last layer in 32 bits before the output 'heart'"):
         engine_graph(renamed(files["locate"], "network.head", "network.tail"), precision="fp16", plugin=False)
     model = onnx.load_model_from_string(files["locate"])
     weight = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("squeeze.weight"))

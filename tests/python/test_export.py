@@ -12,9 +12,8 @@ import torch
 
 import cardiacseg
 from cardiacseg.export import bundle as bundle_module
-from cardiacseg.export.bundle import BundleInfo, export_bundle, model_card
+from cardiacseg.export.bundle import BundleInfo, export_bundle, load_bundle_weights, model_card
 from cardiacseg.export.onnx import OPSET, SIZES, SLICES, ParityError, check_parity, probabilities, shapes, stage_graphs
-from cardiacseg.export.weights import load_bundle_weights
 from cardiacseg.models import create_model
 from cardiacseg.training.config import Preprocessing
 

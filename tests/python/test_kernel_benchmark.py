@@ -14,7 +14,7 @@ from benchmarks import attention, images, table
 from benchmarks.measure import Way, attention_ways, measure, measure_way
 from benchmarks.timing import Ceilings, Times
 from benchmarks.workloads import AttentionWorkload, ImageWorkload, attention_workloads, image_workloads
-from cardiacseg.models.slice_transformer import Attention
+from cardiacseg.models.sk_unet import Attention
 
 SMALL = AttentionWorkload("slices", 2, 3, 5, 24, 3, "float32")
 GRID = ImageWorkload(

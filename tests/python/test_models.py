@@ -7,8 +7,7 @@ import torch
 
 from cardiacseg.models import SystemConfig, create_model, list_models
 from cardiacseg.models.det_seg import DetSeg, DetSegConfig, heart_box, pixel_grid, sample
-from cardiacseg.models.sk_unet import SelectiveKernelConv, SkUNet, SkUNetConfig
-from cardiacseg.models.slice_transformer import Attention, SliceFusionTransformer
+from cardiacseg.models.sk_unet import Attention, SelectiveKernelConv, SkUNet, SkUNetConfig, SliceFusionTransformer
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,7 @@ from cardiacseg.io.dicom.read import read_dicom
 from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
 from cardiacseg.network.receive import Receiver, ReceiverOptions
 from cardiacseg.network.send import send
-from cardiacseg.study.options import StudyOptions
-from cardiacseg.study.segment import measured
+from cardiacseg.study.segment import StudyOptions, measured
 
 CINE_STUDY = Path(__file__).parents[3] / "shared/dicom/cine_study"
 WAIT_S = 120.0

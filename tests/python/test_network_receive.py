@@ -33,9 +33,8 @@ from pynetdicom.sop_class import Comprehensive3DSRStorage, Verification
 from synthetic_dicom import SECRETS, write
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
-from cardiacseg.network.peer import Peer
 from cardiacseg.network.receive import Receiver, ReceiverOptions
-from cardiacseg.network.send import send
+from cardiacseg.network.send import Peer, send
 from cardiacseg.network.studies import Limits
 
 SERVE = """

@@ -8,9 +8,8 @@ import pytest
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import Cine
-from cardiacseg.io.geometry import Geometry
+from cardiacseg.io.geometry import Geometry, picture_orientation
 from cardiacseg.io.nifti import read_labels, read_nifti, write_labels
-from cardiacseg.io.orientation import picture_orientation
 
 LPS = np.diag([-1.0, -1.0, 1.0])
 LEFT, BACK, HEAD = np.eye(3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from cardiacseg.models.slice_transformer import Attention
+from cardiacseg.models.sk_unet import Attention
 
 TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 HEADS = [(192, 6), (128, 4), (32, 2)]  # Seg and Ref of the default model, the tests' tiny one

@@ -21,9 +21,17 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti import new_cine, write_image, write_labels
 from cardiacseg.measurements import MeasurementOptions, measure
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 from cardiacseg.study.remeasure import read_earlier_run
-from cardiacseg.study.segment import Stopwatch, measured, missing_images, read_study, write_outcome
+from cardiacseg.study.segment import (
+    ReadOptions,
+    ResultOptions,
+    Stopwatch,
+    StudyOptions,
+    measured,
+    missing_images,
+    read_study,
+    write_outcome,
+)
 
 
 @pytest.fixture(scope="module")

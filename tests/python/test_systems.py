@@ -14,10 +14,9 @@ from random_weights import STAGES, randomise
 import cardiacseg
 from cardiacseg.export import bundle as bundle_module
 from cardiacseg.export import onnx as onnx_module
-from cardiacseg.export.bundle import BundleInfo, export_bundle
+from cardiacseg.export.bundle import BundleInfo, export_bundle, load_bundle_weights
 from cardiacseg.export.engine_graph import engine_graph
 from cardiacseg.export.onnx import export_graph
-from cardiacseg.export.weights import load_bundle_weights
 from cardiacseg.models import create_model, list_models
 from cardiacseg.models.det_seg import heart_box
 from cardiacseg.training.config import Preprocessing

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import write_acdc
 
-from cardiacseg.export.weights import load_bundle_weights
+from cardiacseg.export.bundle import load_bundle_weights
 from cardiacseg.models import create_model
 from cardiacseg.training.checkpoint import load_checkpoint, load_model
 

@@ -213,7 +213,7 @@ def study_options(options: argparse.Namespace):
     """:class:`StudyOptions` from the parsed options."""
     from cardiacseg.acquisition import Body
     from cardiacseg.measurements import MeasurementOptions
-    from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
+    from cardiacseg.study.segment import ReadOptions, ResultOptions, StudyOptions
 
     return StudyOptions(
         read=ReadOptions(

@@ -147,7 +147,7 @@ def batch(options: argparse.Namespace) -> int:
 
 def send(options: argparse.Namespace) -> None:
     """Send DICOM files to another DICOM node (C-STORE)."""
-    from cardiacseg.network.peer import Peer
+    from cardiacseg.network.send import Peer
     from cardiacseg.network.send import send as send_files
 
     report = send_files(options.files, Peer.parse(options.to), calling=options.title, timeout=options.timeout)
@@ -162,8 +162,8 @@ def send(options: argparse.Namespace) -> None:
 def receive(options: argparse.Namespace) -> None:
     """Receive DICOM studies (C-STORE), segment each complete study, and send or keep the results."""
     from cardiacseg.errors import InvalidInputError
-    from cardiacseg.network.peer import Peer
     from cardiacseg.network.receive import Receiver, ReceiverOptions, serve
+    from cardiacseg.network.send import Peer
     from cardiacseg.study.batch import StudySegmenter
 
     if options.to and not options.dicom:
@@ -191,8 +191,7 @@ def demo(options: argparse.Namespace) -> None:
     from cardiacseg.io.output import free_folder, output_folder
     from cardiacseg.metrics import dice_by_structure
     from cardiacseg.phantom import beating_heart
-    from cardiacseg.study.options import StudyOptions
-    from cardiacseg.study.segment import RESULTS, Stopwatch, analyse, write_outcome
+    from cardiacseg.study.segment import RESULTS, Stopwatch, StudyOptions, analyse, write_outcome
 
     made = ("cine.nii.gz", "truth.nii.gz")
     watch, study = Stopwatch(), StudyOptions()
@@ -260,7 +259,7 @@ def _compiled_networks_line(kept: dict) -> str:
 
 def bench(options: argparse.Namespace) -> None:
     """Measure the speed of the segmenter on this computer, with a synthetic heart."""
-    from cardiacseg.bench import run_bench
+    from cardiacseg.installation import run_bench
 
     settings = options.model, options.device, options.threads, options.precision
     found = run_bench(options.slices, options.repeats, settings)

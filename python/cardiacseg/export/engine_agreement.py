@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from cardiacseg.export.engine_graph import engine_graph
-from cardiacseg.export.passes.graph import FLOAT, FLOAT16, add_constant, infer_types
+from cardiacseg.export.graph_passes import FLOAT, FLOAT16, add_constant, infer_types
 from cardiacseg.metrics import STRUCTURES
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import LabelledStack

@@ -1,7 +1,7 @@
 """ONNX graphs of the networks: standard operators, float32, opset 20, every axis but the channels dynamic.
 
 Weights keep their names and values: batch norm is not folded into convolutions and linear layers are not transposed,
-so that :mod:`cardiacseg.export.weights` can read them back. The runtimes do both when they load a graph. The parity
+so that :mod:`cardiacseg.export.bundle` can read them back. The runtimes do both when they load a graph. The parity
 gate compares each exported graph with its network, in probability, in ONNX Runtime, on real shapes.
 """
 

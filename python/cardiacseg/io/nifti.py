@@ -1,7 +1,7 @@
 """NIfTI cines and label maps, in any orientation. Needs nibabel.
 
 Arrays are ``[T, S, row, column]`` in the scanner's own picture of the plane, however a file stores its axes:
-:mod:`cardiacseg.io.orientation` says what that is. Labels go back to the file's own axes, voxel by voxel.
+:mod:`cardiacseg.io.geometry` says what that is. Labels go back to the file's own axes, voxel by voxel.
 """
 
 import dataclasses
@@ -18,11 +18,10 @@ from cardiacseg.acquisition import UNKNOWN_TIMING
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.budget import Budget
 from cardiacseg.io.cine import Cine, Note
-from cardiacseg.io.geometry import Geometry
+from cardiacseg.io.geometry import Geometry, Orientation
 from cardiacseg.io.nifti_axes import even_timing, place, timing_of
 from cardiacseg.io.nifti_file import fill, open_nifti, read_voxels
 from cardiacseg.io.not_grey import notes_on_values
-from cardiacseg.io.orientation import Orientation
 from cardiacseg.io.output import write_bytes
 
 if TYPE_CHECKING:

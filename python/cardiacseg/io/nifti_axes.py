@@ -8,9 +8,8 @@ import numpy as np
 from cardiacseg.acquisition import UNKNOWN_TIMING, Timing
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import Note
-from cardiacseg.io.geometry import Geometry
+from cardiacseg.io.geometry import Geometry, Orientation, picture_orientation, slice_axis
 from cardiacseg.io.nifti_file import NiftiFile
-from cardiacseg.io.orientation import Orientation, picture_orientation, slice_axis
 
 Spacing = tuple[float, float, float]
 

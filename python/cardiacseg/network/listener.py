@@ -14,7 +14,7 @@ from pynetdicom.sop_class import Verification
 
 from cardiacseg.errors import NetworkError
 from cardiacseg.io.log_suppression import silence_network_logs
-from cardiacseg.network.instances import uid_text
+from cardiacseg.network.send import uid_text
 from cardiacseg.network.studies import Arrival
 
 OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1

@@ -17,8 +17,7 @@ from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.errors import N_INCOMPLETE
 from cardiacseg.io.output import sync
 from cardiacseg.network.listener import Listener
-from cardiacseg.network.peer import Peer, check_title
-from cardiacseg.network.send import send
+from cardiacseg.network.send import Peer, check_title, send
 from cardiacseg.network.studies import DEFAULT_LIMITS, Arrival, Limits, OpenStudies, Spool, Study
 
 LOGGER = logging.getLogger("cardiacseg.network")

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.phantom.grid import Grid
 from cardiacseg.phantom.heart import HeartShape, areas_mm2
-from cardiacseg.phantom.render import render_frames
+from cardiacseg.phantom.render import Grid, render_frames
 from cardiacseg.phantom.thorax import paint_surroundings
 
 

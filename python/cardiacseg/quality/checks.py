@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cardiacseg.io.cine import Flag, Note, SegmentedCine
 from cardiacseg.io.json_files import RESEARCH_USE
 from cardiacseg.metrics import STRUCTURES
-from cardiacseg.quality import acquisition, confidence, images, plausibility, shape, temporal
+from cardiacseg.quality import acquisition, confidence, plausibility, shape
 from cardiacseg.quality.check import Check, CheckContext, Found, NotChecked
 
 _ACDC = "experts' labels of 70 patients of ACDC: nearly all stay within"
@@ -102,14 +102,14 @@ SHAPE = (
 )
 
 TEMPORAL = (
-    Check("es_time", "time from ED to ES outside", (20, 60), "% of the beat", _HEART, temporal.es_time),
+    Check("es_time", "time from ED to ES outside", (20, 60), "% of the beat", _HEART, plausibility.es_time),
     *_each(
         {"lv": 25, "rv": 25},
         "curve_roughness",
         "volume off a smooth curve",
         "% of SV",
         _HEARTS,
-        temporal.curve_roughness,
+        plausibility.curve_roughness,
     ),
     *_each(
         _all(2),
@@ -117,7 +117,7 @@ TEMPORAL = (
         "comes and goes in a slice",
         "times",
         "a slice at the base or the apex is left once and entered once",
-        temporal.flicker,
+        plausibility.flicker,
     ),
 )
 
@@ -128,11 +128,18 @@ CONFIDENCE = (
 )
 
 IMAGES = (
-    Check("image_not_finite", "slices with NaN or infinity", 0, "slices", _ANY, images.not_finite),
-    Check("image_constant", "slices that are the same everywhere", 0, "slices", _ANY, images.constant_slice),
-    Check("image_saturated", "pixels at the largest value", 5, "%", _ACDC, images.saturated),
-    Check("image_noise", "noise in the range of grey values", 4, "%", _ACDC, images.noise),
-    Check("image_brightness", "slice's brightness over the median's outside", (1 / 3, 3), "", _ACDC, images.brightness),
+    Check("image_not_finite", "slices with NaN or infinity", 0, "slices", _ANY, acquisition.not_finite),
+    Check("image_constant", "slices that are the same everywhere", 0, "slices", _ANY, acquisition.constant_slice),
+    Check("image_saturated", "pixels at the largest value", 5, "%", _ACDC, acquisition.saturated),
+    Check("image_noise", "noise in the range of grey values", 4, "%", _ACDC, acquisition.noise),
+    Check(
+        "image_brightness",
+        "brightness over the median slice's outside",
+        (1 / 3, 3),
+        "",
+        _ACDC,
+        acquisition.brightness,
+    ),
 )
 
 CHECKS = (*ACQUISITION, *PLAUSIBILITY, *SHAPE, *TEMPORAL, *CONFIDENCE, *IMAGES)

@@ -25,8 +25,7 @@ from cardiacseg.study.case_folder import (
     write_traceback,
 )
 from cardiacseg.study.nifti_cases import Case
-from cardiacseg.study.options import StudyOptions
-from cardiacseg.study.segment import Outcome, Stopwatch, read_study, segment_into
+from cardiacseg.study.segment import Outcome, Stopwatch, StudyOptions, read_study, segment_into
 
 TABLE, LEFT_OUT = "summary.csv", "left out"
 

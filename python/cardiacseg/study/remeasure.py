@@ -13,10 +13,12 @@ from cardiacseg.io.nifti import read_labels
 from cardiacseg.io.nifti_axes import SPACING_GIVEN
 from cardiacseg.io.slice_list import read_slice_list, write_slice_list
 from cardiacseg.measurements import Measurements, measure
-from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
 from cardiacseg.study.segment import (
     Outcome,
+    ReadOptions,
+    ResultOptions,
     Stopwatch,
+    StudyOptions,
     body_of,
     measured,
     read_study,

@@ -1,4 +1,4 @@
-"""A study's files to a folder of results: read, segment, measure, check, write."""
+"""One study from files to a folder of results: read, segment, measure, check, write. Also the options of a study."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,23 +8,81 @@ from pathlib import Path
 
 import numpy as np
 
-from cardiacseg.acquisition import Body, Timing
-from cardiacseg.errors import DicomError
+from cardiacseg.acquisition import UNKNOWN_BODY, Body, Timing
+from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io import read_cine
 from cardiacseg.io.cine import Cine, Note, SegmentedCine
 from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_NO_DICOM_RESULTS
 from cardiacseg.io.dicom_results import DicomResultOptions, no_results_note, result_notes, write_dicom_results
+from cardiacseg.io.geometry import directions
 from cardiacseg.io.json_files import REPORT, input_document, measurements_document, report_document, write_json
 from cardiacseg.io.nifti import write_labels
-from cardiacseg.io.orientation import directions
 from cardiacseg.io.output import printable
 from cardiacseg.io.report import write_page, write_pdf
 from cardiacseg.io.report.preview import write_preview
 from cardiacseg.io.slice_list import write_slice_list
-from cardiacseg.measurements import measure
+from cardiacseg.measurements import MeasurementOptions, measure
 from cardiacseg.quality import checked, quality_document, with_note
 from cardiacseg.segmenter import CardiacSegmenter, Progress, Result
-from cardiacseg.study.options import ReadOptions, ResultOptions, StudyOptions
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How a study is read. ``spacing`` is for NIfTI files, all other options are for DICOM.
+
+    ``series`` selects one group of images by its name in ``--list``, its Series Number or Series Instance UID.
+    ``nearest_phase`` and ``latest_retake`` allow the two repairs that are safe; each is noted. ``uneven`` accepts
+    unevenly spaced slices; volumes then use the distance of each slice to its adjacent slices. ``spacing`` (slice, row,
+    column), in mm, replaces the spacing of the file.
+    """
+
+    series: str | None = None
+    nearest_phase: bool = False
+    latest_retake: bool = False
+    uneven: bool = False
+    spacing: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """The files to write. ``phases`` selects the DICOM segmentations: ``"ed-es"`` or ``"all"``.
+
+    ``report``: the HTML page and the PDF. ``dicom``: all DICOM results; ``labelmap`` and ``rtstruct`` add further ones.
+    ``series_number`` is that of the first DICOM series that is written. ``title`` stands unchanged at the top of page,
+    PDF and preview, so the caller decides whether it names a patient. Raises ``InvalidInputError`` if ``labelmap`` or
+    ``rtstruct`` is set without ``dicom``.
+    """
+
+    report: bool = True
+    phases: str = "ed-es"
+    labelmap: bool = False
+    rtstruct: bool = False
+    series_number: int = 9000
+    dicom: bool = True
+    title: str | None = None
+
+    def __post_init__(self):
+        if not self.dicom and (self.labelmap or self.rtstruct):
+            raise InvalidInputError("label maps and RT structure sets are DICOM results, which were switched off")
+
+
+_READ, _MEASUREMENTS, _RESULTS = ReadOptions(), MeasurementOptions(), ResultOptions()
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """All options of one study. ``body`` and ``heart_rate_per_min``, if given, replace the values in the files.
+
+    ``temporal`` is that of :meth:`CardiacSegmenter.run`.
+    """
+
+    read: ReadOptions = _READ
+    measurements: MeasurementOptions = _MEASUREMENTS
+    results: ResultOptions = _RESULTS
+    body: Body = UNKNOWN_BODY
+    heart_rate_per_min: float | None = None
+    temporal: str = "auto"
+
 
 # All names of results; the last is written last, so that its presence means that all others are complete.
 RESULTS = (

@@ -13,7 +13,7 @@ from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.groups import LIST_HINT, PARALLEL_DEGREES, Group
 from cardiacseg.io.dicom.slices import COUNTING, SHIFT_MM, Slices, center, tilt_degrees
 from cardiacseg.io.dicom.stacks import same_person, step_mm
-from cardiacseg.io.orientation import directions, turn_degrees
+from cardiacseg.io.geometry import directions, turn_degrees
 
 _FAMILY_DEGREES, _NEAR_DEGREES = 10.0, 20.0
 _NEAR_MM, _SAME_PLANE_MM = 60.0, 1.0

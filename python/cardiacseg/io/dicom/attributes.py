@@ -7,7 +7,7 @@ from pydicom.tag import Tag
 
 from cardiacseg.io.dicom.grey_values import PALETTE_TAGS, has_grey_palette, is_palette
 from cardiacseg.io.dicom.headers import first_item, items, number, numbers, text, value, whole, words
-from cardiacseg.io.orientation import is_orientation
+from cardiacseg.io.geometry import is_orientation
 
 MAGNITUDE = "magnitude"
 # What a cine can consist of, the best first: DERIVED\PRIMARY is what scanners write that interpolate phases.

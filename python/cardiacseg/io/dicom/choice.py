@@ -34,7 +34,7 @@ from cardiacseg.io.dicom.errors import (
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.groups import LIST_HINT, Group, group_frames
 from cardiacseg.io.dicom.stacks import step_mm
-from cardiacseg.io.orientation import SHORT_AXIS_CONE_DEGREES, from_short_axis_degrees
+from cardiacseg.io.geometry import SHORT_AXIS_CONE_DEGREES, from_short_axis_degrees
 
 TAKEN = "TAKEN"
 _REASONS_SAID = 6

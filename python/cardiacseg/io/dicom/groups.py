@@ -13,7 +13,7 @@ from cardiacseg.io.dicom.cine_signs import LEAST_FRAMES, LEAST_SLICES, signs_aga
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.slices import Slices, depths_mm
 from cardiacseg.io.dicom.stacks import representatives, stacks
-from cardiacseg.io.orientation import plane_in_words, turn_degrees
+from cardiacseg.io.geometry import plane_in_words, turn_degrees
 
 LIST_HINT = "`cardiacseg segment INPUT --list` shows every group"
 PARALLEL_DEGREES = 1.005  # 1 degree, rounded as files round

@@ -18,8 +18,7 @@ from cardiacseg.io.dicom.errors import (
     N_UNEVEN,
 )
 from cardiacseg.io.dicom.frames import Frame
-from cardiacseg.io.geometry import Geometry
-from cardiacseg.io.orientation import angle_degrees, directions, turn_degrees
+from cardiacseg.io.geometry import Geometry, angle_degrees, directions, turn_degrees
 
 COUNTING = "slices count from 1 in the order of their position along the normal"
 SAME_SLICE_MM = 0.1

@@ -31,7 +31,7 @@ from cardiacseg.io.dicom.slices import (
     drift_mm,
     level,
 )
-from cardiacseg.io.orientation import directions, turn_degrees
+from cardiacseg.io.geometry import directions, turn_degrees
 
 Vector = tuple[float, ...]
 _CELL = 4  # tolerances

@@ -3,12 +3,95 @@
 Importing this needs no DICOM library; writing needs pydicom and highdicom (``pip install "cardiacseg[dicom]"``).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io.cine import Cine, Note, SegmentedCine
 from cardiacseg.io.dicom.errors import N_NO_DICOM_RESULTS
-from cardiacseg.io.dicom_results.options import DicomResultOptions, result_names
+from cardiacseg.measurements import Measurements
+
+PHASES = ("ed-es", "all")
+_STEP = 10  # of the series numbers of adjacent phases
+_LARGEST_NUMBER = 2**31 - 1 - _STEP * 200_000  # leaves room for the phases of any cine
+
+
+@dataclass(frozen=True)
+class DicomResultOptions:
+    """``phases``: ``"ed-es"`` (those that were measured) or ``"all"``; of a single phase, that one.
+
+    ``labelmap`` and ``rtstruct`` ask for files beside SEG and SR. ``series_number`` is that of the SR's series, the
+    next one is the RTSTRUCT's; :func:`phase_series_number` gives those of SEG and LABELMAP. Raises
+    ``InvalidInputError`` for any other value.
+    """
+
+    phases: str = "ed-es"
+    labelmap: bool = False
+    rtstruct: bool = False
+    series_number: int = 9000
+
+    def __post_init__(self):
+        if self.phases not in PHASES:
+            raise InvalidInputError(f"phases of DICOM results must be {' or '.join(PHASES)}, got {self.phases!r}")
+        if not (isinstance(self.series_number, int) and 1 <= self.series_number <= _LARGEST_NUMBER):
+            raise InvalidInputError(
+                f"series number must be a whole number from 1 to {_LARGEST_NUMBER}, got {self.series_number!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase that gets a SEG: its index from 0, the end of its files' names (from 1), and what it was measured as.
+
+    ``roles`` holds some of ``"ED"``, ``"ES"``, ``"RV ED"`` and ``"RV ES"``; the latter two only if the RV has phases
+    of its own.
+    """
+
+    index: int
+    name: str
+    roles: tuple[str, ...]
+
+
+def chosen_phases(measurements: Measurements, options: DicomResultOptions) -> tuple[Phase, ...]:
+    """The phases that the options ask for, in order of time."""
+    frames = len(measurements.lv_ml)
+    roles = _roles(measurements) if frames > 1 else {}
+    if options.phases == "all" or frames == 1:
+        return tuple(Phase(t, f"phase-{t + 1:02}", tuple(roles.get(t, ()))) for t in range(frames))
+    return tuple(Phase(t, roles[t][0].lower().replace(" ", "-"), tuple(roles[t])) for t in sorted(roles))
+
+
+def phase_series_number(first: int, phase: Phase, kind: str) -> int:
+    """Of the SEG (``kind`` ``"BINARY"``) or ``"LABELMAP"`` of a phase: it depends on nothing but these.
+
+    Each is a series of its own, since viewers open of a series of SEGs one alone.
+    """
+    return first + _STEP * (phase.index + 1) + (kind == "LABELMAP")
+
+
+def _roles(measurements: Measurements) -> dict[int, list[str]]:
+    frames = {
+        "ED": measurements.ed_frame,
+        "ES": measurements.es_frame,
+        "RV ED": measurements.rv_ed_frame,
+        "RV ES": measurements.rv_es_frame,
+    }
+    found: dict[int, list[str]] = {}
+    for role, frame in frames.items():
+        of_frame = found.setdefault(frame, []) if frame is not None else []
+        if role.removeprefix("RV ") not in of_frame:
+            of_frame.append(role)
+    return found
+
+
+def result_names(measurements: Measurements, options: DicomResultOptions) -> list[str]:
+    """Names of the files that :func:`~cardiacseg.io.dicom_results.write_dicom_results` writes, in their order."""
+    phases = chosen_phases(measurements, options)
+    names = [f"seg-{phase.name}.dcm" for phase in phases]
+    if options.labelmap:
+        names += [f"labelmap-{phase.name}.dcm" for phase in phases]
+    return [*names, "sr.dcm", *(["rtstruct.dcm"] if options.rtstruct else [])]
+
 
 __all__ = ["DicomResultOptions", "no_results_note", "result_names", "result_notes", "write_dicom_results"]
 

@@ -14,8 +14,8 @@ from cardiacseg import _core
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import DicomSource, Note, SegmentedCine
 from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_LEFT_OUT, N_RESULT_HEADER
+from cardiacseg.io.dicom_results import Phase
 from cardiacseg.io.dicom_results.codes import MYO, Structure
-from cardiacseg.io.dicom_results.options import Phase
 from cardiacseg.io.dicom_results.sources import (
     as_classic_image,
     complete,

@@ -9,9 +9,9 @@ from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
 from cardiacseg.io.cine import SourceFrame
 from cardiacseg.io.contours import polygons
+from cardiacseg.io.dicom_results import Phase
 from cardiacseg.io.dicom_results.codes import STRUCTURES, Structure
 from cardiacseg.io.dicom_results.common import Common
-from cardiacseg.io.dicom_results.options import Phase
 from cardiacseg.io.dicom_results.sources import by_study, frames_by_instance, referenced_instance
 from cardiacseg.io.json_files import RESEARCH_USE
 

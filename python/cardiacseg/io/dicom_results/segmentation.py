@@ -11,9 +11,9 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
 from cardiacseg.io.cine import SourceFrame
+from cardiacseg.io.dicom_results import Phase, phase_series_number
 from cardiacseg.io.dicom_results.codes import STRUCTURES, Structure
 from cardiacseg.io.dicom_results.common import Common
-from cardiacseg.io.dicom_results.options import Phase, phase_series_number
 from cardiacseg.io.dicom_results.sources import (
     by_study,
     derivation,

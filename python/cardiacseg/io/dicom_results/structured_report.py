@@ -32,10 +32,9 @@ from highdicom.sr.enum import RelationshipTypeValues
 from pydicom import Dataset
 from pydicom.sr.codedict import codes as standard
 
-from cardiacseg.io.dicom_results import codes
+from cardiacseg.io.dicom_results import Phase, codes
 from cardiacseg.io.dicom_results.codes import DECIMALS, LV, MYO, RV, STRUCTURES, Structure
 from cardiacseg.io.dicom_results.common import MANUFACTURER, Common
-from cardiacseg.io.dicom_results.options import Phase
 from cardiacseg.io.dicom_results.segmentation import tracking
 from cardiacseg.io.dicom_results.sources import evidence, sources_for_segment
 from cardiacseg.io.json_files import RESEARCH_USE

@@ -12,8 +12,8 @@ from pydicom import Dataset, dcmwrite
 from cardiacseg.errors import DicomError, Error
 from cardiacseg.io.cine import Cine, Note, SegmentedCine
 from cardiacseg.io.dicom.errors import E_NO_DICOM_RESULTS
+from cardiacseg.io.dicom_results import DicomResultOptions, Phase, chosen_phases, result_names
 from cardiacseg.io.dicom_results.common import Common
-from cardiacseg.io.dicom_results.options import DicomResultOptions, Phase, chosen_phases, result_names
 from cardiacseg.io.dicom_results.rtstruct import make_rtstruct
 from cardiacseg.io.dicom_results.segmentation import make_segmentation
 from cardiacseg.io.dicom_results.structured_report import make_report

@@ -1,1 +1,0 @@
-"""Rewriting of ONNX graphs for TensorRT, one pass a file. Each changes the model that it is given."""
