@@ -1,8 +1,11 @@
-"""A bundle of a tiny network with random weights, exported once, and a cine to run it on."""
+"""How a test run is spread over processes, and what its tests share: the tree of the C++ tests, a bundle of a tiny
+network with random weights, a cine to run it on, pages."""
 
+import fcntl
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +21,40 @@ def run_command(*words, cwd=None):
     return run.stdout
 
 
+def pytest_xdist_auto_num_workers(config):
+    """``pytest`` alone uses all cores, up to four; a run of named files is one process."""
+    return 0 if config.args_source is config.ArgsSource.ARGS else min(4, os.cpu_count() or 1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Files that need the C++ tree come first, so that no long one is left for the end."""
+    first = {item.path for item in items if "simulated_build" in item.fixturenames}
+    items.sort(key=lambda item: item.path not in first)
+
+
+@pytest.fixture(scope="session")
+def turn(tmp_path_factory):
+    """``with turn(name) as folder``: a folder that all processes of a test run share, for one process at a time."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    @contextmanager
+    def locked(name):
+        (base / name).mkdir(exist_ok=True)
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield base / name
+
+    return locked
+
+
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory):
+def own_cache(turn):
     """Networks that tests compile are kept for other tests, not in the user's cache."""
     before = os.environ.get("CARDIACSEG_CACHE")
-    os.environ["CARDIACSEG_CACHE"] = str(tmp_path_factory.mktemp("cache") / "networks")
+    with turn("cache") as folder:
+        os.environ["CARDIACSEG_CACHE"] = str(folder / "networks")
     yield
     if before is None:
         del os.environ["CARDIACSEG_CACHE"]
@@ -31,12 +63,11 @@ def own_cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def simulated_build(tmp_path_factory):
+def simulated_build(turn):
     """Builds targets of the one tree of all C++ tests, with a simulated GPU in place of CUDA; gives its folder."""
-    folder = tmp_path_factory.mktemp("simulated") / "build"
     switches = ("WITH_CUDA", "SIMULATED_GPU", "WITH_TENSORRT", "BUILD_TESTS", "BUILD_PYTHON", "RELOCATABLE")
-    run_command(
-        *("cmake", "-G", "Ninja", "-S", Path(__file__).parents[2], "-B", folder, "-DCMAKE_BUILD_TYPE=Release"),
+    configure = (
+        *("cmake", "-G", "Ninja", "-S", Path(__file__).parents[2], "-DCMAKE_BUILD_TYPE=Release"),
         *(f"-DCARDIACSEG_{switch}=ON" for switch in switches),
         *("-DCMAKE_CXX_FLAGS_RELEASE=-O1", "-DCMAKE_COMPILE_WARNING_AS_ERROR=ON"),
         "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF",  # which pybind11 would switch on
@@ -45,7 +76,10 @@ def simulated_build(tmp_path_factory):
     )
 
     def build(*targets):
-        run_command("cmake", "--build", folder, "-j", min(4, os.cpu_count() or 1), "--target", *targets)
+        with turn("simulated") as folder:
+            if not (folder / "build.ninja").exists():
+                run_command(*configure, "-B", folder)
+            run_command("cmake", "--build", folder, "-j", min(4, os.cpu_count() or 1), "--target", *targets)
         return folder
 
     return build
@@ -65,13 +99,15 @@ def tiny_model():
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tiny_model, tmp_path_factory):
-    from cardiacseg.export.bundle import BundleInfo, export_bundle
-    from cardiacseg.training.config import Preprocessing
+def tiny_bundle(request, turn):
+    with turn("bundles") as folder:
+        if not (folder / "tiny").exists():
+            from cardiacseg.export.bundle import BundleInfo, export_bundle
+            from cardiacseg.training.config import Preprocessing
 
-    folder = tmp_path_factory.mktemp("bundle") / "tiny"
-    export_bundle(tiny_model, Preprocessing(), BundleInfo("tiny", "1", "seg_ref_mt_tiny"), folder)
-    return folder
+            model = request.getfixturevalue("tiny_model")
+            export_bundle(model, Preprocessing(), BundleInfo("tiny", "1", "seg_ref_mt_tiny"), folder / "tiny")
+    return folder / "tiny"
 
 
 @pytest.fixture(scope="session")
