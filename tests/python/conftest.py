@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Before PyTorch is imported, and for the processes that tests start: its threads wait by spinning, so that two in each
+# of two processes on two cores take ten times the processor time of one in each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SPACING = (8.0, 1.5, 1.25)
 
 
