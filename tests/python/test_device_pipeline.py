@@ -11,7 +11,7 @@ TESTS = ROOT / "tests/cpp/device_pipeline"
 SOURCES = [
     *sorted((ROOT / "cpp/src/pipeline").glob("device_*.cc")),
     ROOT / "cpp/src/pipeline/stream_pool.cc",
-    TESTS / "device_pipeline.cc",
+    *(TESTS / f"{name}.cc" for name in ("callers", "gate", "graphs", "results")),
     TESTS / "fake_kernels.cu",
 ]
 

@@ -42,6 +42,7 @@ MAY_INCLUDE = {
         '"cuda/.*"',
         '"files/.*"',
         '"ops/device.h"',
+        '"text.h"',
     ],
     "src/backends/tensorrt/provider/*": [
         STANDARD,
@@ -55,6 +56,7 @@ MAY_INCLUDE = {
     ],
     "src/bundle/*": [STANDARD, '"cardiacseg/error.h"', '"bundle/.*"', '"files/.*"', "<nlohmann/.*>"],
     "src/c_api/*": [STANDARD, "<nlohmann/.*>", '"cardiacseg/.*"', '"c_api/.*"', '"backends/process.h"'],
+    "src/text.h": [STANDARD],
     "src/files/*": [STANDARD, "<immintrin.h>", "<nlohmann/.*>", '"cardiacseg/error.h"', '"files/.*"'],
     "src/measure/*": [STANDARD, '"cardiacseg/.*"', '"measure/.*"', '"ops/read_row.h"'],
     "src/pipeline/*": [
@@ -65,6 +67,7 @@ MAY_INCLUDE = {
         '"backends/backend.h"',
         '"pipeline/.*"',
         '"cuda/.*"',
+        '"text.h"',
     ],
     "../python/bindings/*.cc": [
         STANDARD,

@@ -59,15 +59,14 @@ csg_status failed() noexcept {
   }
 }
 
-std::size_t known_bytes(const void* given, std::size_t own, const char* name) {
+void require_known(const void* given, std::size_t smallest, std::size_t own, const char* name) {
   std::size_t size = 0;
   std::memcpy(&size, given, sizeof(size));
+  require(size >= smallest && size <= kLargestStruct, std::string(name) + ": expected a struct_size of at least " +
+                                                          std::to_string(smallest) + ", got " + std::to_string(size));
   const auto* bytes = static_cast<const unsigned char*>(given);
-  require(size >= own && size <= kLargestStruct, std::string(name) + ": expected a struct_size of at least " +
-                                                     std::to_string(own) + ", got " + std::to_string(size));
-  require(std::all_of(bytes + own, bytes + size, [](unsigned char byte) { return byte == 0; }),
+  require(size <= own || std::all_of(bytes + own, bytes + size, [](unsigned char byte) { return byte == 0; }),
           std::string(name) + " has members that this version of cardiacseg does not know: expected them to be 0");
-  return own;
 }
 
 CineView view_of(const csg_cine* cine) {

@@ -44,24 +44,46 @@ inline void require(bool condition, const std::string& message) {
   if (!condition) throw Failure(CSG_INVALID_INPUT, message);
 }
 
-/// How many bytes of a caller's struct this library reads or writes. Refuses a size that no version of the struct has,
-/// and members that this version does not know unless they are 0.
-std::size_t known_bytes(const void* given, std::size_t own, const char* name);
-
-/// A copy of the caller's struct, aligned. Members that the caller does not have are as in `defaults`.
+/// Bytes of a struct in version 1 of the C API, without padding at its end: no caller has a smaller one.
 template <typename Struct>
-Struct read_struct(const Struct* given, const Struct& defaults, const char* name) {
-  Struct copy = defaults;
-  std::memcpy(&copy, given, known_bytes(given, sizeof(Struct), name));
-  return copy;
+inline constexpr std::size_t kSmallestSize = 0;
+template <>
+inline constexpr std::size_t kSmallestSize<csg_segmenter_options> =
+    offsetof(csg_segmenter_options, threads) + sizeof(csg_segmenter_options::threads);
+template <>
+inline constexpr std::size_t kSmallestSize<csg_cine> = offsetof(csg_cine, spacing_mm) + sizeof(csg_cine::spacing_mm);
+template <>
+inline constexpr std::size_t kSmallestSize<csg_run_options> =
+    offsetof(csg_run_options, context) + sizeof(csg_run_options::context);
+template <>
+inline constexpr std::size_t kSmallestSize<csg_run_outputs> =
+    offsetof(csg_run_outputs, device_index) + sizeof(csg_run_outputs::device_index);
+template <>
+inline constexpr std::size_t kSmallestSize<csg_measure_options> =
+    offsetof(csg_measure_options, anterior) + sizeof(csg_measure_options::anterior);
+template <>
+inline constexpr std::size_t kSmallestSize<csg_measurements> =
+    offsetof(csg_measurements, volumes_capacity) + sizeof(csg_measurements::volumes_capacity);
+
+/// Refuses a struct_size that no version of the struct has, and members beyond `own` bytes, which this version does not
+/// know, unless they are 0.
+void require_known(const void* given, std::size_t smallest, std::size_t own, const char* name);
+
+/// A copy of the caller's struct, aligned. Members that the caller's version does not have are as in `defaults`.
+template <typename Struct>
+Struct read_struct(const Struct* given, Struct defaults, const char* name) {
+  static_assert(kSmallestSize<Struct> > sizeof(std::size_t));
+  require_known(given, kSmallestSize<Struct>, sizeof(Struct), name);
+  std::size_t size = 0;
+  std::memcpy(&size, given, sizeof(size));
+  std::memcpy(&defaults, given, std::min(size, sizeof(Struct)));
+  return defaults;
 }
 
-/// Writes back what the caller's struct has room for; its size stays.
+/// Writes back what read_struct read, so far as the caller's version has it.
 template <typename Struct>
-void write_struct(const Struct& from, Struct* to, const char* name) {
-  const std::size_t bytes = known_bytes(to, sizeof(Struct), name);
-  constexpr std::size_t kSize = sizeof(std::size_t);
-  std::memcpy(reinterpret_cast<char*>(to) + kSize, reinterpret_cast<const char*>(&from) + kSize, bytes - kSize);
+void write_struct(const Struct& from, Struct* to) {
+  std::memcpy(to, &from, std::min(from.struct_size, sizeof(Struct)));
 }
 
 /// Product of the sizes, or the largest number if it does not fit or a size is not positive: what then follows refuses

@@ -129,7 +129,7 @@ void measure(const std::uint8_t* labels, const std::int64_t* sizes, const double
   write(cardiacseg::measure({labels, shape, {spacing[0], spacing[1], spacing[2]}}, conventions(given),
                             inputs_of(given, copies)),
         result);
-  write_struct(result, measurements, "csg_measurements");
+  write_struct(result, measurements);
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ void run(const csg_segmenter* segmenter, const csg_cine* cine, const csg_run_opt
   write_array(result.probabilities, wanted.probabilities);
   write_array(result.agreement, wanted.agreement);
   write_array(result.quality, wanted.quality);
-  write_struct(wanted, outputs, "csg_run_outputs");
+  write_struct(wanted, outputs);
 }
 
 }  // namespace

@@ -74,8 +74,9 @@ std::vector<double> fit(std::span<const double> ml, std::span<const double> angl
 double slope(std::span<const double> series, double angle) {
   const std::vector<double> values = basis(angle, series.size() / 2);
   double sum = 0;
-  for (std::size_t k = 1; k < series.size(); k += 2) {
-    sum += static_cast<double>((k + 1) / 2) * (series[k + 1] * values[k] - series[k] * values[k + 1]);
+  for (std::size_t harmonic = 1; 2 * harmonic < series.size(); ++harmonic) {
+    const std::size_t sine = 2 * harmonic;
+    sum += static_cast<double>(harmonic) * (series[sine] * values[sine - 1] - series[sine - 1] * values[sine]);
   }
   return sum;
 }

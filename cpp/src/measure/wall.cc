@@ -66,8 +66,9 @@ std::optional<Septum> nearest_septum(const std::vector<RingSlice>& rings, std::i
 
 /// Index of the segment, from 0 on, that lies `degrees` past the anterior insertion.
 std::size_t segment_at(int level, int degrees) {
-  if (level < kLevels - 1) return static_cast<std::size_t>(6 * level + (degrees / 60 + 1) % 6);
-  return static_cast<std::size_t>(12 + ((degrees + kRays - 15) % kRays / 90 + 1) % 4);
+  const int segment =
+      level < kLevels - 1 ? 6 * level + (degrees / 60 + 1) % 6 : 12 + ((degrees + kRays - 15) % kRays / 90 + 1) % 4;
+  return static_cast<std::size_t>(segment);
 }
 
 /// Level, 0 at the base, of slice `index` of `slices`, counted from the base.

@@ -85,9 +85,10 @@ Place find(std::span<const std::uint32_t> counts, std::uint32_t rank) {
 template <class Pixel>
 class Ranking {
  public:
-  Ranking(const Lines& lines, int threads) : lines_(lines), threads_(threads) {
-    counts_ = histogram<Pixel>(lines, threads, Keys::kKeys, [](std::uint32_t key) { return key >> kShift; });
-  }
+  Ranking(const Lines& lines, int threads)
+      : lines_(lines),
+        threads_(threads),
+        counts_(histogram<Pixel>(lines, threads, Keys::kKeys, [](std::uint32_t key) { return key >> kShift; })) {}
 
   bool finite() const {
     if (Keys::kShort) return true;

@@ -23,7 +23,8 @@ Tap triangle(double center, double radius, double length) {
   const double end = std::min(length, std::ceil(center + radius - 0.5));
   std::vector<double> shares;
   double sum = 0;
-  for (double pixel = first; pixel < end; ++pixel) {
+  for (std::int64_t index = 0; index < static_cast<std::int64_t>(end - first); ++index) {
+    const double pixel = first + static_cast<double>(index);
     shares.push_back(1 - std::abs(pixel + 0.5 - center) / radius);
     sum += shares.back();
   }

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <sstream>
+#include <numeric>
 #include <utility>
 
 #include "ops/presence_gate.h"
+#include "text.h"
 
 namespace cardiacseg {
 namespace {
@@ -52,36 +53,31 @@ std::int64_t not_finite(std::span<const float> values) {
   return std::count_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
 }
 
-std::string joined(const std::vector<std::string>& parts, const char* between) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : between) + part;
-  return text;
-}
-
-template <class... Parts>
-std::string text_of(const Parts&... parts) {
-  std::ostringstream text;
-  text.precision(4);
-  (text << ... << parts);
-  return text.str();
-}
-
 double share(const StageParity& sums) {
   return sums.voxels == 0 ? 0 : static_cast<double>(sums.differing) / static_cast<double>(sums.voxels);
 }
 
 /// The numbers that the gate looks at.
 std::string numbers(const StageParity& sums, Precision precision) {
-  const std::string probabilities = text_of("probabilities within ", sums.probability_difference);
+  std::string probabilities = text_of<4>("probabilities within ", sums.probability_difference);
   if (sums.voxels == 0) return probabilities;
-  const std::string logits = text_of("logits within ", sums.largest_difference);
+  const std::string logits = text_of<4>("logits within ", sums.largest_difference);
   if (precision == Precision::float32) return logits + ", " + probabilities;
-  return text_of("Dice ", *std::min_element(sums.dice.begin(), sums.dice.end()), ", ", 100 * share(sums),
-                 " % of voxels differ, ") +
+  return text_of<4>("Dice ", *std::min_element(sums.dice.begin(), sums.dice.end()), ", ", 100 * share(sums),
+                    " % of voxels differ, ") +
          logits + ", " + probabilities;
 }
 
 }  // namespace
+
+void LabelOverlap::write(StageParity& sums) const {
+  sums.voxels = std::accumulate(in_either_.begin(), in_either_.end(), std::int64_t{0}) / 2;
+  sums.differing = sums.voxels - std::accumulate(in_both_.begin(), in_both_.end(), std::int64_t{0});
+  for (std::size_t k = 0; k < sums.dice.size(); ++k) {
+    const std::int64_t either = in_either_[k + 1];
+    sums.dice[k] = either == 0 ? 1.0 : 2 * static_cast<double>(in_both_[k + 1]) / static_cast<double>(either);
+  }
+}
 
 void StageComparison::add(const StageOutputs& reference, const StageOutputs& found, std::int64_t slices) {
   sums_.unwritten += not_finite(found.logits) + not_finite(found.probabilities);
@@ -101,53 +97,41 @@ void StageComparison::add_slice(const float* reference, const float* found, cons
                                 std::size_t pixels) {
   const ops::Gate open = ops::presence_gate(presence, slice, threshold_);
   for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-    const Choice wanted = choose(reference + pixel, pixels, open);
+    const Choice expected = choose(reference + pixel, pixels, open);
     const std::size_t label = choose(found + pixel, pixels, open).label;
-    ++in_reference_[wanted.label];
-    ++in_found_[label];
-    if (label == wanted.label) {
-      ++in_both_[label];
-    } else {
-      ++sums_.differing;
-      sums_.largest_gap = std::max(sums_.largest_gap, wanted.gap);
-    }
+    overlap_.add(expected.label, label);
+    if (label != expected.label) sums_.largest_gap = std::max(sums_.largest_gap, expected.gap);
   }
-  sums_.voxels += static_cast<std::int64_t>(pixels);
 }
 
-std::vector<std::string> StageComparison::failures() const {
+std::vector<std::string> StageComparison::failures(const StageParity& sums) const {
   std::vector<std::string> found;
   const auto want = [&found](bool kept, const std::string& what) {
     if (!kept) found.push_back(what);
   };
-  want(sums_.unwritten == 0, text_of(sums_.unwritten, " outputs are not finite or were never written"));
+  want(sums.unwritten == 0, text_of<4>(sums.unwritten, " outputs are not finite or were never written"));
   if (precision_ == Precision::float32) {
-    want(sums_.largest_difference <= kExact, text_of("expected logits within ", kExact));
-    want(sums_.probability_difference <= kExact, text_of("expected probabilities within ", kExact));
+    want(sums.largest_difference <= kExact, text_of<4>("expected logits within ", kExact));
+    want(sums.probability_difference <= kExact, text_of<4>("expected probabilities within ", kExact));
     return found;
   }
-  for (std::size_t k = 0; k < sums_.dice.size(); ++k) {
-    const std::int64_t differing = in_reference_[k + 1] + in_found_[k + 1] - 2 * in_both_[k + 1];
-    want(sums_.dice[k] >= kSmallestDice || differing <= kFewVoxels,
-         text_of("expected Dice of at least ", kSmallestDice, " for label ", k + 1));
+  for (std::size_t k = 0; k < sums.dice.size(); ++k) {
+    want(sums.dice[k] >= kSmallestDice || overlap_.differing(k + 1) <= kFewVoxels,
+         text_of<4>("expected Dice of at least ", kSmallestDice, " for label ", k + 1));
   }
-  want(share(sums_) <= kLargestShare, text_of("expected at most ", 100 * kLargestShare, " % of voxels to differ"));
-  want(sums_.largest_gap < kLargestGap,
-       text_of("a voxel differs whose logits are ", sums_.largest_gap, " apart, expected less than ", kLargestGap));
-  want(sums_.probability_difference <= kProbability, text_of("expected probabilities within ", kProbability));
+  want(share(sums) <= kLargestShare, text_of<4>("expected at most ", 100 * kLargestShare, " % of voxels to differ"));
+  want(sums.largest_gap < kLargestGap,
+       text_of<4>("a voxel differs whose logits are ", sums.largest_gap, " apart, expected less than ", kLargestGap));
+  want(sums.probability_difference <= kProbability, text_of<4>("expected probabilities within ", kProbability));
   return found;
 }
 
 StageParity StageComparison::result() const {
-  StageComparison ended = *this;
-  StageParity& sums = ended.sums_;
+  StageParity sums = sums_;
+  overlap_.write(sums);
   sums.stage = stage_;
   sums.precision = to_string(precision_);
-  for (std::size_t k = 0; k < sums.dice.size(); ++k) {
-    const auto sum = static_cast<double>(in_reference_[k + 1] + in_found_[k + 1]);
-    sums.dice[k] = sum > 0 ? 2 * static_cast<double>(in_both_[k + 1]) / sum : 1.0;
-  }
-  const std::vector<std::string> failed = ended.failures();
+  const std::vector<std::string> failed = failures(sums);
   sums.passed = failed.empty();
   sums.verdict = stage_ + " (" + sums.precision + "): " + numbers(sums, precision_);
   if (!sums.passed) sums.verdict += "; " + joined(failed, ", ");
@@ -156,32 +140,24 @@ StageParity StageComparison::result() const {
 
 StageParity compare_labels(std::span<const std::uint8_t> reference, const std::vector<std::vector<std::uint8_t>>& runs,
                            Precision precision) {
+  LabelOverlap overlap;
+  for (const std::vector<std::uint8_t>& labels : runs) {
+    for (std::size_t index = 0; index < labels.size(); ++index) overlap.add(reference[index], labels[index]);
+  }
   StageParity sums;
   sums.stage = "pipeline";
   sums.precision = to_string(precision);
-  std::array<std::int64_t, kLabelCount> found{};
-  std::array<std::int64_t, kLabelCount> both{};
-  for (const std::vector<std::uint8_t>& labels : runs) {
-    for (std::size_t index = 0; index < labels.size(); ++index) {
-      ++found[reference[index]];
-      ++found[labels[index]];
-      both[labels[index]] += reference[index] == labels[index] ? 1 : 0;
-      sums.differing += reference[index] == labels[index] ? 0 : 1;
-    }
-    sums.voxels += static_cast<std::int64_t>(labels.size());
-  }
+  overlap.write(sums);
   sums.passed = share(sums) <= kLargestPipelineShare;
   for (std::size_t k = 0; k < sums.dice.size(); ++k) {
-    if (found[k + 1] > 0) sums.dice[k] = 2 * static_cast<double>(both[k + 1]) / static_cast<double>(found[k + 1]);
-    const std::int64_t differing = found[k + 1] - 2 * both[k + 1];
-    sums.passed = sums.passed && (sums.dice[k] >= kSmallestPipelineDice || differing <= kFewVoxels);
+    sums.passed = sums.passed && (sums.dice[k] >= kSmallestPipelineDice || overlap.differing(k + 1) <= kFewVoxels);
   }
   sums.verdict =
-      text_of("pipeline (", sums.precision, "): Dice ", *std::min_element(sums.dice.begin(), sums.dice.end()), ", ",
-              100 * share(sums), " % of voxels differ");
+      text_of<4>("pipeline (", sums.precision, "): Dice ", *std::min_element(sums.dice.begin(), sums.dice.end()), ", ",
+                 100 * share(sums), " % of voxels differ");
   if (!sums.passed) {
-    sums.verdict += text_of("; expected Dice of at least ", kSmallestPipelineDice, " for each label and at most ",
-                            100 * kLargestPipelineShare, " % of voxels to differ");
+    sums.verdict += text_of<4>("; expected Dice of at least ", kSmallestPipelineDice, " for each label and at most ",
+                               100 * kLargestPipelineShare, " % of voxels to differ");
   }
   return sums;
 }

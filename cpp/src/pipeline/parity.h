@@ -20,6 +20,26 @@ struct StageOutputs {
   std::span<const float> probabilities;  ///< presence `[slices, 3]`, a locator's map, or nothing
 };
 
+/// Counts the voxels of each label in two label maps.
+class LabelOverlap {
+ public:
+  void add(std::size_t reference, std::size_t found) {
+    ++in_either_[reference];
+    ++in_either_[found];
+    if (reference == found) ++in_both_[found];
+  }
+
+  /// Voxels that have the label in one of the two alone.
+  std::int64_t differing(std::size_t label) const { return in_either_[label] - 2 * in_both_[label]; }
+
+  /// Sets the voxels, those that differ, and Dice of each structure: 1 if neither map has it.
+  void write(StageParity& sums) const;
+
+ private:
+  std::array<std::int64_t, kLabelCount> in_either_{};  // of one map and of the other
+  std::array<std::int64_t, kLabelCount> in_both_{};    // at the same place
+};
+
 /// Compares a network with the reference, stacks after stacks.
 class StageComparison {
  public:
@@ -36,15 +56,13 @@ class StageComparison {
  private:
   void add_slice(const float* reference, const float* found, const float* presence, std::int64_t slice,
                  std::size_t pixels);
-  std::vector<std::string> failures() const;
+  std::vector<std::string> failures(const StageParity& sums) const;
 
   std::string stage_;
   Precision precision_;
   float threshold_;
   StageParity sums_;
-  std::array<std::int64_t, kLabelCount> in_reference_{};
-  std::array<std::int64_t, kLabelCount> in_found_{};
-  std::array<std::int64_t, kLabelCount> in_both_{};
+  LabelOverlap overlap_;
 };
 
 /// What the gate says of the labels of whole runs, each against `reference`, as stage "pipeline": if the locator's

@@ -144,8 +144,8 @@ class FakeExecution final : public DeviceExecution {
 
 class FakeNetwork final : public EngineNetwork {
  public:
-  FakeNetwork(const EngineArtifact& artifact, Plan plan, std::shared_ptr<ov::Model> model, TensorNames names)
-      : EngineNetwork(artifact, std::move(names)),
+  FakeNetwork(const EngineArtifact& artifact, Plan plan, std::shared_ptr<ov::Model> model, const TensorNames& names)
+      : EngineNetwork(artifact, names),
         name_(artifact.path.filename().string()),
         plan_(std::move(plan)),
         model_(std::move(model)) {}
@@ -190,7 +190,7 @@ std::unique_ptr<DeviceNetwork> load_engine(const EngineArtifact& artifact) {
   }
   for (const auto& port : model->inputs()) names.inputs.push_back(port.get_any_name());
   for (const auto& port : model->outputs()) names.outputs.push_back(port.get_any_name());
-  return std::make_unique<FakeNetwork>(artifact, std::move(plan), std::move(model), std::move(names));
+  return std::make_unique<FakeNetwork>(artifact, std::move(plan), std::move(model), names);
 }
 
 }  // namespace cardiacseg::tensorrt::fake

@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -10,6 +10,7 @@
 #include "backends/tensorrt/engine_file.h"
 #include "cardiacseg/error.h"
 #include "files/user_cache.h"
+#include "text.h"
 
 namespace cardiacseg {
 namespace tensorrt {
@@ -23,7 +24,7 @@ int number_of(const std::string& capability) {
   const std::size_t dot = capability.find('.');
   if (dot == 0 || dot > 3 || dot + 2 != capability.size()) return 0;
   if (!std::all_of(capability.begin(), capability.end(), digits) || capability.back() == '.') return 0;
-  return std::atoi(capability.c_str()) * 10 + (capability.back() - '0');
+  return std::stoi(capability) * 10 + (capability.back() - '0');
 }
 
 bool runs_on(const EngineInfo& info, const std::string& capability) {
@@ -32,18 +33,13 @@ bool runs_on(const EngineInfo& info, const std::string& capability) {
   return std::find(built.begin(), built.end(), capability) != built.end();
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "" : ", ") + text;
-  return all;
-}
-
 /// What keeps an engine for the right ONNX file from being used, the gravest first.
 std::vector<std::string> differences(const EngineInfo& info, const EngineSpec& spec) {
   std::vector<std::string> all;
   if (info.flavour != spec.flavor) all.push_back("is for " + info.flavour + ", expected " + spec.flavor);
   if (!runs_on(info, spec.compute_capability)) {
-    const std::string built = info.compute_capabilities.empty() ? "8.0 and later" : joined(info.compute_capabilities);
+    const std::string built =
+        info.compute_capabilities.empty() ? "8.0 and later" : joined(info.compute_capabilities, ", ");
     all.push_back("was built for compute capability " + built + ", this GPU is " + spec.compute_capability);
   }
   if (!spec.library_version.empty() && info.library_version != spec.library_version) {
@@ -114,7 +110,7 @@ EngineArtifact find_engine(const fs::path& folder, const EngineSpec& spec) {
         best = std::move(engine);
       } else if (!misfits.empty() && misfits.size() < fewest) {
         fewest = misfits.size();
-        reason = path.filename().string() + " " + joined(misfits);
+        reason = path.filename().string() + " " + joined(misfits, ", ");
       }
     } catch (const Error& error) {
       if (fewest == std::numeric_limits<std::size_t>::max()) reason = error.what();

@@ -89,7 +89,7 @@ void check_names(const EngineArtifact& artifact, const TensorNames& found) {
 
 }  // namespace
 
-EngineNetwork::EngineNetwork(const EngineArtifact& artifact, TensorNames found)
+EngineNetwork::EngineNetwork(const EngineArtifact& artifact, const TensorNames& found)
     : path_(artifact.path), info_(artifact.info) {
   check_names(artifact, found);
 }

@@ -25,7 +25,7 @@ struct TensorNames {
 class EngineNetwork : public DeviceNetwork {
  public:
   /// Throws Error(backend) if the engine's tensors are not those of the artifact's header.
-  EngineNetwork(const EngineArtifact& artifact, TensorNames found);
+  EngineNetwork(const EngineArtifact& artifact, const TensorNames& found);
 
   const std::vector<std::string>& outputs() const override { return info_.facts.outputs; }
   void run(const TensorView& input, std::span<const MutableTensorView> outputs, const KeepGoing&) const override;

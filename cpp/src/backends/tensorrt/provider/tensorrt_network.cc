@@ -122,10 +122,8 @@ constexpr bool kContextsShareEngine = kApi >= 806;
 
 class TensorRtNetwork final : public EngineNetwork {
  public:
-  TensorRtNetwork(const EngineArtifact& artifact, EnginePointer engine, TensorNames names)
-      : EngineNetwork(artifact, std::move(names)),
-        name_(artifact.path.filename().string()),
-        engine_(std::move(engine)) {
+  TensorRtNetwork(const EngineArtifact& artifact, EnginePointer engine, const TensorNames& names)
+      : EngineNetwork(artifact, names), name_(artifact.path.filename().string()), engine_(std::move(engine)) {
     if (!kContextsShareEngine) plan_ = artifact.plan;
   }
 
@@ -181,7 +179,7 @@ std::unique_ptr<nvinfer1::ICudaEngine> deserialize(const std::string& name, std:
 std::unique_ptr<DeviceNetwork> load_engine(const EngineArtifact& artifact) {
   EnginePointer engine = deserialize(artifact.path.filename().string(), artifact.plan);
   TensorNames names = tensor_names(artifact.path.string(), *engine);
-  return std::make_unique<TensorRtNetwork>(artifact, std::move(engine), std::move(names));
+  return std::make_unique<TensorRtNetwork>(artifact, std::move(engine), names);
 }
 
 }  // namespace cardiacseg::tensorrt

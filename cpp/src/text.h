@@ -1,0 +1,24 @@
+#pragma once
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace cardiacseg {
+
+/// What `parts` are as text, one after another; numbers with `digits` significant digits.
+template <int digits, class... Parts>
+std::string text_of(const Parts&... parts) {
+  std::ostringstream text;
+  text.precision(digits);
+  (text << ... << parts);
+  return text.str();
+}
+
+inline std::string joined(const std::vector<std::string>& parts, const char* between) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : between) + part;
+  return text;
+}
+
+}  // namespace cardiacseg
