@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import run_command
 from resource_report import kernels, offences, read_report
 
 ROOT = Path(__file__).parents[2]
@@ -167,3 +168,23 @@ def test_it_does_for_every_architecture(source, tmp_path):
 @pytest.mark.parametrize("source", FILES, ids=lambda path: path.stem)
 def test_a_kernel_file_compiles_as_cxx20_too(source, tmp_path):
     assert kernels(compile_alone(source, [90], tmp_path, "-std=c++20", *flags_of(source)))
+
+
+PIPELINE = [
+    *sorted((ROOT / "cpp/src/pipeline").glob("device_*.cc")),
+    ROOT / "cpp/src/pipeline/stream_pool.cc",
+    *(ROOT / "tests/cpp/device_pipeline" / f"{name}.cc" for name in ("callers", "graphs", "results")),
+    ROOT / "tests/cpp/device_pipeline" / "fake_kernels.cu",
+]
+
+
+@needs_nvcc
+@pytest.mark.parametrize("source", PIPELINE, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_the_pipelines_sources_compile(source, tmp_path):
+    """What ``gpu_check.py --only pipeline`` builds and runs where there is a GPU."""
+    check = (
+        [] if source.suffix == ".cu" else ["-Xcompiler", "-fsyntax-only,-Wall,-Wextra,-Wconversion,-Wshadow,-Werror"]
+    )
+    folders = [f"-I{ROOT / folder}" for folder in ("cpp/include", "cpp/src", "tests/cpp")]
+    standard = "-std=c++17" if source.suffix == ".cu" else "-std=c++20"
+    run_command("nvcc", standard, "-arch=sm_90", "-c", source, "-o", tmp_path / "object.o", *folders, *check)
