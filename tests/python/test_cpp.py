@@ -1,9 +1,11 @@
-"""The C++ tests, run by CTest, then the installed library and a consumer. Warnings are errors."""
+"""The C++ tests, some under sanitizers, then the installed library and a consumer; clang-tidy. Warnings are errors."""
 
+import json
 import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,10 @@ JOBS = str(min(4, os.cpu_count() or 1))
 
 @pytest.fixture(scope="module")
 def build(simulated_build):
-    return simulated_build("all")
+    """The library and all tests but host_tests, which the address sanitizer's build has."""
+    folder = simulated_build("cardiacseg", "cardiacseg_probe")
+    tests = ("kernels", "device_pipeline", "fake_tensorrt", "tensorrt")
+    return simulated_build(*(f"tests/cpp/{name}/all" for name in tests if (folder / "tests/cpp" / name).exists()))
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +42,64 @@ def consumer(prefix, tmp_path_factory):
     return folder
 
 
-# Labels of tests/cpp: on the host, kernels and pipeline on the simulated GPU, TensorRT's backend with a fake TensorRT.
-@pytest.mark.parametrize("label", ["host", "simulated", "pipeline", "tensorrt"])
+NO_GOOGLETEST = "GoogleTest is not installed (Debian and Ubuntu: apt-get install libgtest-dev)"
+
+
+# Labels of tests/cpp: kernels and pipeline on the simulated GPU, TensorRT's backend with a fake TensorRT.
+@pytest.mark.parametrize("label", ["simulated", "pipeline", "tensorrt"])
 def test_the_cpp_tests_pass(build, label):
-    if label in ("host", "tensorrt") and not (build / "tests/cpp/host_tests").exists():
-        pytest.skip("GoogleTest is not installed (Debian and Ubuntu: apt-get install libgtest-dev)")
+    if label == "tensorrt" and not (build / "tests/cpp/tensorrt").exists():
+        pytest.skip(NO_GOOGLETEST)
     options = ("--no-tests=error", "--output-on-failure", "-j", JOBS)
     assert "100% tests passed" in run_command("ctest", "--test-dir", build, "-L", f"^{label}$", *options)
+
+
+# Presets, and what runs of each: all host tests; code that threads share, and calls of the pipeline by many threads.
+SANITIZERS = {"asan": ("host_tests",), "tsan": ("thread_tests", "device_pipeline/device_pipeline_callers_simulated")}
+
+
+@pytest.fixture
+def sanitized(turn):
+    """Configures a sanitizer's build and builds targets of it; gives the folder of its tests."""
+
+    def build(preset, *targets):
+        with turn(preset) as folder:
+            run_command("cmake", "--preset", preset, "-B", folder, f"-DPython_EXECUTABLE={sys.executable}", cwd=ROOT)
+            if not (folder / "tests/cpp/CMakeFiles/host_tests.dir").exists():
+                pytest.skip(NO_GOOGLETEST)
+            run_command("cmake", "--build", folder, "-j", JOBS, "--target", *targets)
+        return folder / "tests/cpp"
+
+    return build
+
+
+@pytest.mark.parametrize("preset", SANITIZERS)
+def test_sanitizers_find_nothing(sanitized, preset):
+    tests = sanitized(preset, *(Path(name).name for name in SANITIZERS[preset]))
+    for name in SANITIZERS[preset]:
+        run_command(tests / name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", SANITIZERS)
+def test_sanitizers_find_nothing_in_all_tests(sanitized, preset):
+    folder = sanitized(preset, "all").parents[1]
+    options = ("--no-tests=error", "--output-on-failure", "-j", JOBS)
+    assert "100% tests passed" in run_command("ctest", "--test-dir", folder, *options)
+
+
+@pytest.mark.parametrize("folder", ["cpp/src", pytest.param("python/bindings", marks=pytest.mark.slow)])
+def test_clang_tidy_finds_nothing(simulated_build, folder):
+    tidy = shutil.which("clang-tidy")
+    if tidy is None:
+        pytest.skip("clang-tidy is not installed (pip install clang-tidy)")
+    build = simulated_build("cardiacseg_probe")  # the tree must be configured
+    commands = json.loads((build / "compile_commands.json").read_text())
+    files = {entry["file"] for entry in commands if Path(entry["file"]).is_relative_to(ROOT / folder)}
+    sources = sorted(name for name in files if name.endswith(".cc"))
+    assert len(sources) > 8
+    with ThreadPoolExecutor(int(JOBS)) as pool:
+        list(pool.map(lambda name: run_command(tidy, "-p", build, "--quiet", name), sources))
 
 
 def test_the_library_shows_its_public_names_alone(prefix):
