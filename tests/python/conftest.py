@@ -38,8 +38,8 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def turn(tmp_path_factory):
-    """``with turn(name) as folder``: a folder that all processes of a test run share, for one process at a time."""
+def shared_folder(tmp_path_factory):
+    """``with shared_folder(name) as folder``: a folder that all processes of a test run share, one at a time."""
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -54,10 +54,10 @@ def turn(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(turn):
+def own_cache(shared_folder):
     """Networks that tests compile are kept for other tests, not in the user's cache."""
     before = os.environ.get("CARDIACSEG_CACHE")
-    with turn("cache") as folder:
+    with shared_folder("cache") as folder:
         os.environ["CARDIACSEG_CACHE"] = str(folder / "networks")
     yield
     if before is None:
@@ -67,7 +67,7 @@ def own_cache(turn):
 
 
 @pytest.fixture(scope="session")
-def simulated_build(turn):
+def simulated_build(shared_folder):
     """Builds targets of the one tree of all C++ tests, with a simulated GPU in place of CUDA; gives its folder."""
     switches = ("WITH_CUDA", "SIMULATED_GPU", "WITH_TENSORRT", "BUILD_TESTS", "BUILD_PYTHON", "RELOCATABLE")
     configure = (
@@ -80,7 +80,7 @@ def simulated_build(turn):
     )
 
     def build(*targets):
-        with turn("simulated") as folder:
+        with shared_folder("simulated") as folder:
             if not (folder / "build.ninja").exists():
                 run_command(*configure, "-B", folder)
             run_command("cmake", "--build", folder, "-j", min(4, os.cpu_count() or 1), "--target", *targets)
@@ -103,8 +103,8 @@ def tiny_model():
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(request, turn):
-    with turn("bundles") as folder:
+def tiny_bundle(request, shared_folder):
+    with shared_folder("bundles") as folder:
         if not (folder / "tiny").exists():
             from cardiacseg.export.bundle import BundleInfo, export_bundle
             from cardiacseg.training.config import Preprocessing

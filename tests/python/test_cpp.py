@@ -59,11 +59,11 @@ SANITIZERS = {"asan": ("host_tests",), "tsan": ("thread_tests", "device_pipeline
 
 
 @pytest.fixture
-def sanitized(turn):
+def sanitized(shared_folder):
     """Configures a sanitizer's build and builds targets of it; gives the folder of its tests."""
 
     def build(preset, *targets):
-        with turn(preset) as folder:
+        with shared_folder(preset) as folder:
             run_command("cmake", "--preset", preset, "-B", folder, f"-DPython_EXECUTABLE={sys.executable}", cwd=ROOT)
             if not (folder / "tests/cpp/CMakeFiles/host_tests.dir").exists():
                 pytest.skip(NO_GOOGLETEST)
