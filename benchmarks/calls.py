@@ -118,10 +118,10 @@ def mask_fusion(
     require(output, "output", (slices, *grid), torch.uint8)
     if logits.dim() != 4 or stacks == 0 or slices % stacks:
         raise ValueError(f"logits: expected [slices, 4, rows, columns] of {stacks} stacks, got {list(logits.shape)}")
-    wanted = (("presence", presence, (slices, 3), torch.float32),
+    expected = (("presence", presence, (slices, 3), torch.float32),
               ("probabilities", probabilities, (slices, 4, *grid), torch.float32),
               ("counts", counts, (slices, 4), torch.int32))  # fmt: skip
-    for name, tensor, shape, dtype in wanted:
+    for name, tensor, shape, dtype in expected:
         if tensor is not None:
             require(tensor, name, shape, dtype)
     _cuda.mask_fusion(
@@ -215,8 +215,8 @@ def preprocess(
     int32 ``[stacks, 2]``, are row and column of each stack's crop on the resampled grid.
     """
     if pixels.dim() != 4 or tuple(pixels.shape[2:]) != (rows.inputs, columns.inputs):
-        wanted = f"[stacks, slices, {rows.inputs}, {columns.inputs}]"
-        raise ValueError(f"pixels: expected {wanted} as the taps are, got {list(pixels.shape)}")
+        expected = f"[stacks, slices, {rows.inputs}, {columns.inputs}]"
+        raise ValueError(f"pixels: expected {expected} as the taps are, got {list(pixels.shape)}")
     require(pixels, "pixels", tuple(pixels.shape), pixels.dtype)
     require(ranges, "ranges", (len(pixels), 2), torch.float32)
     require(origins, "origins", (len(pixels), 2), torch.int32)

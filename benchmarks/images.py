@@ -45,10 +45,10 @@ def fuse(
     return shares.argmax(dim=1).to(torch.uint8) * inside, shares
 
 
-def wrong_labels(labels: torch.Tensor, wanted: torch.Tensor, shares: torch.Tensor) -> int:
-    """Voxels with another label than ``wanted`` though the two largest of ``shares`` are more than rounding apart."""
+def wrong_labels(labels: torch.Tensor, expected: torch.Tensor, shares: torch.Tensor) -> int:
+    """Voxels with another label than ``expected`` though the two largest of ``shares`` are more than rounding apart."""
     top = shares.topk(2, dim=1).values
-    return int(((labels != wanted) & (top[:, 0] - top[:, 1] > 1e-5)).sum())
+    return int(((labels != expected) & (top[:, 0] - top[:, 1] > 1e-5)).sum())
 
 
 def percentiles(image: torch.Tensor, lower: float, upper: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:

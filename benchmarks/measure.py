@@ -56,9 +56,9 @@ def measure(workload, ways: Sequence[Way], timer: Timer, copy: Callable[[], Time
     return Measured(workload, [measure_way(way, timer) for way in ways], copy() if copy else None)
 
 
-def largest_difference(output: torch.Tensor, wanted: torch.Tensor) -> float:
+def largest_difference(output: torch.Tensor, expected: torch.Tensor) -> float:
     """NaN if the output holds one."""
-    return float((output.double() - wanted).abs().max())
+    return float((output.double() - expected).abs().max())
 
 
 def attention_ways(
@@ -66,10 +66,10 @@ def attention_ways(
 ) -> list[Way]:
     """The kernel first, then PyTorch's; ``compiled`` adds torch.compile, which takes some seconds to compile."""
     stacks = [workload.slices * stack for stack in range(workload.stacks + 1)]
-    wanted = attention.reference(qkv, stacks, workload.positions, workload.heads, workload.across)
+    expected = attention.reference(qkv, stacks, workload.positions, workload.heads, workload.across)
 
     def error(output: object) -> float:
-        return largest_difference(attention.as_rows(output, workload), wanted)
+        return largest_difference(attention.as_rows(output, workload), expected)
 
     plain_error = error(attention.plain_rows(qkv, workload))
     others = attention.baselines(qkv, workload)
@@ -98,11 +98,11 @@ def fusion_ways(
 ) -> list[Way]:
     """The error is how many labels are wrong; those that rounding decides are not."""
     places = images.sampling_grid(workload, logits.device)
-    wanted, shares = images.fuse(logits, presence, places, THRESHOLD, TEMPERATURE, torch.float64)
+    expected, shares = images.fuse(logits, presence, places, THRESHOLD, TEMPERATURE, torch.float64)
     ready = (places[0].float(), places[1])
 
     def error(labels: object) -> float:
-        return float(images.wrong_labels(labels, wanted, shares))
+        return float(images.wrong_labels(labels, expected, shares))
 
     def torch_way() -> torch.Tensor:
         return images.fuse(logits, presence, ready, THRESHOLD, TEMPERATURE)[0]
@@ -112,10 +112,10 @@ def fusion_ways(
 
 
 def percentile_ways(image: torch.Tensor, kernel: Callable[[], torch.Tensor]) -> list[Way]:
-    wanted = images.percentiles(image, *PERCENTILES, torch.float64)
+    expected = images.percentiles(image, *PERCENTILES, torch.float64)
 
     def error(ranges: object) -> float:
-        return largest_difference(ranges, wanted)
+        return largest_difference(ranges, expected)
 
     return [
         Way("cardiacseg", kernel, error, PERCENTILE_LIMIT),
@@ -130,10 +130,10 @@ def preprocessing_ways(
     kernel: Callable[[], torch.Tensor],
     compiled: bool,
 ) -> list[Way]:
-    wanted = images.preprocess(image, ranges.double(), workload, torch.float64)
+    expected = images.preprocess(image, ranges.double(), workload, torch.float64)
 
     def error(pixels: object) -> float:
-        return largest_difference(pixels, wanted)
+        return largest_difference(pixels, expected)
 
     others = with_compiled("PyTorch interpolate", lambda: images.preprocess(image, ranges, workload), compiled)
     limit = PIXEL_LIMITS[workload.dtype]

@@ -62,11 +62,11 @@ def call(workload: AttentionWorkload, qkv: torch.Tensor, cu_slices: torch.Tensor
 def ragged_attention_is_right(workload: AttentionWorkload) -> bool:
     """Within twice the error that plain PyTorch makes on the same rows in the same type."""
     qkv, first, cu_slices = ragged(workload)
-    wanted = attention.reference(qkv, first, workload.positions, workload.heads, workload.across)
+    expected = attention.reference(qkv, first, workload.positions, workload.heads, workload.across)
     plain = attention.reference(qkv, first, workload.positions, workload.heads, workload.across, dtype=qkv.dtype)
-    output = torch.full_like(wanted, float("nan"), dtype=qkv.dtype)
+    output = torch.full_like(expected, float("nan"), dtype=qkv.dtype)
     found = call(workload, qkv, cu_slices, output)
-    return largest_difference(found, wanted) <= 2 * largest_difference(plain, wanted) + 1e-7
+    return largest_difference(found, expected) <= 2 * largest_difference(plain, expected) + 1e-7
 
 
 def replay_is_right(across: str) -> bool:

@@ -131,14 +131,14 @@ def sayings(measured: Measured, ceilings: Ceilings) -> list[str]:
     if not measured.passed:
         return ["no time, as the result is not right"]
     kind, ours, said = kind_of(measured.workload), measured.rows[0].times.cold_us, []
-    if wanted := COPY_SHARE.get(kind):
+    if target := COPY_SHARE.get(kind):
         share = rate(measured.workload.bytes, ours) / ceilings.copy_bytes_per_second
-        said.append(f"{100 * share:.0f} % of copy bandwidth (target {100 * wanted:.0f} %): {verdict(share, wanted)}")
+        said.append(f"{100 * share:.0f} % of copy bandwidth (target {100 * target:.0f} %): {verdict(share, target)}")
     if kind in TIMES_AS_FAST and (other := best(measured, TIMES_AS_FAST[kind][1])):
-        wanted, ratio = TIMES_AS_FAST[kind][0], other.times.cold_us / ours
-        said.append(f"{ratio:.2f} times as fast as {other.name} (target {wanted:g}): {verdict(ratio, wanted)}")
+        target, ratio = TIMES_AS_FAST[kind][0], other.times.cold_us / ours
+        said.append(f"{ratio:.2f} times as fast as {other.name} (target {target:g}): {verdict(ratio, target)}")
     return said
 
 
-def verdict(value: float, wanted: float) -> str:
-    return "met" if value >= wanted else "missed"
+def verdict(value: float, target: float) -> str:
+    return "met" if value >= target else "missed"

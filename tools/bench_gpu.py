@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Latency on this machine's GPU, side by side in one run: bench_gpu.py [--engines NAME=DIR ...] [--rounds 200]
 
-Rows: CardiacSegmenter.run from a host array to host labels and, where PyTorch sees the GPU too, from an array that is
+Rows: CardiacSegmenter.run from a host array to host labels and, if PyTorch also sees the GPU, from an array that is
 already on the device to labels that stay there, once for each folder of engines; and the same networks alone, on inputs
 that lie on the device, in PyTorch: eager float32, eager float16 (autocast, channels last) and torch.compile with CUDA
 graphs. The rows take turns within each round. PyTorch runs the registered model with fresh weights: the time does not
 depend on their values. Also: each stage's time by CUDA events, the first call against later ones, two threads against
 one, device memory before and after 1,000 runs, and the share of the float16 matrix rate measured in the same run.
 
-Exit code: 0, or 2 where no engine runs on a GPU here.
+Exit code: 0, or 2 if no engine runs on a GPU here.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
         "--engines",
         action="append",
         metavar="NAME=DIR",
-        help="a folder of engines and what to call it; more than one may be given (default: where run looks for them)",
+        help="a folder of engines and its name in the table; may be repeated (default: the folder that run searches)",
     )
     parser.add_argument("--cases", nargs="+", default=CASES, metavar="FxS", help=f"{SPACING_NOTE} ({' '.join(CASES)})")
     parser.add_argument("--rounds", type=int, default=200, help="timed runs of each row (default: %(default)s)")
@@ -58,7 +58,7 @@ def summary(samples: list[float]) -> dict[str, float]:
 
 
 def gpu_torch():
-    """PyTorch where it is installed and sees a GPU, else None."""
+    """PyTorch if it is installed and sees a GPU, else None."""
     try:
         import torch
     except ImportError:

@@ -7,7 +7,7 @@ is, both measured in the same run; "of equal copy" compares with a copy that mov
 compared with a reference first: a wrong one gets no time. Takes the module benchmarks._cuda from --build, as
 gpu_check.py leaves it there.
 
-Exit code: 0, 1 where a kernel's result is wrong, 2 where there is no GPU, no PyTorch or no benchmarks._cuda.
+Exit code: 0, 1 if a kernel's result is wrong, 2 if there is no GPU, no PyTorch or no benchmarks._cuda.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def why_not(build: Path) -> str:
-    """Why nothing can be measured here, in one sentence; "" where it can."""
+    """The reason why nothing can be measured here, in one sentence; empty if it can."""
     from benchmarks import find_kernels
 
     find_kernels(build)

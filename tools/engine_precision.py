@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How far 16 bits move a bundle's labels, without a GPU: engine_precision.py DATA [--precision fp16|bf16] [--ranges]
+"""How much 16 bits change a bundle's labels, without a GPU: engine_precision.py DATA [--precision fp16|bf16] [--ranges]
 
-fp16: the graphs that TensorRT would get run in ONNX Runtime with each result rounded to 16 bits, beside those in
-float32, on the validation patients of DATA (ACDC's or nnU-Net's layout). Sums inside an operation are in 32 bits here;
-an engine's may not be, which only the parity gate on a GPU tells. bf16: OpenVINO's on this CPU. --ranges says how large
-weights, results and sums are instead.
+fp16: ONNX Runtime runs the graphs for TensorRT with each result rounded to 16 bits, and the graphs in float32, on the
+validation patients of DATA (ACDC's or nnU-Net's layout). Sums inside an operation are in 32 bits here; an engine may
+sum in 16 bits, so only the parity gate on a GPU is conclusive. bf16: OpenVINO on this CPU. --ranges prints the largest
+weights, results and sums instead.
 """
 
 import argparse
@@ -17,7 +17,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of labelled images, with splits.json")
     parser.add_argument("--bundle", default="default", help="bundled model's name, or a folder (default: %(default)s)")
-    parser.add_argument("--patients", type=int, default=10, help="at most so many (default: %(default)s)")
+    parser.add_argument("--patients", type=int, default=10, help="largest number of patients (default: %(default)s)")
     parser.add_argument("--precision", choices=("fp16", "bf16"), default="fp16", help="(default: %(default)s)")
     parser.add_argument("--ranges", action="store_true", help="largest values of weights, results and sums, in float32")
     return parser.parse_args()

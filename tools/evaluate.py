@@ -3,9 +3,9 @@
 
 DATA has ACDC's layout or nnU-Net's raw layout. Prints Dice by slice level beside the paper's figures, distances,
 presence, shape, volumes and calibration; with -o also writes cases.csv, summary.json and pictures. --robustness adds
-Dice under gamma, noise, wrong spacing and the like; --quality how well the agreement of the two stages predicts Dice;
---flags how often each quality flag is raised on good labels and on perturbed ones; --temporal what temporal presence
-changes, on synthetic beating hearts and on stacks repeated as a cine.
+Dice under gamma, noise, wrong spacing and the like; --quality adds how well the agreement of the two stages
+predicts Dice; --flags adds how often each quality flag is raised on good and on perturbed labels; --temporal adds the
+effect of temporal presence on synthetic hearts and on stacks repeated as a cine.
 """
 
 import argparse
@@ -22,7 +22,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="default", help="bundled model's name, or a folder (default: %(default)s)")
     parser.add_argument("--splits", type=Path, help="JSON with lists of patients (default: DATA/splits.json)")
     parser.add_argument(
-        "--part", default="val", help="list to take: val, train or another; all needs none (%(default)s)"
+        "--part",
+        default="val",
+        help="list of patients to evaluate: val, train or another of the file; all: every patient (%(default)s)",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for CSV, JSON and pictures")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are in DIR")
@@ -30,9 +32,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quality", action="store_true", help="also validate the predicted quality (the same runs)")
     parser.add_argument("--flags", action="store_true", help="also count quality flags (the model runs once more)")
     parser.add_argument(
-        "--temporal", action="store_true", help="also compare temporal presence with each frame's own (40 times)"
+        "--temporal",
+        action="store_true",
+        help="also compare runs with and without temporal presence (40 times as long)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, with every case")
+    parser.add_argument("--json", action="store_true", help="print JSON with every case")
     return parser.parse_args()
 
 

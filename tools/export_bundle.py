@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Export a checkpoint as a bundle: export_bundle.py CHECKPOINT -o DIR [--evaluate DATA]
 
-    export_bundle.py BUNDLE --record-precisions [--evaluate DATA]     for a bundle that is there already
+    export_bundle.py BUNDLE --record-precisions [--evaluate DATA]     for a bundle that exists already
 
-Writes an ONNX file for each stage, manifest.json and MODEL_CARD.md, or nothing: where an ONNX graph differs from its
-PyTorch network by more than 1e-3 in probability the bundle is refused. With --evaluate the finished bundle is run
+Writes an ONNX file for each stage, manifest.json and MODEL_CARD.md, or nothing: if an ONNX graph differs from its
+PyTorch network by more than 1e-3 in probability, the bundle is refused. With --evaluate the finished bundle runs
 through the C++ runtime on the validation patients: its temperature and predicted quality are fitted to them, and its
 accuracy on them goes into the manifest and the model card.
 
-At the end the bundle is put through the parity gate in bf16 on this machine's CPU, on the stacks of DATA or on
-synthetic ones. The manifest records that it passed, which lets precision "auto" take bf16; if it fails, or if the CPU
+At the end the parity gate compares bf16 with float32 on this machine's CPU, on the stacks of DATA or on synthetic
+ones. The manifest records that the bundle passed, which lets precision "auto" use bf16; if it fails, or if the CPU
 does not compute in bf16, nothing is recorded, and a line on standard error says why.
 """
 
@@ -29,17 +29,18 @@ def parse_arguments() -> argparse.Namespace:
         help="export nothing: the first argument is a bundle, whose manifest gets the record of the gate in bf16",
     )
     parser.add_argument(
-        "--model", help="smaller model that the checkpoint's holds: after_unet, seg_ref (default: the checkpoint's own)"
+        "--model",
+        help="smaller model inside the checkpoint's model: after_unet, seg_ref (default: the checkpoint's own)",
     )
     parser.add_argument("--name", help="name of the bundle (default: the output folder's)")
     parser.add_argument("--bundle-version", default="1", help="version of the bundle (default: %(default)s)")
     parser.add_argument("--training-data", default="", help="one sentence for the model card")
-    parser.add_argument("--licence", default="not stated", help="of the weights (default: %(default)s)")
+    parser.add_argument("--licence", default="not stated", help="licence of the weights (default: %(default)s)")
     parser.add_argument(
         "--clean-up",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="let the runtime drop fragments and fill holes (default: yes)",
+        help="let the runtime keep the largest component of each structure and fill holes (default: yes)",
     )
     parser.add_argument(
         "--evaluate",
@@ -111,7 +112,7 @@ def _record_precisions(arguments: argparse.Namespace) -> int:
 
 
 def _record(folder: Path, arguments: argparse.Namespace) -> str | None:
-    """Run the gate and say what came of it on standard error; the reason if nothing is recorded."""
+    """Run the gate and print its result on standard error; return the reason if nothing is recorded."""
     from cardiacseg.export.parity_gate import record_bf16, synthetic_stacks
 
     if arguments.evaluate is None:

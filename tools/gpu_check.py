@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
-"""Everything that needs a GPU, in one command: gpu_check.py [--only PART] [--json FILE]; --list names the parts
+"""All checks that need a GPU, in one command: gpu_check.py [--only PART] [--json FILE]; --list names the parts
 
 Builds the CUDA kernels, their tests and their Python module for this machine's GPU, then runs the tests, the tests
 again under each tool of compute-sanitizer, and the benchmark of the kernels; then builds the whole package with its
-TensorRT backend, builds engines of the default bundle, each kind through the parity gate, and times them beside
-PyTorch. Prints one table with a line for each check as it ends, then the end of what each failed one printed, then the
-benchmarks' tables. A check that fails, or that outlasts its time limit, does not stop the others.
+TensorRT backend, builds engines of the default bundle, checks each kind by the parity gate, and times them beside
+PyTorch. Prints one table with a line for each finished check, then the end of the output of each failed one, then the
+benchmarks' tables. A check that fails or exceeds its time limit does not stop the others.
 
 Needs nvcc 12 or newer, CMake 3.24 and a GPU; the benchmarks also PyTorch and pybind11; engines TensorRT's headers and
-libraries (docs/engines.md), OpenVINO, onnx and nlohmann-json. Nothing is downloaded, and pytest is not used. Where time
-is short, run one part at a time with --only, or some lines of it with --match; what was built stays in the build
-folder.
+libraries (docs/engines.md), OpenVINO, onnx and nlohmann-json. Nothing is downloaded, and pytest is not used. If time is
+short, run one part at a time with --only, or some lines of it with --match; the build folder keeps what was built.
 
-Exit code: 0 where all that could run passed, 1 where something failed, 2 where there is no GPU or no nvcc.
+Exit code: 0 if all that could run passed, 1 if something failed, 2 if there is no GPU or no nvcc.
 """
 
 import argparse
@@ -28,11 +27,11 @@ sys.path.insert(0, str(ROOT))  # for benchmarks
 from benchmarks.gpu_checks import CLEAN_SUMMARY, Check, Outcome, describe, find_program, gpu_names, run_all, says, tail  # noqa: E402
 
 PARTS = {
-    "build": "build the kernels, their tests and benchmarks._cuda (given --architectures, without a GPU too)",
+    "build": "build the kernels, their tests and benchmarks._cuda (with --architectures also without a GPU)",
     "tests": "each test with the label gpu; the Python module's results against PyTorch's",
-    "pipeline": "from pixels to labels with small networks of our own, against the host; once more under memcheck",
+    "pipeline": "from pixels to labels with small networks of our own, against the host; again under memcheck",
     "sanitizer": "each of those tests under compute-sanitizer's memcheck, racecheck, initcheck and synccheck",
-    "bench": "tools/bench_kernels.py: times, shares of copy bandwidth and matrix rate, PyTorch side by side",
+    "bench": "tools/bench_kernels.py: times, fractions of copy bandwidth and matrix rate, PyTorch side by side",
     "engines": "the package with TensorRT; engines of each kind, parity gate; tools/bench_gpu.py",
 }
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
@@ -48,15 +47,15 @@ PASSED = re.compile(r"[1-9]\d* passed, 0 failed")
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=PARTS, help="one part (what it needs is built first; default: all)")
+    parser.add_argument("--only", choices=PARTS, help="run one part, after building what it needs (default: all)")
     parser.add_argument("--match", default="", metavar="REGEX", help="only lines of the table whose name matches")
-    parser.add_argument("--list", action="store_true", help="say what each part does, and stop")
+    parser.add_argument("--list", action="store_true", help="print what each part does, and exit")
     parser.add_argument("--build", type=Path, default=ROOT / "build/gpu_check", metavar="DIR", help="build folder")
     parser.add_argument(
-        "--architectures", default="native", help="as in CMAKE_CUDA_ARCHITECTURES (default: this GPU's)"
+        "--architectures", default="native", help="architectures, as in CMAKE_CUDA_ARCHITECTURES (default: this GPU's)"
     )
     parser.add_argument("--limit", type=float, default=400, help="seconds for each line (default: %(default)g)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all results to FILE")
     return parser.parse_args()
 
 
@@ -171,7 +170,7 @@ def engine_checks(arguments: argparse.Namespace, nvcc: str) -> list[Check]:
         "CARDIACSEG_WITH_CUDA": "ON",
         "CARDIACSEG_WITH_TENSORRT": "ON",
         "CARDIACSEG_BUILD_PYTHON": "ON",
-        # Where the module is installed there is no OpenVINO beside it: it takes the one that it was linked with.
+        # The installed module has no OpenVINO beside it: it uses the one that it was linked with.
         "CMAKE_INSTALL_RPATH_USE_LINK_PATH": "ON",
         "Python_EXECUTABLE": sys.executable,
     }
@@ -210,7 +209,7 @@ def engine_checks(arguments: argparse.Namespace, nvcc: str) -> list[Check]:
 
 
 def needs_torch(checks: list[Check | Outcome], machine: dict[str, str]) -> list[Check | Outcome]:
-    """Checks of the Python module skipped, with the reason, where something that it takes is not here."""
+    """The checks of the Python module; skipped, with the reason, if something that it needs is missing."""
     missing = [name for name in ("PyTorch", "pybind11") if machine[name] == "not found"]
     if not missing:
         return checks
@@ -228,19 +227,19 @@ def run_parts(arguments: argparse.Namespace, machine: dict[str, str], nvcc: str)
         chosen = [one for one in checks if re.search(arguments.match, getattr(one, "name", "") or one.check)]
         return run_all(chosen, logs, ROOT, lambda text: print(text, flush=True))
 
-    def wanted(part: str) -> bool:
+    def requested(part: str) -> bool:
         return arguments.only in (None, part)
 
     outcomes = run_all(build_checks(arguments, machine, nvcc), logs, ROOT, lambda text: print(text, flush=True))
-    if wanted("tests"):
+    if requested("tests"):
         outcomes += run(needs_torch(test_checks(arguments), machine))
-    if wanted("pipeline"):
+    if requested("pipeline"):
         outcomes += run(pipeline_checks(arguments, machine["compute-sanitizer"]))
-    if wanted("sanitizer"):
+    if requested("sanitizer"):
         outcomes += run(sanitizer_checks(arguments, machine["compute-sanitizer"]))
-    if wanted("bench"):
+    if requested("bench"):
         outcomes += run(needs_torch(bench_checks(arguments), machine))
-    if wanted("engines"):
+    if requested("engines"):
         outcomes += run(engine_checks(arguments, nvcc))
     return outcomes
 

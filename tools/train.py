@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train a model on a folder in ACDC's or nnU-Net's raw layout: train.py DATA -o RUN [--preset NAME] [--model NAME] ...
 
-Run it again with the same arguments to resume; with more --steps or --minutes a run goes on from before its cooldown.
+Run it again with the same arguments to resume; with more --steps or --minutes a run continues from before its cooldown.
 Needs the `train` extra (torch, nibabel, safetensors, tqdm), not the compiled core: from a checkout, `PYTHONPATH=python
 python tools/train.py ...` is enough. Several processes: `torchrun --nproc-per-node N tools/train.py ...`.
 """
@@ -23,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--preset", default="default", help="default, paper or finetune; single options override it")
     parser.add_argument(
-        "--init", type=Path, metavar="FILE_OR_BUNDLE", help="weights to start from, which name model and preprocessing"
+        "--init", type=Path, metavar="FILE_OR_BUNDLE", help="weights to start from; they set model and preprocessing"
     )
     parser.add_argument(
         "--teacher",
@@ -31,33 +31,41 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="FILE_OR_BUNDLE",
-        help="trained models to learn from beside the labels; they must have the run's preprocessing",
+        help="trained models to learn from, in addition to the labels; they must have the run's preprocessing",
     )
-    parser.add_argument("--teacher-weight", type=float, help="of the losses against the teachers (default: 1)")
+    parser.add_argument("--teacher-weight", type=float, help="weight of the losses against the teachers (default: 1)")
     parser.add_argument(
         "--splits", type=Path, help='JSON with patient names under "train" and "val" (default: DATA/splits.json)'
     )
     parser.add_argument(
-        "--validation-share", type=float, default=0.15, help="of the patients, where there is no split (%(default)s)"
+        "--validation-fraction",
+        "--validation-share",
+        type=float,
+        default=0.15,
+        help="fraction of the patients to validate on if no split is given (default: %(default)s)",
     )
     parser.add_argument("--model", help="name of the model (default: the preset's)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="number of updates")
-    length.add_argument("--epochs", type=float, help="or how often each training stack is seen, on average")
     length.add_argument(
-        "--minutes", type=float, help="or the time that all of it may take, loading and saving included"
+        "--epochs", type=float, help="length of the run as the mean number of uses of each training stack"
     )
-    parser.add_argument("--coarse-steps", type=int, help="of which at two thirds of the resolution, first")
-    parser.add_argument("--warmup-steps", type=int, help="over which the learning rate rises")
-    parser.add_argument("--cooldown-steps", type=int, help="over which it falls to 0 in the end")
-    parser.add_argument("--cooldown-fraction", type=float, help="of the --minutes, over which it falls to 0 in the end")
-    parser.add_argument("--stacks-per-step", type=int, help="stacks in one update, of all processes together")
+    length.add_argument(
+        "--minutes", type=float, help="length of the run as its total time, including loading and saving"
+    )
+    parser.add_argument("--coarse-steps", type=int, help="number of first steps at two thirds of the resolution")
+    parser.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises")
+    parser.add_argument("--cooldown-steps", type=int, help="last steps, in which the learning rate falls to 0")
+    parser.add_argument(
+        "--cooldown-fraction", type=float, help="last fraction of --minutes, in which the learning rate falls to 0"
+    )
+    parser.add_argument("--stacks-per-step", type=int, help="stacks in one update, over all processes")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument(
-        "--validate-every", type=int, help="steps between validations and checkpoints, without --minutes"
+        "--validate-every", type=int, help="steps between validations and checkpoints (not with --minutes)"
     )
     parser.add_argument("--phantoms", type=int, help="synthetic hearts mixed into the training stacks")
-    parser.add_argument("--average-decay", type=float, help="of the weight average, per step")
+    parser.add_argument("--average-decay", type=float, help="decay of the weight average, per step")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"))
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
@@ -75,7 +83,7 @@ def configuration(arguments: argparse.Namespace):
     if arguments.init is not None:
         model, preprocessing, weights, digest = read_weights(arguments.init)
         if arguments.model not in (None, model):
-            raise ValueError(f"--init {arguments.init} is a {model}, --model wants a {arguments.model}")
+            raise ValueError(f"--init {arguments.init} is a {model}; expected a {arguments.model} (--model)")
         config = dataclasses.replace(config, model=model, preprocessing=preprocessing, initial_weights=digest)
     names = {field.name for field in dataclasses.fields(TrainingConfig)}
     chosen = {name: value for name, value in vars(arguments).items() if name in names and value is not None}
@@ -115,7 +123,7 @@ def run(arguments: argparse.Namespace, device) -> int:
     check_run(config, device)
     teachers = [make_teacher(*read_weights(path), config.preprocessing) for path in arguments.teacher]
     made = arguments.output / "splits.json"
-    parts = split_patients(arguments.data, arguments.splits, made, arguments.validation_share, config.seed)
+    parts = split_patients(arguments.data, arguments.splits, made, arguments.validation_fraction, config.seed)
     training, validation = (load_stacks(arguments.data, part, config.preprocessing) for part in parts)
     training += phantom_stacks(config.phantoms, config.preprocessing)
     if processes().rank == 0:

@@ -1,6 +1,6 @@
-"""How well label maps agree with the truth: Dice, surface distances in mm, and presence by slice.
+"""Agreement of label maps with the truth: Dice, surface distances in mm, and presence by slice.
 
-Labels are integer arrays: 0 background, 1 RV, 2 MYO, 3 LV. All functions raise ``InvalidInputError`` where two arrays
+Labels are integer arrays: 0 background, 1 RV, 2 MYO, 3 LV. All functions raise ``InvalidInputError`` if two arrays
 differ in shape. The name of a structure is ``"rv"``, ``"myo"`` or ``"lv"``.
 """
 
@@ -17,12 +17,12 @@ LEVELS = ("base", "mid", "apex")
 def _same_shape(labels: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     labels, truth = np.asarray(labels), np.asarray(truth)
     if labels.shape != truth.shape:
-        raise InvalidInputError(f"wanted labels of the truth's shape {truth.shape}, got {labels.shape}")
+        raise InvalidInputError(f"expected labels of the truth's shape {truth.shape}, got {labels.shape}")
     return labels, truth
 
 
 def dice(labels: np.ndarray, truth: np.ndarray, label: int) -> float:
-    """``2 |A.B| / (|A| + |B|)`` of one label over arrays of any shape; 1 where neither has it."""
+    """``2 |A.B| / (|A| + |B|)`` of one label over arrays of any shape; 1 if neither has the label."""
     labels, truth = _same_shape(labels, truth)
     ours, theirs = labels == label, truth == label
     size = np.count_nonzero(ours) + np.count_nonzero(theirs)
@@ -37,13 +37,14 @@ def dice_by_structure(labels: np.ndarray, truth: np.ndarray) -> dict[str, float]
 def slice_levels(truth: np.ndarray) -> dict[str, np.ndarray]:
     """Indices of the slices of ``truth`` ``[S, H, W]`` at each level (the paper's section 3.1).
 
-    The slices from the first to the last with any label are divided evenly in three; where that leaves a rest, the
-    levels nearer the base have one slice more. The base is the end whose third shows more of the heart, so either may
-    come first (right for all 160 stacks of 80 patients of ACDC); where both show the same, the first slice is basal.
+    The slices from the first to the last with any label are divided evenly in three. If the number is not a multiple of
+    3, the levels nearer the base have one slice more. The base is the end whose third shows more of the heart, so
+    either end may come first (correct for all 160 stacks of 80 patients of ACDC); if both show the same area, the first
+    slice is basal.
     """
     truth = np.asarray(truth)
     if truth.ndim != 3:
-        raise InvalidInputError(f"wanted labels [S, H, W] of one frame, got shape {truth.shape}")
+        raise InvalidInputError(f"expected labels [S, H, W] of one frame, got shape {truth.shape}")
     areas = np.count_nonzero(truth, axis=(1, 2))
     labelled = np.flatnonzero(areas)
     covered = np.arange(labelled[0], labelled[-1] + 1) if len(labelled) else labelled
@@ -76,7 +77,7 @@ def presence_rates(present: np.ndarray, expected: np.ndarray) -> dict[str, dict[
     """
     present, expected = (np.asarray(part, dtype=bool) for part in _same_shape(present, expected))
     if present.ndim < 1 or present.shape[-1] != len(STRUCTURES):
-        raise InvalidInputError(f"wanted presence [..., S, 3], got shape {present.shape}")
+        raise InvalidInputError(f"expected presence [..., S, 3], got shape {present.shape}")
     rates = {}
     for index, name in enumerate(STRUCTURES):
         ours, theirs = present[..., index], expected[..., index]
@@ -96,12 +97,13 @@ def _share(chosen: np.ndarray, among: np.ndarray) -> float:
 def _surface_distances(
     labels: np.ndarray, truth: np.ndarray, label: int, spacing: tuple[float, float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances in mm from each surface voxel of ours to the truth's surface, and the other way round."""
+    """Distances in mm from each surface voxel of the labels to the truth's surface, and from the truth's to the
+    labels'."""
     from scipy.ndimage import binary_erosion, distance_transform_edt
 
     labels, truth = _same_shape(labels, truth)
     if labels.ndim != len(spacing) or not all(math.isfinite(step) and step > 0 for step in spacing):
-        raise InvalidInputError(f"wanted one positive spacing in mm for each of {labels.ndim} axes, got {spacing}")
+        raise InvalidInputError(f"expected one positive spacing in mm for each of {labels.ndim} axes, got {spacing}")
     ours, theirs = labels == label, truth == label
     if not ours.any() or not theirs.any():
         return np.zeros(0), np.zeros(0)
@@ -113,7 +115,7 @@ def _surface_distances(
 
 
 def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds all of a mask that is not empty."""
+    """The bounding box of a mask that is not empty."""
     return tuple(slice(index.min(), index.max() + 1) for index in np.nonzero(mask))
 
 
@@ -123,7 +125,7 @@ def hausdorff_distance_95(
     """The larger of the two directed 95th percentiles of surface distance, in mm.
 
     Arrays are ``[S, H, W]``, ``spacing`` is (slice, row, column) in mm. The surface is the voxels with a face towards
-    the outside or at the array's border. NaN where either has no such label.
+    the outside or at the array's border. NaN if either array lacks the label.
     """
     there, back = _surface_distances(labels, truth, label, spacing)
     return float(max(np.percentile(there, 95), np.percentile(back, 95))) if len(there) else math.nan

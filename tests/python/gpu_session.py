@@ -80,10 +80,10 @@ def host_copy(labels):
     return np.array(memory).reshape(facts["shape"])
 
 
-def assert_same(found, wanted):
-    np.testing.assert_array_equal(found.labels, wanted.labels)
-    np.testing.assert_allclose(found.presence, wanted.presence, atol=1e-5)
-    np.testing.assert_allclose(found.agreement, wanted.agreement, atol=1e-5)
+def assert_same(found, expected):
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.presence, expected.presence, atol=1e-5)
+    np.testing.assert_allclose(found.agreement, expected.agreement, atol=1e-5)
 
 
 def test_without_engines(bundle, engines):
@@ -94,7 +94,7 @@ def test_without_engines(bundle, engines):
     assert "tensorrt was passed over" in chosen["reason"] and "tensorrt_rtx was passed over" in chosen["reason"]
 
 
-def test_engines_are_verified_by_the_first_run(bundle, engines, cine, wanted):
+def test_engines_are_verified_by_the_first_run(bundle, engines, cine, expected):
     build_engines(bundle, engines)
     chosen = cardiacseg.explain_device(bundle, engines=engines)
     assert chosen["device"] == "cpu" and "not passed the parity gate" in chosen["reason"]
@@ -104,7 +104,7 @@ def test_engines_are_verified_by_the_first_run(bundle, engines, cine, wanted):
     del os.environ["CARDIACSEG_FAKE"]
     assert cardiacseg.explain_device(bundle, engines=engines)["device"] == "cpu"
     result = cardiacseg.CardiacSegmenter(bundle, device="cuda", engines=engines).run(cine, spacing=SPACING)
-    assert_same(result, wanted)
+    assert_same(result, expected)
     assert (result.report.backend, result.report.device) == ("tensorrt", "cuda")
     stages = list(result.report.stages)
     assert result.report.graph.startswith("no: the first run on images of a kind")
@@ -129,17 +129,17 @@ def test_verify(segmenter, cine):
     assert "never written" in parity.summary
 
 
-def test_images_on_the_device(segmenter, cine, wanted):
+def test_images_on_the_device(segmenter, cine, expected):
     for stream in (None, 1, 2):
-        assert_same(segmenter.run(WithInterface(cine, stream), spacing=SPACING), wanted)
+        assert_same(segmenter.run(WithInterface(cine, stream), spacing=SPACING), expected)
     image = WithDlpack(cine)
-    assert_same(segmenter.run(image, spacing=SPACING), wanted)
+    assert_same(segmenter.run(image, spacing=SPACING), expected)
     assert image.asked_for == 1
     for stream in (2, type("S", (), {"ptr": 2})(), type("S", (), {"__cuda_stream__": lambda self: (0, 2)})()):
         segmenter.run(image, spacing=SPACING, stream=stream)
         assert image.asked_for == 2
     one = segmenter.run(WithDlpack(cine[0]), spacing=SPACING)
-    np.testing.assert_array_equal(one.labels, wanted.labels[0])
+    np.testing.assert_array_equal(one.labels, expected.labels[0])
     with pytest.raises(cardiacseg.InvalidInputError, match="must be contiguous"):
         segmenter.run(WithInterface(cine[:, :, ::2]), spacing=SPACING)
     with pytest.raises(cardiacseg.InvalidInputError, match="must be contiguous"):
@@ -152,17 +152,17 @@ def test_images_on_the_device(segmenter, cine, wanted):
         segmenter.run(image, spacing=SPACING, stream="mine")
 
 
-def test_labels_on_the_device(segmenter, cine, wanted):
+def test_labels_on_the_device(segmenter, cine, expected):
     result = segmenter.run(cine, spacing=SPACING, device_labels=True)
-    np.testing.assert_array_equal(host_copy(result.labels), wanted.labels)
+    np.testing.assert_array_equal(host_copy(result.labels), expected.labels)
     stack = segmenter.run(cine[1], spacing=SPACING, device_labels=True)
     assert stack.labels.shape == cine.shape[1:]
-    np.testing.assert_array_equal(host_copy(stack.labels), wanted.labels[1])
+    np.testing.assert_array_equal(host_copy(stack.labels), expected.labels[1])
     with pytest.raises(cardiacseg.InvalidInputError, match="cannot have a shape"):
         stack.labels.reshape((1, 2))
 
 
-def test_warm_up_and_threads(segmenter, cine, wanted):
+def test_warm_up_and_threads(segmenter, cine, expected):
     segmenter.trim()
     segmenter.warm_up([cine.shape, cine.shape[1:]], spacing=SPACING, dtype=cine.dtype)
     assert segmenter.run(cine, spacing=SPACING).report.graph == "yes"
@@ -174,19 +174,19 @@ def test_warm_up_and_threads(segmenter, cine, wanted):
         thread.join()
     assert len(found) == 2
     for result in found:
-        assert_same(result, wanted)
+        assert_same(result, expected)
 
 
 def main(bundle, engines, cine):
-    wanted = cardiacseg.CardiacSegmenter(bundle, device="cpu").run(cine, spacing=SPACING)
+    expected = cardiacseg.CardiacSegmenter(bundle, device="cpu").run(cine, spacing=SPACING)
     test_without_engines(bundle, engines)
-    test_engines_are_verified_by_the_first_run(bundle, engines, cine, wanted)
+    test_engines_are_verified_by_the_first_run(bundle, engines, cine, expected)
     test_auto_takes_verified_engines(bundle, engines)
     segmenter = cardiacseg.CardiacSegmenter(bundle, device="cuda", engines=engines)
     test_verify(segmenter, cine)
-    test_images_on_the_device(segmenter, cine, wanted)
-    test_labels_on_the_device(segmenter, cine, wanted)
-    test_warm_up_and_threads(segmenter, cine, wanted)
+    test_images_on_the_device(segmenter, cine, expected)
+    test_labels_on_the_device(segmenter, cine, expected)
+    test_warm_up_and_threads(segmenter, cine, expected)
     sys.stdout.write("all of it\n")
 
 

@@ -17,7 +17,7 @@ DIGEST = "0123456789abcdef" * 4
 SMALL = Recipe(frames=3, slices=4, size=(48, 40), height_m=1.8, weight_kg=80.0)
 TINY = Recipe(frames=2, slices=3, size=(32, 32), height_m=1.8, weight_kg=80.0)
 EVERYTHING = DicomResultOptions(phases="all", labelmap=True, rtstruct=True, series_number=7)
-FLAGS = (Flag("lv_ef_range", "LV ejection fraction is 4 %, wanted 5 to 85.", 4.0, 5.0, "lv"),)
+FLAGS = (Flag("lv_ef_range", "LV ejection fraction is 4 %, expected 5 to 85.", 4.0, 5.0, "lv"),)
 
 
 def source_of(study: SyntheticStudy) -> DicomSource:

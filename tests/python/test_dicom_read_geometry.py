@@ -215,14 +215,14 @@ def test_the_distance_of_slices_never_comes_from_a_tag(tmp_path):
     assert [note.code for note in cine.notes] == ["N_SPACING_TAG"]
 
 
-@pytest.mark.parametrize(("tags", "wanted"), [({"SpacingBetweenSlices": "8"}, 8), ({}, 6)])
-def test_one_slice(tmp_path, tags, wanted):
+@pytest.mark.parametrize(("tags", "expected"), [({"SpacingBetweenSlices": "8"}, 8), ({}, 6)])
+def test_one_slice(tmp_path, tags, expected):
     study = classic_study(SMALL)
     for dataset in study.datasets[:8]:
         for name, value in tags.items():
             setattr(dataset, name, value)
     cine = read(study.datasets[:8], tmp_path, series="7001")
-    assert cine.spacing == (wanted, 2.75, 2.5)
+    assert cine.spacing == (expected, 2.75, 2.5)
     assert [note.code for note in cine.notes] == ["N_ONE_SLICE"]
 
 

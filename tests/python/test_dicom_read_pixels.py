@@ -30,12 +30,12 @@ def set_all(study, **values):
 @pytest.mark.parametrize("make", [classic_study, enhanced_study])
 def test_rescaled_by_each_frame(tmp_path, make):
     study = make(SMALL)
-    wanted = study.stored.astype(np.float64)
+    expected = study.stored.astype(np.float64)
     if make is classic_study:
         for index, dataset in enumerate(study.datasets):
             dataset.RescaleSlope, dataset.RescaleIntercept = str(1 + index), str(-index)
             s, t = divmod(index, 8)
-            wanted[t, s] = wanted[t, s] * (1 + index) - index
+            expected[t, s] = expected[t, s] * (1 + index) - index
     else:
         for s, dataset in enumerate(study.datasets):
             del dataset.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence
@@ -43,10 +43,10 @@ def test_rescaled_by_each_frame(tmp_path, make):
                 part = pydicom.Dataset()
                 part.RescaleSlope, part.RescaleIntercept, part.RescaleType = str(0.5 + t), str(s), "US"
                 frame.PixelValueTransformationSequence = [part]
-                wanted[t, s] = wanted[t, s] * (0.5 + t) + s
+                expected[t, s] = expected[t, s] * (0.5 + t) + s
     image = read(study.datasets, tmp_path).image
     assert image.dtype == np.float32
-    np.testing.assert_array_equal(image, wanted.astype(np.float32))
+    np.testing.assert_array_equal(image, expected.astype(np.float32))
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [("0", "7"), ("1e300", "0"), ("1", "1e300")])

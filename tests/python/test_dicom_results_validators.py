@@ -138,8 +138,8 @@ def test_dcmqi_reads_the_segments(case, tmp_path, name):
     import nibabel
 
     numbers = np.asarray(nibabel.load(tmp_path / "1.nii.gz").dataobj)
-    wanted = segment_numbers(made.labels[made.measurements.es_frame])
-    assert [(numbers == n).sum() for n in (1, 2, 3)] == [(wanted == n).sum() for n in (1, 2, 3)]
+    expected = segment_numbers(made.labels[made.measurements.es_frame])
+    assert [(numbers == n).sum() for n in (1, 2, 3)] == [(expected == n).sum() for n in (1, 2, 3)]
     listed = [s for group in json.loads((tmp_path / "meta.json").read_text())["segmentAttributes"] for s in group]
     assert {s["labelID"]: s["SegmentedPropertyTypeCodeSequence"]["CodeValue"] for s in listed if s["labelID"]} == {
         1: "87878005",

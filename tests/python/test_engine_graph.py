@@ -7,7 +7,7 @@ import torch
 from engine_graphs import assert_known_to_8_5, run_graph, run_in_pieces
 
 from cardiacseg.export.bundle import load_bundle_weights
-from cardiacseg.export.engine_agreement import StageAgreement, largest_values, open_graph, say_rounding, stage_cases
+from cardiacseg.export.engine_agreement import StageAgreement, add_rounding, largest_values, open_graph, stage_cases
 from cardiacseg.export.engine_graph import EngineGraphError, engine_graph
 from cardiacseg.export.graph_passes import FLOAT, FLOAT16, Wiring, infer_types
 from cardiacseg.export.onnx import example_input, stage_graphs
@@ -31,15 +31,15 @@ def cases(tiny_model):
     for stage, graph in stage_graphs(tiny_model).items():
         given = example_input(graph.eval(), SLICES, (48, 64), FRAMES)
         with torch.inference_mode():
-            wanted = graph(given)
-        wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-        cases[stage] = {graph.inputs[0]: given.numpy()}, [part.numpy() for part in wanted]
+            expected = graph(given)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        cases[stage] = {graph.inputs[0]: given.numpy()}, [part.numpy() for part in expected]
     return cases
 
 
-def assert_same(found, wanted):
-    assert len(found) == len(wanted)
-    for ours, theirs in zip(found, wanted, strict=True):
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == np.float32 and np.abs(ours - theirs).max() <= 1e-4
 
 
@@ -51,18 +51,18 @@ def taker_of(model, weight):
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_in_float32_it_is_pytorchs_network(stage, opset, files, cases):
-    inputs, wanted = cases[stage]
+    inputs, expected = cases[stage]
     graph = engine_graph(files[stage], precision="fp32", plugin=False, opset=opset)
     assert list(graph.inputs) == list(inputs) and graph.float32_nodes == []
-    assert_same(run_graph(graph.onnx, **inputs), wanted)
+    assert_same(run_graph(graph.onnx, **inputs), expected)
 
 
 @pytest.mark.parametrize("opset", OPSETS)
 @pytest.mark.parametrize("stage", ["seg", "ref"])
 def test_with_our_attention_it_is_pytorchs_network(stage, opset, files, cases):
-    inputs, wanted = cases[stage]
+    inputs, expected = cases[stage]
     graph = engine_graph(files[stage], precision="fp32", plugin=True, opset=opset)
-    assert_same(run_in_pieces(graph.onnx, FRAMES, SLICES, **inputs), wanted)
+    assert_same(run_in_pieces(graph.onnx, FRAMES, SLICES, **inputs), expected)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -77,8 +77,8 @@ def test_attention_nodes_are_as_the_plugin_takes_them(precision, files):
     assert kinds.count("SliceAttention") == 2 and kinds.count("Softmax") == 1  # that of the probabilities
     for across, node in zip((1, 0), (node for node in model.graph.node if node.domain), strict=True):
         settings = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-        wanted = {"heads": 2, "across_slices": across, "plugin_version": b"1", "plugin_namespace": b""}
-        assert (node.op_type, node.domain, settings) == ("SliceAttention", "cardiacseg", wanted)
+        expected = {"heads": 2, "across_slices": across, "plugin_version": b"1", "plugin_namespace": b""}
+        assert (node.op_type, node.domain, settings) == ("SliceAttention", "cardiacseg", expected)
         assert Wiring(model.graph).producers[node.input[0]].op_type == "Add" and node.input[1] == "cu_slices"
         for name in (node.input[0], node.output[0]):
             assert types[name].elem_type == (FLOAT if precision == "fp32" else FLOAT16)
@@ -111,10 +111,10 @@ def test_what_must_stay_in_32_bits_does(opset, files):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_where_types_are_weak_the_graph_stays_wide_and_names_what_must(stage, files, cases):
-    inputs, wanted = cases[stage]
+    inputs, expected = cases[stage]
     graph = engine_graph(files[stage], precision="fp16", plugin=False, opset=17, weak=True)
     assert graph.onnx == engine_graph(files[stage], precision="fp32", plugin=False, opset=17).onnx
-    assert_same(run_graph(graph.onnx, **inputs), wanted)
+    assert_same(run_graph(graph.onnx, **inputs), expected)
     model = onnx.load_model_from_string(graph.onnx)
     types = infer_types(model)
     named = [node for node in model.graph.node if node.name in set(graph.float32_nodes)]
@@ -149,13 +149,13 @@ def heart():
 @pytest.mark.parametrize("stage", STAGES)
 def test_rounded_to_16_bits_it_gives_the_same_labels(stage, heart):
     files, cases, _ = heart
-    inputs, wanted = cases[stage]
+    inputs, expected = cases[stage]
     graph = engine_graph(files[stage], precision="fp16", plugin=False)
-    found = run_graph(say_rounding(graph.onnx), **inputs)
+    found = run_graph(add_rounding(graph.onnx), **inputs)
     assert all(np.isfinite(part).all() for part in found)
-    assert 1e-4 < np.abs(found[0] - wanted[0]).max() < 0.5  # it was rounded
+    assert 1e-4 < np.abs(found[0] - expected[0]).max() < 0.5  # it was rounded
     agreement = StageAgreement()
-    agreement.add(found, wanted)
+    agreement.add(found, expected)
     assert agreement.difference < 0.02
     if stage != "locate":
         assert agreement.voxels == 4 * 128 * 128 and min(agreement.counts[:, 0]) > 200
@@ -172,29 +172,29 @@ def test_the_largest_values_are_those_of_the_graph(heart):
 
 
 def test_agreement_is_counted():
-    wanted = np.zeros((1, 1, 4, 1, 8), np.float32)
+    expected = np.zeros((1, 1, 4, 1, 8), np.float32)
     for column, label in enumerate([0, 0, 1, 1, 2, 2, 3, 3]):
-        wanted[0, 0, label, 0, column] = 4
-    found = wanted.copy()
+        expected[0, 0, label, 0, column] = 4
+    found = expected.copy()
     found[0, 0, 2, 0, 3] = 5  # one pixel of RV becomes myocardium
     agreement = StageAgreement()
-    agreement.add([found, np.float32([[[0.75, 0.5, 1.0]]])], [wanted, np.float32([[[0.75, 0.75, 1.0]]])])
-    agreement.add([wanted], [wanted])
+    agreement.add([found, np.float32([[[0.75, 0.5, 1.0]]])], [expected, np.float32([[[0.75, 0.75, 1.0]]])])
+    agreement.add([expected], [expected])
     assert (agreement.voxels, agreement.differing, agreement.gap, agreement.difference) == (16, 1, 4.0, 0.25)
     np.testing.assert_allclose(agreement.dice, [6 / 7, 8 / 9, 1])
     assert agreement.worst_dice == pytest.approx(2 / 3)
 
 
 def test_a_structure_behind_a_shut_gate_has_no_labels():
-    wanted = np.zeros((1, 1, 4, 1, 2), np.float32)
-    wanted[0, 0, 1, 0] = [4, 1]  # RV, by a lead of 4 and of 1
-    found = wanted.copy()
+    expected = np.zeros((1, 1, 4, 1, 2), np.float32)
+    expected[0, 0, 1, 0] = [4, 1]  # RV, by a lead of 4 and of 1
+    found = expected.copy()
     found[0, 0, 1, 0, 0] = -1  # and now background
     presence = np.float32([[[0.5, 1.0, 1.0]]])
     agreement = StageAgreement()
-    agreement.add([found, presence], [wanted, presence])
+    agreement.add([found, presence], [expected, presence])
     assert (agreement.voxels, agreement.differing) == (2, 0)
-    agreement.add([found, presence], [wanted, np.float32([[[0.51, 1.0, 1.0]]])])
+    agreement.add([found, presence], [expected, np.float32([[[0.51, 1.0, 1.0]]])])
     assert (agreement.voxels, agreement.differing, agreement.gap) == (4, 1, 4.0)
 
 
@@ -208,11 +208,11 @@ def test_saying_rounding_rounds():
         }"""
     )
     x = np.array([0.1234567, 2049.3, 1.0009], np.float32)
-    y, z = run_graph(say_rounding(model.SerializeToString()), x=x)
+    y, z = run_graph(add_rounding(model.SerializeToString()), x=x)
     with np.errstate(over="ignore"):
-        wanted = np.square(x.astype(np.float16)).astype(np.float32)
-    np.testing.assert_array_equal(y, wanted)
-    np.testing.assert_array_equal(z, wanted * wanted)
+        expected = np.square(x.astype(np.float16)).astype(np.float32)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(z, expected * expected)
 
 
 def renamed(onnx_file, old, new):
@@ -278,5 +278,5 @@ def test_the_transformer_is_blind_to_the_order_that_its_tokens_lie_in(tiny_model
         tokens = features.flatten(3).permute(0, 3, 1, 2).reshape(FRAMES * 12, SLICES, 32)
         tokens = fusion.inter_slice(tokens).reshape(FRAMES, 12, SLICES, 32).transpose(1, 2)
         tokens = fusion.intra_slice(tokens.reshape(FRAMES * SLICES, 12, 32))
-    wanted = tokens.transpose(1, 2).reshape(features.shape)
-    torch.testing.assert_close(found, wanted, atol=2e-6, rtol=1e-5)
+    expected = tokens.transpose(1, 2).reshape(features.shape)
+    torch.testing.assert_close(found, expected, atol=2e-6, rtol=1e-5)

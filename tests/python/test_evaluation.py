@@ -67,11 +67,11 @@ def test_near_heart_is_the_margin_round_the_outline_in_every_slice():
     truth = np.zeros((3, 9, 11), np.uint8)
     truth[1, 4, 5], truth[2, 4, 6] = 2, 3
     near = calibration.near_heart(truth, (10.0, 5.0, 4.0), margin_mm=8.0)
-    wanted = np.zeros((9, 11), bool)
-    wanted[4, 3:9] = True  # two columns of 4 mm to either side
-    wanted[[3, 5], 4:8] = True  # one row of 5 mm and at most one column, 6.4 mm
+    expected = np.zeros((9, 11), bool)
+    expected[4, 3:9] = True  # two columns of 4 mm to either side
+    expected[[3, 5], 4:8] = True  # one row of 5 mm and at most one column, 6.4 mm
     for part in near:
-        np.testing.assert_array_equal(part, wanted)
+        np.testing.assert_array_equal(part, expected)
     assert not calibration.near_heart(np.zeros((1, 2, 2)), (1.0, 1.0, 1.0)).any()
 
 
@@ -132,8 +132,8 @@ def test_ejection_fractions_follow_the_truths_ed_and_es():
     cases = [frame("b", (50, 40), (60, 45)), frame("b", (90, 0), (120, 90)), frame("a", (1, 1), (1, 1))]
     (found,) = patient_volumes(cases)
     assert found.patient == "b"
-    wanted = {"lv_edv_ml": 120, "lv_esv_ml": 60, "lv_ef_percent": 50, "rv_edv_ml": 90, "rv_esv_ml": 45}
-    assert found.truth == pytest.approx({**wanted, "rv_ef_percent": 50})
+    expected = {"lv_edv_ml": 120, "lv_esv_ml": 60, "lv_ef_percent": 50, "rv_edv_ml": 90, "rv_esv_ml": 45}
+    assert found.truth == pytest.approx({**expected, "rv_ef_percent": 50})
     assert found.ours["lv_ef_percent"] == pytest.approx(100 * 40 / 90)
     assert math.isnan(found.ours["rv_ef_percent"])
     table = volume_agreement([found])

@@ -184,7 +184,7 @@ def test_the_model_card_says_what_the_manifest_says():
         },
     }
     card = model_card(manifest)
-    for wanted in (
+    for expected in (
         "1.25 million",
         "ten patients",
         "| whole stack | 0.812 | 0.700 | 0.900 | 0.804 |",
@@ -192,12 +192,12 @@ def test_the_model_card_says_what_the_manifest_says():
         "Not a medical device",
         "| base |",
     ):
-        assert wanted in card
+        assert expected in card
     assert "Not measured" in model_card({**manifest, "accuracy": {}})
     assert "Seg and Ref then see 144" in card and "After the networks" not in card
     calibrated = {**manifest, "temperature": 1.5, "quality": {"intercept": 0.25, "slope": 0.7}, "clean_up": True}
     after = model_card(calibrated)
-    for wanted in ("divided by 1.500", "0.250 + 0.700 x the mean Dice", "only the largest region"):
-        assert wanted in after
+    for expected in ("divided by 1.500", "0.250 + 0.700 x the mean Dice", "only the largest region"):
+        assert expected in after
     single = {**manifest, "model": "sk_unet", "networks": {"locate": "locate.onnx", "seg": "seg.onnx"}}
     assert "Seg then sees 144" in model_card(single) and "For comparison with" in model_card(single)

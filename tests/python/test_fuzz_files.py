@@ -66,8 +66,8 @@ def test_the_judge_finds_what_is_wrong(tmp_path):
         assert process.returncode == 0, process.stderr
         found, problems = json.loads(process.stdout)
         assert found == outcome
-        for wanted in (words, "warns: odd", "prints: hello", "leaves tmp", "refused, though"):
-            assert any(wanted in problem for problem in problems), (wanted, problems)
+        for expected in (words, "warns: odd", "prints: hello", "leaves tmp", "refused, though"):
+            assert any(expected in problem for problem in problems), (expected, problems)
 
 
 def test_a_case_that_hangs_ends_the_run(tmp_path):

@@ -115,12 +115,14 @@ def test_reference_is_sdpa_on_each_stack_and_slice_or_position(across):
         for stack in range(3):
             part = slice(first[stack], first[stack + 1])
             if across == "slices":
-                wanted = [scaled_dot_product_attention(query[part, p], key[part, p], value[part, p]) for p in range(5)]
-                wanted = torch.stack(wanted, dim=1)
+                expected = [
+                    scaled_dot_product_attention(query[part, p], key[part, p], value[part, p]) for p in range(5)
+                ]
+                expected = torch.stack(expected, dim=1)
             else:
-                wanted = scaled_dot_product_attention(query[part], key[part], value[part])
+                expected = scaled_dot_product_attention(query[part], key[part], value[part])
             rows = found.reshape(6, positions, heads, 8)[part, :, head]
-            torch.testing.assert_close(rows, wanted, atol=1e-12, rtol=0)
+            torch.testing.assert_close(rows, expected, atol=1e-12, rtol=0)
 
 
 def test_the_ways_are_the_models_own_attention():
@@ -129,16 +131,16 @@ def test_the_ways_are_the_models_own_attention():
     with torch.no_grad():
         features = torch.randn(2, 3, 5, 24, dtype=torch.float64)  # stacks, slices, positions
         tokens = features.transpose(1, 2).reshape(10, 3, 24)
-        wanted = block(tokens).reshape(2, 5, 3, 24).transpose(1, 2).reshape(30, 24)
+        expected = block(tokens).reshape(2, 5, 3, 24).transpose(1, 2).reshape(30, 24)
         found = block.project(attention.sdpa_rows(block.qkv(features.reshape(30, 24)), SMALL))
-    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("across", ["slices", "positions"])
 def test_every_baseline_that_runs_here_gives_the_reference(across):
     workload = replace(SMALL, across=across)
     qkv = attention.random_qkv(workload, "cpu")
-    wanted = attention.reference(qkv, [0, 3, 6], 5, 3, across)
+    expected = attention.reference(qkv, [0, 3, 6], 5, 3, across)
     ran = []
     for name, call in attention.baselines(qkv, workload).items():
         try:
@@ -146,7 +148,7 @@ def test_every_baseline_that_runs_here_gives_the_reference(across):
         except RuntimeError:
             continue
         ran.append(name)
-        torch.testing.assert_close(found.double(), wanted, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=1e-5)
     assert {"eager, two products", "SDPA math, views", "SDPA math, contiguous"} <= set(ran)
 
 
@@ -222,7 +224,7 @@ def test_fusion_in_pytorch_is_the_host_operation():
     labels, shares = images.fuse(logits, presence, places, 0.5, 1.25)
     for stack in range(GRID.stacks):
         part = slice(stack * GRID.slices, (stack + 1) * GRID.slices)
-        wanted = host_ops.mask_fusion(
+        expected = host_ops.mask_fusion(
             logits[part].numpy(),
             presence[part].numpy(),
             0.5,
@@ -232,7 +234,7 @@ def test_fusion_in_pytorch_is_the_host_operation():
             GRID.origin,
             1.25,
         )
-        assert images.wrong_labels(labels[part], torch.from_numpy(wanted), shares[part]) == 0
+        assert images.wrong_labels(labels[part], torch.from_numpy(expected), shares[part]) == 0
     assert set(labels.unique().tolist()) == {0, 1, 2, 3}
     assert images.wrong_labels(3 - labels, labels, shares) > 1000
 
@@ -243,8 +245,8 @@ def test_preprocessing_in_pytorch_is_the_host_operation():
     ranges = images.percentiles(image, 1, 99)
     found = images.preprocess(image, ranges, workload)
     assert found.shape == (2, 3, 24, 24) and found.dtype == torch.float32
-    wanted = host_ops.percentile_range(image.numpy(), 1, 99)
-    torch.testing.assert_close(ranges, torch.from_numpy(wanted), rtol=1e-6, atol=1e-3)
+    expected = host_ops.percentile_range(image.numpy(), 1, 99)
+    torch.testing.assert_close(ranges, torch.from_numpy(expected), rtol=1e-6, atol=1e-3)
     origins = np.tile(np.int32(workload.origin), (workload.stacks, 1))
     spacing = (workload.row_spacing, workload.column_spacing)
     pixels = host_ops.preprocess(image.numpy(), spacing, workload.target, ranges.numpy(), origins, (24, 24))

@@ -138,7 +138,7 @@ def test_the_library_needs_neither_driver_nor_toolkit_to_load(build):
 
 
 @pytest.mark.parametrize(
-    ("function", "given", "wanted"),
+    ("function", "given", "expected"),
     [
         ("inter_slice_attention", {"type": "float8"}, "type: expected float32, float16 or bfloat16, got float8"),
         ("inter_slice_attention", {"qkv": 0}, "qkv: expected an address in device memory, got 0"),
@@ -162,8 +162,8 @@ def test_the_library_needs_neither_driver_nor_toolkit_to_load(build):
         ("preprocess", {"columns": (225, 225, ADDRESS, ADDRESS, ADDRESS)}, "225"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_a_sentence(cuda, function, given, wanted):
-    with pytest.raises(ValueError, match=wanted):
+def test_what_does_not_fit_is_refused_in_a_sentence(cuda, function, given, expected):
+    with pytest.raises(ValueError, match=expected):
         getattr(cuda, function)(**{**CALLS[function], **given})
 
 

@@ -36,12 +36,12 @@ def test_segmentation_loss_is_the_mean_cross_entropy():
 
 
 @pytest.mark.parametrize(
-    ("gate", "wanted"),
+    ("gate", "expected"),
     [((1, 1, 1), RV + MYO + LV), ((1, 0, 0), RV), ((0, 1, 1), MYO + LV), ((0, 0, 0), 0.0)],
 )
-def test_each_class_is_switched_by_its_own_gate(gate, wanted):
+def test_each_class_is_switched_by_its_own_gate(gate, expected):
     loss = gated_segmentation_loss(LOGITS, LABELS, torch.tensor(gate, dtype=torch.float32).reshape(1, 1, 3))
-    assert float(loss) == pytest.approx(wanted, rel=1e-6)
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_shut_slice_counts_as_zero_in_the_mean_over_slices():
@@ -72,8 +72,8 @@ def test_extreme_logits_give_finite_losses_and_gradients():
 
 def test_soft_dice_by_hand():
     # RV: 2 * .6 + 1 over .7 + 1 + 1; MYO and LV: 1 over sum of probabilities + 1
-    wanted = 1 - ((2 * 0.6 + 1) / (0.7 + 1 + 1) + 1 / (0.3 + 1) + 1 / (0.2 + 1)) / 3
-    assert float(soft_dice_loss(LOGITS, LABELS)) == pytest.approx(wanted, rel=1e-6)
+    expected = 1 - ((2 * 0.6 + 1) / (0.7 + 1 + 1) + 1 / (0.3 + 1) + 1 / (0.2 + 1)) / 3
+    assert float(soft_dice_loss(LOGITS, LABELS)) == pytest.approx(expected, rel=1e-6)
     shut = soft_dice_loss(LOGITS, LABELS, torch.zeros(1, 1, 3))
     assert float(shut) == pytest.approx(0.0, abs=1e-6)
 
@@ -90,7 +90,7 @@ SEG_REF, SEG_REF_MT = SystemOutput(torch.zeros_like(LOGITS), LOGITS), SystemOutp
 
 
 @pytest.mark.parametrize(
-    ("output", "weights", "wanted"),
+    ("output", "weights", "expected"),
     [
         (SEG, LossWeights(presence=0.1, dice=0.0), 0.433750),
         (SEG, LossWeights(presence=0.1, dice=1.0), 0.433750 + 0.194207),
@@ -104,8 +104,8 @@ SEG_REF, SEG_REF_MT = SystemOutput(torch.zeros_like(LOGITS), LOGITS), SystemOutp
         (SEG_REF_MT, LossWeights(presence=0.1, dice=1.0), 0.433750 + 0.413454 + 0.238078 + 0.194207 + 0.117284),
     ],
 )
-def test_the_loss_of_each_kind_of_system(output, weights, wanted):
-    assert float(total_loss(output, LABELS, weights)["total"]) == pytest.approx(wanted, abs=3e-6)
+def test_the_loss_of_each_kind_of_system(output, weights, expected):
+    assert float(total_loss(output, LABELS, weights)["total"]) == pytest.approx(expected, abs=3e-6)
 
 
 def test_the_detector_learns_the_share_of_the_heart_in_its_pixels():

@@ -178,10 +178,10 @@ def test_wall_does_not_depend_on_how_the_plane_lies(heart, turns, mirrored):
         spacing = (spacing[0], spacing[2], spacing[1])
     if mirrored:
         labels, anterior = labels[..., ::-1], anterior * (1, -1)
-    wanted = measure(heart.labels[[0, 4]], heart.spacing).wall
+    expected = measure(heart.labels[[0, 4]], heart.spacing).wall
     found = measure(labels, spacing, anterior=tuple(anterior)).wall
-    np.testing.assert_allclose(found.ed_mm, wanted.ed_mm, atol=0.25)
-    np.testing.assert_allclose(found.es_mm, wanted.es_mm, atol=0.25)
+    np.testing.assert_allclose(found.ed_mm, expected.ed_mm, atol=0.25)
+    np.testing.assert_allclose(found.es_mm, expected.es_mm, atol=0.25)
 
 
 def test_rates_of_the_phantom(heart):
@@ -224,7 +224,7 @@ def test_options_choose_frames_and_rules():
     + [{name: "other"} for name in CHOICES],
 )
 def test_unknown_options_are_refused(options):
-    with pytest.raises(InvalidInputError, match=f"measurement option {next(iter(options))}: wanted"):
+    with pytest.raises(InvalidInputError, match=f"measurement option {next(iter(options))}: expected"):
         MeasurementOptions(**options)
 
 
@@ -234,12 +234,12 @@ def test_unknown_options_are_refused(options):
         ({"options": MeasurementOptions(es=2)}, "ES: expected a frame from 0 to 1, got 2"),
         ({"options": MeasurementOptions(papillary="mass")}, "expected the image"),
         ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((2, 2, 9, 9))}, "of the labels' shape"),
-        ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((9, 9))}, "wanted an image"),
+        ({"options": MeasurementOptions(papillary="mass"), "image": np.zeros((9, 9))}, "expected an image"),
         (
             {"options": MeasurementOptions(papillary="mass"), "image": np.zeros((2, 2, 10, 100), complex)},
             "image must have a real number type",
         ),
-        ({"included": np.ones((3, 3), bool)}, r"wanted bool \[2, 3\] or \[2, 2, 3\]"),
+        ({"included": np.ones((3, 3), bool)}, r"expected bool \[2, 3\] or \[2, 2, 3\]"),
         ({"included": np.ones((2, 3))}, "got float64"),
         ({"timing": Timing((0.0,))}, "frame times: expected 2 values"),
         ({"timing": Timing((0.0, float("nan")))}, "ascending"),
@@ -247,7 +247,7 @@ def test_unknown_options_are_refused(options):
         ({"body": Body(180.0, 80.0)}, "height: expected more than 0 and up to 3 m"),
         ({"body": Body(1.8, -1.0)}, "weight"),
         ({"anterior": (0.0, 0.0)}, "anterior"),
-        ({"anterior": (0.0, 0.0, 1.0)}, "anterior: wanted two numbers"),
+        ({"anterior": (0.0, 0.0, 1.0)}, "anterior: expected two numbers"),
     ],
 )
 def test_what_does_not_fit_the_labels_is_refused(arguments, message):

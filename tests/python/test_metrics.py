@@ -63,10 +63,10 @@ def test_the_base_is_the_end_with_the_larger_heart():
     truth = np.zeros((6, 4, 4), np.uint8)
     for index, pixels in enumerate([1, 2, 3, 9, 8]):
         truth[index].flat[:pixels] = 2
-    wanted = {"base": [3, 4], "mid": [1, 2], "apex": [0]}
-    assert {level: indices.tolist() for level, indices in slice_levels(truth).items()} == wanted
+    expected = {"base": [3, 4], "mid": [1, 2], "apex": [0]}
+    assert {level: indices.tolist() for level, indices in slice_levels(truth).items()} == expected
     turned = {level: (5 - indices[::-1]).tolist() for level, indices in slice_levels(truth[::-1]).items()}
-    assert turned == wanted
+    assert turned == expected
 
 
 def test_dice_by_level_uses_the_truths_slices():

@@ -61,12 +61,12 @@ def by_instance(files):
 
 def assert_stored(orthanc, files):
     """That Orthanc gives back each of these files: the same dataset, pixel data and transfer syntax."""
-    wanted = by_instance(path.read_bytes() for path in files)
+    expected = by_instance(path.read_bytes() for path in files)
     found = by_instance(
-        content for kind in {one.Modality for one in wanted.values()} for content in orthanc.files(kind)
+        content for kind in {one.Modality for one in expected.values()} for content in orthanc.files(kind)
     )
-    assert set(found) == set(wanted)
-    for uid, dataset in wanted.items():
+    assert set(found) == set(expected)
+    for uid, dataset in expected.items():
         assert found[uid] == dataset
         assert found[uid].get("PixelData") == dataset.get("PixelData")
         assert found[uid].file_meta.TransferSyntaxUID == dataset.file_meta.TransferSyntaxUID

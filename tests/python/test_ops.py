@@ -55,7 +55,7 @@ def test_resample_is_the_widened_triangle(planes, rows, columns, row_mm, column_
 @pytest.mark.parametrize(("row_mm", "column_mm", "target"), [(1.4, 1.9, 1.5), (0.7, 1.1, 4.0), (3.0, 2.0, 1.0)])
 def test_resample_is_pytorchs_antialiased_bilinear(row_mm, column_mm, target):
     image = shares(1, 2, 37, 53)
-    wanted = torch.nn.functional.interpolate(
+    expected = torch.nn.functional.interpolate(
         torch.from_numpy(image)[None],
         scale_factor=(row_mm / target, column_mm / target),
         mode="bilinear",
@@ -63,9 +63,9 @@ def test_resample_is_pytorchs_antialiased_bilinear(row_mm, column_mm, target):
         recompute_scale_factor=False,
     )[0].numpy()
     found = resampled(image, (row_mm, column_mm), target)
-    rows, columns = (min(pair) for pair in zip(found.shape[1:], wanted.shape[1:], strict=True))
+    rows, columns = (min(pair) for pair in zip(found.shape[1:], expected.shape[1:], strict=True))
     assert min(rows, columns) > 5
-    np.testing.assert_allclose(found[:, :rows, :columns], wanted[:, :rows, :columns], atol=2e-5)
+    np.testing.assert_allclose(found[:, :rows, :columns], expected[:, :rows, :columns], atol=2e-5)
 
 
 def test_resample_to_the_same_spacing_changes_nothing():
@@ -80,13 +80,13 @@ types = st.sampled_from(["u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8"])
 @given(types, st.integers(1, 3), st.integers(1, 12), st.integers(1, 33), st.floats(0, 50), st.floats(50, 100), seeds)
 def test_percentile_range_is_numpys(dtype, stacks, rows, columns, lower, upper, seed):
     values = np.abs(np.round(noise(seed, columns, rows, 1, stacks) * 40)).astype(dtype).T[..., ::-1]
-    wanted = np.percentile(values.astype(np.float64), [lower, upper], axis=(1, 2, 3)).T
-    for stack, pair in zip(values, wanted, strict=True):
+    expected = np.percentile(values.astype(np.float64), [lower, upper], axis=(1, 2, 3)).T
+    for stack, pair in zip(values, expected, strict=True):
         if pair[0] == pair[1]:
             pair[:] = stack.min(), stack.max()
     for threads in (1, 2):
         found = ops.percentile_range(values, lower, upper, threads=threads)
-        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
 def test_percentile_range_of_a_nearly_constant_stack_is_its_extremes():
@@ -99,9 +99,9 @@ def test_percentile_range_of_a_nearly_constant_stack_is_its_extremes():
 @given(seeds, st.floats(-2, 0), st.floats(0.1, 2))
 def test_intensities_are_mapped_and_clipped(seed, low, high):
     values = noise(seed, 1, 1, 7, 5)
-    wanted = np.clip((values - np.float32(low)) / np.float32(np.float32(high) - np.float32(low)), 0, 1)
+    expected = np.clip((values - np.float32(low)) / np.float32(np.float32(high) - np.float32(low)), 0, 1)
     found = ops.preprocess(values, (1, 1), 1, [[low, high]], [[0, 0]], (7, 5))
-    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @thorough
@@ -110,11 +110,11 @@ def test_a_crop_is_a_slice_of_a_padded_image(dtype, rows, columns, top, left, ta
     image = np.random.default_rng(seed).integers(0, 100, (2, 3, columns, rows)).astype(dtype).swapaxes(2, 3)[::-1]
     padded = np.pad(image, ((0, 0), (0, 0), (60, 60), (60, 60)))
     origins = [[top, left], [left, top]]
-    wanted = [
+    expected = [
         stack[:, 60 + y : 60 + y + tall, 60 + x : 60 + x + wide] for stack, (y, x) in zip(padded, origins, strict=True)
     ]
     found = ops.preprocess(image, (1.7, 1.7), 1.7, [[0, 128], [0, 256]], origins, (tall, wide), threads=2)
-    np.testing.assert_array_equal(found, [wanted[0] / np.float32(128), wanted[1] / np.float32(256)])
+    np.testing.assert_array_equal(found, [expected[0] / np.float32(128), expected[1] / np.float32(256)])
 
 
 def fused(logits, presence, size, spacing, target, origin, temperature=1.0):
@@ -144,15 +144,15 @@ def fused(logits, presence, size, spacing, target, origin, temperature=1.0):
 def test_mask_fusion_is_the_gated_argmax(rows, columns, row_mm, column_mm, top, left, gated, seed):
     logits = 2 * noise(seed, 3, 4, 8, 11)
     presence = np.random.default_rng(seed).random((3, 3), dtype=np.float32) if gated else None
-    wanted = fused(logits, presence, (rows, columns), (row_mm, column_mm), 1.5, (top, left))
+    expected = fused(logits, presence, (rows, columns), (row_mm, column_mm), 1.5, (top, left))
     found = ops.mask_fusion(logits, presence, 0.5, (rows, columns), (row_mm, column_mm), 1.5, (top, left))
-    outside = np.isnan(wanted[:, 0])
+    outside = np.isnan(expected[:, 0])
     assert not found[outside].any()
-    largest = np.nan_to_num(wanted).max(axis=1)
-    chosen = np.take_along_axis(np.nan_to_num(wanted), found[:, None].astype(np.int64), axis=1)[:, 0]
+    largest = np.nan_to_num(expected).max(axis=1)
+    chosen = np.take_along_axis(np.nan_to_num(expected), found[:, None].astype(np.int64), axis=1)[:, 0]
     np.testing.assert_allclose(chosen[~outside], largest[~outside], atol=1e-5)
-    clear = ~outside & (largest - np.sort(np.nan_to_num(wanted), axis=1)[:, 2] > 1e-4)
-    np.testing.assert_array_equal(found[clear], np.nan_to_num(wanted).argmax(axis=1)[clear])
+    clear = ~outside & (largest - np.sort(np.nan_to_num(expected), axis=1)[:, 2] > 1e-4)
+    np.testing.assert_array_equal(found[clear], np.nan_to_num(expected).argmax(axis=1)[clear])
 
 
 def test_mask_fusion_shuts_a_gate_at_exactly_the_threshold():
@@ -169,11 +169,11 @@ def test_probabilities_are_those_of_the_labels(rows, columns, row_mm, top, tempe
     logits = 2 * noise(seed, 3, 4, 8, 11)
     presence = np.random.default_rng(seed).random((3, 3), dtype=np.float32) if gated else None
     grid = (rows, columns), (row_mm, 1.2), 1.5, (top, 1)
-    wanted = fused(logits, presence, *grid, temperature)
-    wanted /= wanted.sum(axis=1, keepdims=True)
-    wanted[np.isnan(wanted)] = np.broadcast_to(np.eye(4)[0, :, None, None], wanted.shape)[np.isnan(wanted)]
+    expected = fused(logits, presence, *grid, temperature)
+    expected /= expected.sum(axis=1, keepdims=True)
+    expected[np.isnan(expected)] = np.broadcast_to(np.eye(4)[0, :, None, None], expected.shape)[np.isnan(expected)]
     labels, found = ops.mask_fusion(logits, presence, 0.5, *grid, temperature=temperature, probabilities=True)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     chosen = np.take_along_axis(found, labels[:, None].astype(np.int64), axis=1)[:, 0]
     np.testing.assert_allclose(chosen, found.max(axis=1), rtol=1e-6)
     np.testing.assert_array_equal(labels, ops.mask_fusion(logits, presence, 0.5, *grid, temperature=temperature))
@@ -211,10 +211,10 @@ def cleaned(plane):
 def test_clean_up_is_the_contract_on_random_blobs(rows, columns, width, seed):
     fields = ndimage.gaussian_filter(noise(seed, 2, 4, rows, columns), (0, 0, width, width))
     labels = fields.argmax(axis=1).astype(np.uint8)
-    wanted = np.stack([cleaned(plane) for plane in labels])
+    expected = np.stack([cleaned(plane) for plane in labels])
     found, changed = ops.clean_up(labels)
-    np.testing.assert_array_equal(found, wanted)
-    assert changed == (wanted != labels).sum()
+    np.testing.assert_array_equal(found, expected)
+    assert changed == (expected != labels).sum()
 
 
 def test_clean_up_leaves_a_heart_and_repairs_a_damaged_one():
@@ -246,11 +246,11 @@ def test_clean_up_does_not_change_its_input():
 
 def test_clean_up_does_not_depend_on_threads():
     labels = noise(4, 7, 4, 25, 30).argmax(axis=1).astype(np.uint8)
-    wanted, changed = ops.clean_up(labels)
+    expected, changed = ops.clean_up(labels)
     for threads in (0, 2, 3):
         found = ops.clean_up(labels, threads=threads)
         assert found[1] == changed
-        np.testing.assert_array_equal(found[0], wanted)
+        np.testing.assert_array_equal(found[0], expected)
 
 
 @thorough
@@ -288,8 +288,8 @@ def test_heart_localization_is_the_contract(slices, rows, columns, window, thres
     crop = (2 * rows, 3 * columns)
     found = ops.heart_localization(heart, (rows, columns), window, threshold, ratio, crop)
     assert found.dtype == np.int32
-    wanted = [heart_origin(stack[:, :rows, :columns], window, np.float32(threshold), ratio, crop) for stack in heart]
-    np.testing.assert_array_equal(found, wanted)
+    expected = [heart_origin(stack[:, :rows, :columns], window, np.float32(threshold), ratio, crop) for stack in heart]
+    np.testing.assert_array_equal(found, expected)
 
 
 @thorough

@@ -24,8 +24,8 @@ def press(page, key):
 
 
 def near(picture, color, tolerance=40):
-    wanted = [int(color[start : start + 2], 16) for start in (1, 3, 5)]
-    return np.abs(picture.astype(int) - wanted).max(axis=-1) <= tolerance
+    expected = [int(color[start : start + 2], 16) for start in (1, 3, 5)]
+    return np.abs(picture.astype(int) - expected).max(axis=-1) <= tolerance
 
 
 def bounds(mask):
@@ -174,18 +174,18 @@ def test_a_flag_goes_to_its_place(page):
 
 
 def test_the_curve_goes_to_the_phase_that_was_clicked_and_follows_it(page):
-    for wanted in (4, 2):
+    for expected in (4, 2):
         page.run(
             "const dot = document.querySelectorAll('#curves circle.LV')[arguments[0] - 1];"
             "const box = dot.getBoundingClientRect();"
             "document.querySelector('#curves svg').dispatchEvent(new MouseEvent('click',"
             "{ clientX: box.left + box.width / 2 + 3, clientY: 5 }))",
-            wanted,
+            expected,
         )
-        assert phase(page) == wanted
+        assert phase(page) == expected
         cursor, dot = (
             page.run(f"return document.querySelectorAll('#curves {name}')[arguments[0]].getAttribute('{x}')", at)
-            for name, x, at in ((".cursor", "x1", 0), ("circle.LV", "cx", wanted - 1))
+            for name, x, at in ((".cursor", "x1", 0), ("circle.LV", "cx", expected - 1))
         )
         assert float(cursor) == pytest.approx(float(dot), abs=0.01)
 

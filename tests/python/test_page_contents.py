@@ -63,10 +63,10 @@ def test_slices_that_do_not_count_are_shown_as_such_and_lead_to_their_picture(ch
     )
     areas = m.areas_mm2[[m.ed_frame, m.es_frame]] / 100
     for index, cells in enumerate(rows):
-        wanted = [f"{areas[phase, index, structure]:.1f}" for structure in range(3) for phase in range(2)]
+        expected = [f"{areas[phase, index, structure]:.1f}" for structure in range(3) for phase in range(2)]
         if index == 1:
-            wanted[4:] = [f"{text} excluded" for text in wanted[4:]]
-        assert cells == [str(index + 1), *wanted]
+            expected[4:] = [f"{text} excluded" for text in expected[4:]]
+        assert cells == [str(index + 1), *expected]
     page.click("#slices tbody tr:nth-child(4) button")
     assert page.run("return state.slice") == 3
     assert page.run("return document.querySelector('tr.here').rowIndex") == 4

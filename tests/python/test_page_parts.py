@@ -85,11 +85,11 @@ def test_heart_loses_nothing_and_the_field_little():
     box = heart_box(labels, SPACING)
     window = grey_window(image, box)
     heart, field = heart_sheets(image, box, SPACING, window), field_sheets(image, SPACING, window)
-    wanted = as_bytes(image, window)
+    expected = as_bytes(image, window)
     for index in range(3):
-        part = wanted[:, index, box.top : box.bottom, box.left : box.right]
+        part = expected[:, index, box.top : box.bottom, box.left : box.right]
         assert (tiles(heart, index, 7) == part).all()
-        assert np.abs(tiles(field, index, 7).astype(int) - wanted[:, index]).mean() < 4
+        assert np.abs(tiles(field, index, 7).astype(int) - expected[:, index]).mean() < 4
     assert (heart.left, heart.top) == (box.left * SPACING[2], box.top * SPACING[1])
     assert (heart.width, heart.height) == ((box.right - box.left) * SPACING[2], (box.bottom - box.top) * SPACING[1])
     assert (field.left, field.top, field.width, field.height) == (0, 0, 135, 120)

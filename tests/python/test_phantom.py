@@ -130,5 +130,5 @@ def test_contraction_begins_at_diastole_and_peaks_once():
     ],
 )
 def test_unusable_sizes_are_refused(wrong):
-    with pytest.raises(InvalidInputError, match="wanted"):
+    with pytest.raises(InvalidInputError, match="expected"):
         beating_heart(**wrong)

@@ -190,7 +190,7 @@ def test_an_interrupt_is_heard_within_a_frame(tmp_path):
     threading.Timer(whole / 5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     stopped = seconds()
     print(stopped < 0.7 * whole, stopped, whole)
-    wanted = seconds()  # the segmenter works on
+    expected = seconds()  # the segmenter works on
     """
     output = run(tmp_path, "default", program, timeout=300)
     assert output.startswith("heard\nTrue"), output

@@ -305,15 +305,15 @@ def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
 
 
 def test_free_folder_counts_up(tmp_path):
-    wanted = tmp_path / "demo"
-    assert free_folder(wanted, ["a"], overwrite=False) == wanted
-    wanted.mkdir()
-    assert free_folder(wanted, ["a"], overwrite=False) == wanted
-    (wanted / "a").write_text("")
+    expected = tmp_path / "demo"
+    assert free_folder(expected, ["a"], overwrite=False) == expected
+    expected.mkdir()
+    assert free_folder(expected, ["a"], overwrite=False) == expected
+    (expected / "a").write_text("")
     (tmp_path / "demo-2").mkdir()
     (tmp_path / "demo-2" / "a").write_text("")
-    assert free_folder(wanted, ["a"], overwrite=False) == tmp_path / "demo-3"
-    assert free_folder(wanted, ["a"], overwrite=True) == wanted
+    assert free_folder(expected, ["a"], overwrite=False) == tmp_path / "demo-3"
+    assert free_folder(expected, ["a"], overwrite=True) == expected
 
 
 @pytest.fixture

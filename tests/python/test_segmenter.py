@@ -22,28 +22,28 @@ from cardiacseg import InvalidInputError
 from cardiacseg.io.nifti import new_cine
 
 
-def assert_same(found, wanted):
-    np.testing.assert_array_equal(found.labels, wanted.labels)
-    np.testing.assert_array_equal(found.presence, wanted.presence)
-    np.testing.assert_array_equal(found.agreement, wanted.agreement)
+def assert_same(found, expected):
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.presence, expected.presence)
+    np.testing.assert_array_equal(found.agreement, expected.agreement)
 
 
 @pytest.fixture(scope="module")
-def wanted(segmenter, cine):
+def expected(segmenter, cine):
     result = segmenter.run(cine, spacing=SPACING)
     assert set(np.unique(result.labels)) == {0, 1, 2, 3}
     return result
 
 
-def test_a_result_says_what_it_is(wanted, cine):
-    assert wanted.labels.dtype == np.uint8 and wanted.labels.shape == cine.shape
-    assert wanted.presence.dtype == np.float32 and wanted.presence.shape == (3, 2, 3)
-    assert ((wanted.presence >= 0) & (wanted.presence <= 1)).all()
-    assert wanted.agreement.dtype == np.float32 and wanted.agreement.shape == (3, 3)
-    assert ((wanted.agreement >= 0) & (wanted.agreement <= 1)).all()
-    assert wanted.quality.dtype == np.float32 and wanted.quality.shape == (3,)
-    assert wanted.probabilities is None
-    report = wanted.report
+def test_a_result_says_what_it_is(expected, cine):
+    assert expected.labels.dtype == np.uint8 and expected.labels.shape == cine.shape
+    assert expected.presence.dtype == np.float32 and expected.presence.shape == (3, 2, 3)
+    assert ((expected.presence >= 0) & (expected.presence <= 1)).all()
+    assert expected.agreement.dtype == np.float32 and expected.agreement.shape == (3, 3)
+    assert ((expected.agreement >= 0) & (expected.agreement <= 1)).all()
+    assert expected.quality.dtype == np.float32 and expected.quality.shape == (3,)
+    assert expected.probabilities is None
+    report = expected.report
     assert (report.backend, report.device, report.model) == ("openvino", "cpu", "tiny")
     assert report.version == cardiacseg.__version__ and len(report.model_digest) == 64
     assert "no GPU backend" in report.reason and "OpenVINO" in report.reason
@@ -55,14 +55,14 @@ TYPES = ["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "g", ">u2",
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_any_real_type_and_byte_order(segmenter, cine, wanted, dtype):
-    assert_same(segmenter.run(cine.astype(dtype), spacing=SPACING), wanted)
+def test_any_real_type_and_byte_order(segmenter, cine, expected, dtype):
+    assert_same(segmenter.run(cine.astype(dtype), spacing=SPACING), expected)
 
 
-def test_the_order_of_this_machine_under_the_name_of_a_file(segmenter, cine, wanted):
+def test_the_order_of_this_machine_under_the_name_of_a_file(segmenter, cine, expected):
     order = "<" if sys.byteorder == "little" else ">"
     named = cine.astype("i2").view(np.dtype("i2").newbyteorder(order))
-    assert_same(segmenter.run(named, spacing=SPACING), wanted)
+    assert_same(segmenter.run(named, spacing=SPACING), expected)
 
 
 def test_signed_bytes_and_booleans(segmenter, cine):
@@ -72,41 +72,41 @@ def test_signed_bytes_and_booleans(segmenter, cine):
     assert_same(segmenter.run(mask, spacing=SPACING), segmenter.run(mask.astype("f4"), spacing=SPACING))
 
 
-def test_any_strides(segmenter, cine, wanted):
+def test_any_strides(segmenter, cine, expected):
     backwards = np.ascontiguousarray(cine[:, ::-1, ::-1, ::-1])[:, ::-1, ::-1, ::-1]
-    assert_same(segmenter.run(backwards, spacing=SPACING), wanted)
-    assert_same(segmenter.run(np.asfortranarray(cine), spacing=SPACING), wanted)
+    assert_same(segmenter.run(backwards, spacing=SPACING), expected)
+    assert_same(segmenter.run(np.asfortranarray(cine), spacing=SPACING), expected)
     spread = np.zeros((3, 4, 90, 224), np.int16)
     spread[:, ::2, :, 1::2] = cine
-    assert_same(segmenter.run(spread[:, ::2, :, 1::2], spacing=SPACING), wanted)
+    assert_same(segmenter.run(spread[:, ::2, :, 1::2], spacing=SPACING), expected)
     record = np.zeros(cine.shape, [("flag", "u1"), ("pixel", "f8")])
     record["pixel"] = cine
-    assert_same(segmenter.run(record["pixel"], spacing=SPACING), wanted)
+    assert_same(segmenter.run(record["pixel"], spacing=SPACING), expected)
 
 
-def test_a_read_only_image_stays_as_it_is(segmenter, cine, wanted):
+def test_a_read_only_image_stays_as_it_is(segmenter, cine, expected):
     image = cine.copy()
     image.flags.writeable = False
-    assert_same(segmenter.run(image, spacing=SPACING), wanted)
+    assert_same(segmenter.run(image, spacing=SPACING), expected)
     np.testing.assert_array_equal(image, cine)
 
 
-def test_frames_are_independent(segmenter, cine, wanted):
+def test_frames_are_independent(segmenter, cine, expected):
     for frame, stack in enumerate(cine):
         alone = segmenter.run(stack, spacing=SPACING)
         assert alone.labels.shape == stack.shape and alone.presence.shape == (1, 2, 3)
-        np.testing.assert_array_equal(alone.labels, wanted.labels[frame])
-        np.testing.assert_array_equal(alone.presence[0], wanted.presence[frame])
+        np.testing.assert_array_equal(alone.labels, expected.labels[frame])
+        np.testing.assert_array_equal(alone.presence[0], expected.presence[frame])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_threads_change_no_bit(tiny_bundle, cine, wanted, threads):
-    assert_same(cardiacseg.CardiacSegmenter(tiny_bundle, threads=threads).run(cine, spacing=SPACING), wanted)
+def test_threads_change_no_bit(tiny_bundle, cine, expected, threads):
+    assert_same(cardiacseg.CardiacSegmenter(tiny_bundle, threads=threads).run(cine, spacing=SPACING), expected)
 
 
 def test_concurrent_runs_are_the_runs_one_by_one(tiny_bundle, segmenter, cine):
     shapes = [cine, cine[:2], cine[:, :1], cine[..., :80]]
-    wanted = [segmenter.run(image, spacing=SPACING) for image in shapes]
+    expected = [segmenter.run(image, spacing=SPACING) for image in shapes]
     fresh, found = cardiacseg.CardiacSegmenter(tiny_bundle), {}
 
     def work(index):
@@ -119,36 +119,36 @@ def test_concurrent_runs_are_the_runs_one_by_one(tiny_bundle, segmenter, cine):
         worker.join()
     assert len(found) == 8
     for index, result in found.items():
-        assert_same(result, wanted[index % 4])
+        assert_same(result, expected[index % 4])
 
 
-def test_many_numbers_of_slices_in_turn(segmenter, cine, wanted):
+def test_many_numbers_of_slices_in_turn(segmenter, cine, expected):
     for slices in (1, 3, 4, 5, 6):
         image = np.concatenate([cine[0]] * 3)[:slices]
         assert segmenter.run(image, spacing=SPACING).labels.shape == image.shape
-    assert_same(segmenter.run(cine, spacing=SPACING), wanted)
+    assert_same(segmenter.run(cine, spacing=SPACING), expected)
 
 
-def test_progress_counts_frames_in_the_callers_thread(segmenter, cine, wanted):
+def test_progress_counts_frames_in_the_callers_thread(segmenter, cine, expected):
     calls = []
 
     def progress(done, total):
         calls.append((done, total, threading.get_ident()))
 
-    assert_same(segmenter.run(cine, spacing=SPACING, progress=progress), wanted)
+    assert_same(segmenter.run(cine, spacing=SPACING, progress=progress), expected)
     assert calls == [(done, 3, threading.get_ident()) for done in range(4)]
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 2])
-def test_progress_can_cancel(segmenter, cine, wanted, stop_at):
+def test_progress_can_cancel(segmenter, cine, expected, stop_at):
     with pytest.raises(cardiacseg.CancelledError, match=f"after {stop_at} of 3 frames"):
         segmenter.run(cine, spacing=SPACING, progress=lambda done, total: done < stop_at)
-    assert_same(segmenter.run(cine, spacing=SPACING), wanted)
+    assert_same(segmenter.run(cine, spacing=SPACING), expected)
 
 
-def test_probabilities_change_nothing_else(segmenter, cine, wanted):
+def test_probabilities_change_nothing_else(segmenter, cine, expected):
     found = segmenter.run(cine, spacing=SPACING, probabilities=True)
-    assert_same(found, wanted)
+    assert_same(found, expected)
     assert found.probabilities.dtype == np.float32 and found.probabilities.shape == (3, 2, 4, 90, 112)
     np.testing.assert_allclose(found.probabilities.sum(axis=2), 1, atol=1e-5)
     shut = found.presence <= 0.5
@@ -255,16 +255,16 @@ def test_a_spacing_that_cannot_be_is_refused(segmenter, cine, spacing, message):
         segmenter.run(cine, spacing=spacing)
 
 
-def test_a_masked_array_without_a_masked_pixel_is_an_array(segmenter, cine, wanted):
-    assert_same(segmenter.run(np.ma.masked_less(cine, -1), spacing=SPACING), wanted)
+def test_a_masked_array_without_a_masked_pixel_is_an_array(segmenter, cine, expected):
+    assert_same(segmenter.run(np.ma.masked_less(cine, -1), spacing=SPACING), expected)
 
 
-def test_a_tensor_is_an_array(segmenter, cine, wanted):
-    assert_same(segmenter.run(torch.tensor(cine), spacing=SPACING), wanted)
+def test_a_tensor_is_an_array(segmenter, cine, expected):
+    assert_same(segmenter.run(torch.tensor(cine), spacing=SPACING), expected)
 
 
-def test_what_makes_labels_doubtful_is_warned_of(segmenter, cine, wanted):
-    assert wanted.warnings == ()
+def test_what_makes_labels_doubtful_is_warned_of(segmenter, cine, expected):
+    assert expected.warnings == ()
     with pytest.warns(cardiacseg.InputWarning, match=r"W_PIXEL_SIZE: pixels of 0.25 x 0.25 mm") as raised:
         result = segmenter.run(cine, spacing=(1.0, 0.25, 0.25))
     assert raised[0].filename == __file__
@@ -296,10 +296,10 @@ def test_a_device_or_threads_that_cannot_be_are_refused(tiny_bundle):
             assert advice in str(raised.value)
 
 
-def test_the_cpu_can_be_asked_for(tiny_bundle, cine, wanted):
+def test_the_cpu_can_be_asked_for(tiny_bundle, cine, expected):
     result = cardiacseg.CardiacSegmenter(tiny_bundle, device="cpu").run(cine, spacing=SPACING)
     assert result.report.reason.startswith("cpu was asked for")
-    assert_same(result, wanted)
+    assert_same(result, expected)
 
 
 def test_backends_are_listed_with_reasons():
@@ -313,9 +313,9 @@ def test_backends_are_listed_with_reasons():
     assert "2026.4.1" in backend["reason"]
 
 
-def test_the_choice_of_a_device_is_explained(tiny_bundle, wanted):
+def test_the_choice_of_a_device_is_explained(tiny_bundle, expected):
     chosen = cardiacseg.explain_device(tiny_bundle)
-    report = wanted.report
+    report = expected.report
     assert chosen == {
         key: getattr(report, key) for key in ("backend", "device", "reason", "precision", "precision_reason")
     }
@@ -323,10 +323,10 @@ def test_the_choice_of_a_device_is_explained(tiny_bundle, wanted):
         cardiacseg.explain_device(tiny_bundle, device="cuda")
 
 
-def test_warm_up_changes_no_result(tiny_bundle, cine, wanted):
+def test_warm_up_changes_no_result(tiny_bundle, cine, expected):
     segmenter = cardiacseg.CardiacSegmenter(tiny_bundle)
     segmenter.warm_up([cine.shape, cine.shape[1:]], spacing=SPACING, dtype=np.uint16)
-    assert_same(segmenter.run(cine, spacing=SPACING), wanted)
+    assert_same(segmenter.run(cine, spacing=SPACING), expected)
     with pytest.raises(InvalidInputError, match="2 axes"):
         segmenter.warm_up([(90, 112)], spacing=SPACING)
     with pytest.raises(InvalidInputError, match="row spacing"):
@@ -341,33 +341,33 @@ def test_the_cpu_takes_nothing_of_a_gpu(segmenter, cine):
         segmenter.run(cine, spacing=SPACING, device_labels=True)
 
 
-def test_a_segmenter_and_a_result_are_shown_in_one_line(segmenter, cine, wanted):
+def test_a_segmenter_and_a_result_are_shown_in_one_line(segmenter, cine, expected):
     assert repr(segmenter) == "<CardiacSegmenter: model 'tiny', openvino on cpu, fp32>"
     assert (segmenter.backend, segmenter.device, segmenter.precision) == ("openvino", "cpu", "fp32")
-    assert repr(wanted) == "<Result: labels 3 x 2 x 90 x 112, 3 frames, 2 slices, openvino on cpu, fp32>"
+    assert repr(expected) == "<Result: labels 3 x 2 x 90 x 112, 3 frames, 2 slices, openvino on cpu, fp32>"
     one = segmenter.run(cine[0], spacing=SPACING)
     assert repr(one) == "<Result: labels 2 x 90 x 112, 1 frame, 2 slices, openvino on cpu, fp32>"
 
 
-def test_results_are_equal_if_their_arrays_and_warnings_are(segmenter, cine, wanted):
+def test_results_are_equal_if_their_arrays_and_warnings_are(segmenter, cine, expected):
     found = segmenter.run(cine, spacing=SPACING)
-    assert found == wanted and found is not wanted and found.report == wanted.report
-    assert found.report.stages != wanted.report.stages
-    assert dataclasses.replace(found, report=dataclasses.replace(found.report, backend="another")) == wanted
-    assert np.isnan(wanted.quality).all() and dataclasses.replace(found, quality=np.zeros(3, np.float32)) != wanted
-    assert segmenter.run(cine, spacing=SPACING, probabilities=True) != wanted
+    assert found == expected and found is not expected and found.report == expected.report
+    assert found.report.stages != expected.report.stages
+    assert dataclasses.replace(found, report=dataclasses.replace(found.report, backend="another")) == expected
+    assert np.isnan(expected.quality).all() and dataclasses.replace(found, quality=np.zeros(3, np.float32)) != expected
+    assert segmenter.run(cine, spacing=SPACING, probabilities=True) != expected
     for name in ("labels", "presence", "agreement"):
-        changed = getattr(wanted, name).copy()
+        changed = getattr(expected, name).copy()
         changed.flat[0] += 1
-        assert dataclasses.replace(found, **{name: changed}) != wanted
+        assert dataclasses.replace(found, **{name: changed}) != expected
     doubt = (cardiacseg.InputWarning("W_QUALITY", "low"),)
     doubtful = dataclasses.replace(found, warnings=doubt)
-    assert doubtful != wanted and "fp32, W_QUALITY>" in repr(doubtful)
+    assert doubtful != expected and "fp32, W_QUALITY>" in repr(doubtful)
     assert pickle.loads(pickle.dumps(doubtful)) == doubtful
-    assert wanted != "a result" and type(wanted).__hash__ is None
+    assert expected != "a result" and type(expected).__hash__ is None
 
 
-def test_a_segmenter_pickles_by_its_arguments(tiny_bundle, tmp_path, monkeypatch, cine, wanted):
+def test_a_segmenter_pickles_by_its_arguments(tiny_bundle, tmp_path, monkeypatch, cine, expected):
     shutil.copytree(tiny_bundle, tmp_path / "there/tiny")
     monkeypatch.chdir(tmp_path / "there")
     segmenter = cardiacseg.CardiacSegmenter("tiny", device="cpu", threads=1, precision="fp32")
@@ -375,7 +375,7 @@ def test_a_segmenter_pickles_by_its_arguments(tiny_bundle, tmp_path, monkeypatch
     sent = pickle.dumps(segmenter)
     assert len(sent) < 1000
     monkeypatch.chdir(tmp_path)
-    assert pickle.loads(sent).run(cine, spacing=SPACING) == wanted
+    assert pickle.loads(sent).run(cine, spacing=SPACING) == expected
     shutil.rmtree(tmp_path / "there")
     with pytest.raises(cardiacseg.BundleNotFoundError, match=re.escape(str(tmp_path / "there/tiny"))):
         pickle.loads(sent)

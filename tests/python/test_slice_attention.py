@@ -56,9 +56,9 @@ def test_at_most_twice_pytorchs_own_error(name, channels, heads, cu_slices):
     torch.manual_seed(0)
     positions = 64
     qkv = torch.randn(30 * positions, 3 * channels).to(TYPES[name])
-    wanted = pytorch(qkv.double(), positions, heads, cu_slices, fused=False)
-    error = (attend(qkv, positions, heads, cu_slices, threads=2).double() - wanted).abs().max()
-    theirs = [(pytorch(qkv, positions, heads, cu_slices, fused) - wanted).abs().max() for fused in (False, True)]
+    expected = pytorch(qkv.double(), positions, heads, cu_slices, fused=False)
+    error = (attend(qkv, positions, heads, cu_slices, threads=2).double() - expected).abs().max()
+    theirs = [(pytorch(qkv, positions, heads, cu_slices, fused) - expected).abs().max() for fused in (False, True)]
     assert error <= max(2 * min(theirs), FLOOR[name])
 
 

@@ -28,7 +28,7 @@ def image():
     return (1000 * blobs * np.linspace(0.3, 1.5, 5)[:, None, None]).astype(np.float32)
 
 
-def expected(image, seg_presence=False, ref_presence=False, temperature=1.0, **stages):
+def reference_run(image, seg_presence=False, ref_presence=False, temperature=1.0, **stages):
     """Labels, probabilities, presence and agreement of a system, in NumPy."""
     low, high = image.min(axis=(1, 2, 3), keepdims=True), image.max(axis=(1, 2, 3), keepdims=True)
     seg_logits, presence = seg((image - low) / (high - low))
@@ -57,7 +57,7 @@ def test_a_system_is_its_networks(tmp_path, image, system):
     parts = SYSTEMS[system]
     bundle = write_bundle(tmp_path / "bundle", **parts, temperature=2.5, quality={"intercept": 0.1, "slope": 0.7})
     result = cardiacseg.CardiacSegmenter(bundle).run(image, spacing=SPACING, probabilities=True)
-    labels, shares, presence, dice = expected(image, **parts, temperature=2.5)
+    labels, shares, presence, dice = reference_run(image, **parts, temperature=2.5)
     assert set(np.unique(labels)) == {0, 1, 2, 3}
     assert 0 < (presence > 0.5).mean() < 1
     np.testing.assert_allclose(result.presence, presence, atol=1e-5)
@@ -105,9 +105,9 @@ def test_clean_up_touches_labels_alone(tmp_path, image):
         ).run(image, spacing=SPACING, probabilities=True)
         for asked in (False, True)
     )
-    wanted = [host_ops.clean_up(stack) for stack in plain.labels]
-    assert sum(changed for _, changed in wanted) > 50
-    np.testing.assert_array_equal(clean.labels, [labels for labels, _ in wanted])
+    expected = [host_ops.clean_up(stack) for stack in plain.labels]
+    assert sum(changed for _, changed in expected) > 50
+    np.testing.assert_array_equal(clean.labels, [labels for labels, _ in expected])
     for name in ("presence", "probabilities", "agreement"):
         np.testing.assert_array_equal(getattr(clean, name), getattr(plain, name))
     assert "clean_up" in clean.report.stages and "clean_up" not in plain.report.stages
@@ -118,8 +118,8 @@ def test_outputs_that_a_stage_cannot_have_are_refused(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         write_seg(folder / "seg.onnx", presence=True, outputs=outputs)
-        wanted = f"network seg: expected the outputs logits or logits, presence, got {', '.join(outputs)}$"
-        with pytest.raises(cardiacseg.BundleError, match=wanted):
+        expected = f"network seg: expected the outputs logits or logits, presence, got {', '.join(outputs)}$"
+        with pytest.raises(cardiacseg.BundleError, match=expected):
             cardiacseg.CardiacSegmenter(write_manifest(folder))
 
 

@@ -65,9 +65,9 @@ def labels_of(image, presence):
     return shares.argmax(axis=2)
 
 
-def assert_same(found, wanted):
+def assert_same(found, expected):
     for name in ("labels", "presence", "agreement", "quality", "probabilities"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
 def frames_one_by_one(segmenter, image):
@@ -90,9 +90,9 @@ def test_presence_is_decided_over_the_beat(segmenter, image):
     """The flickering frame is repaired, the base still leaves, and labels follow."""
     own = segmenter.run(image, spacing=SPACING, probabilities=True, temporal="off")
     found = segmenter.run(image, spacing=SPACING, probabilities=True)
-    wanted = over_the_beat(own.presence)
-    np.testing.assert_allclose(found.presence, wanted, atol=1e-6)
-    np.testing.assert_array_equal(found.labels, labels_of(image, wanted))
+    expected = over_the_beat(own.presence)
+    np.testing.assert_allclose(found.presence, expected, atol=1e-6)
+    np.testing.assert_array_equal(found.labels, labels_of(image, expected))
     assert (own.presence[5, 1] > 0.5).tolist() == [False, True, False]
     assert (found.presence[:, 1] > 0.5).tolist() == [[True, False, True]] * FRAMES
     assert (found.presence[:, 2, 0] > 0.5).tolist() == [True, True, False, False, False, True, True, True]
@@ -109,11 +109,11 @@ def test_presence_is_decided_over_the_beat(segmenter, image):
 
 
 def test_the_beat_may_start_anywhere(segmenter, image):
-    wanted = segmenter.run(image, spacing=SPACING)
+    expected = segmenter.run(image, spacing=SPACING)
     for shift in (3, 6):
         found = segmenter.run(np.roll(image, shift, axis=0), spacing=SPACING)
-        np.testing.assert_array_equal(found.labels, np.roll(wanted.labels, shift, axis=0))
-        np.testing.assert_allclose(found.presence, np.roll(wanted.presence, shift, axis=0), atol=1e-6)
+        np.testing.assert_array_equal(found.labels, np.roll(expected.labels, shift, axis=0))
+        np.testing.assert_allclose(found.presence, np.roll(expected.presence, shift, axis=0), atol=1e-6)
 
 
 def test_fewer_than_six_frames_are_left_alone(segmenter, image):

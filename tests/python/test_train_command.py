@@ -136,7 +136,7 @@ def test_fine_tuning_starts_from_a_bundle(tiny_bundle, tmp_path, monkeypatch, ca
     for name, _ in create_model(shipped.model).named_parameters():
         assert torch.equal(checkpoint.tensors["model"][name], shipped.tensors[name]), name
     status, _, error = call(monkeypatch, capsys, *tuning[:-2], "--model", "seg_ref_mt")
-    assert status == 2 and "is a seg_ref_mt_tiny, --model wants a seg_ref_mt" in error
+    assert status == 2 and "is a seg_ref_mt_tiny; expected a seg_ref_mt (--model)" in error
 
 
 @pytest.mark.parametrize(

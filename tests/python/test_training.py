@@ -68,11 +68,11 @@ def test_a_finished_run_goes_on_from_before_its_cooldown_as_if_planned_so(stacks
 
 def test_resuming_with_another_configuration_is_refused(stacks, tmp_path):
     train(CONFIG, stacks, [], tmp_path, CPU, stop_at=1)
-    wanted = replace(CONFIG, learning_rate=1.0, augmentation=replace(CONFIG.augmentation, noise=0.5))
+    expected = replace(CONFIG, learning_rate=1.0, augmentation=replace(CONFIG.augmentation, noise=0.5))
     with pytest.raises(
         ValueError, match=r"learning_rate: expected 1.0, got 0.0012, augmentation.noise: expected 0.5, got 0.08$"
     ):
-        train(wanted, stacks, [], tmp_path, CPU)
+        train(expected, stacks, [], tmp_path, CPU)
 
 
 def test_a_best_checkpoint_alone_is_not_overwritten(stacks, tmp_path):
@@ -175,10 +175,10 @@ def test_a_checkpoint_holds_the_smaller_models_that_its_own_contains():
     checkpoint = Checkpoint({"average": whole.state_dict()}, TrainingConfig(), 1, {})
     stack = torch.rand(1, 2, 1, 32, 32)
     with torch.no_grad():
-        wanted = whole.eval()(stack)
+        expected = whole.eval()(stack)
         seg, ref = (load_model(checkpoint, name)(stack) for name in ("after_unet", "seg_ref"))
-    assert torch.equal(seg.logits, wanted.seg_logits)
-    assert torch.equal(ref.logits, wanted.ref_logits)
+    assert torch.equal(seg.logits, expected.seg_logits)
+    assert torch.equal(ref.logits, expected.ref_logits)
     assert ref.presence_logits is None
     with pytest.raises(ValueError, match="seg_ref_mt does not contain a sk_unet"):
         load_model(checkpoint, "sk_unet")

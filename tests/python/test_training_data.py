@@ -66,11 +66,13 @@ def test_packed_slices_of_any_size_are_read_as_grid_sample_reads_each():
         height, width = stacks[stack].shape[1:]
         grid = torch.stack([(x[index] + 0.5) / width, (y[index] + 0.5) / height], dim=-1)[None] * 2 - 1
         one_hot = functional.one_hot(labels[stack][number].long(), 4).movedim(-1, 0)[1:].float()
-        wanted = functional.grid_sample(
+        expected = functional.grid_sample(
             torch.cat([stacks[stack][number][None], one_hot])[None], grid, align_corners=False
         )[0]
-        torch.testing.assert_close(values[index], wanted[0], atol=1e-5, rtol=0)
-        assert torch.equal(found[index], torch.cat([1 - wanted[1:].sum(dim=0, keepdim=True), wanted[1:]]).argmax(dim=0))
+        torch.testing.assert_close(values[index], expected[0], atol=1e-5, rtol=0)
+        assert torch.equal(
+            found[index], torch.cat([1 - expected[1:].sum(dim=0, keepdim=True), expected[1:]]).argmax(dim=0)
+        )
 
 
 def test_each_stack_of_a_batch_has_its_own_change_of_intensities():

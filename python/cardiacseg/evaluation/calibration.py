@@ -1,11 +1,11 @@
-"""How far probabilities and the predicted quality can be believed, and what makes them believable.
+"""Calibration of probabilities and of the predicted quality: how accurate they are, and fits that improve them.
 
 Probabilities are ``[N, 4]`` of N voxels, truth their labels 0..3. Guo et al., "On Calibration of Modern Neural
 Networks", ICML 2017: expected calibration error (section 2) and temperature scaling (section 4.2).
 
-The quality that a run predicts of a stack is its Dice, from how far Seg and Ref agree: ``agreement`` is the mean over
-RV, MYO and LV of the Dice of Seg's labels against Ref's, one number a stack; ``dice`` is the mean over the three of the
-volume Dice against the truth. The prediction is a line (least squares), clamped to 0..1 as the runtime does.
+The predicted quality of a stack is its Dice, predicted from the agreement of Seg and Ref: ``agreement`` is the mean
+over RV, MYO and LV of the Dice of Seg's labels against Ref's, one number per stack; ``dice`` is the mean over the three
+of the volume Dice against the truth. The prediction is a line (least squares), clamped to 0..1 as the runtime does.
 """
 
 import math
@@ -20,8 +20,9 @@ TEMPERATURES = (0.3, 5.0)
 def near_heart(truth: np.ndarray, spacing: tuple[float, float, float], margin_mm: float = MARGIN_MM) -> np.ndarray:
     """Voxels of ``[S, H, W]`` that count: at most ``margin_mm`` in plane from the heart, as bool ``[S, H, W]``.
 
-    The heart is the outline of all labels of the stack, seen along the slices, so that slices above the base and below
-    the apex count too, while background far off does not swamp the rest. ``spacing`` is (slice, row, column) in mm.
+    The heart is the outline of all labels of the stack, projected along the slices, so slices above the base and below
+    the apex count too. Background further away is left out, because it would dominate the mean. ``spacing`` is (slice,
+    row, column) in mm.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -41,7 +42,7 @@ def voxels_near_heart(
 
 
 def reliability(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Voxels, sum of confidences, and voxels that are right in each of :data:`BINS` equal bins: ``[BINS, 3]``.
+    """Voxels, sum of confidences, and correct voxels in each of :data:`BINS` equal bins: ``[BINS, 3]``.
 
     The confidence is the top class's probability, in (0, 1]; counts of several stacks add up.
     """
@@ -52,22 +53,22 @@ def reliability(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def expected_calibration_error(bins: np.ndarray) -> float:
-    """Mean over voxels of |fraction that is right - mean confidence| of the voxel's bin; NaN without voxels."""
+    """Mean over voxels of |fraction that is correct - mean confidence| of the voxel's bin; NaN without voxels."""
     total = bins[:, 0].sum()
     return float(np.abs(bins[:, 2] - bins[:, 1]).sum() / total) if total else math.nan
 
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """``p^(1/T)`` over its sum: the softmax of logits divided by T. A class that a gate shut stays at zero."""
+    """``p^(1/T)`` over its sum: the softmax of logits divided by T. A class with a closed gate stays at zero."""
     top = probabilities.max(axis=1, keepdims=True)
     powers = (probabilities / top) ** (1 / temperature)
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def negative_log_likelihood(probabilities: np.ndarray, truth: np.ndarray, temperature: float = 1.0) -> float:
-    """Mean of -log p(true class) after :func:`scale`, over voxels whose true class has a probability at all."""
+    """Mean of -log p(true class) after :func:`scale`, over voxels whose true class has a probability above 0."""
     index = truth[:, None].astype(int)
-    # no temperature can bring back a true class that a gate shut
+    # no temperature changes the zero of a true class with a closed gate
     possible = np.take_along_axis(probabilities, index, axis=1)[:, 0] > 0
     if not possible.any():
         return math.nan
@@ -92,7 +93,7 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 
 def fit_quality(agreement: np.ndarray, dice: np.ndarray) -> dict[str, float] | None:
-    """``intercept`` and ``slope``, or ``None`` if agreement is unknown (NaN) or everywhere the same."""
+    """``intercept`` and ``slope``, or ``None`` if agreement is unknown (NaN) or the same for all."""
     agreement, dice = np.asarray(agreement, dtype=np.float64), np.asarray(dice, dtype=np.float64)
     if len(agreement) < 2 or not np.isfinite(agreement).all() or np.ptp(agreement) < 1e-9:
         return None
@@ -107,11 +108,12 @@ def predict_quality(line: dict[str, float], agreement: np.ndarray) -> np.ndarray
 
 
 def quality_validation(agreement: np.ndarray, dice: np.ndarray, patients: list[str]) -> dict[str, float] | None:
-    """How good the prediction is for a patient that the line was not fitted to.
+    """Accuracy of the prediction for patients that the line was not fitted to.
 
-    For each patient in turn the line is fitted to all others. Gives the correlation of those predictions with the true
-    Dice (``pearson``, ``spearman``; NaN if either does not vary), their ``mean_absolute_error``, and for scale the
-    ``dice_spread``, the mean absolute deviation of Dice from its mean; ``None`` if no line can be fitted.
+    For each patient in turn the line is fitted to all others. Returns the correlation of those predictions with the
+    true Dice (``pearson``, ``spearman``; NaN if either does not vary), their ``mean_absolute_error``, and for
+    comparison the ``dice_spread``, the mean absolute deviation of Dice from its mean; ``None`` if no line can be
+    fitted.
     """
     if fit_quality(agreement, dice) is None:
         return None

@@ -1,4 +1,4 @@
-"""What is known of one stack: how good its labels are, in every respect."""
+"""Scores of one stack: Dice, distances, presence, shape, volumes, calibration."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ from cardiacseg.metrics import (
 from cardiacseg.segmenter import Result
 
 OUTSIDE = "outside"
-# In a plane, regions that touch at corners are one, and what they enclose is then cut off by edges alone.
+# In a plane: if regions are connected by edges and corners, the holes that they enclose are connected by edges only.
 _EDGES_AND_CORNERS = np.ones((3, 3), dtype=bool)
 
 
@@ -30,11 +30,11 @@ class CaseScore:
     """One stack of S slices. If there is one value for each structure, the keys are ``"rv"``, ``"myo"``, ``"lv"``.
 
     ``dice`` is of the whole stack, ``dice_by_level`` of the slices at each level. ``hd95_mm`` and ``assd_mm`` are NaN
-    if ours or the truth lacks the structure. ``present`` and ``expected`` are bool ``[S, 3]``; ``regions`` names
+    if the labels or the truth lack the structure. ``present`` and ``expected`` are bool ``[S, 3]``; ``regions`` names
     each slice's level by the truth, or ``"outside"`` the slices that the truth covers. ``fragments`` and ``holes``
     (of the heart, RV, LV) are int ``[S, 3]``. ``agreement`` ``[3]`` and ``quality`` are the run's own; NaN for
     single-stage models. ``reliability`` is :func:`reliability`'s counts near the heart, ``None`` without
-    probabilities. ``labels`` are ours.
+    probabilities. ``labels`` are the run's.
     """
 
     frame: LabelledFrame
@@ -121,7 +121,7 @@ def _reliability(result: Result, truth: np.ndarray, spacing: tuple[float, float,
 
 
 def case_row(case: CaseScore) -> dict[str, object]:
-    """One row of a table: everything as plain values under flat names; slices with a wrong presence are counted."""
+    """One row of a table: all scores as plain values under flat names; slices with wrong presence as their number."""
     row: dict[str, object] = {"name": case.name, "patient": case.patient, "slices": len(case.expected)}
     row |= {f"dice_{name}": value for name, value in case.dice.items()} | {"dice_mean": case.mean_dice}
     for level in LEVELS:
@@ -143,20 +143,20 @@ def case_row(case: CaseScore) -> dict[str, object]:
 
 
 def extra_fragments(labels: np.ndarray) -> np.ndarray:
-    """How many connected regions of RV, MYO, LV beyond the first each slice of ``[S, H, W]`` has: int ``[S, 3]``.
+    """Number of connected components of RV, MYO, LV beyond the first in each slice of ``[S, H, W]``: int ``[S, 3]``.
 
-    Regions are those of one slice; pixels that share an edge or a corner are connected (8-connectivity).
+    Components are those of one slice; pixels that share an edge or a corner are connected (8-connectivity).
     """
     counts = [[_regions(plane == label) for label in STRUCTURES.values()] for plane in _stack(labels)]
     return np.maximum(np.array(counts, dtype=int).reshape(-1, 3) - 1, 0)
 
 
 def holes(labels: np.ndarray) -> np.ndarray:
-    """How many holes each slice of ``[S, H, W]`` has in the heart, the RV and the LV: int ``[S, 3]``.
+    """Number of holes in the heart, the RV and the LV in each slice of ``[S, H, W]``: int ``[S, 3]``.
 
-    A hole of the heart is a region of background that cannot reach the slice's border; a hole of the RV or the LV is
-    such a region of anything but that structure. Pixels that share an edge are connected (4-connectivity). The
-    myocardium's ring encloses the LV by nature, so it has no count of its own.
+    A hole of the heart is a region of background that does not reach the slice's border; a hole of the RV or the LV
+    is such a region of anything except that structure. Pixels that share an edge are connected (4-connectivity). The
+    myocardium encloses the LV, so its holes are not counted.
     """
     counts = [
         [_enclosed(plane == 0), _enclosed(plane != STRUCTURES["rv"]), _enclosed(plane != STRUCTURES["lv"])]
@@ -183,5 +183,5 @@ def _enclosed(mask: np.ndarray) -> int:
 
     if mask.all():
         return 0
-    # a rim of one pixel joins all that touches the border
+    # a rim of one pixel connects all regions that touch the border
     return label(np.pad(mask, 1, constant_values=True))[1] - 1

@@ -36,7 +36,7 @@ class FlagTrial:
 
 
 def flagged(case: Case, result: Result | None = None) -> frozenset[str]:
-    """Codes of the flags of a case; ``result`` is that of the run which made its labels."""
+    """Codes of the flags of a case; ``result`` is that of the run that gave its labels."""
     slices, rows, columns = case.image.shape[1:]
     geometry = Geometry((0.0, 0.0, 0.0), np.eye(3), tuple(case.spacing[::-1]), (columns, rows, slices))
     cine = Cine(Path("case"), case.image, case.spacing, geometry, timing=case.timing)
@@ -56,7 +56,7 @@ def labelled_cases(frames: Sequence[LabelledFrame], progress: Progress | None = 
 
 
 def phantom_cases(count: int = 5, frames: int = 25) -> Iterator[tuple[str, Case]]:
-    """Synthetic cines with their exact labels and times, for what two frames cannot show."""
+    """Synthetic cines with their exact labels and times, for checks that need more than two frames."""
     for seed in range(count):
         heart = beating_heart(frames, 12, (128, 128), (8.0, 1.8, 1.8), seed)
         times = tuple(heart.frame_interval_ms * np.arange(frames))
@@ -67,7 +67,8 @@ def phantom_cases(count: int = 5, frames: int = 25) -> Iterator[tuple[str, Case]
 def run_flag_trials(
     cases: Iterable[tuple[str, Case]], perturbations: Mapping[str, Perturbation], seed: int = 0
 ) -> list[FlagTrial]:
-    """Look for flags in every case as it is and under each perturbation; ``seed`` and names decide what is random."""
+    """Look for flags in every case as it is and under each perturbation; random choices depend on ``seed`` and
+    names."""
     trials = []
     for name, case in cases:
         trials.append(FlagTrial(name, AS_IT_IS, flagged(case)))
@@ -87,7 +88,7 @@ def run_predicted(cases: Iterable[tuple[str, Case]], segmenter: CardiacSegmenter
 
 
 def good_summary(trials: Iterable[FlagTrial]) -> dict:
-    """Of the cases as they are: how many, fraction that raises each code, flags for each case on average."""
+    """Unperturbed cases: their number, the fraction that raises each code, and the mean number of flags per case."""
     found = [trial.codes for trial in trials if trial.perturbation == AS_IT_IS]
     return {"cases": len(found), "flags_per_case": sum(map(len, found)) / len(found), "raised": _fractions(found)}
 
@@ -120,7 +121,7 @@ def flag_document(
 ) -> dict[str, dict]:
     """``good``: flags on the experts' labels, on the model's and on synthetic cines. ``spoiled``: on perturbed ones.
 
-    ``say`` gives a progress function from what is done and what is counted.
+    ``say`` makes a progress function from the name of a step and of the things that it counts.
     """
     experts = run_flag_trials(labelled_cases(frames, say("flags, experts' labels", "patients")), OF_ANY_CINE)
     model = run_predicted(labelled_cases(frames, say("flags, model's labels", "patients")), segmenter)
@@ -142,13 +143,13 @@ def good_table(good: Mapping[str, dict]) -> str:
     titles = {"experts": "Experts' labels", "model": "Model's labels", "synthetic": "Synthetic cines"}
     codes = sorted({code for found in good.values() for code in found["raised"]})
     rows = [[f"`{code}`", *(percent(found["raised"].get(code, 0.0)) for found in good.values())] for code in codes]
-    rows.append(["flags for each case", *(f"{found['flags_per_case']:.1f}" for found in good.values())])
+    rows.append(["flags per case", *(f"{found['flags_per_case']:.1f}" for found in good.values())])
     rows.append(["cases", *(str(found["cases"]) for found in good.values())])
     return table(["Raised on good segmentations", *(titles[whose] for whose in good)], rows)
 
 
 def perturbed_table(perturbed: Mapping[str, dict]) -> str:
-    """How often a perturbation raises what it should, how often that was raised before, and what else is new."""
+    """For each perturbation: how often an expected flag is raised, how often it was before, and other new flags."""
     rows = []
     for title, found in perturbed.items():
         others = {code: fraction for code, fraction in found["new"].items() if code not in found["expected"]}
@@ -156,4 +157,6 @@ def perturbed_table(perturbed: Mapping[str, dict]) -> str:
         expected = " or ".join(f"`{code}`" for code in found["expected"]) or "nothing"
         fractions = [percent(found[key]) for key in ("raised", "raised_as_it_is")] if found["expected"] else ["", ""]
         rows.append([title, expected, *fractions, ", ".join(names)])
-    return table(["Perturbed by", "Should raise", "Raises it", "As it is", "Other new flags, at most four"], rows)
+    return table(
+        ["Perturbation", "Expected flags", "Raised", "Raised without it", "Other new flags, at most four"], rows
+    )

@@ -1,8 +1,8 @@
-"""Perturbations: what other scanners and other hands do to a stack. Each takes one and gives another, truth included.
+"""Perturbations of images and their labels: changes as other scanners and operators cause them.
 
-All are functions of a :class:`LabelledImage` (``image`` float32 ``[S, H, W]``, ``labels``, ``spacing`` in mm) and of a
-random generator, and leave their argument as it is. Intensities are meant relative to the range from the 1st to the
-99th percentile of the stack.
+Each is a function of a :class:`LabelledImage` (``image`` float32 ``[S, H, W]``, ``labels``, ``spacing`` in mm) and of a
+random generator; it returns another one and does not change its argument. Intensities are relative to the range from
+the 1st to the 99th percentile of the stack.
 """
 
 import math
@@ -30,7 +30,8 @@ def gamma(stack: LabelledImage, random: np.random.Generator, power: float) -> La
 
 
 def bias_field(stack: LabelledImage, random: np.random.Generator) -> LabelledImage:
-    """A coil's shading: brightness times 2 at one edge and 1/2 at the other, smooth, in a random direction in plane."""
+    """Shading by a coil: brightness changes smoothly from times 2 at one edge to times 1/2 at the other, in a random
+    direction in plane."""
     angle = random.uniform(0, 2 * math.pi)
     rows, columns = (np.linspace(-1, 1, length) for length in stack.image.shape[1:])
     field = np.exp(math.log(2) * (math.sin(angle) * rows[:, None] + math.cos(angle) * columns[None]))
@@ -58,13 +59,13 @@ def blur(stack: LabelledImage, random: np.random.Generator) -> LabelledImage:
 
 
 def spacing_error(stack: LabelledImage, random: np.random.Generator, factor: float) -> LabelledImage:
-    """The image as it is, with ``factor`` times its true spacing in plane."""
+    """The unchanged image, with ``factor`` times its true spacing in plane."""
     between, row, column = stack.spacing
     return replace(stack, spacing=(between, factor * row, factor * column))
 
 
 def rotation_90(stack: LabelledImage, random: np.random.Generator) -> LabelledImage:
-    """Turned by 90 degrees in plane."""
+    """Rotated by 90 degrees in plane."""
     between, row, column = stack.spacing
     turned = (np.ascontiguousarray(np.rot90(part, axes=(1, 2))) for part in (stack.image, stack.labels))
     return LabelledImage(*turned, (between, column, row))

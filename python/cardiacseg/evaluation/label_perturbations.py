@@ -1,7 +1,7 @@
-"""Perturbations of a labelled cine: what a careless hand, a failing network or a wrong header does. For quality flags.
+"""Perturbations of a labelled cine for quality flags: errors of a reader, of a network or of a header.
 
-Each takes a :class:`Case` and a random generator and gives another case; :data:`OF_ANY_CINE` and
-:data:`OF_A_WHOLE_CINE` name them and say which flags they should raise.
+Each takes a :class:`Case` and a random generator and returns another case; :data:`OF_ANY_CINE` and
+:data:`OF_A_WHOLE_CINE` name them with the flags that they should raise.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Case:
 
 
 class Perturbation(NamedTuple):
-    """How to change a case, and the codes of which at least one should be raised by that (none: nothing is wrong)."""
+    """A change of a case, and the codes of which it should raise at least one (empty: the result is valid)."""
 
     perturb: Callable[[Case, np.random.Generator], Case]
     expected: tuple[str, ...]
@@ -42,7 +42,7 @@ def _ed(case: Case) -> int:
 
 
 def _inner_slice(case: Case, random: np.random.Generator) -> int:
-    """A slice that has, as both adjacent ones have, all structures in all frames; else the middle one."""
+    """A slice that shows all structures in all frames, as do both adjacent ones; the middle slice if there is none."""
     full = np.all([(case.labels == label).any(axis=(2, 3)).all(axis=0) for label in (RV, MYO, LV)], axis=0)
     inner = 1 + np.flatnonzero(full[:-2] & full[1:-1] & full[2:])
     return int(random.choice(inner)) if len(inner) else len(full) // 2
@@ -67,7 +67,7 @@ def exchanged_ventricles(case: Case, random: np.random.Generator) -> Case:
 
 
 def shifted_slice(case: Case, random: np.random.Generator, distance_mm: float) -> Case:
-    """Picture and labels of an inner slice moved along rows, as by another breath-hold."""
+    """Image and labels of an inner slice moved along rows, as by another breath-hold."""
     index, pixels = _inner_slice(case, random), round(distance_mm / case.spacing[1])
     for part in ("image", "labels"):
         case = _with_slice(case, index, lambda planes: np.roll(planes, pixels, axis=1), part)
@@ -75,7 +75,7 @@ def shifted_slice(case: Case, random: np.random.Generator, distance_mm: float) -
 
 
 def thin_wall(case: Case, random: np.random.Generator) -> Case:
-    """A pixel of the myocardium lost on either side."""
+    """One pixel of the myocardium missing on both sides."""
     from scipy.ndimage import binary_erosion
 
     wall = case.labels == MYO
@@ -84,7 +84,7 @@ def thin_wall(case: Case, random: np.random.Generator) -> Case:
 
 
 def thick_wall_at_ed(case: Case, random: np.random.Generator, pixels: int = 2) -> Case:
-    """At ED the myocardium grows outwards into all that surrounds it."""
+    """At ED the myocardium is thicker outwards, over all other labels."""
     from scipy.ndimage import binary_dilation
 
     labels, frame = case.labels.copy(), _ed(case)
@@ -94,7 +94,7 @@ def thick_wall_at_ed(case: Case, random: np.random.Generator, pixels: int = 2) -
 
 
 def broken_wall(case: Case, random: np.random.Generator, degrees: float) -> Case:
-    """A sector of an inner slice's myocardium lost at ED, as seen from the LV's center."""
+    """A sector of an inner slice's myocardium, seen from the LV's center, missing at ED."""
     index, labels = _inner_slice(case, random), case.labels.copy()
     plane = labels[_ed(case), index]
     rows, columns = np.indices(plane.shape)
@@ -105,7 +105,7 @@ def broken_wall(case: Case, random: np.random.Generator, degrees: float) -> Case
 
 
 def holed_wall(case: Case, random: np.random.Generator) -> Case:
-    """The inside of the myocardium lost in an inner slice at ED, a pixel of it left at its edges."""
+    """The inside of the myocardium missing in an inner slice at ED; one pixel is left at its edges."""
     from scipy.ndimage import binary_erosion
 
     index, labels = _inner_slice(case, random), case.labels.copy()
@@ -139,7 +139,7 @@ def short_ventricle(case: Case, random: np.random.Generator, levels: tuple[str, 
 
 
 def without_level(case: Case, random: np.random.Generator, level: str) -> Case:
-    """Without the slices of one third of the heart at ED, and what lies beyond them."""
+    """Without the slices of one third of the heart at ED, and without the slices beyond them."""
     gone = slice_levels(case.labels[_ed(case)])[level]
     first = gone[0] < case.labels.shape[1] / 2
     kept = slice(gone[-1] + 1, None) if first else slice(0, gone[0])
@@ -147,7 +147,7 @@ def without_level(case: Case, random: np.random.Generator, level: str) -> Case:
 
 
 def cropped(case: Case, random: np.random.Generator) -> Case:
-    """The picture ends in the middle of the heart's rows."""
+    """The image ends in the middle of the heart's rows."""
     rows = np.flatnonzero((case.labels > 0).any(axis=(0, 1, 3)))
     end = int(rows.mean())
     return replace(case, image=case.image[:, :, :end], labels=case.labels[:, :, :end])
@@ -165,7 +165,7 @@ def scaled_spacing(case: Case, random: np.random.Generator, factors: tuple[float
 
 
 def blanked_slice(case: Case, random: np.random.Generator) -> Case:
-    """An inner slice without a picture."""
+    """An inner slice with an empty image."""
     return _with_slice(case, _inner_slice(case, random), np.zeros_like, "image")
 
 
@@ -186,7 +186,7 @@ def saturated(case: Case, random: np.random.Generator) -> Case:
 
 
 def frames_in_order(case: Case, random: np.random.Generator, order: str) -> Case:
-    """The same times with the frames backwards, or in a random order, or every third frame."""
+    """The same times with the frames in reverse or random order, or with every third frame only."""
     count = len(case.image)
     if order == "every third":
         kept = np.arange(0, count, 3)
@@ -201,7 +201,7 @@ def _thinned(timing: Timing, kept: np.ndarray) -> Timing:
 
 
 def lost_in_frames(case: Case, random: np.random.Generator, label: int, count: int) -> Case:
-    """A structure lost from an inner slice in some frames, no two of them adjacent."""
+    """A structure missing in an inner slice in some frames, no two of them adjacent."""
     labels, index = case.labels.copy(), _inner_slice(case, random)
     frames = random.integers(2) + 2 * random.permutation((len(labels) - 1) // 2)[:count]
     labels[frames, index] = np.where(labels[frames, index] == label, 0, labels[frames, index])
@@ -247,7 +247,7 @@ OF_ANY_CINE = {
 
 _ROUGH = ("lv_curve_roughness", "rv_curve_roughness")
 
-# What two frames cannot show.
+# Perturbations that need more than two frames.
 OF_A_WHOLE_CINE = {
     "shuffled phases": Perturbation(partial(frames_in_order, order="shuffled"), _ROUGH),
     "phases backwards": Perturbation(partial(frames_in_order, order="backwards"), ("es_time",)),

@@ -72,15 +72,18 @@ def _plain(axes, title: str) -> None:
 
 
 def bland_altman_plot(patients: list[PatientVolumes]) -> bytes:
-    """Difference against mean of ours and the truth's, one point a patient, with bias and limits of agreement."""
-    figure = new_figure(9.5, 7, "Bland-Altman: ours - truth against their mean")
+    """Difference against mean of measured and true volumes, one point per patient, with bias and limits of
+    agreement."""
+    figure = new_figure(9.5, 7, "Bland-Altman: measured - truth against their mean")
     for axes, (name, title, unit) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
         ours, truth = (np.array([getattr(row, whose)[name] for row in patients]) for whose in ("ours", "truth"))
         _plain(axes, title)
         axes.axhline(0, color="#c4cad1", linewidth=0.8)
         axes.scatter((ours + truth) / 2, ours - truth, s=26, color=OURS, alpha=0.75, linewidths=0)
         _draw_limits(axes, bland_altman(ours, truth))
-        axes.set_xlabel(f"mean of ours and truth ({'%' if unit.startswith('p') else unit})", color=FAINT, fontsize=8.5)
+        axes.set_xlabel(
+            f"mean of measured and truth ({'%' if unit.startswith('p') else unit})", color=FAINT, fontsize=8.5
+        )
         axes.set_ylabel(f"difference ({unit})", color=FAINT, fontsize=8.5)
         if not len(ours):
             axes.text(0.5, 0.5, "no patient with two frames", transform=axes.transAxes, color=FAINT, ha="center")
@@ -110,7 +113,7 @@ def _draw_limits(axes, found: dict[str, float]) -> None:
 
 
 def level_bars(dice: dict[str, dict[str, float]], paper: PaperRow | None) -> bytes:
-    """Dice at each slice level by structure, beside the paper's if it has a row of this model."""
+    """Dice at each slice level by structure, beside the paper's if it has a row for this model."""
     figure = new_figure(9.5, 3.6, "Dice by slice level")
     width = 0.38 if paper else 0.6
     panels = figure.subplots(1, len(STRUCTURES), sharey=True)
@@ -137,7 +140,7 @@ def _bars(axes, places, values: list[float], width: float, color: str, ink: str,
 
 
 def reliability_diagram(bins: np.ndarray) -> bytes:
-    """Fraction of voxels that are right against their confidence, and how many voxels have it."""
+    """Fraction of correct voxels against their confidence, and the number of voxels of each confidence."""
     figure = new_figure(5.2, 5.6, "Reliability near the heart")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.linspace(0, 1, BINS + 1)
@@ -149,7 +152,7 @@ def reliability_diagram(bins: np.ndarray) -> bytes:
     upper.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
     upper.plot(confidence, right, "o", color=INK, markersize=3.5)
     upper.set(xlim=(0, 1), ylim=(0, 1.02))
-    upper.set_ylabel("fraction that is right", color=FAINT, fontsize=8.5)
+    upper.set_ylabel("fraction correct", color=FAINT, fontsize=8.5)
     _plain(lower, "")
     lower.bar(centers, counts / counts.sum(), 1 / BINS * 0.92, color=THEIRS)
     lower.set_yscale("log")
@@ -159,9 +162,9 @@ def reliability_diagram(bins: np.ndarray) -> bytes:
 
 
 def worst_cases_picture(cases: Sequence[CaseScore], count: int = 5) -> bytes:
-    """PNG of the ``count`` stacks of least mean Dice, the worst first, a row each of up to six slices.
+    """PNG of the ``count`` stacks of least mean Dice, the worst first, each a row of up to six slices.
 
-    Ours in color, the truth dashed in white. Images and truth are read from their files once more.
+    The model's contours are colored, the truth's white and dashed. Images and truth are read from their files again.
     """
     worst = sorted(cases, key=lambda case: (case.mean_dice, case.name))[:count]
     figure = new_figure(1.75 * _COLUMNS + 0.9, 1.95 * len(worst) + 0.75, "Worst stacks by mean Dice")

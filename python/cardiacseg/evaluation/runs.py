@@ -1,4 +1,4 @@
-"""Running a bundle on labelled stacks: as they are, under perturbations, and to calibrate it."""
+"""Running a bundle on labelled stacks: unperturbed, under perturbations, and for calibration."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from cardiacseg.segmenter import CardiacSegmenter, bundle_folder
 
 Progress = Callable[[int, int], object]
 AS_IT_IS = "as it is"
-# They change intensities and scale, and so give a spread of Dice to fit the line to.
+# They change intensities and scale, so that Dice varies enough to fit the line.
 QUALITY_PERTURBATIONS = ("gamma 0.6", "gamma 1.6", "bias field", "noise", "blur", "spacing x 0.8", "spacing x 1.25")
 
 
@@ -48,7 +48,7 @@ def evaluate(
 
 
 def with_progress(items: Sequence, progress: Progress | None) -> Iterator:
-    """The items; ``progress`` is told before each, and at the end, how many are done of how many."""
+    """The items; ``progress`` gets the number done and the total before each item and at the end."""
     for done, item in enumerate(items):
         if progress:
             progress(done, len(items))
@@ -86,10 +86,10 @@ def run_trials(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Trial]:
-    """Run on every frame as it is and under each perturbation.
+    """Run on every frame, unperturbed and under each perturbation.
 
-    What is random follows from ``seed``, the frame's name and the perturbation alone, so a selection of frames or
-    perturbations gives the same trials as all of them.
+    Random choices depend only on ``seed``, the frame's name and the perturbation, so a selection of frames or
+    perturbations gives the same trials as a run of all of them.
     """
     trials = []
     for frame in with_progress(frames, progress):
@@ -105,7 +105,8 @@ def run_trials(
 
 
 def robustness_summary(trials: list[Trial]) -> dict[str, dict[str, float]]:
-    """Mean Dice by structure and over all under each perturbation; ``loss``: how much lower the mean is than as is."""
+    """Mean Dice by structure and over all under each perturbation; ``loss``: by how much the mean is lower than
+    without."""
     table: dict[str, dict[str, float]] = {}
     for perturbation in dict.fromkeys(trial.perturbation for trial in trials):
         rows = [trial.dice for trial in trials if trial.perturbation == perturbation]
@@ -116,7 +117,7 @@ def robustness_summary(trials: list[Trial]) -> dict[str, dict[str, float]]:
 
 
 def quality_summary(trials: list[Trial]) -> dict[str, dict[str, float] | None]:
-    """:func:`quality_validation` over the stacks as they are, and over those and the perturbed ones together."""
+    """:func:`quality_validation` over the unperturbed stacks, and over these and the perturbed ones together."""
     parts = {AS_IT_IS: [trial for trial in trials if trial.perturbation == AS_IT_IS], "with spoilings": trials}
     return {
         part: quality_validation(
@@ -133,9 +134,9 @@ def calibrate(
 ) -> dict[str, object]:
     """``temperature`` and ``quality`` for the manifest of ``model``, a bundle's folder or a bundled model's name.
 
-    The temperature is the one that goes into the manifest: what is found multiplies the bundle's present one. It
+    The temperature is the one for the manifest: the fitted factor times the bundle's present temperature. It
     minimizes the mean negative log likelihood within 10 mm of the heart. ``quality`` is ``{"intercept", "slope"}`` of
-    the line from the stages' mean agreement to mean volume Dice, over the stacks as they are and under
+    the line from the stages' mean agreement to mean volume Dice, over the stacks unperturbed and under
     :data:`QUALITY_PERTURBATIONS`; ``None`` for a single-stage model. Raises as :func:`evaluate`.
     """
     segmenter = CardiacSegmenter(model, precision="fp32")

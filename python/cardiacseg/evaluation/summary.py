@@ -1,4 +1,4 @@
-"""What comes out over all stacks, with volumes beside the truth's (Bland and Altman, Lancet 1986;327:307-310)."""
+"""Summary over all stacks, and agreement of volumes with the truth (Bland and Altman, Lancet 1986;327:307-310)."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -24,10 +24,10 @@ class PatientVolumes:
 
 
 def patient_volumes(cases: Iterable) -> list[PatientVolumes]:
-    """Of every patient with two frames or more, from ``patient``, ``volumes_ml`` and ``true_volumes_ml`` of cases.
+    """Volumes of every patient with two frames or more, from the volumes of the cases and their truth.
 
     ED and ES are the frames with the largest and the smallest LV volume of the truth, for both ventricles and also
-    for our volumes.
+    for the measured volumes.
     """
     frames: dict[str, list] = {}
     for case in cases:
@@ -51,7 +51,7 @@ def _values(ed: Mapping[str, float], es: Mapping[str, float]) -> dict[str, float
 
 
 def bland_altman(ours: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Bias (mean of ours - truth) and 95 % limits of agreement, bias -/+ 1.96 standard deviations (n - 1).
+    """Bias (mean of measured - truth) and 95 % limits of agreement, bias -/+ 1.96 standard deviations (n - 1).
 
     Pairs with a NaN are left out; ``patients`` counts the rest. Limits need two pairs, the bias one; else NaN.
     """
@@ -168,7 +168,7 @@ def _shape(fragments: np.ndarray, holes: list[np.ndarray]) -> dict:
 
 
 def json_ready(value):
-    """The same with floats of four digits behind the point, and ``None`` for NaN and infinity."""
+    """The value with floats rounded to four decimals, and ``None`` for NaN and infinity."""
     if isinstance(value, dict):
         return {key: json_ready(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

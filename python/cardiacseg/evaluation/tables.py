@@ -1,4 +1,4 @@
-"""Results as text: the paper's table beside ours, and one row for each stack as CSV.
+"""Results as text: tables beside the paper's figures, and one row for each stack as CSV.
 
 The paper's figures are Dice by slice level of each of its systems. Source: Chen et al., "Enhancing Cardiac MRI
 Segmentation via Classifier-Guided Two-Stage Network and All-Slice Information Fusion Transformer", 2023, tables 1 and
@@ -17,7 +17,7 @@ from cardiacseg.metrics import LEVELS, STRUCTURES
 
 COLUMNS = (*STRUCTURES, "mean")
 _NAMES = {"rv": "RV", "myo": "MYO", "lv": "LV", "mean": "Average"}
-NOTE = "The paper's data were others (a private set and ACDC, split otherwise): its figures are for scale."
+NOTE = "The paper used other data (a private set, and ACDC with another split): its figures are for orientation only."
 
 
 class PaperRow(NamedTuple):
@@ -29,7 +29,7 @@ class PaperRow(NamedTuple):
     apex: tuple[float, float, float, float]
 
 
-# model of the registry -> row
+# model name -> row
 ROWS = {
     "sk_unet": PaperRow(
         "SS SK-UNet, Seg (SS)",
@@ -101,10 +101,11 @@ def accuracy_tables(summary: dict, paper: PaperRow | None) -> str:
 
 
 def dice_table(dice: dict[str, dict[str, float]], paper: PaperRow | None) -> str:
-    """Rows are slice levels, as in the paper's tables 1 and 2, whose figures stand beside ours if there is a row."""
+    """Rows are slice levels, as in the paper's tables 1 and 2, with the paper's figures beside if it has a row for
+    the model."""
     heads = ["Dice, slice level", *_dice_heads(paper is not None)]
     rows = _dice_rows(dice, paper) if paper else [row[: 1 + len(COLUMNS)] for row in _dice_rows(dice, None)]
-    note = f'\n\nPaper: the row "{paper.name}". {NOTE}' if paper else "\n\nThe paper has no row of this model."
+    note = f'\n\nPaper: the row "{paper.name}". {NOTE}' if paper else "\n\nThe paper has no row for this model."
     return table(heads, rows) + note
 
 
@@ -121,7 +122,7 @@ def comparison_table(runs: Sequence[dict]) -> str:
         faults = [percent(shape["slices_with_extra_fragment"]), str(shape["stacks_with_hole"])]
         size = f"{run['parameters'] / 1e6:.2f}"
         facts.append([title, size, str(run["stacks"]), percent(run["presence_accuracy"]), *faults])
-    heads = ["Model", "Million parameters", "Stacks", "Presence right", "Slices with an extra fragment"]
+    heads = ["Model", "Million parameters", "Stacks", "Presence correct", "Slices with an extra fragment"]
     return "\n\n".join(
         [
             table(["Model", "Slice level", *_dice_heads(True)], rows),
@@ -137,7 +138,7 @@ def _dice_heads(beside_paper: bool) -> list[str]:
 
 
 def _dice_rows(dice: dict[str, dict[str, float]], paper: PaperRow | None) -> list[list[str]]:
-    """Level, our four figures and the paper's, which are empty if it has none."""
+    """Level, four measured figures, and the paper's four, which are empty if it has none."""
     rows = []
     for part, title in (*((level, level.capitalize()) for level in LEVELS), ("volume", "Whole stack")):
         theirs = getattr(paper, part, ("",) * len(COLUMNS))
@@ -147,13 +148,13 @@ def _dice_rows(dice: dict[str, dict[str, float]], paper: PaperRow | None) -> lis
 
 
 def robustness_table(robustness: dict[str, dict[str, float]]) -> str:
-    """Mean Dice of whole stacks under each perturbation, and what it costs."""
+    """Mean Dice of whole stacks under each perturbation, and the loss by it."""
     rows = [[name, *(_number(row[key]) for key in (*COLUMNS, "loss"))] for name, row in robustness.items()]
     return table(["Dice under", *(_NAMES[name] for name in COLUMNS), "Loss"], rows)
 
 
 def quality_table(validation: dict[str, dict | None]) -> str:
-    """How well the agreement of the stages predicts Dice, each patient predicted from the others."""
+    """How well the agreement of the stages predicts Dice; each patient is predicted from the others."""
     keys = ("stacks", "pearson", "spearman", "mean_absolute_error", "dice_spread")
     rows = [
         [part, *(_number(row[key]) for key in keys)] if row else [part, "no prediction", *[""] * (len(keys) - 1)]
@@ -164,7 +165,7 @@ def quality_table(validation: dict[str, dict | None]) -> str:
 
 
 def cases_csv(cases: Iterable[CaseScore]) -> bytes:
-    """UTF-8 CSV with a head and one row for each stack; what does not exist is empty."""
+    """UTF-8 CSV with a header and one row for each stack; missing values are empty."""
     rows = [{name: csv_cell(value) for name, value in json_ready(case_row(case)).items()} for case in cases]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
@@ -187,7 +188,7 @@ def _presence_table(summary: dict) -> str:
         errors = [rates[name][rate] for name in STRUCTURES for rate in ("false_positive_rate", "false_negative_rate")]
         rows.append([region.capitalize(), str(rates["slices"]), *(percent(error) for error in errors)])
     right = percent(summary["presence_accuracy"])
-    return table(heads, rows) + f"\n\nPresence is right in {right} of slices and structures."
+    return table(heads, rows) + f"\n\nPresence is correct in {right} of slices and structures."
 
 
 def _shape_table(shape: dict[str, dict]) -> str:

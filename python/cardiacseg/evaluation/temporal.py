@@ -1,4 +1,4 @@
-"""What temporal presence changes: the same cines with it and without (``tools/evaluate.py --temporal``)."""
+"""Effect of temporal presence: the same cines with and without it (``tools/evaluate.py --temporal``)."""
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ _STILL_FRAMES = 8
 
 @dataclass(frozen=True, eq=False)
 class LabelledCine:
-    """``image`` and ``labels`` are ``[T, S, H, W]``; ``condition`` says what was done to the image."""
+    """``image`` and ``labels`` are ``[T, S, H, W]``; ``condition`` names the change of the image."""
 
     condition: str
     image: np.ndarray
@@ -34,9 +34,9 @@ class LabelledCine:
 class TemporalScore:
     """One run on one cine. ``wrong`` of ``decisions`` (frame, slice, structure) on presence differ from the truth's.
 
-    ``flicker`` is how many changes of presence from one frame to the next, around the cycle, there are more than in the
-    truth, summed over slices and structures. ``dice`` is the mean over frames and structures. ``errors`` are ours minus
-    the truth's of :data:`MEASURES`.
+    ``flicker``: the number of changes of presence from one frame to the next, around the cycle, minus that of the
+    truth, summed over slices and structures. ``dice`` is the mean over frames and structures. ``errors``: measured
+    minus true values of :data:`MEASURES`.
     """
 
     condition: str
@@ -49,7 +49,7 @@ class TemporalScore:
 
 
 def switches(present: np.ndarray) -> np.ndarray:
-    """How often each slice and structure of ``present`` ``[T, S, 3]`` comes or goes around the cycle, ``[S, 3]``."""
+    """Number of changes of ``present`` ``[T, S, 3]`` from frame to frame around the cycle, ``[S, 3]``."""
     return (present != np.roll(present, 1, axis=0)).sum(axis=0)
 
 
@@ -74,7 +74,7 @@ def _difference(ours: float | None, truth: float | None) -> float:
 
 
 def beating_cines(frames: int = 25, people: Iterable[int] = range(100, 106, 2)) -> Iterator[LabelledCine]:
-    """Synthetic hearts whose base moves, as they are, with much noise, and with noise and motion in some images."""
+    """Synthetic hearts whose base moves: unperturbed, with much noise, and with noise and motion in some images."""
     for person in people:
         heart = beating_heart(frames, 10, (144, 144), (9.0, 2.0, 2.0), person)
         random = np.random.default_rng(person)
@@ -88,7 +88,7 @@ def beating_cines(frames: int = 25, people: Iterable[int] = range(100, 106, 2)) 
 
 
 def move_through_plane(image: np.ndarray, random: np.random.Generator, fraction: float = 0.2) -> np.ndarray:
-    """In a random ``fraction`` of the images ``[T, S, H, W]`` 60 % of the signal come from the adjacent slices."""
+    """In a random ``fraction`` of the images ``[T, S, H, W]`` 60 % of the signal comes from the adjacent slices."""
     moved = image.copy()
     last = image.shape[1] - 1
     for t, s in zip(*np.nonzero(random.random(image.shape[:2]) < fraction), strict=True):
@@ -97,7 +97,7 @@ def move_through_plane(image: np.ndarray, random: np.random.Generator, fraction:
 
 
 def still_cines(frames: Sequence[LabelledFrame], progress: Progress | None = None) -> Iterator[LabelledCine]:
-    """Each labelled stack repeated as a cine, as it is, and with other noise in each frame."""
+    """Each labelled stack repeated as a cine, unperturbed, and with other noise in each frame."""
     for frame in with_progress(frames, progress):
         stack = read_labelled_frame(frame)
         random = np.random.default_rng(zlib.crc32(frame.name.encode()))
@@ -117,7 +117,7 @@ def run_temporal_trials(cines: Iterable[LabelledCine], segmenter: CardiacSegment
 
 
 def temporal_summary(scores: Sequence[TemporalScore]) -> list[dict]:
-    """One row for each condition and way: means over cines, and of the errors their mean size."""
+    """One row for each condition and way: means over cines, and the mean absolute errors."""
     rows = []
     for condition in dict.fromkeys(score.condition for score in scores):
         for way in WAYS:
@@ -155,7 +155,7 @@ def temporal_document(
 
 def temporal_table(rows: Sequence[Mapping]) -> str:
     """A :func:`temporal_summary` as Markdown."""
-    errors = ("LV EDV, ESV in ml, EF in points off by", "RV")
+    errors = ("Mean error of LV EDV, ESV in ml, EF in points", "RV")
     heads = ["Cines", "`temporal`", "presence wrong", "extra changes", "Dice", *errors]
     cells = []
     for row in rows:

@@ -22,7 +22,7 @@ from cardiacseg.models import SegmentationSystem, create_model
 from cardiacseg.training.config import Preprocessing
 
 FORMAT_VERSION = 1
-CROP_MULTIPLE = 16  # what the runtime asks of every bundle
+CROP_MULTIPLE = 16  # required by the runtime
 INTENDED_USE = (
     "Segmentation of the right ventricle, the myocardium and the left ventricle in short-axis cardiac cine MRI, "
     "for research. Not a medical device; not for diagnosis or treatment."
@@ -31,11 +31,11 @@ INTENDED_USE = (
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """What a bundle says of itself. ``training`` and ``accuracy`` are JSON-ready and shown in the model card.
+    """Facts of a bundle for its manifest. ``training`` and ``accuracy`` are JSON-ready and shown in the model card.
 
     ``temperature`` divides the last stage's logits, ``quality`` predicts a stack's mean Dice from the agreement of
-    both stages (``{"intercept": a, "slope": b}``, or None), and ``clean_up`` lets the runtime drop fragments and fill
-    holes.
+    both stages (``{"intercept": a, "slope": b}``, or None), and ``clean_up`` lets the runtime keep the
+    largest component and fill holes.
     """
 
     name: str
@@ -64,7 +64,7 @@ def export_bundle(
     ``calibrate`` is called with the finished bundle before it takes its place and returns its ``"temperature"`` and
     ``"quality"``; ``evaluate`` is called with the calibrated bundle and returns its accuracy; ``record`` is called last
     and may add to the manifest (:func:`cardiacseg.export.parity_gate.record_bf16`). Raises ``ValueError``
-    for a crop that the networks cannot take, ``FileExistsError`` if ``output`` exists and ``overwrite`` is not
+    for a crop that the networks do not accept, ``FileExistsError`` if ``output`` exists and ``overwrite`` is not
     set, and ``ParityError`` if an exported graph is not its network; ``output`` is then as it was.
     """
     _check_crop(model, preprocessing.crop_pixels, info.model)
@@ -156,7 +156,7 @@ def _take_place(work: Path, output: Path) -> None:
 
 
 def model_card(manifest: dict) -> str:
-    """Markdown made from a manifest alone, so that the two cannot disagree."""
+    """The model card in Markdown, made from the manifest only, so that both agree."""
     preprocessing = manifest["preprocessing"]
     stages = "Seg and Ref then see" if "ref" in manifest["networks"] else "Seg then sees"
     method = "Method:" if manifest["model"].startswith("seg_ref_mt") else "For comparison with the method of"

@@ -1,6 +1,6 @@
-"""Engines of a bundle: built stage by stage, put through the parity gate where a GPU answers, and saved together.
+"""Engines of a bundle: built stage by stage, checked by the parity gate if there is a GPU, and saved together.
 
-Nothing is saved unless everything was built and did not fail the gate. Needs onnx and a provider library of TensorRT,
+Nothing is saved unless every engine was built and none failed the gate. Needs onnx and a provider library of TensorRT,
 not torch.
 """
 
@@ -22,11 +22,12 @@ from cardiacseg.export.engine_options import EngineOptions, input_ranges
 from cardiacseg.export.parity_gate import pass_gate
 from cardiacseg.io.output import write_bytes
 
-READING = "reading the graph"  # the provider's first phase, which takes no time to speak of
+READING = "reading the graph"  # the provider's first phase, whose time is negligible
 
 
 class BuildState(NamedTuple):
-    """``done`` is a share of the whole build, ``seconds_left`` an estimate; None while there is nothing to go by."""
+    """``done`` is the fraction of the whole build that is finished, ``seconds_left`` an estimate; None without one
+    yet."""
 
     stage: str
     phase: str
@@ -35,40 +36,41 @@ class BuildState(NamedTuple):
 
 
 class BuildClock:
-    """Tells ``report`` of the progress of stages that take time as their ``sizes`` do, in this order."""
+    """Reports the progress of stages, in this order, to ``report``; their times are assumed proportional to
+    ``sizes``."""
 
     def __init__(self, sizes: dict[str, int], report: Callable[[BuildState], None], now=time.monotonic):
         self._sizes, self._report, self._now = sizes, report, now
         self._finished = 0
-        self._share = 0.0
+        self._fraction = 0.0
         self._start = now()
 
     def start(self, stage: str) -> Callable[[str, int, int], None]:
-        """The function to be called with a phase of ``stage``, its step and its steps."""
-        self._share = 0.0
+        """The function to call with a phase of ``stage``, its current step and its number of steps."""
+        self._fraction = 0.0
 
         def progress(phase: str, step: int, steps: int) -> None:
-            if phase != READING:  # of several phases one after another none moves the share back
-                self._share = max(self._share, min(1.0, step / max(1, steps)))
-            self._tell(stage, phase)
+            if phase != READING:  # a later phase does not move the fraction back
+                self._fraction = max(self._fraction, min(1.0, step / max(1, steps)))
+            self._report_state(stage, phase)
 
         return progress
 
     def finish(self, stage: str) -> None:
         """``stage`` is built."""
         self._finished += self._sizes[stage]
-        self._share = 0.0
-        self._tell(stage, "built")
+        self._fraction = 0.0
+        self._report_state(stage, "built")
 
-    def _tell(self, stage: str, phase: str) -> None:
-        done = (self._finished + self._share * self._sizes[stage] * (phase != "built")) / sum(self._sizes.values())
+    def _report_state(self, stage: str, phase: str) -> None:
+        done = (self._finished + self._fraction * self._sizes[stage] * (phase != "built")) / sum(self._sizes.values())
         spent = self._now() - self._start
         self._report(BuildState(stage, phase, done, spent * (1 - done) / done if done > 0 else None))
 
 
 @dataclass(frozen=True)
 class SavedEngine:
-    """An engine file. ``unverified`` says why the parity gate was not run; None where it was passed."""
+    """An engine file. ``unverified``: the reason why the parity gate was not run; None if it was passed."""
 
     stage: str
     path: Path
@@ -77,9 +79,12 @@ class SavedEngine:
     inspection: str = ""
 
 
-def engines_folder(wanted: Path | None = None) -> Path:
-    """``wanted``, or the folder where a segmenter looks for engines. Raises :class:`BackendError` if there is none."""
-    return Path(_core.engines.folder(wanted or ""))
+def engines_folder(folder: Path | None = None) -> Path:
+    """``folder``, or the folder that a segmenter searches for engines.
+
+    Raises :class:`BackendError` if there is none.
+    """
+    return Path(_core.engines.folder(folder or ""))
 
 
 def build_engines(
@@ -94,11 +99,11 @@ def build_engines(
 ) -> list[SavedEngine]:
     """Build the engines of every stage of ``bundle`` into ``folder``, in the stages' order.
 
-    ``timing_cache`` (by default a file in ``folder``) is read if it is there and kept up after each stage. With
-    ``inspect`` the engine inspector's JSON comes back too. Raises :class:`BackendError` where the library, its provider
-    or a GPU that it needs is missing, ``FileExistsError`` where there are such engines and ``overwrite`` is not set,
-    :class:`EngineGraphError` for a graph that cannot be built so, :class:`ParityGateError`, and errors of reading the
-    bundle. Then nothing is saved.
+    ``timing_cache`` (by default a file in ``folder``) is read if it exists, and updated after each stage. With
+    ``inspect`` the results hold the engine inspector's JSON. Raises :class:`BackendError` if the library, its provider
+    or a GPU that it needs is missing, ``FileExistsError`` if there are such engines and ``overwrite`` is not set,
+    :class:`EngineGraphError` for a graph that cannot be built with these options, :class:`ParityGateError`, and errors
+    of reading the bundle. After an error nothing is saved.
     """
     provider = _provider(options.flavour)
     manifest, files = _read_bundle(bundle)
@@ -156,21 +161,21 @@ def _graph(onnx_file: bytes, options: EngineOptions, provider: dict) -> EngineGr
 
 
 def _refuse_existing(folder: Path, options: EngineOptions, provider: dict, files: dict[str, bytes]) -> None:
-    wanted = {
+    requested = {
         "flavour": options.flavour,
         "library_version": provider["library_version"],
         "precision": options.precision,
         "plugin": options.plugin,
     }
     if options.compute_capabilities or provider["flavour"] == "tensorrt_rtx":
-        wanted["compute_capabilities"] = list(options.compute_capabilities)
+        requested["compute_capabilities"] = list(options.compute_capabilities)
     digests = {_sha256(content) for content in files.values()}
     for path in sorted(folder.glob("*.engine")):
         try:
             info = _core.engines.info(path)
         except BackendError:
-            continue  # none of ours, or damaged
-        if info["onnx_sha256"] in digests and wanted.items() <= info.items():
+            continue  # not an engine file, or a damaged one
+        if info["onnx_sha256"] in digests and requested.items() <= info.items():
             _refuse(path)
 
 

@@ -1,6 +1,6 @@
-"""How far 16 bits move the labels, stage by stage, and how large the values are, measured without a GPU.
+"""How much 16 bits change the labels, stage by stage, and how large the values are, measured without a GPU.
 
-fp16 is each result rounded, in ONNX Runtime; bf16 is OpenVINO's on this CPU.
+For fp16, ONNX Runtime computes with each result rounded; bf16 is that of OpenVINO on this CPU.
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ from cardiacseg.training.data import LabelledStack
 from cardiacseg.training.inference import crop_origin, crop_pad, heart_center, pad_to_multiple
 
 
-def say_rounding(onnx_file: bytes) -> bytes:
-    """A float32 graph that rounds every result to 16 bits where ``onnx_file``'s nodes give 16 bits.
+def add_rounding(onnx_file: bytes) -> bytes:
+    """A float32 graph that rounds the results of all nodes that are in 16 bits in ``onnx_file``.
 
     ONNX Runtime computes the 16-bit nodes of a graph on a CPU in 32 bits and leaves out the roundings between them, so
-    its answer says little about a GPU's. Here each rounding is a pair of casts, which ONNX Runtime keeps. Sums inside a
-    node are in 32 bits, as in a GPU's matrix units. The graph may have standard operators only.
+    its results say little about those of a GPU. Here each rounding is a pair of casts, which ONNX Runtime keeps. Sums
+    inside a node are in 32 bits, as in a GPU's matrix units. The graph must have standard operators only.
     """
     model = onnx.load_model_from_string(onnx_file)
     narrow = {name for name, kind in infer_types(model).items() if kind.elem_type == FLOAT16}
@@ -44,13 +44,13 @@ def say_rounding(onnx_file: bytes) -> bytes:
 
 
 def _round_outputs(node: onnx.NodeProto, narrow: set[str]) -> list[onnx.NodeProto]:
-    """Rename the node's narrow outputs, and give the casts that make the old ones of them."""
+    """Rename the node's narrow outputs, and return the casts that compute the old outputs from them."""
     casts = []
     for index, name in enumerate(node.output):
         if name not in narrow:
             continue
         there, back = f"{name}.rounded", name
-        if node.op_type == "Cast":  # to 16 bits, the first of the pair already
+        if node.op_type == "Cast":  # to 16 bits: it already is the first cast of the pair
             there = node.output[index] = f"{name}.rounded"
         else:
             node.output[index] = f"{name}.exact"
@@ -65,11 +65,11 @@ Case = tuple[dict[str, np.ndarray], list[np.ndarray]]
 
 @dataclass
 class StageAgreement:
-    """Sums over stacks: voxels, those with another label, and per structure those here, there and in both.
+    """Sums over stacks: voxels, differing voxels, and for each structure its voxels in both results and in common.
 
-    Labels are those that the gate lets through, which in both is that of float32. ``gap`` is the largest one, among the
-    differing voxels, between the two largest logits in float32; ``difference`` that of probabilities: of presence, or
-    the locator's.
+    Labels are gated; both results use the gate of float32. ``gap`` is the largest gap, among the differing voxels,
+    between the two largest logits in float32. ``difference`` is the largest difference of probabilities: those of
+    presence, or the locator's.
     """
 
     voxels: int = 0
@@ -81,22 +81,22 @@ class StageAgreement:
 
     @property
     def dice(self) -> np.ndarray:
-        """Of RV, myocardium and LV over all stacks together."""
+        """Dice of RV, myocardium and LV over all stacks together."""
         return 2 * self.counts[:, 1] / np.maximum(1, self.counts[:, 0])
 
-    def add(self, found: list[np.ndarray], wanted: list[np.ndarray]) -> None:
+    def add(self, found: list[np.ndarray], expected: list[np.ndarray]) -> None:
         """Count one stack's outputs, in 16 bits and in 32."""
-        probabilities = zip(found[-1:], wanted[-1:], strict=True)  # of the locator its only output
-        if wanted[0].shape[2] > 1:
-            self._add_labels(*(_gated(outputs[0][0], wanted[1:]) for outputs in (found, wanted)))
-            probabilities = zip(found[1:], wanted[1:], strict=True)
+        probabilities = zip(found[-1:], expected[-1:], strict=True)  # of the locator its only output
+        if expected[0].shape[2] > 1:
+            self._add_labels(*(_gated(outputs[0][0], expected[1:]) for outputs in (found, expected)))
+            probabilities = zip(found[1:], expected[1:], strict=True)
         for ours, theirs in probabilities:
             self.difference = max(self.difference, float(np.abs(ours - theirs).max()))
 
-    def _add_labels(self, found: np.ndarray, wanted: np.ndarray) -> None:
-        ours, theirs = found.argmax(axis=1), wanted.argmax(axis=1)
+    def _add_labels(self, found: np.ndarray, expected: np.ndarray) -> None:
+        ours, theirs = found.argmax(axis=1), expected.argmax(axis=1)
         differ = ours != theirs
-        gaps = np.diff(np.sort(wanted, axis=1)[:, -2:], axis=1)[:, 0]
+        gaps = np.diff(np.sort(expected, axis=1)[:, -2:], axis=1)[:, 0]
         self.voxels += differ.size
         self.differing += int(differ.sum())
         self.gap = max(self.gap, float(gaps[differ].max(initial=0)))
@@ -112,7 +112,7 @@ class StageAgreement:
 
 
 def _gated(logits: np.ndarray, presence: list[np.ndarray]) -> np.ndarray:
-    """``logits`` ``[slices, 4, rows, columns]``, those of structures that are not in a slice out of the running."""
+    """``logits`` ``[slices, 4, rows, columns]``, -infinity for structures that are absent from a slice."""
     if not presence:
         return logits
     absent = presence[0][0] <= PRESENCE_THRESHOLD
@@ -132,25 +132,25 @@ def measure_agreement(
     narrow = {stage: open_narrow(content) for stage, content in files.items()}
     found = {stage: StageAgreement() for stage in files}
     for stack in stacks:
-        for stage, (inputs, wanted) in stage_cases(wide, stack, preprocessing, size_multiple).items():
-            found[stage].add(narrow[stage].run(None, inputs), wanted)
+        for stage, (inputs, expected) in stage_cases(wide, stack, preprocessing, size_multiple).items():
+            found[stage].add(narrow[stage].run(None, inputs), expected)
     return found
 
 
 def largest_values(
     files: dict[str, bytes], stacks: Iterable[LabelledStack], preprocessing: Preprocessing, size_multiple: int
 ) -> dict[str, dict[str, float]]:
-    """The largest magnitude over all ``stacks`` of what each operator gives, by stage and operator; and of "weights".
+    """The largest magnitude over all ``stacks`` of each operator's results, by stage and operator; and of "weights".
 
-    The graphs are those that an engine in fp32 is built from, batch norm folded. "squares of a token" is the largest
-    sum in a layer norm, "sum over a map" that in a mean.
+    The graphs are those of an engine in fp32, with batch norm folded. "squares of a token" is the largest sum in a
+    layer norm, "sum over a map" the largest in a mean.
     """
     wide = {stage: open_graph(content) for stage, content in files.items()}
     graphs = {
         stage: onnx.load_from_string(engine_graph(content, precision="fp32", plugin=False).onnx)
         for stage, content in files.items()
     }
-    names = {stage: _say_magnitudes(model) for stage, model in graphs.items()}
+    names = {stage: _add_magnitudes(model) for stage, model in graphs.items()}
     sessions = {stage: open_graph(model.SerializeToString()) for stage, model in graphs.items()}
     found = {stage: {"weights": _largest_weight(model.graph)} for stage, model in graphs.items()}
     for stack in stacks:
@@ -166,8 +166,8 @@ def _largest_weight(graph: onnx.GraphProto) -> float:
     return max(float(np.abs(weight).max(initial=0)) for weight in weights)
 
 
-def _say_magnitudes(model: onnx.ModelProto) -> dict[str, str]:
-    """Add outputs that are the largest magnitudes of all float32 results: their names, and what each is of."""
+def _add_magnitudes(model: onnx.ModelProto) -> dict[str, str]:
+    """Add outputs with the largest magnitude of each float32 result; returns their names, and the operator of each."""
     graph, types = model.graph, infer_types(model)
     last_axis = add_constant(graph, "largest.last_axis", np.array([-1]))
     names: dict[str, str] = {}
@@ -192,11 +192,11 @@ def _say_magnitudes(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def _open_fp16(onnx_file: bytes):
-    return open_graph(say_rounding(engine_graph(onnx_file, precision="fp16", plugin=False).onnx))
+    return open_graph(add_rounding(engine_graph(onnx_file, precision="fp16", plugin=False).onnx))
 
 
 class OpenVinoGraph:
-    """The graph in OpenVINO, compiled for bf16 and for each shape; ``run`` as that of ONNX Runtime."""
+    """The graph in OpenVINO, compiled for bf16 and for each shape; ``run`` has the signature of ONNX Runtime's."""
 
     def __init__(self, onnx_file: bytes):
         import openvino
@@ -228,7 +228,7 @@ def open_graph(onnx_file: bytes):
 
 
 def stage_cases(sessions: dict, stack: LabelledStack, preprocessing: Preprocessing, multiple: int) -> dict[str, Case]:
-    """What each stage is given for ``stack``, and gives in float32: the method's order of stages, on the host."""
+    """Inputs and float32 outputs of each stage for ``stack``, in the method's order of stages, on the host."""
     coarse = pad_to_multiple(stack.coarse_image.clamp(0, 1), multiple)[None, :, None].numpy()
     heart = sessions["locate"].run(None, {"image": coarse})
     rows, columns = stack.coarse_image.shape[1:]

@@ -1,4 +1,4 @@
-"""What engines are built for: precision, attention, and the shapes that they take."""
+"""Options of engines: precision, attention, and the ranges of input shapes."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ Shapes = tuple[list[int], list[int], list[int]]
 
 FLAVOURS = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}  # by their names in commands
 
-# What a builder allocates and times grows with the largest shape, and tactics are timed at the best: so these hold what
-# comes from scanners and not much more. 160 pixels of 4 mm are a field of view of 640 mm.
+# A builder's memory and time grow with the largest shape, and it times tactics at the best shape. So these ranges hold
+# the shapes of scanners and little more. 160 pixels of 4 mm are a field of view of 640 mm.
 DEFAULT_SLICES: Range = (1, 10, 24)
 DEFAULT_FRAMES: Range = (1, 7, 8)
 DEFAULT_SIZE: Range = (32, 96, 160)
@@ -20,12 +20,12 @@ DEFAULT_SIZE: Range = (32, 96, 160)
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Options of a build. Ranges are (smallest, best, largest); an engine is fastest for the best.
+    """Options of a build. Ranges are (smallest, best, largest); an engine is fastest for the best shape.
 
-    ``frames`` go together in one call. A longer cine is split evenly: one of 25 frames into 7, 6, 6 and 6 if 8 is the
-    largest, so that 7 is the best. ``size`` is the side in pixels of the whole, coarse picture that the locator sees;
-    the other stages see the bundle's crop. ``compute_capabilities``, "8.6", are for TensorRT-RTX; without any it
-    chooses. Raises :class:`InvalidInputError`.
+    ``frames`` run together in one call. A longer cine is split evenly: 25 frames into 7, 6, 6 and 6 if 8 is the
+    largest, so 7 is the best. ``size`` is the side in pixels of the whole, coarse picture for the locator; the other
+    stages see the bundle's crop. ``compute_capabilities``, such as "8.6", are for TensorRT-RTX; without any it chooses
+    them itself. Raises :class:`InvalidInputError`.
     """
 
     flavour: str = "tensorrt"

@@ -158,7 +158,7 @@ class _Lowering:
     def _layer_norm(self, node: onnx.NodeProto) -> None:
         """(x - mean) / sqrt(variance + epsilon) * scale + bias, over the last axis."""
         if attribute(node, "axis", -1) != -1 or len(node.output) != 1 or len(node.input) != 3:
-            raise EngineGraphError(f"node {node.name!r}, LayerNormalization: wanted scale and bias on the last axis")
+            raise EngineGraphError(f"node {node.name!r}, LayerNormalization: expected scale and bias on the last axis")
         x, scale, bias = node.input
         mean = self._make(node, "mean", "ReduceMean", [x], axes=[-1], keepdims=1)
         centered = self._make(node, "centered", "Sub", [x, mean])

@@ -1,4 +1,4 @@
-"""ONNX graphs of the networks: standard operators, float32, opset 20, every axis but the channels dynamic.
+"""ONNX graphs of the networks: standard operators, float32, opset 20; all axes except the channels are dynamic.
 
 Weights keep their names and values: batch norm is not folded into convolutions and linear layers are not transposed,
 so that :mod:`cardiacseg.export.bundle` can read them back. The runtimes do both when they load a graph. The parity
@@ -53,7 +53,8 @@ class SegGraph(nn.Module):
 
 
 class RefGraph(SegGraph):
-    """``seg_logits [F, S, 4, h, w]`` to outputs like Seg's; the softmax that makes the probability maps is inside."""
+    """``seg_logits [F, S, 4, h, w]`` to outputs like Seg's; the softmax that computes the probability maps is
+    inside."""
 
     inputs, channels = ("seg_logits",), 4
 
@@ -81,7 +82,7 @@ def export_graph(graph: nn.Module, path: Path) -> None:
     import onnx
 
     frames, slices = torch.export.Dim("frames", max=4096), torch.export.Dim("slices", max=4096)
-    # the networks halve the size level by level, so that a size is a multiple of the deepest level's stride
+    # the networks halve the size level by level, so a size must be a multiple of the deepest level's stride
     stride = graph.network.stride
     height = stride * torch.export.Dim("height_in_strides", max=1024)
     width = stride * torch.export.Dim("width_in_strides", max=1024)
@@ -104,8 +105,8 @@ def export_graph(graph: nn.Module, path: Path) -> None:
 
 
 def _simplify(program: torch.onnx.ONNXProgram) -> None:
-    """Fold constants, but no weight: for the while the weights are inputs of the graph, which nothing may fold."""
-    # it would name each weight that it leaves alone
+    """Fold constants except weights: during folding the weights are inputs of the graph, which are not folded."""
+    # it would name each weight that it does not fold
     logging.getLogger("onnx_ir.passes.common.initializer_deduplication").setLevel(logging.ERROR)
     inputs = program.model.graph.inputs
     count = len(inputs)
@@ -115,7 +116,7 @@ def _simplify(program: torch.onnx.ONNXProgram) -> None:
 
 
 def _without_metadata(proto):
-    """Drop the exporter's notes: they hold stack traces with paths of the machine that exported."""
+    """Remove the exporter's metadata: it holds stack traces with paths of the machine that exported."""
     del proto.metadata_props[:]
     for part in (
         proto.graph,
@@ -150,7 +151,8 @@ def smooth_image(slices: int, size: tuple[int, int], seed: int) -> torch.Tensor:
 
 
 def probabilities(stage: str, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """A graph's outputs as probabilities: logits go through the softmax, the rest already are."""
+    """A graph's outputs as probabilities: logits go through the softmax, the other outputs are probabilities
+    already."""
     return [torch.softmax(outputs[0], dim=2), *outputs[1:]] if stage != "locate" else list(outputs)
 
 

@@ -21,10 +21,10 @@ class ParityGateError(RuntimeError):
 
 
 def pass_gate(bundle: Path, engines: Path, options: EngineOptions, preprocessing: dict) -> str | None:
-    """Run the engines of the folder ``engines`` on synthetic hearts: the best and the largest batch that they take.
+    """Run the engines of the folder ``engines`` on synthetic hearts, in the best and the largest shape of the options.
 
-    Returns None where they passed, and are marked so, else why they could not be run here. Raises
-    :class:`ParityGateError` with the numbers.
+    Returns None if the engines passed and are marked as verified, else the reason why they cannot run here. Raises
+    :class:`ParityGateError` with the figures.
     """
     backend = next(entry for entry in list_backends() if entry["name"] == options.flavour)
     if not backend["available"]:
@@ -32,7 +32,7 @@ def pass_gate(bundle: Path, engines: Path, options: EngineOptions, preprocessing
     try:
         segmenter = CardiacSegmenter(bundle, device="cuda", engines=engines)
     except BackendError as error:
-        if options.compute_capabilities:  # it may be that this GPU is none of those
+        if options.compute_capabilities:  # this GPU may be none of those
             return str(error)
         raise
     for size in (2, 1):  # of each range: the largest, the best
@@ -44,7 +44,7 @@ def pass_gate(bundle: Path, engines: Path, options: EngineOptions, preprocessing
 
 
 def _beating_heart(frames: int, slices: int, coarse_side: int, preprocessing: dict):
-    """A cine of ``frames`` that differ, which go together; its coarse picture has about ``coarse_side`` pixels."""
+    """A cine of ``frames`` different frames in one batch; its coarse picture has about ``coarse_side`` pixels."""
     from cardiacseg.phantom import beating_heart
 
     seen_mm = preprocessing["crop_pixels"] * preprocessing["spacing_mm"]
@@ -71,8 +71,8 @@ def _layers(first: int = 0, last: int = 0, *, others: bool = False, everything: 
     return {"everything": everything, "first_layers": first, "last_layers": last, "other_operations": others}
 
 
-# What of a stage stays in float32, from what costs least to what keeps most. A first layer sees the image, the last
-# ones have the finest maps, and operations that are no layers are cheap next to those that are.
+# Parts of a stage that stay in float32, from the cheapest step to the most exact one. The first layer sees the image,
+# the last layers have the finest maps, and operations that are not layers are cheap compared with layers.
 FLOAT32_STEPS = (
     _layers(),
     _layers(8),
@@ -84,11 +84,11 @@ FLOAT32_STEPS = (
 
 
 def measure_bf16(bundle: Path, stacks: Iterable[Stack]) -> dict:
-    """The entry ``bf16`` of a manifest's ``precisions``: what stays in float32 so that labels are kept on ``stacks``.
+    """The entry ``bf16`` of a manifest's ``precisions``: the parts that stay in float32 to keep the labels.
 
-    Each stage takes the first of ``FLOAT32_STEPS`` with which it passes the gate on all stacks. The worst numbers of
-    all stacks stand beside it, stage by stage. Raises :class:`ParityGateError` if every stage would have to compute in
-    float32 throughout, and :class:`BackendError` if this machine's CPU does not compute in bf16.
+    The labels are those of ``stacks``. Each stage gets the first of ``FLOAT32_STEPS`` that passes the gate on all
+    stacks. The entry also holds the worst figures over all stacks for each stage. Raises :class:`ParityGateError` if
+    every stage would need float32 throughout, and :class:`BackendError` if this machine's CPU does not compute in bf16.
     """
     stacks, steps, failure = list(stacks), {}, ""
     with tempfile.TemporaryDirectory() as work:
@@ -112,7 +112,7 @@ def _float32(steps: Mapping[str, int]) -> dict[str, dict]:
 
 
 def _measure(trial: Path, stacks: list[Stack], steps: Mapping[str, int]) -> tuple[dict[str, dict], Parity | None]:
-    """The worst numbers of all stacks, or the first result that did not pass, which goes to the front of ``stacks``."""
+    """The worst figures over all stacks, or the first failed result; its stack is moved to the front of ``stacks``."""
     path = trial / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     manifest["precisions"] = {"bf16": {"passed": False, "float32": _float32(steps)}}
@@ -143,9 +143,9 @@ def _worst(known: Mapping | None, found: Mapping) -> dict:
 
 
 def record_bf16(bundle: Path, stacks: Iterable[Stack], data: str) -> str | None:
-    """Run the gate for ``bundle`` and write what it found into its manifest; ``data`` says what the stacks are.
+    """Run the gate for ``bundle`` and write the result into its manifest; ``data`` describes the stacks.
 
-    Returns None if the bundle passed, else why nothing is recorded; a record that was there is then taken out.
+    Returns None if the bundle passed, else the reason why nothing is recorded; an older record is then removed.
     """
     path = bundle / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Which of the field's conventions measurements follow, and what they are in words."""
+"""Conventions of measurements: the options that select them, and each convention in words."""
 
 from dataclasses import dataclass
 
@@ -20,9 +20,9 @@ class MeasurementOptions:
     from 0. ``es``: the frame of the ``"smallest"`` LV volume, or its number. ``rv_phases``: the right ventricle is
     measured in the ``"lv"``'s frames, or at the largest and smallest volume of its ``"own"``. ``end_slices``: the
     first and last slice of a structure count ``"whole"``, or half by the ``"trapezoid"`` rule. ``papillary``: papillary
-    muscles and trabeculae belong to the ventricle's ``"volume"``, as the labels have them, or those of the left
-    ventricle to its ``"mass"``, which needs the image. ``bsa_formula``: ``"mosteller"`` or ``"du_bois"``.
-    docs/measurements.md has formulas and sources. Raises ``InvalidInputError`` for anything else.
+    muscles and trabeculae count to the ventricles' ``"volume"``, as in the labels, or those of the left ventricle to
+    its ``"mass"``, which needs the image. ``bsa_formula``: ``"mosteller"`` or ``"du_bois"``.
+    docs/measurements.md has formulas and sources. Raises ``InvalidInputError`` for any other value.
     """
 
     ed: str | int = "largest"
@@ -37,8 +37,8 @@ class MeasurementOptions:
             value = getattr(self, name)
             if (name in ("ed", "es") and _is_frame(value)) or (isinstance(value, str) and value in words):
                 continue
-            wanted = ", ".join(f'"{word}"' for word in words) + (" or a frame" if name in ("ed", "es") else "")
-            raise InvalidInputError(f"measurement option {name}: wanted {wanted}, got {value!r}")
+            expected = ", ".join(f'"{word}"' for word in words) + (" or a frame" if name in ("ed", "es") else "")
+            raise InvalidInputError(f"measurement option {name}: expected {expected}, got {value!r}")
 
 
 # The words of each option, its default first.
@@ -93,8 +93,8 @@ def describe(
 ) -> dict[str, str]:
     """Each convention by its name.
 
-    ``rr_source`` is ``None`` where the beat's length is unknown; ``has_body``: height and weight are known;
-    ``every_slice``: none was left out; ``uneven``: each slice has its own share of the axis.
+    ``rr_source`` is ``None`` if the RR interval is unknown. ``has_body``: height and weight are known. ``every_slice``:
+    no slice is excluded. ``uneven``: slices are unevenly spaced, so each has its own length of the axis.
     """
     return {
         "volume": _UNEVEN if uneven else _EVEN,

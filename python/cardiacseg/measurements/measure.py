@@ -16,8 +16,7 @@ from cardiacseg.pixels import as_pixels
 
 @dataclass(frozen=True)
 class Rates:
-    """Steepest fall and rise of a volume curve in ml/s, both positive, and when they occur in ms on the clock of the
-    frame times."""
+    """Steepest fall and rise of a volume curve in ml/s, both positive, and their times in ms after the R wave."""
 
     peak_ejection_ml_s: float
     peak_ejection_time_ms: float
@@ -29,8 +28,8 @@ class Rates:
 class Wall:
     """Mean thickness of the myocardium in mm in the AHA's segments 1 to 16, float64 ``[16]``: index 0 is segment 1.
 
-    ``thickening_percent`` is the growth from ED to ES as a share of ED. NaN where a segment is not seen, and at ES
-    where there is one frame.
+    ``thickening_percent`` is the growth from ED to ES relative to ED. NaN if no slice shows the segment, and at ES
+    if there is only one frame.
     """
 
     ed_mm: np.ndarray
@@ -40,7 +39,7 @@ class Wall:
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """Volumes in ml, mass in g, ejection fractions in percent; ``None`` where a value does not exist.
+    """Volumes in ml, mass in g, ejection fractions in percent; ``None`` if a value does not exist.
 
     ``ed_frame`` and ``es_frame`` are the left ventricle's, ``rv_ed_frame`` and ``rv_es_frame`` the same ones unless the
     options say otherwise. With one frame there is no ES, stroke volume or ejection fraction: ``ed_frame`` is 0 and
@@ -49,14 +48,13 @@ class Measurements:
 
     ``areas_mm2`` float64 ``[T, S, 3]`` (RV, MYO, LV) is the area of each structure in each slice, whether the slice
     counts or not; ``included`` bool ``[T, S, 3]`` says which count. ``base_first``: whether the first slice is at the
-    base, ``None`` where fewer than two slices at ED show the heart.
+    base, ``None`` if fewer than two slices at ED show the heart.
 
     ``heart_rate_per_min`` and ``rr_source`` come from the timing, ``bsa_m2`` from height and weight. ``indexed`` holds
-    values per m2 of body surface by name (``lv_edv_ml_m2``, ``lv_mass_g_m2``, ``lv_ci_l_min_m2``, ...): those that
-    exist, so none where height or weight is unknown. ``lv_rates`` and ``rv_rates`` are ``None`` where the frame times
-    are unknown, the ventricle is nowhere, or too few frames cover the beat; ``wall`` where no slice at ED shows a
-    closed ring of myocardium, or none the right ventricle beside it. ``conventions`` says in words which conventions
-    were used.
+    values per m2 of body surface by name (``lv_edv_ml_m2``, ``lv_mass_g_m2``, ``lv_ci_l_min_m2``, ...); it is empty if
+    height or weight is unknown. ``lv_rates`` and ``rv_rates`` are ``None`` if the frame times are unknown, the
+    ventricle is in no slice, or too few frames cover the cardiac cycle. ``wall`` is ``None`` if no slice at ED shows a
+    closed ring of myocardium, or none shows the right ventricle beside it. ``conventions``: the conventions in words.
     """
 
     ed_frame: int
@@ -111,16 +109,16 @@ def as_labels(labels: np.ndarray) -> np.ndarray:
     """``labels`` ``[S, H, W]`` or ``[T, S, H, W]`` as uint8 ``[T, S, H, W]``, contiguous."""
     array = np.asarray(labels)
     if array.ndim not in (3, 4):
-        raise InvalidInputError(f"wanted labels [S, H, W] or [T, S, H, W], got shape {array.shape}")
+        raise InvalidInputError(f"expected labels [S, H, W] or [T, S, H, W], got shape {array.shape}")
     if array.dtype.kind not in "bui":
-        raise InvalidInputError(f"wanted labels of an integer type, got {array.dtype}")
+        raise InvalidInputError(f"expected labels of an integer type, got {array.dtype}")
     if array.dtype != np.uint8 and array.size and (array.min() < 0 or array.max() > 3):
-        raise InvalidInputError(f"wanted labels 0 to 3, found {array.min()} to {array.max()}")
+        raise InvalidInputError(f"expected labels 0 to 3, got {array.min()} to {array.max()}")
     return np.ascontiguousarray(array if array.ndim == 4 else array[None], dtype=np.uint8)
 
 
 def as_spacing(spacing: tuple[float, float, float] | None) -> tuple[float, float, float]:
-    """``spacing`` as three floats: (slice, row, column) in mm. Raises ``InvalidInputError`` if it is nothing such."""
+    """``spacing`` as three floats: (slice, row, column) in mm. Raises ``InvalidInputError`` for anything else."""
     if spacing is None:
         raise InvalidInputError("spacing is missing: give (slice, row, column), center to center, in mm")
     try:
@@ -131,7 +129,10 @@ def as_spacing(spacing: tuple[float, float, float] | None) -> tuple[float, float
 
 
 def as_shares(shares_mm: Sequence[float] | None) -> tuple[float, ...]:
-    """``shares_mm`` as floats, none where slices are even. Raises ``InvalidInputError`` for what are no numbers."""
+    """``shares_mm`` as floats, empty if slices are evenly spaced.
+
+    Raises ``InvalidInputError`` if one is not a number.
+    """
     try:
         return () if shares_mm is None else tuple(float(share) for share in shares_mm)
     except (TypeError, ValueError) as error:
@@ -146,7 +147,7 @@ def as_included(included: np.ndarray | None, frames: int, slices: int) -> np.nda
     array = np.asarray(included)
     if array.dtype != bool or array.shape not in (shape, shape[1:]):
         raise InvalidInputError(
-            f"included: wanted bool {list(shape[1:])} or {list(shape)} (RV, MYO, LV), "
+            f"included: expected bool {list(shape[1:])} or {list(shape)} (RV, MYO, LV), "
             f"got {array.dtype} of shape {list(array.shape)}"
         )
     return np.ascontiguousarray(np.broadcast_to(array, shape))
@@ -158,12 +159,12 @@ def as_image(image: np.ndarray | None) -> np.ndarray | None:
         return None
     array = as_pixels(image)
     if array.ndim not in (3, 4):
-        raise InvalidInputError(f"wanted an image [S, H, W] or [T, S, H, W], got shape {array.shape}")
+        raise InvalidInputError(f"expected an image [S, H, W] or [T, S, H, W], got shape {array.shape}")
     return array if array.ndim == 4 else array[None]
 
 
 _FUNCTION = ("edv_ml", "esv_ml", "sv_ml", "ef_percent", "co_l_min")
-# Name of each index, and of what is divided by the body's surface.
+# Name of each index, and of the value that is divided by the body surface area.
 _INDICES = {
     "lv_edv_ml_m2": "lv_edv_ml",
     "lv_esv_ml_m2": "lv_esv_ml",
@@ -220,7 +221,7 @@ def _direction(anterior: Sequence[float]) -> tuple[float, float]:
         along_rows, along_columns = (float(part) for part in anterior)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(
-            f"anterior: wanted two numbers (along rows, along columns), got {anterior!r}"
+            f"anterior: expected two numbers (along rows, along columns), got {anterior!r}"
         ) from error
     return along_rows, along_columns
 
@@ -241,11 +242,11 @@ def measure(
 
     A volume is area times center-to-center slice spacing, summed over the slices that count; the LV's mass is the
     myocardium's volume at ED times 1.05 g/ml. ``included`` bool ``[S, 3]`` or ``[T, S, 3]`` (RV, MYO, LV) says which
-    slices count for a structure; without it all do. ``image``, of the labels' shape, is for papillary muscles in the
-    mass alone. ``anterior`` is where the heart's anterior wall faces in the plane, (along rows, along columns):
-    :meth:`cardiacseg.io.geometry.Geometry.anterior`; upwards where it is not given. ``slice_shares_mm`` of S values is
-    how much of the axis each slice stands for where they are unevenly spaced
-    (:attr:`cardiacseg.io.geometry.Geometry.slice_shares_mm`); volumes take it in place of the slice spacing.
+    slices count for a structure; by default all do. ``image``, of the labels' shape, is needed only if papillary
+    muscles count to the mass. ``anterior`` is the direction of the heart's anterior wall in the plane, (along rows,
+    along columns), as of :meth:`cardiacseg.io.geometry.Geometry.anterior`; upwards by default. ``slice_shares_mm`` is
+    for unevenly spaced slices: S lengths, the part of the axis that each slice represents
+    (:attr:`cardiacseg.io.geometry.Geometry.slice_shares_mm`). Volumes use them instead of the slice spacing.
 
     Raises ``InvalidInputError`` for an empty array, a label above 3, a spacing that is not positive, and options or
     other arguments that do not fit the labels.

@@ -1,4 +1,4 @@
-"""The networks: plain ``torch.nn.Module`` classes and a registry that makes them by name."""
+"""The networks: ``torch.nn.Module`` classes, and functions that create and list models by name."""
 
 from cardiacseg.models.system import SegmentationSystem, SystemConfig, SystemOutput, create_model, list_models
 

@@ -1,8 +1,8 @@
-"""The paper's row "Two-stage: Det + Seg": a detector boxes the heart, and Seg sees that box enlarged.
+"""The paper's row "Two-stage: Det + Seg": a detector finds the heart's bounding box, and Seg sees that box enlarged.
 
 Liu et al., "Two-stage method for segmentation of the myocardial scars and edema on multi-sequence cardiac magnetic
-resonance", MyoPS challenge 2020 (the paper's reference 15). Every system of this package gets the locator's field of
-view, a crop of fixed size round the heart; this one zooms further, into the box of its own detector.
+resonance", MyoPS challenge 2020 (the paper's reference 15). Every system of this package sees a crop of fixed size
+around the heart, found by the locator; this one zooms further, into the box of its own detector.
 """
 
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class DetSegConfig:
 
 
 class DetSeg(nn.Module):
-    """Takes ``[frames, slices, 1, H, W]``, gives logits ``[frames, slices, 4, H, W]``."""
+    """From ``[frames, slices, 1, H, W]`` to logits ``[frames, slices, 4, H, W]``."""
 
     def __init__(self, config: DetSegConfig):
         super().__init__()
@@ -69,12 +69,12 @@ class DetSeg(nn.Module):
 
 
 def heart_box(heart_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Box round the heart of each stack: center (x, y) ``[frames, 1, 1, 2]`` and half its side ``[frames, 1, 1, 1]``.
+    """Box around the heart of each stack: center (x, y) ``[frames, 1, 1, 2]`` and half its side ``[frames, 1, 1, 1]``.
 
-    Units are those of ``grid_sample``: the input reaches from -1 to 1. The heart's mass is how far its probability
-    is above one half, summed over all slices; the center is the mass's mean, half a side 3 standard deviations along
-    the longer axis, so that both axes are enlarged alike. The box stays inside the input; without any mass it is
-    all of it.
+    Units are those of ``grid_sample``: the input reaches from -1 to 1. The weight of a pixel is its
+    probability minus one half if that is positive, summed over all slices. The center is the weighted mean; half a side
+    is 3 standard deviations along the longer axis, so that both axes are enlarged alike. The box stays inside the
+    input; if all weights are 0 it is the whole input.
     """
     mass = functional.relu(torch.sigmoid(heart_logits.float()) - 0.5).sum(dim=(1, 2))
     height, width = mass.shape[1:]

@@ -1,4 +1,4 @@
-"""The 2-D nnU-Net's network, from nnU-Net's own library, as the yardstick that is not in the paper."""
+"""The network of the 2-D nnU-Net, from nnU-Net's own library, for comparison; the paper does not have it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from torch import nn
 class PlainUNetConfig:
     """Size of the network. The defaults are nnU-Net's plan for patches of 128 x 128 pixels.
 
-    Isensee et al., "nnU-Net", Nature Methods 18, 2021: two 3 x 3 convolutions a level, each with instance norm and
+    Isensee et al., "nnU-Net", Nature Methods 18, 2021: two 3 x 3 convolutions per level, each with instance norm and
     leaky ReLU, half the size and twice the channels from level to level, at most 512 channels in 2-D.
     """
 
@@ -27,9 +27,9 @@ class PlainUNetConfig:
 
 
 class PlainUNet(nn.Module):
-    """Takes ``[frames, slices, in_channels, H, W]``, gives logits ``[frames, slices, out_channels, H, W]``.
+    """From ``[frames, slices, in_channels, H, W]`` to logits ``[frames, slices, out_channels, H, W]``.
 
-    Slices are segmented one by one. Raises ``ImportError`` where ``dynamic-network-architectures`` is not installed.
+    Slices are segmented one by one. Raises ``ImportError`` if ``dynamic-network-architectures`` is not installed.
     """
 
     def __init__(self, config: PlainUNetConfig):
@@ -77,7 +77,7 @@ def _plain_conv_unet(config: PlainUNetConfig) -> nn.Module:
 
 
 def _without_repeats(unet: nn.Module) -> nn.Module:
-    """Drop heads for deep supervision, which is off, and second names, so that each weight is stored once."""
+    """Remove the unused heads of deep supervision and second names of layers, so that each weight is stored once."""
     unet.decoder.seg_layers = unet.decoder.seg_layers[-1:]
     del unet.decoder.encoder
     for module in unet.modules():

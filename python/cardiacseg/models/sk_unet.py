@@ -22,7 +22,8 @@ class Attention(nn.Module):
         self.project = nn.Linear(channels, channels)
 
     def forward(self, tokens: torch.Tensor, frames: int | None = None) -> torch.Tensor:
-        """Each position attends over the slices of its own of ``frames`` stacks; without them, over its own slice."""
+        """With ``frames`` each position attends over the slices of its own stack; without, over the positions of its
+        slice."""
         qkv = self.qkv(tokens)
         if frames is None:
             return self.project(self._attend(qkv))
@@ -61,9 +62,9 @@ class TransformerBlock(nn.Module):
 class SliceFusionTransformer(nn.Module):
     """Fuses the bottleneck features of all slices of a stack.
 
-    Takes and gives ``[frames, slices, C, h, w]``. Inter-slice: each position attends over the slices of its own
-    stack. Intra-slice: each slice attends over its positions. Frames never see each other, and as nothing encodes
-    a position, any number of slices and any size of map will do.
+    Input and output are ``[frames, slices, C, h, w]``. Inter-slice: each position attends over the slices of its own
+    stack. Intra-slice: each slice attends over its positions. Attention never crosses frames. There is no position
+    encoding, so a stack may have any number of slices and a map any size.
     """
 
     def __init__(self, channels: int, heads: int, mlp_ratio: int = 2):
@@ -159,8 +160,8 @@ class SkUNetConfig:
 class PresenceClassifier(nn.Module):
     """Section 2.3's perceptron on the encoder's bottleneck: logits of p(RV), p(MYO), p(LV) for each slice.
 
-    It looks at the largest response of each channel, not at the mean, so that the size of the field of view
-    round the heart does not move its answer. It starts out saying yes, so that the gate lets Ref learn at once.
+    It uses the maximum of each channel, not the mean, so that its result does not depend on the size of the field of
+    view. Its initial bias makes p larger than 0.5, so that gates are open and Ref learns from the first step.
     """
 
     def __init__(self, channels: int, classes: int, hidden: int = 64):
@@ -173,9 +174,9 @@ class PresenceClassifier(nn.Module):
 
 
 class SkUNet(nn.Module):
-    """Takes ``[frames, slices, in_channels, H, W]``, gives logits ``[frames, slices, out_channels, H, W]``.
+    """From ``[frames, slices, in_channels, H, W]`` to logits ``[frames, slices, out_channels, H, W]``.
 
-    With ``presence_classes`` it gives a pair: those logits and presence logits ``[frames, slices, classes]``.
+    With ``presence_classes`` the result is a pair: those logits and presence logits ``[frames, slices, classes]``.
     """
 
     def __init__(self, config: SkUNetConfig):

@@ -21,7 +21,7 @@ _NETWORKS = {SkUNetConfig: SkUNet, DetSegConfig: DetSeg, PlainUNetConfig: PlainU
 
 @dataclass(frozen=True)
 class SystemConfig:
-    """Sizes of the networks. Raises ``ValueError`` where a stage before the last has a presence classifier.
+    """Sizes of the networks. Raises ``ValueError`` if a stage before the last has a presence classifier.
 
     ``locate`` finds the heart in a coarse, whole field of view; it is preprocessing and the same in every row, so
     that all systems see the same field of view. ``ref`` is None in single-stage systems.
@@ -42,7 +42,7 @@ class SystemConfig:
 
 
 class SystemOutput(NamedTuple):
-    """What a system gives for stacks ``[frames, slices, 1, H, W]``; None where it lacks that part.
+    """Outputs of a system for stacks ``[frames, slices, 1, H, W]``; None for parts that it does not have.
 
     Class logits of Seg and of Ref are ``[frames, slices, 4, H, W]``; the last stage's presence logits are
     ``[frames, slices, 3]`` (RV, MYO, LV); the detector's heart logits are ``[frames, slices, 1, H/4, W/4]``.
@@ -60,7 +60,7 @@ class SystemOutput(NamedTuple):
 
 
 class SegmentationSystem(nn.Module):
-    """Seg -> softmax -> Ref, where there is a Ref. ``locate`` is a network of its own beside them."""
+    """Seg -> softmax -> Ref, if there is a Ref. ``locate`` is a separate network beside them."""
 
     def __init__(self, config: SystemConfig):
         super().__init__()
@@ -75,7 +75,7 @@ class SegmentationSystem(nn.Module):
         return math.lcm(self.seg.stride, self.ref.stride if self.ref else 1)
 
     def forward(self, stacks: torch.Tensor) -> SystemOutput:
-        """``stacks`` is ``[frames, slices, 1, H, W]``, normalized, the heart inside."""
+        """``stacks`` is ``[frames, slices, 1, H, W]``, normalized, cropped around the heart."""
         if isinstance(self.seg, DetSeg):
             heart_logits = self.seg.detect(stacks)
             seg_logits, presence_logits = self.seg.segment(stacks, heart_logits), None
@@ -113,8 +113,8 @@ def list_models() -> list[str]:
 def create_model(name: str) -> SegmentationSystem:
     """Build a model with fresh weights.
 
-    Raises ``ValueError`` for a name that is not in :func:`list_models` and ``ImportError`` where ``nnunet_2d`` lacks
-    its library.
+    Raises ``ValueError`` for a name that is not in :func:`list_models` and ``ImportError`` if the library of
+    ``nnunet_2d`` is not installed.
     """
     if name not in _MODELS:
         raise ValueError(f"unknown model {name!r}; known models: {', '.join(list_models())}")
@@ -170,7 +170,7 @@ def sk_unet_ref_mt() -> SystemConfig:
 
 @register_model
 def after_unet_mt() -> SystemConfig:
-    """Seg (AS + MT): the classifier looks at the image's features."""
+    """Seg (AS + MT): the classifier uses the features of the image."""
     return SystemConfig(LOCATE, _seg(all_slices=True, presence_classes=STRUCTURES))
 
 

@@ -27,7 +27,7 @@ class Phantom:
 
 
 def contraction(frames: int) -> np.ndarray:
-    """Contraction at each frame of one beat: 0 at end-diastole, 1 at end-systole (36 % of the beat)."""
+    """Contraction at each frame of one cardiac cycle: 0 at end-diastole, 1 at end-systole (36 % of the cycle)."""
     times = np.array([0.0, 0.36, 0.62, 0.84, 1.0])
     values = np.array([0.0, 1.0, 0.24, 0.16, 0.0])
     time = np.arange(frames) / frames
@@ -39,7 +39,8 @@ def contraction(frames: int) -> np.ndarray:
 def _grid(
     heart: HeartShape, slices: int, size: tuple[int, int], spacing: tuple[float, float, float], rng: np.random.Generator
 ) -> Grid:
-    """Slices from the base on, and the heart off the middle of the field of view; breath-holds differ a little."""
+    """Slices from the base to the apex; the heart is off the center of the field of view, breath-holds differ a
+    little."""
     between, row_mm, column_mm = spacing
     spare = max(0, slices - round((heart.length_mm + heart.apex_wall_mm) / between))
     positions = (np.arange(slices) - spare // 2 + rng.uniform(0.15, 0.45)) * between
@@ -69,11 +70,11 @@ def _acquire(signal: np.ndarray, noise: float, rng: np.random.Generator) -> np.n
 
 def _check(frames: int, slices: int, size: tuple[int, int], spacing: tuple[float, float, float]) -> None:
     if frames < 1 or slices < 1:
-        raise InvalidInputError(f"wanted at least one frame and one slice, got {frames} frames and {slices} slices")
+        raise InvalidInputError(f"expected at least one frame and one slice, got {frames} frames and {slices} slices")
     if len(size) != 2 or min(size) < 32:
-        raise InvalidInputError(f"wanted a size of two numbers (rows, columns), each at least 32, got {size}")
+        raise InvalidInputError(f"expected a size of two numbers (rows, columns), each at least 32, got {size}")
     if len(spacing) != 3 or not all(np.isfinite(step) and step > 0 for step in spacing):
-        raise InvalidInputError(f"wanted three positive spacings (slice, row, column) in mm, got {spacing}")
+        raise InvalidInputError(f"expected three positive spacings (slice, row, column) in mm, got {spacing}")
 
 
 def beating_heart(
@@ -83,7 +84,7 @@ def beating_heart(
     spacing: tuple[float, float, float] = (8.0, 1.4, 1.5),
     seed: int = 0,
 ) -> Phantom:
-    """One heart beat of a healthy adult who does not exist, as a short-axis bSSFP cine.
+    """One cardiac cycle of a synthetic healthy adult, as a short-axis bSSFP cine.
 
     ``size`` is (rows, columns), ``spacing`` (slice, row, column) in mm. The same arguments give the same phantom;
     another ``seed`` gives another person: other volumes (LV EDV 112 to 185 ml, EF 53 to 63 %), chest and position.

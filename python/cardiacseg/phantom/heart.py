@@ -13,10 +13,10 @@ import numpy as np
 ANGLES = 720
 THETA = np.arange(ANGLES) * (2 * np.pi / ANGLES)
 ABSENT_MM = -1e4
-# How far the right ventricle's deepest place lies towards the diaphragm, as a share of its half width.
+# Distance of the right ventricle's deepest point towards the diaphragm, as a fraction of its half width.
 _RV_SKEW = 0.22
 
-# The left ventricle is an ellipsoid of revolution cut off above its equator, which lies at this share of its length.
+# The left ventricle is an ellipsoid of revolution cut off above its equator, which lies at this fraction of its length.
 _EQUATOR = 0.25
 # Integral over the length of (1 - ((u - equator) / (1 - equator))^2).
 _ELLIPSOID_SHARE = 1 - ((1 - _EQUATOR) ** 3 + _EQUATOR**3) / (3 * (1 - _EQUATOR) ** 2)
@@ -39,7 +39,7 @@ class Contours(NamedTuple):
     """Radii in mm, ``[times, positions, ANGLES]``.
 
     The myocardium lies between ``endo`` and ``epi``, which are ``ABSENT_MM`` outside the left ventricle's length; the
-    right ventricle lies between ``rv_inner`` and ``rv_outer``, which coincide where there is none.
+    right ventricle lies between ``rv_inner`` and ``rv_outer``, which coincide outside it.
     """
 
     endo: np.ndarray
@@ -50,10 +50,10 @@ class Contours(NamedTuple):
 
 @dataclass(frozen=True)
 class HeartShape:
-    """One heart. Volumes in ml are those of the whole ventricles, ejection fractions are shares of 1.
+    """One heart. Volumes in ml are those of the whole ventricles, ejection fractions lie in 0..1.
 
-    ``endo_waves`` and ``epi_waves`` hold a complex coefficient for each angular order from 1 on: how the outlines
-    depart from circles.
+    ``endo_waves`` and ``epi_waves`` hold the Fourier coefficients of the outlines' deviation from circles, one for
+    each angular order from 1 on.
     """
 
     lv_edv_ml: float
@@ -113,7 +113,7 @@ class HeartShape:
         return radii[0], radii[1]
 
     def _rv_depth(self, positions: np.ndarray, contraction: np.ndarray) -> np.ndarray:
-        """Depth of the crescent in mm for a depth of 1 mm at its deepest, ``[times, positions, ANGLES]``."""
+        """Depth of the crescent in mm for a depth of 1 mm at its deepest point, ``[times, positions, ANGLES]``."""
         c = contraction[:, None]
         base = 1.2 * self.base_mm(c) - 1
         u = (positions - base) / (self.rv_length_share * self.length_mm - base)
@@ -127,7 +127,7 @@ class HeartShape:
         return along[..., None] * np.where(np.abs(away) < 1, np.clip(1 - skewed**2, 0, None) ** 0.7, 0)
 
     def _rv_scale(self, contraction: np.ndarray) -> np.ndarray:
-        """Depth in mm at the deepest place for which the whole right ventricle has its volume, ``[times]``."""
+        """Depth in mm at the deepest point that gives the whole right ventricle its volume, ``[times]``."""
         steps = 64
         width = (self.rv_length_share * self.length_mm + 1) / steps
         positions = (np.arange(steps) + 0.5) * width - 1
@@ -155,8 +155,8 @@ class HeartShape:
     def envelope(self, positions: np.ndarray, contraction: np.ndarray) -> np.ndarray:
         """Outer radius of the heart, ``[times, positions, ANGLES]``.
 
-        That of the ventricles with the right ventricle's wall; above the base, where the atria fill up as the
-        ventricles empty, it returns to that of end-diastole within 12 mm.
+        It is that of the ventricles with the right ventricle's wall. Above the base the atria fill while the ventricles
+        empty, so there it returns to that of end-diastole within 12 mm.
         """
         nearest = np.maximum(positions, 1.2 * self.base_travel_mm)
         resting, moved = (_outermost(self.contours(nearest, c)) for c in (np.zeros(1), contraction))

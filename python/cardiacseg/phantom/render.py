@@ -16,7 +16,7 @@ _WARP_REACH_MM = 38.0
 
 @dataclass(frozen=True)
 class Grid:
-    """Places of a stack's pixels in mm from the heart's axis, ``x`` and ``y`` ``[S, H, W]``, and slice positions."""
+    """Positions of a stack's pixels in mm from the heart's axis, ``x`` and ``y`` ``[S, H, W]``, and slice positions."""
 
     x: np.ndarray
     y: np.ndarray
@@ -37,7 +37,7 @@ class Disc:
         self.pixel_mm = (np.abs(np.cos(angle)) * column_mm + np.abs(np.sin(angle)) * row_mm).astype(np.float32)
 
     def inside(self, radii: np.ndarray) -> np.ndarray:
-        """Share of each pixel inside a contour: ``[..., ANGLES]`` to ``[..., N]``."""
+        """Fraction of each pixel inside a contour: ``[..., ANGLES]`` to ``[..., N]``."""
         step = np.gradient(np.clip(radii, 0, None), 2 * np.pi / ANGLES, axis=-1)
         slope = np.sqrt(1 + np.clip(step / np.maximum(radii, 1), -4, 4) ** 2)
         edge, softness = (table.astype(np.float32)[..., self.bins] for table in (radii, slope))
@@ -45,7 +45,7 @@ class Disc:
 
 
 class Window:
-    """The box round one slice's heart, ``rows`` and ``columns`` of the grid, and the ``disc`` that the heart fills."""
+    """The box around one slice's heart, ``rows`` and ``columns`` of the grid, and the ``disc`` that the heart fills."""
 
     def __init__(self, grid: Grid, index: int, heart_mm: float):
         reach = heart_mm + _WARP_REACH_MM
@@ -57,7 +57,7 @@ class Window:
         self.disc = Disc(self.x, self.y, heart_mm + 2, grid.spacing[1:])
 
     def warped(self, image: np.ndarray, resting: np.ndarray, moved: np.ndarray) -> np.ndarray:
-        """``image`` ``[H, W]`` in this window, drawn inwards so that contour ``resting`` comes to lie on ``moved``."""
+        """``image`` ``[H, W]`` in this window, deformed so that contour ``resting`` moves to ``moved``."""
         old, new = at_angle(resting, self.angle), at_angle(np.maximum(moved, 0.35 * resting), self.angle)
         away = np.clip((self.radius - new) / _WARP_REACH_MM, 0, 1)
         beyond = 1 - away**2 * (3 - 2 * away)
@@ -73,7 +73,7 @@ def _span(near: np.ndarray) -> slice:
 
 
 def _sample(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Bilinear interpolation; outside the image its edge goes on."""
+    """Bilinear interpolation; outside the image the values of its edge."""
     height, width = image.shape
     rows, columns = np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)
     top, left = np.minimum(rows.astype(np.intp), height - 2), np.minimum(columns.astype(np.intp), width - 2)
@@ -111,14 +111,14 @@ class Muscles:
         )
 
     def blood_contour(self, endo: np.ndarray, planes: np.ndarray, along: np.ndarray, squeeze: float) -> np.ndarray:
-        """``endo`` ``[P, ANGLES]`` indented by trabeculae, more so towards the apex and when squeezed."""
+        """``endo`` ``[P, ANGLES]`` indented by trabeculae, more towards the apex and in contraction."""
         angle = self.orders * THETA[:, None] + self.phases
         waves = np.cos(angle + (self.drift * planes[:, None])[:, None, :]).sum(axis=-1) / np.sqrt(len(self.orders))
         depth = self.depth * (0.3 + 1.4 * along[:, None]) * (1 + 0.4 * squeeze)
         return endo * (1 - depth * np.clip(waves, 0, 2.5))
 
     def papillary(self, disc: Disc, endo: np.ndarray, along: np.ndarray, squeeze: float) -> np.ndarray:
-        """Share of each pixel ``[P, N]`` within a papillary muscle."""
+        """Fraction of each pixel ``[P, N]`` within a papillary muscle."""
         share = np.zeros((len(along), len(disc.indices)), dtype=np.float32)
         sizes = np.clip(1 - ((along - 0.52) / 0.3) ** 2, 0, None) ** 0.5 * self.radius_mm * (1 + 0.12 * squeeze)
         for plane in np.flatnonzero(sizes):
@@ -132,7 +132,8 @@ class Muscles:
 
 @dataclass(frozen=True)
 class Texture:
-    """Brightness within one slice's heart, ``[N]``: two patterns that flow into each other, and right trabeculae."""
+    """Brightness within one slice's heart, ``[N]``: two patterns that blend into each other, and trabeculae of the
+    RV."""
 
     patterns: np.ndarray
     rv_trabeculae: np.ndarray
@@ -147,7 +148,7 @@ class Texture:
         return cls(np.stack(flat[:2]), 0.35 * np.clip(flat[2] - 1.7 + apical, 0, 1))
 
     def blood(self, turn: float) -> tuple[np.ndarray, np.ndarray]:
-        """Brightness of the left and the right ventricle's blood at a share ``turn`` of the beat."""
+        """Brightness of the left and the right ventricle's blood at a fraction ``turn`` of the cycle."""
         flow = self.patterns[0] * np.cos(2 * np.pi * turn) + self.patterns[1] * np.sin(2 * np.pi * turn)
         pulse = 0.03 * np.sin(2 * np.pi * (turn - 0.1))
         return 1 + pulse + 0.045 * flow, (0.93 + pulse + 0.05 * flow) * (1 - self.rv_trabeculae)
@@ -165,7 +166,8 @@ class SliceRenderer:
         self.texture = Texture.draw(rng, window, float(np.clip(planes.mean() / heart.length_mm, 0, 1)))
 
     def labels(self, contours: Contours) -> np.ndarray:
-        """Labels ``[T, h, w]`` of the middle plane's contours ``[T, ANGLES]``: what covers most of each pixel."""
+        """Labels ``[T, h, w]`` of the middle plane's contours ``[T, ANGLES]``: the label that covers most of each
+        pixel."""
         endo, epi, inner, outer = (self.window.disc.inside(radii) for radii in contours)
         rv, myo = outer - inner, epi - endo
         shares = np.stack([1 - rv - epi, rv, myo, endo])
@@ -176,7 +178,7 @@ class SliceRenderer:
     def paint(self, picture: np.ndarray, contours: Contours, muscles: Muscles, moment: tuple[float, float]) -> None:
         """Draw the ventricles into ``picture`` ``[h, w]``: the mean over planes of contours ``[P, ANGLES]``.
 
-        ``moment`` is the contraction and the share of the beat that has gone by.
+        ``moment`` is the contraction and the elapsed fraction of the cardiac cycle.
         """
         squeeze, turn = moment
         disc, base = self.window.disc, self.heart.base_travel_mm * squeeze

@@ -1,4 +1,4 @@
-"""What surrounds the phantom's ventricles: the chest, the organs below it, the heart's fat, atria and vessels.
+"""The surroundings of the phantom's ventricles: the chest, the organs below it, the heart's fat, atria and vessels.
 
 Brightness is relative to the left ventricle's blood, which is 1. Coordinates are in mm from the heart's long axis,
 x along columns and y along rows; the picture is the usual short-axis one: chest wall to the left and above, lung to
@@ -28,19 +28,19 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], widths: tuple
 
 
 def cover(depth_mm: np.ndarray, pixel_mm: np.ndarray | float) -> np.ndarray:
-    """Share of a pixel that lies inside an edge, from the signed distance to it (positive inside)."""
+    """Fraction of a pixel that lies inside an edge, from the signed distance to it (positive inside)."""
     return np.clip(depth_mm / pixel_mm + 0.5, 0, 1)
 
 
 class Canvas:
-    """A stack of pictures ``[S, H, W]`` under the brush; ``x`` and ``y`` are the pixels' places in mm."""
+    """A stack of pictures ``[S, H, W]`` that functions paint on; ``x`` and ``y``: the pixels' positions in mm."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, pixel_mm: float):
         self.x, self.y, self.pixel_mm = x, y, pixel_mm
         self.image = np.full(x.shape, 0.015, dtype=np.float32)
 
     def fill(self, depth_mm: np.ndarray, value: np.ndarray | float) -> None:
-        """Paint where the signed distance is positive."""
+        """Paint the pixels whose signed distance is positive."""
         self.image += cover(depth_mm, self.pixel_mm) * (value - self.image)
 
     def ellipse(self, center: tuple, axes: tuple[float, float], value: np.ndarray | float) -> None:
@@ -55,7 +55,7 @@ class Canvas:
 
 @dataclass(frozen=True)
 class ThoraxShape:
-    """Sizes in mm of one chest; places are (x, y) from the heart's axis."""
+    """Sizes in mm of one chest; positions are (x, y) from the heart's axis."""
 
     fat_mm: float
     muscle_mm: float
@@ -155,7 +155,7 @@ def _paint_heart_bed(
 
 
 def _paint_atria(canvas: Canvas, heart: HeartShape, along: np.ndarray, envelope: np.ndarray, blood: np.ndarray) -> None:
-    """Atria and great vessels within the heart's outline in the slices that the base ever reaches."""
+    """Atria and great vessels within the heart's outline, in the slices that the base reaches during the cycle."""
     basal = (along < 1.2 * heart.base_travel_mm + 8)[:, 0, 0]
     if not basal.any():
         return
@@ -184,9 +184,9 @@ def _paint_atria(canvas: Canvas, heart: HeartShape, along: np.ndarray, envelope:
 def paint_surroundings(
     x: np.ndarray, y: np.ndarray, pixel_mm: float, along: np.ndarray, heart: HeartShape, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Everything but the ventricles at end-diastole, and the coil's sensitivity; both ``[S, H, W]``.
+    """Everything except the ventricles at end-diastole, and the coil's sensitivity; both ``[S, H, W]``.
 
-    ``x`` and ``y`` are places in mm ``[S, H, W]``, ``along`` the slices' positions ``[S]`` on the long axis.
+    ``x`` and ``y`` are positions in mm ``[S, H, W]``, ``along`` the slices' positions ``[S]`` on the long axis.
     """
     shape = ThoraxShape.draw(rng)
     widths = 1.2, 2.2 / pixel_mm, 2.2 / pixel_mm
