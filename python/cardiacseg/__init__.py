@@ -44,7 +44,7 @@ try:
     from cardiacseg.measurements import MeasurementOptions, Measurements, measure
     from cardiacseg.segmenter import CardiacSegmenter, Parity, Report, Result, explain_device, list_backends
 except ModuleNotFoundError as error:
-    # Models and training work in a checkout where nothing was built; all else says what is missing when it is used.
+    # Models and training work in a checkout without a built core; everything else raises this error when it is used.
     if error.name != "cardiacseg._core":
         raise
 

@@ -1,4 +1,4 @@
-"""The library's errors and warnings. Each message is a sentence: what was expected, what came, and the place."""
+"""The library's errors and warnings. Each message is a sentence: what was expected, what was got, and where."""
 
 from typing import Any
 

@@ -88,10 +88,10 @@ def run_bench(slices: int, repeats: int, settings: tuple[str, str, int, str]) ->
     """Times in ms for one stack of ``slices`` slices, as a JSON-ready dict; ``settings`` is (model, device,
     threads, precision).
 
-    ``latency_*`` is the wall time of ``CardiacSegmenter.run`` after two warm-up runs, ``cold_start_ms`` from the start
-    of a new process to its first result, ``import_ms`` that of ``import cardiacseg`` in a new process (the median of
-    three). On the CPU, if ``precision`` is "auto", fp32 and bf16 run alternately: ``precisions`` holds the latency and
-    the stages of both, or ``not_run`` with the reason.
+    ``latency_*`` is the wall time of ``CardiacSegmenter.run`` after two warm-up runs, ``cold_start_ms`` the time from
+    the start of a new process to its first result, ``import_ms`` that of ``import cardiacseg`` in a new process (the
+    median of three). On the CPU, if ``precision`` is "auto", fp32 and bf16 run alternately: ``precisions`` holds the
+    latency and the stages of both, or ``not_run`` with the reason.
     """
     phantom = beating_heart(frames=1, slices=slices)
     model, device, threads, precision = settings

@@ -15,7 +15,7 @@ from cardiacseg.errors import InvalidInputError
 
 _NATIVE = {np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")}
 
-# Attributes by which an object of another library is known, and what to pass in its place.
+# Attributes that identify an object of another library, and what to pass instead.
 _OTHER_OBJECTS = (
     (("image", "spacing"), "a cine", "its .image, with spacing=.spacing"),
     (
@@ -58,7 +58,7 @@ def _type_name(image: Any) -> str:
 
 
 def _refuse_other_objects(image: Any) -> None:
-    """Refuse objects that NumPy would convert to something that the caller does not mean."""
+    """Refuse objects that NumPy would convert to something else than the caller means."""
     if isinstance(image, (str, bytes, os.PathLike)):
         raise InvalidInputError(
             f"image must be an array, got a {_type_name(image)}: read the file with cardiacseg.io.read_cine and pass "
@@ -71,7 +71,7 @@ def _refuse_other_objects(image: Any) -> None:
         )
     if isinstance(image, np.ndarray):
         return
-    known = set(dir(image))  # which computes no property
+    known = set(dir(image))  # dir() does not evaluate properties
     for attributes, name, replacement in _OTHER_OBJECTS:
         if known.issuperset(attributes):
             raise InvalidInputError(f"image must be an array, got {name} ({_type_name(image)}): pass {replacement}")
@@ -89,7 +89,7 @@ def advice_for(image: Any) -> str:
 
 
 _CUDA = 2  # kDLCUDA of DLPack
-_DEFAULT_STREAM = 1  # CUDA's default stream, as both protocols number it
+_DEFAULT_STREAM = 1  # number of CUDA's default stream in both protocols
 
 
 @dataclass(frozen=True, eq=False)

@@ -291,8 +291,8 @@ class CardiacSegmenter:
         """Prepare for images of these shapes, with one run on a synthetic image of each, so that no first run is slow.
 
         A shape is ``[S, H, W]`` or ``[T, S, H, W]``. This compiles networks, allocates memory, and on a GPU records the
-        CUDA graphs, for one run at a time: of several runs at once, all but one still prepare their own. Raises what
-        ``run`` raises.
+        CUDA graphs, for one run at a time: if several runs start at once, all but the first still prepare their own.
+        Raises what ``run`` raises.
         """
         for shape in shapes:
             _require_stack_or_cine(shape)
@@ -372,7 +372,7 @@ def _device_cine(image: DeviceArray) -> tuple[int, np.dtype[Any], Axes, Axes]:
 
 
 def _four(numbers: Sequence[int]) -> Axes:
-    """Of a cine's four axes."""
+    """Numbers of a cine's four axes."""
     frames, slices, rows, columns = numbers
     return frames, slices, rows, columns
 

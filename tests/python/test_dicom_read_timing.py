@@ -97,7 +97,7 @@ def test_a_cine_of_several_beats_is_ordered_by_time(tmp_path, study):
     assert {frame.trigger_time_ms for frames in cine.dicom.frames for frame in frames} == {None}
     (note,) = cine.notes
     assert note.code == "N_TIMES_UNKNOWN"
-    assert "of 4 of 4 slices cover several beats, so that slices may not show the same moment" in note.text
+    assert "of 4 of 4 slices cover several cardiac cycles, so that slices may not show the same moment" in note.text
 
 
 def test_nothing_puts_phases_in_order(tmp_path, study):
@@ -232,7 +232,7 @@ def test_trigger_times_in_another_unit(tmp_path, study, unit, per_ms, beat):
     assert cine.timing.rr_interval_ms == pytest.approx(study.rr_interval_ms, rel=5e-3)
     (note,) = cine.notes
     assert note.code == "N_TIME_UNIT"
-    assert f"trigger times of 4 of 4 slices fit a beat only in {unit}" in note.text
+    assert f"trigger times of 4 of 4 slices fit a cardiac cycle only in {unit}" in note.text
     assert cine.dicom.frames[7][3].trigger_time_ms == pytest.approx(SMALL.trigger_ms(3, 7))
 
 
@@ -280,7 +280,7 @@ def test_times_that_fit_no_beat_are_never_used(tmp_path, study, times, nominal):
     assert (cine.timing.rr_interval_ms, cine.timing.frame_times_ms) == (nominal, None)
     assert {frame.trigger_time_ms for frames in cine.dicom.frames for frame in frames} == {None}
     assert [note.code for note in cine.notes] == ["N_PHASE_ORDER", "N_TIMES_UNKNOWN"]
-    assert "fit no beat in ms, s or us" in cine.notes[1].text
+    assert "fit no cardiac cycle in ms, s or us" in cine.notes[1].text
 
 
 def test_times_of_one_slice_that_fit_no_beat(tmp_path, study):
@@ -288,7 +288,7 @@ def test_times_of_one_slice_that_fit_no_beat(tmp_path, study):
     cine = read(study.datasets, tmp_path)
     np.testing.assert_allclose(cine.timing.frame_times_ms, study.frame_times_ms, atol=0.02)
     assert [note.code for note in cine.notes] == ["N_PHASE_ORDER", "N_TIMES_UNKNOWN"]
-    assert "of 1 of 4 slices fit no beat in ms, s or us; the times of the other slices were used" in cine.notes[1].text
+    assert "of 1 of 4 slices fit no cardiac cycle in ms, s or us; the times of the other slices were used" in cine.notes[1].text
 
 
 def test_an_acquisition_that_begins_late_in_the_beat(tmp_path, study):

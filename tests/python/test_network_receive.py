@@ -158,7 +158,7 @@ def test_an_image_that_cannot_be_taken_marks_the_study(tmp_path):
             send(folder, node)
         assert segment.called.acquire(timeout=WAIT_S)
     (((code, text),),) = segment.notes
-    assert code == "N_INCOMPLETE" and "could not be taken" in text
+    assert code == "N_INCOMPLETE" and "was refused" in text
 
 
 # what makes and segments the images here says so; the receiver does not

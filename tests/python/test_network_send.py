@@ -185,7 +185,7 @@ def test_a_node_that_stores_nothing_of_the_kind(study):
     only = [context for context in AllStoragePresentationContexts if context.abstract_syntax != MRImageStorage]
     with (
         archive_node(Archive(), contexts=only) as peer,
-        pytest.raises(NetworkError, match="took none of the SOP classes"),
+        pytest.raises(NetworkError, match="accepted none of the offered SOP classes"),
     ):
         send(folder, peer)
 

@@ -214,7 +214,7 @@ def test_units(tmp_path, unit, factor):
     assert cine.timing.frame_times_ms == pytest.approx([8 + 32 * frame for frame in range(FRAMES)], rel=1e-5)
     assert cine.timing.rr_interval_ms == pytest.approx(800)
     assert cine.timing.heart_rate_per_min == pytest.approx(75)
-    assert "whole beat" in cine.timing.rr_source
+    assert "whole cardiac cycle" in cine.timing.rr_source
     assert codes(cine) == []
 
 

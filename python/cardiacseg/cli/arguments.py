@@ -52,7 +52,7 @@ def _device(text: str) -> str:
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
-    """The model, and where it runs."""
+    """The model, and the device that runs it."""
     group = command.add_argument_group("model")
     group.add_argument(
         "--model", metavar="BUNDLE", default="default", help="'default' or the folder of a model bundle (default)"
@@ -98,7 +98,7 @@ def add_writing_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_spacing_option(command: argparse.ArgumentParser) -> None:
-    """The spacing, which a NIfTI file may lack."""
+    """The spacing; a NIfTI file may have none."""
     command.add_argument_group("NIfTI input").add_argument(
         "--spacing",
         type=_within(0.05, 50),

@@ -24,7 +24,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for the engines (the folder where 'cuda' looks for them)",
+        help="folder for the engines (the folder that 'cuda' searches)",
     )
     parser.add_argument(
         "--flavor", choices=("tensorrt", "rtx"), default="tensorrt", help="TensorRT or TensorRT-RTX (%(default)s)"
@@ -109,7 +109,7 @@ def _build(arguments: argparse.Namespace) -> list:
 
 
 def build_engine(options: argparse.Namespace) -> int:
-    """Build the TensorRT engines of a model bundle, one for each stage, and put them through the parity gate.
+    """Build the TensorRT engines of a model bundle, one for each stage, and check them with the parity gate.
 
     If there is a GPU, the engines are compared with the CPU's networks on synthetic hearts, and engines that fail are
     not saved. TensorRT builds for the GPU of this machine. TensorRT-RTX needs no GPU; the first run on one verifies.

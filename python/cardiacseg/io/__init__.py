@@ -38,11 +38,11 @@ def read_cine(
 ) -> Cine:
     """Read a cine from a NIfTI file, or from a DICOM folder, file, list of files or DICOMDIR, or a zip or tar of them.
 
-    What a file is, its content says, not its name. Of NIfTI files an archive may hold one. A list of NIfTI files has
-    one frame in each, as :func:`cardiacseg.io.nifti.read_frames`. ``spacing`` (slice, row, column), in mm, is for NIfTI
-    files alone, and goes before the file's. The other options are those of :func:`read_dicom`; for NIfTI a ``series``
-    is refused, as it has none, and the others are never needed. Raises ``InvalidInputError`` with one sentence, of
-    which ``DicomError`` is one with a stable code.
+    The type of a file is determined by its content, not by its name. An archive may hold one NIfTI file. A list of
+    NIfTI files has one frame in each, as in :func:`cardiacseg.io.nifti.read_frames`. ``spacing`` (slice, row, column),
+    in mm, is for NIfTI files only and replaces the file's. The other options are those of :func:`read_dicom`; for NIfTI
+    a ``series`` is refused and the others have no effect. Raises ``InvalidInputError`` with one sentence;
+    ``DicomError`` is a subclass with a stable code.
     """
     first = path if isinstance(path, (str, Path)) else next(filter(_is_nifti, path[:1]), None)
     kind = None if first is None else kind_of(first)
@@ -55,7 +55,7 @@ def read_cine(
             return _read_held(Path(first), *inside, spacing, budget)
         return read_nifti(path, spacing=spacing) if isinstance(path, (str, Path)) else _read_frames(path, spacing)
     if spacing is not None:
-        raise InvalidInputError(f"{path}: a spacing can be given for NIfTI files alone; DICOM images have their own")
+        raise InvalidInputError(f"{path}: a spacing can be given only for NIfTI files; DICOM images have their own")
     return read_dicom(path, series=series, nearest_phase=nearest_phase, latest_retake=latest_retake, uneven=uneven)
 
 

@@ -1,4 +1,4 @@
-"""Files inside of zips, tars and compressed files, by content, never by name. Nothing of them is written to disk."""
+"""Files inside zips, tars and compressed files, recognized by content, not by name. Nothing is unpacked to disk."""
 
 import tarfile
 import zipfile
@@ -30,9 +30,9 @@ _NAMED = 5
 
 
 class Stream:
-    """A compressed file from its beginning on, read forward; going back unpacks it again.
+    """A compressed file, read forward from its beginning; seeking backwards unpacks it again.
 
-    ``open`` gives the compressed file once more. Whatever the ways of compressing raise is an ``E_ARCHIVE`` here.
+    ``open`` opens the compressed file again. All errors of decompression become ``E_ARCHIVE``.
     """
 
     def __init__(self, open_again: Callable[[], BinaryIO], name: str, budget: Budget):
@@ -80,15 +80,15 @@ class Stream:
 
 
 def archive_error(name: str, error: Exception) -> DicomError:
-    """The error of a file in an archive, or of the archive: damaged, encrypted, packed in an unknown way."""
+    """The error of a file in an archive, or of the archive: damaged, encrypted, unknown compression."""
     return DicomError(E_ARCHIVE, f"{name} cannot be unpacked ({type(error).__name__})")
 
 
 class Unpacked(RawIOBase):
-    """A file of an archive: what was unpacked is held, so that a header costs no more than its own length.
+    """A file of an archive, unpacked only as far as it is read; the unpacked bytes are held in memory.
 
-    ``source`` is asked for bytes in their order, from ``start`` on. ``length`` is what the archive says, ``None`` if it
-    does not. ``owned`` is closed with the file.
+    ``source`` is read in order, from ``start`` on. ``length`` is that in the archive, ``None`` if it has none.
+    ``owned`` is closed with the file.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class Unpacked(RawIOBase):
         end = self._length if end is None or (self._length is not None and end > self._length) else end
         self._budget.check("part_bytes", end or 0, self._name)
         while not self._ended and (end is None or len(self._held) < end):
-            wanted = _BLOCK if end is None else min(_BLOCK, max(_LITTLE, end - len(self._held)))
-            block = self._next(wanted if self._length is None else min(wanted, self._length - len(self._held)))
+            count = _BLOCK if end is None else min(_BLOCK, max(_LITTLE, end - len(self._held)))
+            block = self._next(count if self._length is None else min(count, self._length - len(self._held)))
             self._budget.take("bytes", len(block), self._name)
             self._held += block
             self._budget.check("part_bytes", len(self._held), self._name)
@@ -123,7 +123,7 @@ class Unpacked(RawIOBase):
             return self._source.read(count)
         except InvalidInputError:
             raise
-        # Each way of compressing raises errors of its own, and so does a cipher.
+        # Each compression raises errors of its own, and so does a cipher.
         except Exception as error:
             raise archive_error(self._name, error) from error
 
@@ -161,7 +161,7 @@ class Unpacked(RawIOBase):
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, on disk or in an archive; ``open`` gives its bytes from the beginning."""
+    """A file, on disk or in an archive; ``open`` opens it at its beginning."""
 
     name: str
     open: Callable[[], BinaryIO]
@@ -174,17 +174,17 @@ class Entry:
 class Unpacker:
     """The files of one input.
 
-    Archives stay open until ``stack`` is left, and all that is unpacked is spent from ``budget``.
+    Archives stay open until ``stack`` is left; all unpacked bytes count to ``budget``.
     """
 
     def __init__(self, budget: Budget, stack: ExitStack):
         self._budget, self._stack = budget, stack
 
     def entries(self, file: Entry, inside: str = "", *, archives: bool = True, depth: int = _DEPTH) -> Iterator[Entry]:
-        """The file itself, without its compression if it is DICOM, or what is inside of it if it is an archive.
+        """The file itself, decompressed if it is DICOM, or the files inside it if it is an archive.
 
-        ``inside`` begins the names of what is inside. An archive that cannot be read is an entry that raises
-        ``DicomError`` as it is opened. Without ``archives`` these are left closed.
+        ``inside`` is the prefix of their names. An archive that cannot be read is an entry that raises ``DicomError``
+        when it is opened. Without ``archives`` no archive is opened.
         """
         try:
             found = self._inside(file, inside, archives, depth) if depth else None
@@ -208,7 +208,7 @@ class Unpacker:
         return iter([unpacked]) if is_dicom_start(start) else None
 
     def unpacked(self, file: Entry, start: bytes) -> Entry | None:
-        """The file, which begins with ``start``, without its compression; ``None`` if it has none."""
+        """The file, which begins with ``start``, decompressed; ``None`` if it is not compressed."""
         opener = decompressor(start)
         return None if opener is None else Entry(file.name, partial(_open_compressed, file, opener, self._budget))
 
@@ -233,7 +233,7 @@ class Unpacker:
         return [Entry(info.filename, partial(_open_in_zip, archive, info, self._budget)) for info in infos]
 
     def _of_tar(self, name: str, stream: BinaryIO | Stream) -> list[Entry]:
-        """In the order in which they lie there, as a compressed tar is read forward. Links are none."""
+        """Its files in stored order, because a compressed tar is read forward. Links are left out."""
         found = []
         try:
             for info in tarfile.TarFile(fileobj=stream):
@@ -256,7 +256,7 @@ def _open_compressed(file: Entry, opener: Callable[[BinaryIO], BinaryIO], budget
 def _start_or_nothing(file: Entry) -> bytes:
     try:
         return file.start()
-    except DicomError:  # damaged; who reads the file says so
+    except DicomError:  # damaged; the reader of the file reports it
         return b""
 
 
@@ -268,7 +268,7 @@ def _open_in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget
     try:
         entry = archive.open(info)
         return Unpacked(entry, info.file_size, info.filename, budget, owned=(entry,))
-    except Exception as error:  # encrypted, of an unknown way of compressing, damaged
+    except Exception as error:  # encrypted, unknown compression, damaged
         raise archive_error(info.filename, error) from error
 
 
@@ -277,7 +277,7 @@ def _open_in_tar(stream: BinaryIO | Stream, info: tarfile.TarInfo, budget: Budge
 
 
 def nifti_inside(path: Path, budget: Budget) -> tuple[str, bytes] | None:
-    """Name and bytes of the only NIfTI file in an archive; ``None`` if it holds none, or DICOM.
+    """Name and bytes of the only NIfTI file in an archive; ``None`` if there is none, or if it holds DICOM.
 
     Raises ``InvalidInputError`` if it holds several, or cannot be read.
     """

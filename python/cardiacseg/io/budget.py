@@ -1,7 +1,7 @@
-"""What one input may cost: bytes, files, frames, pixels and seconds, counted over the whole input, not for each file.
+"""Limits of one input: bytes, files, frames, pixels and seconds, counted over the whole input, not for each file.
 
 budget = Budget()                                # a NIfTI file; Budget(dicom=True) raises ``DicomError``
-budget.take("bytes", len(block), path.name)      # before the memory is taken if a header promises it
+budget.take("bytes", len(block), path.name)      # before memory is allocated for a size in a header
 """
 
 import time
@@ -18,14 +18,14 @@ Size = Literal["file_bytes", "part_bytes", "records", "groups", "side"]
 
 @dataclass(frozen=True)
 class Limits:
-    """At most so much is spent on one input.
+    """The largest amounts for one input.
 
-    ``bytes`` are read from its files or unpacked from them, of which ``file_bytes`` may be of one file, and
-    ``part_bytes`` of one part that is held in memory to be unpacked: an entry of an archive, a deflated dataset.
-    ``files`` counts those of a folder or an archive, ``records`` those of a DICOMDIR, ``fragments`` those into which
-    the compressed pixels of a file are cut, ``frames`` two-dimensional images of which the header is read, ``groups``
-    those that the frames fall into, and ``pixels`` those of the cine that is made; ``side`` is of rows and columns.
-    ``seconds`` are of the reading thread's processor time, so that a slow disk or a busy machine refuses nothing.
+    ``bytes``: bytes read from its files or unpacked from them; ``file_bytes``: those of one file; ``part_bytes``: those
+    of one part that is held in memory while it is unpacked (an entry of an archive, a deflated dataset). ``files``:
+    files in a folder or an archive; ``records``: records of a DICOMDIR; ``fragments``: fragments of the compressed
+    pixels of a file; ``frames``: two-dimensional images whose header is read; ``groups``: groups of these; ``pixels``:
+    pixels of the cine; ``side``: rows or columns. ``seconds``: processor time of the reading thread, so that a slow
+    disk or a busy machine makes no difference.
     """
 
     bytes: int = 8 << 30
@@ -45,7 +45,7 @@ LIMITS = Limits()
 
 
 class Budget:
-    """What is spent on one input, by one thread.
+    """The amounts spent on one input, by one thread.
 
     Raises ``InvalidInputError`` (for DICOM ``DicomError``) with the code ``E_TOO_LARGE`` once a limit is passed.
     """
@@ -64,22 +64,22 @@ class Budget:
         self.check_time(name)
 
     def left(self, what: Spent) -> int:
-        """How much of the limit ``what`` is not spent."""
+        """The unspent part of the limit ``what``."""
         return getattr(self.limits, what) - self._spent[what]
 
     def check(self, what: Size, size: int, name: str) -> None:
-        """Compare a size of the file ``name``, which is not added to others, with its limit."""
+        """Compare a single size of the file ``name`` with its limit."""
         limit = getattr(self.limits, what)
         if size > limit:
             raise self.refusal(f"expected at most {limit} {_WORDS[what]}, got {size} at {name}")
 
     def check_time(self, name: str) -> None:
-        """Raise if reading has taken too long by the file ``name``; for loops that spend nothing else."""
+        """Raise if reading has exceeded its time at the file ``name``; for loops that spend nothing else."""
         if time.thread_time() - self._start > self.limits.seconds:
             raise self.refusal(f"expected at most {self.limits.seconds:g} s of work for one input, got more at {name}")
 
     def refusal(self, sentence: str) -> InvalidInputError:
-        """The error of a limit that is passed, to be raised."""
+        """The error to raise for an exceeded limit."""
         return DicomError(E_TOO_LARGE, sentence) if self._dicom else InvalidInputError(sentence, code=E_TOO_LARGE)
 
 

@@ -1,4 +1,4 @@
-"""A short-axis cine as it was read, whatever the file format, and the same cine with all that a run found."""
+"""A short-axis cine as it was read, from any file format, and the same cine with the results of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """Where one slice of one phase came from.
+    """The source of one slice of one phase.
 
     ``frame_number`` counts from 1 in an Enhanced (multi-frame) instance and is ``None`` for a classic one;
     ``position`` is Image Position (Patient) in mm; ``trigger_time_ms`` is ``None`` if it is absent or
-    cannot be believed.
+    implausible.
     """
 
     sop_class_uid: str
@@ -37,12 +37,12 @@ class SourceFrame:
 class DicomSource:
     """The instances of a cine.
 
-    ``frames[t][s]`` made slice s of phase t. ``instances`` holds, by SOP instance UID, each of them as a
-    ``pydicom.Dataset`` without its pixels; they contain patient data. ``orientation`` is Image Orientation (Patient);
-    ``slice_thickness_mm`` is not the distance between slices. ``arrangement`` says in JSON-ready words by which
-    attributes slices and phases were put in order, which group was taken and why; it contains no patient data.
-    ``unusable_for_results`` is one sentence that says why DICOM results cannot name these instances as their sources,
-    and "" if they can.
+    ``frames[t][s]`` is the source of slice s of phase t. ``instances`` maps each SOP instance UID to the
+    ``pydicom.Dataset`` without its pixels; these contain patient data. ``orientation`` is Image Orientation (Patient);
+    ``slice_thickness_mm`` is not the distance between slices. ``arrangement`` is JSON-ready: the attributes by which
+    slices and phases were ordered, the chosen group and the reason; it contains no patient data.
+    ``unusable_for_results``: one sentence why DICOM results cannot name these instances as their sources, "" if they
+    can.
     """
 
     frames: tuple[tuple[SourceFrame, ...], ...]
@@ -63,12 +63,12 @@ class Note:
 
 @dataclass(frozen=True, eq=False)
 class Cine:
-    """A short-axis cine, the grid it lies on, and where it came from.
+    """A short-axis cine, its grid and its source.
 
-    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm; if slices are unevenly spaced,
-    ``geometry`` says so and has the place of each. ``path`` is what was read. At most one of ``nifti`` and ``dicom`` is
-    set: what :func:`cardiacseg.io.nifti.write_labels` keeps of the file's grid, or the instances, which DICOM results
-    name as their sources. ``files`` are those of the frames, if each has its own.
+    ``image`` is ``[T, S, H, W]``; ``spacing`` is (slice, row, column) in mm. If slices are unevenly spaced,
+    ``geometry`` has the position of each. ``path`` is the input. At most one of ``nifti`` and ``dicom`` is set: the
+    file's grid for :func:`cardiacseg.io.nifti.write_labels`, or the instances, which DICOM results name as their
+    sources. ``files``: the files of the frames, if each frame has its own.
     """
 
     path: Path
@@ -85,11 +85,11 @@ class Cine:
 
 @dataclass(frozen=True)
 class Flag:
-    """Why something deserves a second look.
+    """A reason to look at the result again.
 
     ``code`` is stable (``lv_ef_range``); ``text`` is one sentence with the numbers and units in it. ``value`` crossed
     ``threshold``. ``structure`` is ``"rv"``, ``"myo"`` or ``"lv"``; ``frame`` and ``slice`` count from 0, as in the
-    JSON files. What does not apply is ``None``.
+    JSON files. A field that does not apply is ``None``.
     """
 
     code: str
@@ -103,7 +103,7 @@ class Flag:
 
 @dataclass(frozen=True, eq=False)
 class SegmentedCine:
-    """What was read, found and measured.
+    """A cine with its labels, measurements and quality checks.
 
     ``labels`` uint8 are ``[T, S, H, W]`` on the cine's own grid. ``result`` is ``None`` if labels were read from a file
     and no model ran. ``checks`` are the results of the quality checks, JSON-ready; ``None`` before they ran. ``title``

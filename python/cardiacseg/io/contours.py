@@ -1,9 +1,9 @@
 """Contours of labels: exact polygons for DICOM, smoothed lines for pages and pictures.
 
-The polygons run through the midpoints between a pixel's center inside and an adjacent one's outside (marching squares
-at one half), so that exactly the centers of the structure's pixels lie inside; each closed curve encloses half a pixel
-less than the pixels within it cover. A hole is reached through a channel of no width ("keyhole", DICOM PS3.3
-C.8.8.6), so that one polygon holds the whole part.
+The polygons run through the midpoints between the center of a pixel inside and that of an adjacent pixel outside
+(marching squares at one half), so exactly the centers of the structure's pixels lie inside. Each closed curve runs half
+a pixel inside the outer edges of its pixels. A hole is connected to the outline by a channel without width ("keyhole",
+DICOM PS3.3 C.8.8.6), so one polygon holds the whole part.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ _STEPS_PER_MM = 10
 def polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
     """A polygon for each connected part of bool ``[H, W]``: float64 ``[N, 2]`` (column, row), first point not repeated.
 
-    Pixel centers have whole numbers; parts that touch only by a corner may be one or two.
+    Pixel centers have whole coordinates; parts that touch only at a corner may be one polygon or two.
     """
     from contourpy import FillType, contour_generator
 
-    padded = np.pad(mask.astype(np.float64), 1)  # so that what touches the border is closed too
+    padded = np.pad(mask.astype(np.float64), 1)  # so that contours at the border are closed too
     points, offsets = contour_generator(z=padded, fill_type=FillType.OuterOffset).filled(0.5, 2.0)
     for part, starts in zip(points, offsets, strict=True):
         rings = [part[a : b - 1] - 1 for a, b in pairwise(starts)]
@@ -32,7 +32,7 @@ def polygons(mask: np.ndarray) -> Iterator[np.ndarray]:
 def _with_channels(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
     """The outline with each hole joined to it at the nearest points.
 
-    A channel is walked there and back, so it changes nothing about what lies inside, whatever it crosses.
+    A channel runs there and back, so it does not change the enclosed area.
     """
     for hole in holes:
         gaps = np.linalg.norm(outline[:, None] - hole[None], axis=2)
@@ -44,20 +44,20 @@ def _with_channels(outline: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
 
 
 def _channel(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Corners of a way along the pixels' edges, as no center must lie on a contour: one could not say on which side."""
+    """Corners of a path along the pixels' edges; it must not pass through a center, which would be on neither side."""
     (x, y), (to_x, to_y) = np.floor(start) + 0.5, np.floor(end) + 0.5
     return np.array([(x, y), (to_x, y), (to_x, to_y)])
 
 
 def outline(labels: np.ndarray, structure: str) -> np.ndarray:
-    """Mask whose edge is the structure's contour: the myocardium's is its outer one, round the LV's cavity."""
+    """Mask whose edge is the structure's contour: the myocardium's is its outer one, around the LV's cavity."""
     return {"RV": labels == 1, "MYO": labels >= 2, "LV": labels == 3}[structure]
 
 
 def polylines(mask: np.ndarray, spacing: tuple[float, float, float]) -> list[np.ndarray]:
-    """Closed lines ``[N, 2]`` (x, y) in mm from the image's corner that part the mask's pixel centers from the others.
+    """Closed lines ``[N, 2]`` (x, y) in mm from the image's corner that separate the mask's pixels from the others.
 
-    They follow the smoothed mask, so they have no steps, yet no labelled pixel and no hole is smoothed away.
+    They follow the smoothed mask, so they have no steps, but no labelled pixel and no hole is smoothed away.
     """
     from contourpy import contour_generator
 
@@ -68,7 +68,7 @@ def polylines(mask: np.ndarray, spacing: tuple[float, float, float]) -> list[np.
     soft = smooth(inside)
     level = np.where(inside, np.maximum(soft, 0.55), np.minimum(soft, 0.45))
     _, row_mm, column_mm = spacing
-    # the pad's first pixel has its center half a pixel before the part's corner
+    # the center of the first padding pixel lies half a pixel before the part's corner
     corner = columns[0] - 0.5, rows[0] - 0.5
     return [(line + corner) * (column_mm, row_mm) for line in contour_generator(z=level).lines(0.5)]
 

@@ -1,4 +1,4 @@
-"""What a path holds, told from its first bytes."""
+"""The kind of a file, recognized by its first bytes."""
 
 import bz2
 import gzip
@@ -23,9 +23,9 @@ _GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
 
 
 def kind_of(path: str | Path) -> Kind:
-    """A compressed file is what is inside of it.
+    """The kind of the content of ``path``; a compressed file has the kind of its content.
 
-    Raises ``InvalidInputError`` for what is not there or is none of these.
+    Raises ``InvalidInputError`` if it does not exist or is of another kind.
     """
     path = Path(path)
     if path.is_dir():
@@ -39,7 +39,7 @@ def kind_of(path: str | Path) -> Kind:
 
 
 def _starts(path: Path) -> tuple[bytes, bytes]:
-    """First bytes as they are, and without compression; of damaged ones, or those of no compression, none."""
+    """First bytes as stored, and decompressed; the latter are empty if the file is damaged or not compressed."""
     try:
         with open(path, "rb") as file:
             start = file.read(START_BYTES)
@@ -53,7 +53,7 @@ def _starts(path: Path) -> tuple[bytes, bytes]:
 def _first(file: BinaryIO) -> bytes:
     try:
         return file.read(START_BYTES)
-    except Exception:  # each way of compressing raises errors of its own; who reads the file says what is wrong
+    except Exception:  # each compression raises errors of its own; the reader of the file reports the damage
         return b""
 
 
@@ -72,7 +72,7 @@ def _kind_of_start(start: bytes, inside: bytes, name: str) -> Kind | None:
 
 
 def is_dicom_start(start: bytes) -> bool:
-    """DICOM's mark, or without it a first element of group 2 or 8."""
+    """Whether there is DICOM's mark, or, without it, a first element of group 2 or 8."""
     return start[128:132] == b"DICM" or start.startswith(_GROUPS)
 
 
@@ -90,5 +90,5 @@ def is_tar_start(start: bytes) -> bool:
 
 
 def decompressor(start: bytes) -> Callable[[BinaryIO], BinaryIO] | None:
-    """What unpacks a file that begins like this; ``None`` if it is not compressed."""
+    """The function that unpacks a file with these first bytes; ``None`` if it is not compressed."""
     return next((opener for mark, opener in _OPENERS.items() if start.startswith(mark)), None)

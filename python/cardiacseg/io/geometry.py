@@ -27,8 +27,8 @@ class Geometry:
     of DICOM's Image Orientation (Patient), the third need not be their normal. ``spacing`` is (column, row, slice),
     center to center; ``size`` is (columns, rows, slices).
 
-    The grid is regular, unless ``slice_offsets_mm`` says where each slice lies along the third direction, counted from
-    the first one: the slice spacing is then the mean, and the affine is that of the regular grid.
+    The grid is regular if ``slice_offsets_mm`` is ``None``. Otherwise it holds each slice's position along the third
+    direction, from the first slice; the slice spacing is then the mean, and the affine is that of the regular grid.
     """
 
     origin: tuple[float, float, float]
@@ -44,7 +44,7 @@ class Geometry:
 
     @property
     def normal(self) -> np.ndarray:
-        """Unit vector across the columns' and rows' directions, as the right hand has it."""
+        """Unit normal of the plane: the cross product of the columns' and rows' directions."""
         return np.cross(self.direction[:, 0], self.direction[:, 1])
 
     def slice_positions(self) -> np.ndarray:
@@ -56,7 +56,7 @@ class Geometry:
 
     @property
     def slice_shares_mm(self) -> tuple[float, ...] | None:
-        """How much of the axis each slice stands for if slices are unevenly spaced; ``None`` if they are not.
+        """The length of the axis that each slice represents, if slices are unevenly spaced; else ``None``.
 
         Half the distance to each adjacent slice; at the ends the one distance.
         """
@@ -79,28 +79,28 @@ class Geometry:
 
     @classmethod
     def from_affine_ras(cls, affine: np.ndarray, size: tuple[int, int, int]) -> "Geometry":
-        """The grid of a NIfTI affine whose columns have a length."""
+        """The grid of a NIfTI affine; its columns must not be 0."""
         lps = _LPS_TO_RAS @ np.asarray(affine, dtype=np.float64)
         spacing = np.linalg.norm(lps[:3, :3], axis=0)
         return cls(tuple(lps[:3, 3].tolist()), lps[:3, :3] / spacing, tuple(spacing.tolist()), size)
 
     def anterior(self) -> tuple[float, float]:
-        """Where the heart's anterior wall faces, as a vector (along rows, along columns) in the plane of a slice.
+        """Direction of the heart's anterior wall in the plane of a slice, as a vector (along rows, along columns).
 
-        In a short-axis plane that is the direction to the patient's front and head.
+        In a short-axis plane this is the direction to the patient's front and head.
         """
         front_and_head = np.array([0.0, -1.0, 1.0])
         return float(front_and_head @ self.direction[:, 1]), float(front_and_head @ self.direction[:, 0])
 
 
-# Across a short axis, seen from the feet: from the apex to the base, which is to the right, the back and the head.
+# Normal of a short axis: from the apex to the base, which is to the right, the back and the head.
 _SHORT_AXIS_NORMAL = np.array([-0.6, 0.6, 0.55]) / np.linalg.norm([-0.6, 0.6, 0.55])
 SHORT_AXIS_CONE_DEGREES = 45.0
 _STRAIGHT_DEGREES = 15.0
 _PLANES = ("sagittal", "coronal", "axial")
-# If scanners let columns and rows grow and from where they look, in LPS: transverse planes from the feet, columns to
-# the left, rows to the back; coronal ones from the front, columns to the left, rows to the feet; sagittal ones from the
-# left, columns to the back, rows to the feet. The small second number tells sagittal planes from turned ones.
+# The scanner's pictures in LPS: transverse planes seen from the feet, columns to the left, rows to the back; coronal
+# ones from the front, columns to the left, rows to the feet; sagittal ones from the left, columns to the back, rows to
+# the feet. The small second number distinguishes sagittal planes from rotated ones.
 _COLUMNS, _ROWS, _NORMAL = np.array([1, 0.1, 0]), np.array([0, 1, -1]), np.array([-1, 1, 1])
 # Slices lie along the axis whose voxels are longest by this factor; without such an axis, along the third.
 _LONGER = 1.2
@@ -118,7 +118,7 @@ def is_orientation(cosines: tuple[float, ...] | None) -> bool:
 def directions(cosines: tuple[float, ...]) -> np.ndarray:
     """``[3, 3]`` with columns along columns' index, rows' index and the normal, orthonormal to the last bit.
 
-    Files round their cosines; the nearest orthonormal pair is taken, by singular values.
+    Files round their cosines; the result is the nearest orthonormal pair, by singular values.
     """
     left, _, right = np.linalg.svd(np.reshape(cosines, (2, 3)).T, full_matrices=False)
     pair = left @ right
@@ -128,7 +128,7 @@ def directions(cosines: tuple[float, ...]) -> np.ndarray:
 
 
 def angle_degrees(first: np.ndarray, second: np.ndarray) -> float:
-    """Angle between two unit normals, 0 to 90: which side they point to is a matter of convention."""
+    """Angle between two unit normals, 0 to 90: their sign is a matter of convention."""
     return math.degrees(math.acos(min(1.0, abs(float(first @ second)))))
 
 
@@ -187,11 +187,11 @@ class Orientation:
 def picture_orientation(affine_ras: np.ndarray, slices: int | None = None) -> Orientation:
     """Columns, rows and slices as in the scanner's own picture of that plane.
 
-    The picture is never mirrored: of the eight ways to turn it those are candidates whose normal (columns across rows,
-    as the right hand has it) points to the patient's right, back and head, as base lies to apex. Of them the one is
-    taken that is nearest to the transverse, coronal or sagittal picture. Slices are in the order of that normal, along
-    the file's axis ``slices`` or, without it, along the one whose voxels are longest.
-    Raises ``InvalidInputError``, without a file's name, if no axis can be that of a short-axis stack's slices.
+    The picture is never mirrored: of its eight orientations, candidates are those whose normal (columns x rows) points
+    to the patient's right, back and head, as from the apex to the base. The one nearest to the transverse, coronal or
+    sagittal picture is chosen. Slices are in the order of that normal, along the file's axis ``slices`` or, without it,
+    along the axis with the longest voxels. Raises ``InvalidInputError``, without a file's name, if no axis can be the
+    slice axis of a short-axis stack.
     """
     steps = np.linalg.norm(affine_ras[:3, :3], axis=0)
     directions = (np.diag([-1.0, -1.0, 1.0]) @ affine_ras[:3, :3] / steps).T
@@ -205,14 +205,15 @@ def picture_orientation(affine_ras: np.ndarray, slices: int | None = None) -> Or
 
 
 def _likeness(directions: np.ndarray, axes: tuple[int, int], column_sign: int, row_sign: int) -> tuple[bool, float]:
-    """Whether such a picture is not mirrored, and how near to a standard one; rounded, so that ties stay as stored."""
+    """Whether such a picture is not mirrored, and how similar it is to a standard one; rounded, so that ties stay as
+    stored."""
     columns, rows = column_sign * directions[axes[0]], row_sign * directions[axes[1]]
     unmirrored = np.cross(columns, rows) @ _NORMAL > -1e-6
     return bool(unmirrored), round(float(columns @ _COLUMNS + rows @ _ROWS), 5)
 
 
 def slice_axis(steps: np.ndarray) -> int:
-    """The axis across the slices, by the voxels' sides; raises as :func:`picture_orientation`."""
+    """The slice axis, by the voxels' sides; raises as :func:`picture_orientation`."""
     shortest, middle, longest = np.sort(steps)
     if middle > 2 * shortest and middle > longest / 2:
         sizes = ", ".join(f"{step:g}" for step in steps)

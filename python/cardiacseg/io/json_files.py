@@ -1,6 +1,6 @@
-"""JSON that a run writes (``measurements.json``, ``report.json``), whose keys carry their units, and JSON read back.
+"""JSON of a run (``measurements.json``, ``report.json``), with units in its keys, and reading JSON back.
 
-A file may have been edited or damaged since it was written, so all of it is checked.
+A file may have been edited or damaged since it was written, so every value is checked.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def sha256_of(path: str | Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of what inference rests on; what is not installed is left out."""
+    """Versions of Python and of the libraries of inference; those that are not installed are left out."""
     found = {"python": platform.python_version()}
     for package in ("cardiacseg", "numpy", "openvino", "nibabel", "pydicom", "highdicom"):
         try:
@@ -69,10 +69,10 @@ def _file_document(path: Path) -> dict[str, str]:
 
 
 def input_document(cine) -> dict:
-    """``input`` of ``report.json``: what was read, with its digest, shape and spacing.
+    """``input`` of ``report.json``: the input with its digest, shape and spacing.
 
-    Of a NIfTI file the digest is the file's (``frames`` has each one's if there are several), of a DICOM study that of
-    the cine's pixels; a study's folder is not named, as people name folders after patients.
+    For a NIfTI file the digest is that of the file (``frames`` has that of each file if there are several), for a DICOM
+    study that of the cine's pixels. A study's folder is not named, because people name folders after patients.
     """
     facts = {
         "shape_frames_slices_rows_columns": list(cine.image.shape),
@@ -127,7 +127,7 @@ def _confidence_document(result) -> dict:
 
 
 def _run_document(result) -> dict:
-    """Which model ran where; nothing if labels were read from a file."""
+    """The model, its backend and device; empty if labels were read from a file."""
     if result is None:
         return {"model": None}
     report = result.report
@@ -168,7 +168,7 @@ def report_document(segmented, source: dict, files: list[str], seconds: dict[str
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises ``InvalidInputError`` if it is no file, too large, or not JSON in UTF-8."""
+    """The content of a JSON file. Raises ``InvalidInputError`` if it is not a file, too large, or not JSON in UTF-8."""
     try:
         if not path.is_file():
             raise InvalidInputError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
@@ -186,7 +186,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_record(path: Path) -> "Record":
-    """The object that a JSON file holds. Raises ``InvalidInputError`` as :func:`read_json`, and if it is another."""
+    """The object in a JSON file. Raises ``InvalidInputError`` as :func:`read_json`, and if it is not an object."""
     values = read_json(path)
     if not isinstance(values, dict):
         raise InvalidInputError(f"{path}: expected an object, got a value of type {type(values).__name__}")
@@ -194,9 +194,9 @@ def read_record(path: Path) -> "Record":
 
 
 class Record:
-    """An object of a JSON file, whose values are asked for by key, type and range.
+    """An object of a JSON file; its methods return values by key, type and range.
 
-    Each method raises ``InvalidInputError``, with the file and the place in it, if the value is another one.
+    Each raises ``InvalidInputError``, with the file and the place in it, if the value is of another type or range.
     ``optional`` values may be ``null``, which is ``None``.
     """
 

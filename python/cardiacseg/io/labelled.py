@@ -2,8 +2,8 @@
 
 ACDC's: ``training/patientNNN/patientNNN_frameNN.nii.gz`` with ``..._gt.nii.gz`` beside it, labels as here.
 nnU-Net's: ``imagesTr/CASE_0000.nii.gz`` (the first channel is read), ``labelsTr/CASE.nii.gz`` and ``dataset.json``,
-whose ``labels`` say which number is which structure. A folder with ``labelsTr`` or ``dataset.json`` is nnU-Net's.
-How an image is turned and what is refused is as in :mod:`cardiacseg.io.nifti`; labels are turned as their image.
+whose ``labels`` name the structure of each number. A folder with ``labelsTr`` or ``dataset.json`` is nnU-Net's.
+Orientation and refusals are those of :mod:`cardiacseg.io.nifti`; labels are oriented as their image.
 """
 
 import re
@@ -18,7 +18,7 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.json_files import read_json
 from cardiacseg.io.nifti import read_beside, read_nifti
 
-# Letters and digits alone, lower case; MLV and LVM are ACDC's and M&Ms' names of the LV's myocardium, C is a cavity.
+# Only letters and digits, in lower case; MLV and LVM are ACDC's and M&Ms' names of the LV's myocardium, C is a cavity.
 NAMES = {
     **dict.fromkeys(("background", "bg"), 0),
     **dict.fromkeys(("rv", "rvc", "rvcavity", "rightventricle", "rightventricularcavity"), 1),
@@ -34,7 +34,7 @@ def label_mapping(dataset: dict, path: Path) -> dict[int, int]:
     """Label in the files -> 0 background, 1 RV, 2 MYO, 3 LV, from the ``labels`` of ``dataset.json``.
 
     Both of nnU-Net's forms are read: name -> integer, and integer as a string -> name. Raises ``ValueError`` for a
-    name that is none of :data:`NAMES`, a structure that is missing or there twice, and for regions.
+    name that is not in :data:`NAMES`, a structure that is missing or present twice, and for regions.
     """
     labels = dataset.get("labels") if isinstance(dataset, dict) else None
     if not isinstance(labels, dict) or not labels:
@@ -93,7 +93,7 @@ def list_patients(root: Path) -> list[str]:
 
 
 def find_labelled_frames(root: Path, patients: Iterable[str] | None = None) -> list[LabelledFrame]:
-    """Every labelled frame under ``root``, of ``patients`` or of all, in order of name.
+    """Every labelled frame under ``root``, of ``patients`` or of all patients, in order of name.
 
     The patient of an nnU-Net case is its name without ``_frameNN``, ``_ED`` or ``_ES`` at the end. Raises
     ``FileNotFoundError`` if a patient has no labelled frame, an image is missing, or nothing is found, and

@@ -1,7 +1,7 @@
 """NIfTI cines and label maps, in any orientation. Needs nibabel.
 
-Arrays are ``[T, S, row, column]`` in the scanner's own picture of the plane, however a file stores its axes:
-:mod:`cardiacseg.io.geometry` says what that is. Labels go back to the file's own axes, voxel by voxel.
+Arrays are ``[T, S, row, column]`` in the scanner's own picture of the plane (:mod:`cardiacseg.io.geometry`), in
+whatever order a file stores its axes. Labels are written back on the file's own axes, voxel by voxel.
 """
 
 import dataclasses
@@ -27,13 +27,13 @@ from cardiacseg.io.output import write_bytes
 if TYPE_CHECKING:
     import nibabel
 
-# Of a voxel: how far a grid may lie off, which is what float32 headers lose.
+# Tolerance of a grid's position as a fraction of a voxel, for the rounding of float32 headers.
 _TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class NiftiSource:
-    """What of a file is kept to write labels of its cine: its header, its axes' lengths, and how its picture lies."""
+    """The parts of a file that are needed to write labels of its cine: header, lengths of axes, orientation."""
 
     header: "nibabel.Nifti1Header"
     axes: tuple[int, ...]
@@ -51,7 +51,7 @@ def read_nifti(
     """Read a 3-D file as one frame or a 4-D file as a cine.
 
     ``image`` is in the file's type, or float32 if the file scales its values; voxels without a finite number become the
-    smallest value, with a note. ``spacing`` (slice, row, column), in mm, goes before the file's. ``held``, ``name`` and
+    smallest value, with a note. ``spacing`` (slice, row, column), in mm, replaces the file's. ``held``, ``name`` and
     ``budget`` are as in :func:`cardiacseg.io.nifti_file.open_nifti`. Raises ``InvalidInputError`` with one sentence
     that names the file if it is missing, damaged, not NIfTI, or not a short-axis image of grey values.
     """
@@ -73,7 +73,7 @@ def read_nifti(
 
 
 def read_frames(paths: Sequence[str | Path], *, spacing: tuple[float, float, float] | None = None) -> Cine:
-    """Read one cine of frames that have a file each, in the order given; their times are unknown.
+    """Read one cine from one file per frame, in the order given; the times of the frames are unknown.
 
     ``spacing`` is as in :func:`read_nifti`. :func:`write_labels` writes the labels of all frames into one file, on the
     grid of the first. Raises ``InvalidInputError`` as :func:`read_nifti`, and if a file has several frames or another
@@ -98,7 +98,7 @@ def read_frames(paths: Sequence[str | Path], *, spacing: tuple[float, float, flo
 
 
 def _is_same_grid(one: Geometry, other: Geometry) -> bool:
-    """Whether no voxel lies farther than a tenth of a pixel from its counterpart."""
+    """Whether every voxel lies within a tenth of a pixel of its counterpart."""
     if one.size != other.size:
         return False
     corners = np.array([*itertools.product(*((0, length - 1) for length in one.size), [1])]).T
@@ -106,7 +106,7 @@ def _is_same_grid(one: Geometry, other: Geometry) -> bool:
 
 
 def _fill_gaps(name: str, image: np.ndarray) -> list[Note]:
-    """Put the smallest value at pixels without a number that float32 holds, as outside of a field of view."""
+    """Set pixels without a finite float32 number to the smallest value, as outside the field of view."""
     if image.dtype.kind != "f":
         return []
     gapped = [frame for frame in image if not _are_numbers(np.array([frame.min(), frame.max()])).all()]
@@ -127,10 +127,10 @@ def _are_numbers(values: np.ndarray) -> np.ndarray:
 
 
 def read_beside(path: str | Path, cine: Cine) -> np.ndarray:
-    """Values ``[T, S, H, W]`` of a file that has the axes of ``cine``'s, voxel by voxel, whatever its affine says.
+    """Values ``[T, S, H, W]`` of a file with the same axes as ``cine``'s file, voxel by voxel; its affine is ignored.
 
-    Data sets' label maps often lack their image's orientation. Raises ``InvalidInputError`` as :func:`read_nifti`, and
-    if the axes' lengths differ.
+    Label maps of data sets often lack their image's orientation. Raises ``InvalidInputError`` as :func:`read_nifti`,
+    and if the axes' lengths differ.
     """
     file = open_nifti(path)
     if file.shape != cine.nifti.orientation.to_file(cine.image).shape:
@@ -141,7 +141,7 @@ def read_beside(path: str | Path, cine: Cine) -> np.ndarray:
 
 
 def new_cine(image: np.ndarray, spacing: tuple[float, float, float], frame_interval_ms: float) -> Cine:
-    """A cine ``[T, S, H, W]`` of no file: spacing in mm, the first pixel at the origin, axes to L, P, S."""
+    """A cine ``[T, S, H, W]`` without a file: spacing in mm, the first pixel at the origin, axes to L, P, S."""
     between, row, column = spacing
     geometry = Geometry((0.0, 0.0, 0.0), np.eye(3), (column, row, between), image.shape[:0:-1])
     timing, notes = even_timing(frame_interval_ms, len(image))
@@ -185,7 +185,7 @@ def write_labels(path: str | Path, labels: np.ndarray, cine: Cine) -> None:
 
 
 def _interval_and_start_ms(cine: Cine) -> tuple[float, float]:
-    """Mean time between frames and that of the first; 0 if they are not known."""
+    """Mean time between frames, and time of the first frame; 0 if unknown."""
     times = cine.timing.frame_times_ms
     if not times or len(times) < 2:
         return 0.0, 0.0
@@ -211,7 +211,7 @@ def _like_file(array: np.ndarray, source: NiftiSource) -> "nibabel.Nifti1Image":
         header[text] = b""
     voxels = source.orientation.to_file(array).reshape(source.axes)
     kind = Nifti2Image if isinstance(header, Nifti2Header) else Nifti1Image
-    return kind(voxels, None, header)  # the forms are the header's
+    return kind(voxels, None, header)  # sform and qform are the header's
 
 
 def _write(path: Path, image: "nibabel.Nifti1Image") -> None:
@@ -226,9 +226,9 @@ def _write(path: Path, image: "nibabel.Nifti1Image") -> None:
 def read_labels(path: str | Path, geometry: Geometry, frames: int, *, spacing_given: bool = False) -> np.ndarray:
     """Labels of a NIfTI file as uint8 ``[T, S, H, W]`` on the grid of ``geometry``, T being ``frames``.
 
-    Programs in which people correct labels may store the axes in another order or direction; the affine tells. With
-    ``spacing_given``, which is that of the grid, the file's own spacing is not asked. Raises ``InvalidInputError`` if
-    the file is no label map of 0 to 3, or its voxels are not those of the grid.
+    Programs for correcting labels may store the axes in another order or direction, so these are taken from the affine.
+    With ``spacing_given`` (the grid has a given spacing) the file's own spacing is ignored. Raises
+    ``InvalidInputError`` if the file is not a label map of 0 to 3, or its voxels are not those of the grid.
     """
     from cardiacseg.io.nifti_axes import place
     from cardiacseg.io.nifti_file import open_nifti, read_voxels
@@ -249,7 +249,7 @@ def read_labels(path: str | Path, geometry: Geometry, frames: int, *, spacing_gi
 
 
 def _order_and_flips(path: Path, affine: np.ndarray, geometry: Geometry) -> tuple[list[int], list[bool]]:
-    """For each axis of the grid (x, y, z): which axis of the file it is, and whether that runs the other way."""
+    """For each axis of the grid (x, y, z): the corresponding axis of the file, and whether that is reversed."""
     to_file = np.linalg.inv(affine) @ geometry.affine_ras()
     steps = np.rint(to_file[:3, :3])
     order = [int(np.abs(steps[:, axis]).argmax()) for axis in range(3)]

@@ -1,4 +1,4 @@
-"""What a NIfTI header says of its axes: how voxels lie, how large they are, when frames were taken."""
+"""Axes by a NIfTI header: orientation, size of voxels, times of frames."""
 
 import math
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ Spacing = tuple[float, float, float]
 SPACING_GIVEN = "nifti_spacing_given"
 
 _MM_PER_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1000.0, "micron": 0.001}
-# mm of a voxel's shortest and middle side, and of its longest: so wide that animals fit, so narrow that one unit does.
+# mm of a voxel's shortest and middle side, and of its longest: wide enough for animals, narrow enough for one unit.
 _SIDES, _LONGEST = (0.05, 20.0), 50.0
-# How far affine and pixel sizes may differ, without and with a note, as a part of the size: 2 % of a side is 2 % of a
-# volume, less than two readers differ by.
+# Largest relative difference of affine and pixel sizes, without and with a note: 2 % of a side is 2 % of a volume,
+# which is less than the difference between two readers.
 _SAME_SIZE, _NOTED_SIZE = 1e-3, 0.02 + 1e-4
-# A stack of voxels of 1 x 1 x 1 mm on the unit matrix has more slices than so, or is one whose sizes were never set.
+# A stack of voxels of 1 x 1 x 1 mm on the unit matrix has more slices than this, or its sizes were never set.
 _FEWEST_CUBES = 50
 _NOT_SQUARE = 1.5
 _OPTION = "--spacing SLICE ROW COLUMN (spacing in Python) gives them, in mm"
-# Sine of the angle that axes may be from right angles, without and with a note. At 6 degrees volumes change by 0.5 %.
+# Sine of the largest deviation of axes from right angles, without and with a note. 6 degrees change volumes by 0.5 %.
 _NOTED_SHEAR, _LARGEST_SHEAR = math.sin(math.radians(0.5)), math.sin(math.radians(6.05))
-_TURNED_DEGREES = 10.0  # less may be what a qform cannot say of sheared axes
+_TURNED_DEGREES = 10.0  # less can be the part of sheared axes that a qform cannot describe
 _FAR_MM = 1e6
 _NO_ORIENTATION = Note(
     "nifti_no_orientation",
@@ -36,15 +36,15 @@ _NO_ORIENTATION = Note(
 _MS_PER_UNIT = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 # ms between frames of a cine, and ms of an RR interval: heart rates of 20 to 250 a minute.
 _INTERVAL, _RR_INTERVAL = (5.0, 500.0), (240.0, 3000.0)
-_SOURCE = "frame interval times number of frames: right where the cine covers one whole beat"
+_SOURCE = "frame interval times number of frames: correct if the cine covers one whole cardiac cycle"
 
 
 def _sizes_of(file: NiftiFile, by_affine: np.ndarray | None) -> tuple[np.ndarray, float, list[Note]]:
     """mm along the file's axes, mm of the file's unit, and notes.
 
     ``by_affine`` are the lengths of the affine's columns, in the file's unit; ``None`` if it has no orientation.
-    Raises ``InvalidInputError`` if sizes are missing, if affine and pixel sizes differ by more than 2 %, or if there
-    is no unit in which they are those of a heart's image.
+    Raises ``InvalidInputError`` if sizes are missing, if affine and pixel sizes differ by more than 2 %, or if no
+    unit makes them those of an image of the heart.
     """
     stored = np.abs(file.sizes[1:4])
     if not (np.isfinite(stored) & (stored > 0)).all():
@@ -67,7 +67,7 @@ def _sizes_of(file: NiftiFile, by_affine: np.ndarray | None) -> tuple[np.ndarray
 
 
 def _is_unit_matrix(file: NiftiFile) -> bool:
-    """Whether the affine says nothing but directions along the axes and a size of 1."""
+    """Whether the affine has only directions along the axes and sizes of 1."""
     return np.array_equal(np.abs(file.affine[:3, :3]), np.eye(3))
 
 
@@ -83,7 +83,7 @@ def _one_answer(file: NiftiFile, by_affine: np.ndarray, stored: np.ndarray) -> t
     both = f"{_numbers(by_affine)} {unit} by its affine and of {_numbers(stored)} {unit} by its pixel sizes"
     if not apart <= _NOTED_SIZE:
         raise InvalidInputError(
-            f"{file.name} has voxels of {both}; expected equal sizes, as volumes depend on them: {_OPTION}"
+            f"{file.name} has voxels of {both}; expected equal sizes, because volumes depend on them: {_OPTION}"
         )
     volumes = 100 * abs(float(np.prod(by_affine / stored)) - 1)
     text = f"The file has voxels of {both}; the affine's were taken. Volumes differ by {volumes:.1f} %."
@@ -95,7 +95,7 @@ def _unit_name(file: NiftiFile) -> str:
 
 
 def _unit(file: NiftiFile, sizes: np.ndarray) -> tuple[float, list[Note]]:
-    """mm of the file's unit: the header's, else the only one in which the voxels fit a heart's image."""
+    """mm of the file's unit: the header's, else the only unit in which the voxels fit an image of the heart."""
     name = _unit_name(file)
     if _fits(sizes * _MM_PER_UNIT[name]):
         return _MM_PER_UNIT[name], []
@@ -117,7 +117,7 @@ def _fits(sizes: np.ndarray) -> bool:
 def _sizes_as_given(
     file: NiftiFile, directions: np.ndarray, by_affine: np.ndarray | None, spacing: Spacing
 ) -> tuple[np.ndarray, int, list[Note]]:
-    """mm along the file's axes as ``spacing`` (slice, row, column) says, the axis of the slices, and a note."""
+    """mm along the file's axes by ``spacing`` (slice, row, column), the slice axis, and a note."""
     between, row, column = _checked(file.name, spacing)
     of_file = np.abs(file.sizes[1:4]) if by_affine is None else by_affine
     slices = _slices_of(of_file)
@@ -144,7 +144,7 @@ def _checked(name: str, spacing: Spacing) -> np.ndarray:
 
 
 def _slices_of(stored: np.ndarray) -> int:
-    """The axis of the slices by the file's own sizes; the third if they do not tell."""
+    """The slice axis by the file's own sizes; the third axis if they do not determine it."""
     if not (np.isfinite(stored) & (stored > 0)).all():
         return 2
     try:
@@ -159,7 +159,7 @@ def _numbers(values: np.ndarray) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """``affine``: from the file's voxel to mm (RAS); the picture's ``orientation`` and the grid of that picture."""
+    """``affine``: from the file's voxel to mm (RAS); ``orientation`` and grid of the picture."""
 
     affine: np.ndarray
     orientation: Orientation
@@ -168,11 +168,11 @@ class Placement:
 
 
 def place(file: NiftiFile, spacing: Spacing | None = None) -> Placement:
-    """Where the voxels lie, with notes on what was mended.
+    """The positions of the voxels, with notes on repairs.
 
-    sform goes before qform. A file without either is taken as a transverse stack seen from the feet with slices along
-    its third axis; so is one whose sform is the unit matrix although its pixel sizes are not 1, as programs write
-    that lost the orientation. ``spacing`` (slice, row, column), in mm, goes before the file's. Raises
+    sform has priority over qform. A file without either is read as a transverse stack seen from the feet with slices
+    along its third axis; so is a file whose sform is the unit matrix although its pixel sizes are not 1, which is
+    written by programs that lost the orientation. ``spacing`` (slice, row, column), in mm, replaces the file's. Raises
     ``InvalidInputError`` if voxel sizes are missing, contradict each other or are not those of a heart's image, if
     axes are more than 6 degrees from right angles, or if no axis can be that of the slices.
     """
@@ -214,15 +214,15 @@ def _directions(file: NiftiFile, linear: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         directions = linear / np.linalg.norm(linear, axis=0)
     if not np.isfinite(directions).all() or abs(np.linalg.det(directions)) < 0.1:
-        raise InvalidInputError(f"{file.name} has an affine with values that are no distances in mm")
+        raise InvalidInputError(f"{file.name} has an affine with values that are not distances in mm")
     return directions
 
 
 def _origin(place_mm: np.ndarray) -> tuple[np.ndarray, list[Note]]:
-    """If the first voxel lies; far away nothing lies, and numbers lose their digits."""
+    """Position of the first voxel; if it is implausibly far away, 0 and a note."""
     if (np.abs(place_mm) < _FAR_MM).all():
         return place_mm, []
-    text = "The file's affine puts the image more than a kilometre away; its place is unknown, 0 was taken."
+    text = "The file's affine puts the image more than a kilometer away; its position is unknown, 0 was used."
     return np.zeros(3), [Note("nifti_far_away", text)]
 
 
@@ -240,10 +240,10 @@ def _shear_notes(file: NiftiFile, directions: np.ndarray) -> list[Note]:
 
 
 def _turned_notes(file: NiftiFile) -> list[Note]:
-    """On a file whose two affines turn its axes in different ways; pictures depend on it, volumes do not."""
+    """Notes on a file whose two affines have different orientations; pictures depend on them, volumes do not."""
     try:
         sform, qform = (form(coded=True)[0] for form in (file.header.get_sform, file.header.get_qform))
-    except Exception:  # a quaternion that is damaged, which the sform goes before
+    except Exception:  # a damaged quaternion; the sform is used instead
         return []
     if sform is None or qform is None:
         return []
@@ -260,8 +260,8 @@ def _turned_notes(file: NiftiFile) -> list[Note]:
 def timing_of(file: NiftiFile) -> tuple[Timing, list[Note]]:
     """Times of a file's frames, from their axis's step, toffset and their unit, and notes; unknown for one frame.
 
-    An interval that is no cine's (5 to 500 ms) in the file's unit is taken in the only one, of s, ms and us, in which
-    it is, if all frames make one cycle; without a unit the interval alone decides. Else the times are unknown.
+    An interval outside that of a cine (5 to 500 ms) in the file's unit is read in the only unit of s, ms and us that
+    fits, if all frames then make one cycle; without a unit the interval alone decides. Else the times are unknown.
     """
     frames = file.shape[3]
     if frames == 1:
@@ -283,7 +283,7 @@ def timing_of(file: NiftiFile) -> tuple[Timing, list[Note]]:
 
 
 def _step(file: NiftiFile) -> float:
-    """The pixel size of the frames' axis, or of the fourth, which means time, if only that can be an interval."""
+    """The pixel size of the frames' axis, or of the fourth axis, the axis of time, if only that can be an interval."""
     steps = [abs(float(file.sizes[index + 1])) for index in (file.frames_axis, 3)]
     return next((step for step in steps if _fitting_units(step)), steps[-1])
 
@@ -301,7 +301,7 @@ def _time_unit(step: float, frames: int, stated: str) -> str | None:
 
 
 def even_timing(interval_ms: float, frames: int, start_ms: float = 0.0) -> tuple[Timing, list[Note]]:
-    """Times of frames that are equally far apart; unknown for one frame."""
+    """Times of evenly spaced frames; unknown for one frame."""
     if frames == 1:
         return UNKNOWN_TIMING, []
     rr_interval, notes = _rr_interval_ms(interval_ms * frames)
@@ -318,12 +318,12 @@ def _start_ms(file: NiftiFile, factor: float, rr_interval: float) -> tuple[float
     start = float(file.header["toffset"]) * factor
     if math.isfinite(start) and 0 <= start < rr_interval:
         return start, []
-    text = "The file's time of the first frame lies outside of the beat; 0 was taken."
+    text = "The file's time of the first frame lies outside of the cardiac cycle; 0 was taken."
     return 0.0, [Note("nifti_time_offset", text)]
 
 
 def _rr_interval_ms(length: float) -> tuple[float | None, list[Note]]:
     if _within(length, _RR_INTERVAL):
         return length, []
-    text = f"All frames together last {length:.0f} ms, which is not one beat; the heart rate is unknown."
+    text = f"All frames together last {length:.0f} ms, which is not one cardiac cycle; the heart rate is unknown."
     return None, [Note("nifti_beat", text)]

@@ -1,4 +1,4 @@
-"""Where a NIfTI file's bytes are: on disk or in memory, plain or compressed, in one file or in a pair of two."""
+"""Bytes of a NIfTI file: on disk or in memory, plain or compressed, in one file or in a pair."""
 
 import bz2
 import gzip
@@ -14,15 +14,15 @@ from cardiacseg.io.budget import Budget
 
 _GZIP, _BZIP2, _ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
 _EXPECTED = "expected a NIfTI file (.nii or .nii.gz)"
-# What was compressed does not become smaller than half by being compressed again.
+# Compressing again does not halve the size of compressed data.
 _TWICE_FACTOR, _TWICE_MORE = 2, 1 << 16
 
 
 @dataclass(frozen=True)
 class Content:
-    """A file's bytes. ``name`` is what messages call it; ``held`` are the bytes, or ``None`` if they are on disk.
+    """A file's bytes. ``name`` is for messages; ``held`` are the bytes, or ``None`` if they are on disk.
 
-    The bytes themselves say whether they are compressed, not the name. Unpacking counts to the time of ``budget``.
+    Compression is recognized by the bytes, not by the name. Unpacking counts to the time of ``budget``.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Content:
 
     @property
     def length(self) -> int:
-        """Bytes as they are stored."""
+        """Number of stored bytes."""
         return self.path.stat().st_size if self.held is None else len(self.held)
 
     @property
@@ -42,7 +42,7 @@ class Content:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The bytes without their compression, from the first on."""
+        """The decompressed bytes, from the first on."""
         with ExitStack() as stack:
             file = stack.enter_context(self._stored())
             start = file.read(4)
@@ -57,7 +57,7 @@ class Content:
 
 
 class _Watched(io.RawIOBase):
-    """A file that looks at the clock: of bytes that unpack to nothing there may be many."""
+    """A file that checks the time: many compressed bytes may unpack to nothing."""
 
     def __init__(self, file: BinaryIO, content: Content):
         self._file, self._content = file, content
@@ -85,9 +85,9 @@ def _unpacked(file: BinaryIO, start: bytes) -> BinaryIO:
 
 
 def content_of(path: Path, budget: Budget, held: bytes | None = None, name: str | None = None) -> Content:
-    """The file at ``path``, or the bytes ``held`` out of it. What was compressed twice is unpacked once.
+    """The file at ``path``, or the bytes ``held`` from it. Of two compressions one is removed.
 
-    Raises ``InvalidInputError`` if there is no file, and what the compression's library raises on damaged bytes.
+    Raises ``InvalidInputError`` if there is no file, and the errors of the compression's library for damaged bytes.
     """
     content = Content(name or str(path), path, budget, held)
     if held is None and not path.is_file():
@@ -108,12 +108,12 @@ def content_of(path: Path, budget: Budget, held: bytes | None = None, name: str 
 
 
 def is_voxels_name(name: str) -> bool:
-    """Whether a file is called as the second of a pair is."""
+    """Whether a file has the name of the second file of a pair."""
     return name.lower().endswith((".img", ".img.gz"))
 
 
 def is_half_of_pair(path: Path) -> bool:
-    """Whether both files of a pair are there; the voxels' bytes may begin like anything else's."""
+    """Whether both files of a pair exist; the voxels' file has no recognizable first bytes."""
     return is_voxels_name(path.name) and other_of_pair(path) is not None
 
 
@@ -130,7 +130,7 @@ def other_of_pair(path: Path) -> Path | None:
 
 
 def read_unless_ended(stream: BinaryIO, most: int) -> bytes:
-    """Some bytes; none at the end of a compressed stream, also if a program appended something else to it."""
+    """Some bytes; empty at the end of a compressed stream, even if a program appended other data to it."""
     try:
         return stream.read1(most)
     except Exception as error:
@@ -140,5 +140,5 @@ def read_unless_ended(stream: BinaryIO, most: int) -> bytes:
 
 
 def one_line(error: Exception) -> str:
-    """What a library complains about."""
+    """A library's error in one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -31,12 +31,12 @@ _PART = 1 << 20  # bytes
 
 @dataclass(frozen=True, eq=False)
 class NiftiFile:
-    """A file whose header was checked. ``name`` is what messages call it.
+    """A file whose header was checked. ``name`` is for messages.
 
-    ``axes`` are the axes' lengths as the file has them, ``shape`` those of (x, y, z, t), ``frames_axis`` which axis t
-    is. ``affine`` is the one that nibabel picks, in the file's unit; ``sizes`` are the pixel sizes as stored, before
-    nibabel mends them, that of x being ``sizes[1]``. ``voxels`` are where the voxels are, from byte ``offset`` on;
-    ``scaling`` is their slope and intercept, ``None`` if they are as stored.
+    ``axes`` are the lengths of the file's axes, ``shape`` those of (x, y, z, t), ``frames_axis`` the index of axis t.
+    ``affine`` is the one that nibabel selects, in the file's unit; ``sizes`` are the pixel sizes as stored, before
+    nibabel repairs them; that of x is ``sizes[1]``. ``voxels`` is the content with the voxels, from byte ``offset`` on;
+    ``scaling`` is their slope and intercept, ``None`` if they are not scaled.
     """
 
     name: str
@@ -62,22 +62,22 @@ def open_nifti(
 ) -> NiftiFile:
     """The file's header, checked; its voxels are read by :mod:`cardiacseg.io.nifti_file`.
 
-    ``held`` are the file's bytes if they are in memory, out of an archive at ``path``; ``name`` is then what messages
-    call them, and ``budget`` what is left of the archive's. Of a pair ``.hdr`` and ``.img`` either may be named. Raises
+    ``held`` are the file's bytes if they come from an archive at ``path``; ``name`` is then their name in messages, and
+    ``budget`` the rest of the archive's. Of a pair ``.hdr`` and ``.img`` either may be named. Raises
     ``InvalidInputError`` with one sentence that names the file if it is missing, not NIfTI, damaged, not an image
     (x, y, z) or (x, y, z, t) of real numbers, or past a limit of the budget (code ``E_TOO_LARGE``).
     """
     path = Path(path)
     shown = name or str(path)
     try:
-        with suppress_logs(NIBABEL):  # nibabel prints what is odd about a header before it refuses or mends it
+        with suppress_logs(NIBABEL):  # nibabel logs oddities of a header before it refuses or repairs it
             file = _load(path, budget or Budget(), held, shown)
             _check_kind(file)
             _check_size(file)
             return file
     except InvalidInputError:
         raise
-    except Exception as error:  # what nibabel and the compressions' libraries raise on damaged bytes is of many types
+    except Exception as error:  # nibabel and the compressions' libraries raise many types for damaged bytes
         raise InvalidInputError(f"{shown} is not a readable NIfTI file ({one_line(error)})") from error
 
 
@@ -111,14 +111,12 @@ def _is_header(head: bytes) -> bool:
 
 
 def _parsed(name: str, head: bytes, content: Content, voxels: Content) -> NiftiFile:
-    """Parse header and extensions out of the first bytes: nibabel would read on in the file as far as they say."""
+    """Parse header and extensions from the first bytes only: nibabel would read as far in the file as they promise."""
     from nibabel import Nifti1Header, Nifti2Header
 
     kind = Nifti2Header if head[:4] in _SECOND else Nifti1Header
     if kind is Nifti1Header and head[344:348] == bytes(4):
-        raise InvalidInputError(
-            f"{name} is an Analyze file, which does not say how its axes lie in the patient; expected NIfTI"
-        )
+        raise InvalidInputError(f"{name} is an Analyze file, which has no orientation in the patient; expected NIfTI")
     header = kind.from_fileobj(io.BytesIO(head))
     if voxels is content and header["magic"] == kind.pair_magic and len(head) <= kind.single_vox_offset:
         raise InvalidInputError(f"{name} is the header of a pair; expected the file .img of the pair beside it")
@@ -128,9 +126,7 @@ def _parsed(name: str, head: bytes, content: Content, voxels: Content) -> NiftiF
     offset = header.get_data_offset()
     if voxels is content and offset == 0:
         offset = kind.single_vox_offset
-        text = (
-            f"The file does not say where its voxels begin; they were read from right behind the header, byte {offset}."
-        )
+        text = f"The header has no offset of the voxels; they were read from directly after it, byte {offset}."
         notes = [*notes, Note("nifti_no_offset", text)]
     stored = kind(head[: kind.template_dtype.itemsize], check=False)
     sizes = stored["pixdim"].astype(np.float64)
@@ -146,7 +142,7 @@ def _scaling(header: "nibabel.Nifti1Header") -> tuple[float, float] | None:
 
 
 def _frames_axis(name: str, axes: tuple[int, ...]) -> tuple[int, list[Note]]:
-    """Of the axes beyond the third, at most one of which may be longer than 1, that one; else the fourth."""
+    """The only axis beyond the third that is longer than 1; the fourth if there is none."""
     if len(axes) < 3:
         raise InvalidInputError(f"{name} has {len(axes)} axes of lengths {axes}; {_AXES}")
     if min(axes) < 1:
@@ -177,7 +173,7 @@ def _check_kind(file: NiftiFile) -> None:
 
 
 def _bytes_of_voxels(file: NiftiFile) -> int:
-    """As they are stored."""
+    """Number of stored bytes."""
     return math.prod(file.shape) * file.header.get_data_dtype().itemsize
 
 
@@ -187,11 +183,13 @@ def _check_size(file: NiftiFile) -> None:
     budget.take("bytes", promised, name)
     budget.check("side", max(file.shape[:3]), name)
     if not 0 <= file.offset <= _LARGEST_HEAD:
-        raise InvalidInputError(f"{name} has voxels from byte {file.offset} on; expected them right behind the header")
+        raise InvalidInputError(
+            f"{name} has voxels from byte {file.offset} on; expected them directly after the header"
+        )
     if file.voxels.compressed:
         if promised > max(_SUSPECT_BYTES, _SUSPECT_FACTOR * length):
             raise InvalidInputError(
-                f"{name}: the header promises {promised} bytes of voxels in {length} bytes; no image compresses so far"
+                f"{name}: expected {promised} bytes of voxels, got {length} bytes; no image compresses that much"
             )
     elif length < file.offset + promised:
         raise InvalidInputError(f"{name}: the image data are cut short; {promised} bytes of voxels do not fit in it")
@@ -207,7 +205,7 @@ def read_voxels(file: NiftiFile) -> np.ndarray:
 def fill(values: np.ndarray, file: NiftiFile) -> None:
     """Put the file's values into the view ``values`` (x, y, z, t), of :attr:`NiftiFile.dtype`, part by part.
 
-    Beside ``values`` no more than a few parts are held; memory that is not filled is not used, whatever the header
+    Only a few parts are held besides ``values``; memory that is not filled is not used, whatever size the header
     promises. Raises as :func:`values_in_parts`.
     """
     for index, part in values_in_parts(file):
@@ -217,8 +215,8 @@ def fill(values: np.ndarray, file: NiftiFile) -> None:
 def values_in_parts(file: NiftiFile) -> Iterator[tuple[tuple[slice | int, ...], np.ndarray]]:
     """Index and values of parts of (x, y, z, t), in the order of the file.
 
-    Raises ``InvalidInputError`` if the data are damaged or cut short, or if behind the last voxel there are frames
-    that the header does not count, and after the seconds of :mod:`cardiacseg.io.budget`.
+    Raises ``InvalidInputError`` if the data are damaged or cut short, or if frames that the header does not
+    count follow the last voxel, and after the seconds of :mod:`cardiacseg.io.budget`.
     """
     dtype = file.header.get_data_dtype()
     try:
@@ -230,7 +228,7 @@ def values_in_parts(file: NiftiFile) -> Iterator[tuple[tuple[slice | int, ...], 
             hidden = _hidden_frames(file) if _goes_on(stream, file) else 1
     except (InvalidInputError, GeneratorExit):
         raise
-    except Exception as error:  # zlib, bz2 and gzip each have their own
+    except Exception as error:  # zlib, bz2 and gzip raise different types
         raise InvalidInputError(f"{file.name}: the image data are damaged or cut short ({one_line(error)})") from error
     if hidden > 1:
         raise InvalidInputError(
@@ -240,12 +238,12 @@ def values_in_parts(file: NiftiFile) -> Iterator[tuple[tuple[slice | int, ...], 
 
 
 def _hidden_frames(file: NiftiFile) -> int:
-    """How many times more voxels there are by lengths that the header has behind those of its axes."""
+    """Factor by which the header's lengths beyond its axes multiply the number of voxels."""
     return math.prod(max(1, int(length)) for length in file.header["dim"][len(file.axes) + 1 :])
 
 
 def _goes_on(stream: BinaryIO, file: NiftiFile) -> bool:
-    """Whether as many voxels follow again. At the end of a compressed stream its checksum is compared, and raises."""
+    """Whether as many voxels follow again. The end of a compressed stream compares its checksum, which may raise."""
     left = _bytes_of_voxels(file) if _hidden_frames(file) > 1 else 1
     while left > 0 and (part := read_unless_ended(stream, min(left, _PART))):
         left -= len(part)

@@ -1,4 +1,4 @@
-"""What NIfTI files store as images although it is none of grey values: label maps and colors."""
+"""NIfTI files whose values are not grey values: label maps and colors."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,20 +10,20 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import Note
 from cardiacseg.io.nifti_file import NiftiFile, open_nifti, values_in_parts
 
-# The largest number of a label; images have larger values, or broken ones.
+# The largest number of a label; images have larger values, or fractions.
 _LARGEST_LABEL = 10
 _LABEL_INTENT = 1002
-# How many different values label maps with other numbers have; masks and constant images have fewer, images more.
+# Numbers of different values of label maps with other numbers; masks and constant images have fewer, images more.
 _FEW_VALUES = range(3, 9)
-# Of the pixels that are not black, how many are grey in a color image of a grey one. Noise makes frames differ.
+# Fraction of grey pixels, among those that are not black, in a grey picture saved in color. Frames differ by noise.
 _GREY_PART = 0.5
 
 
 def looks_like_labels(parts: Iterable[np.ndarray]) -> bool:
     """Whether the values of an image's parts are whole numbers from 0 to at most 10, both 0 and another one among them.
 
-    Constant images and masks of other numbers (0 and 255) are not taken for labels. No further part is asked for after
-    one that cannot be of labels.
+    Constant images and masks of other numbers (0 and 255) do not count as labels. Reading stops at the first part that
+    cannot be of labels.
     """
     zero = other = False
     for part in parts:
@@ -43,7 +43,7 @@ def _are_small(values: np.ndarray) -> bool:
 def is_label_map(path: str | Path, held: bytes | None = None) -> bool:
     """Whether the NIfTI file at ``path``, or with the bytes ``held``, holds labels: by its intent, or by its values.
 
-    It is read as far as it may be one, which for images is a part of a frame. A file that cannot be read is none.
+    It is read only until it cannot be a label map, for images a part of a frame. A file that cannot be read is not one.
     """
     try:
         file = open_nifti(path, held)
@@ -59,8 +59,8 @@ def _has_label_intent(file: NiftiFile) -> bool:
 def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[Note]:
     """Raises ``InvalidInputError`` if ``image`` ``[T, S, H, W]`` of ``file`` is a label map or a color picture.
 
-    Three or four frames without times may be colors: they are if they are all the same, if the fourth is constant, or
-    if they are of bytes and most of what is not black is grey. Else a note says that they were taken as frames.
+    Three or four frames without times may be colors. They are colors if all are equal, if the fourth is constant, or if
+    they hold bytes and most pixels that are not black are grey. Else a note says that they were read as frames.
     """
     if _has_label_intent(file) or looks_like_labels(piece for frame in image for piece in frame):
         raise InvalidInputError(f"{file.name} holds labels, not an image: whole numbers from 0 to {image.max():g}")

@@ -1,7 +1,7 @@
-"""Files and folders of results that are there as a whole or not at all, also after a power cut; printable names.
+"""Files and folders of results that are written completely or not at all, even after a power cut; printable names.
 
-While a run works, its folder holds two hidden entries: a lock, which the system releases also if the run is killed,
-and a folder of what is not finished, which the next run removes.
+During a run its folder holds two hidden entries: a lock, which the system releases even if the run is killed, and a
+folder of unfinished results, which the next run removes.
 """
 
 import errno
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cardiacseg.errors import Error, InvalidInputError, OutputError
 
-# How a cell begins that a spreadsheet would run as a formula.
+# First characters of a cell that a spreadsheet would run as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBERS = count()
 try:
@@ -28,19 +28,19 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def printable(text: str) -> str:
-    """``text`` with characters escaped that cannot be printed: control characters, and bytes that are no text."""
+    """``text`` with unprintable characters escaped: control characters, and bytes that are not text."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def csv_cell(value: object) -> object:
-    """A cell of a table: numbers stay, and a text that a spreadsheet would take for a formula begins with ``'``."""
+    """A cell of a table: numbers stay, and a text that a spreadsheet would run as a formula gets ``'`` in front."""
     if not isinstance(value, str):
         return value
     return ("'" if value.startswith(_FORMULA) else "") + printable(value)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside ``path``, then rename over it. Raises ``OutputError`` and then leaves what was there."""
+    """Write beside ``path``, then rename over it. Raises ``OutputError``; an older file then stays."""
     path = Path(path)
     beside = path.with_name(f".{path.name[:200]}.{os.getpid()}-{next(_NUMBERS)}.partial")
     with output_errors("write", path):
@@ -54,7 +54,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    """A file that was not there before: a link in its place is not followed."""
+    """Write a new file; a link in its place is not followed."""
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
         file.write(content)
@@ -74,7 +74,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def output_errors(action: str, path: Path) -> Iterator[None]:
-    """An ``OSError`` inside becomes an ``OutputError``: what could not be done, with which path, and why."""
+    """An ``OSError`` inside becomes an ``OutputError`` with the action, the path and the reason."""
     try:
         yield
     except Error:
@@ -87,24 +87,24 @@ def output_errors(action: str, path: Path) -> Iterator[None]:
 def output_folder(target: Path, patterns: Sequence[str], overwrite: bool) -> Iterator[Path]:
     """A folder for results, which are moved into ``target`` when the block succeeds.
 
-    ``patterns`` (``seg-*.dcm``) name all files that such results may have; the last one, the sign that all others are
-    there, is moved last. With ``overwrite`` the sign of an earlier run is removed first, and with it go the files that
-    this run did not make, so that no stale result stays beside new ones. Other files in ``target`` stay as they are.
-    Raises ``InvalidInputError`` at once, before any work, if ``target`` is a file, is in use by another run or has
-    results without ``overwrite``, and ``OutputError`` if it cannot be written.
+    ``patterns`` (``seg-*.dcm``) match all files that such results may have; the last pattern is the marker file, whose
+    presence means that all others exist, and is moved last. With ``overwrite`` the marker of an earlier run is removed
+    first, and then its files that this run did not write, so that no stale result stays beside new ones. Other files in
+    ``target`` stay as they are. Raises ``InvalidInputError`` at once, before any work, if ``target`` is a file, is in
+    use by another run or has results without ``overwrite``, and ``OutputError`` if it cannot be written.
     """
     refuse_results(target, patterns, overwrite)
     with locked(target), partial_folder(target) as made:
-        refuse_results(target, patterns, overwrite)  # of a run that ended meanwhile
+        refuse_results(target, patterns, overwrite)  # results of a run that ended meanwhile
         yield made
         move_results(made, target, present(target, patterns), patterns[-1:])
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """``folder``, made if it is missing, for this run alone; one that was made and stayed empty is removed.
+    """Lock ``folder`` for this run; it is created if it is missing, and removed again if it stayed empty.
 
-    Raises ``InvalidInputError`` if another run has it.
+    Raises ``InvalidInputError`` if another run has the lock.
     """
     new = not folder.exists()
     with output_errors("make the folder", folder):
@@ -124,7 +124,7 @@ def _lock(folder: Path) -> int:
     path = folder / _LOCK
     while True:
         with output_errors("write", path):
-            folder.mkdir(exist_ok=True)  # the run that had it may have removed it at this moment
+            folder.mkdir(exist_ok=True)  # another run may have removed it at this moment
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             if fcntl is not None:
@@ -149,7 +149,7 @@ def _is_there(descriptor: int, path: Path) -> bool:
 
 @contextmanager
 def partial_folder(target: Path) -> Iterator[Path]:
-    """An empty folder inside ``target``, which must be locked; what a run that was killed left there is removed."""
+    """An empty folder inside ``target``, which must be locked; leftovers of a killed run are removed."""
     partial = target / _PARTIAL
     with output_errors("write", partial):
         _remove(partial)
@@ -161,14 +161,14 @@ def partial_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a run that was killed left in ``folder``; nothing if a run is at work there."""
+    """Remove the leftovers of a killed run in ``folder``, unless a run is at work there."""
     if any(os.path.lexists(folder / name) for name in (_LOCK, _PARTIAL)):
         with suppress(InvalidInputError), locked(folder), partial_folder(folder):
             pass
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a run at work, or one that was killed, has an entry of that name in its folder."""
+    """Whether ``name`` is that of a hidden entry of a run, at work or killed."""
     return name in (_LOCK, _PARTIAL)
 
 
@@ -184,9 +184,10 @@ def move_results(
 ) -> None:
     """Move all files of ``made`` into ``target`` and remove the other ``stale`` ones there.
 
-    ``signs`` say that all files are there: those of an earlier run go first, and new ones come last, in their order.
-    ``interim`` takes the place of the last sign meanwhile. Wherever this is killed, no sign stands beside files of
-    another run. Raises ``InvalidInputError``, before anything is changed, if a folder stands in a file's place.
+    ``signs`` are marker files, whose presence means that all files exist: those of an earlier run are removed first,
+    and new ones are moved last, in their order. ``interim`` replaces the last marker meanwhile. If this is killed at
+    any point, no marker stands beside files of another run. Raises ``InvalidInputError``, before anything is changed,
+    if a folder stands in a file's place.
     """
     names = sorted(path.name for path in made.iterdir() if path != interim)
     for name in {*names, *stale}:

@@ -17,7 +17,7 @@ _ALL = "all"
 _LARGEST = 16 << 20  # bytes
 _HEAD = (
     "# Which slices count for RV, myocardium and LV: 1 counts, 0 does not. Slices and phases are numbered from 1. "
-    "A row of one phase, in place of all, overrules the row of all phases. Areas are for information."
+    "A row of a single phase overrules the row of all phases. Areas are for information."
 )
 
 
@@ -47,15 +47,15 @@ def _rows(marks: np.ndarray) -> list[tuple[str | int, np.ndarray]]:
 
 
 def read_slice_list(path: str | Path, frames: int, slices: int) -> np.ndarray:
-    """Which slices count: bool ``[T, S, 3]`` (RV, MYO, LV) for a cine of so many frames and slices.
+    """Which slices count: bool ``[T, S, 3]`` (RV, MYO, LV) for a cine of ``frames`` and ``slices``.
 
-    Commas, semicolons and tabs part the columns; columns beside ``slice``, ``phase`` (may be left out), ``rv``,
-    ``myo`` and ``lv`` are passed over. Raises ``InvalidInputError``, with the number of the line, for a file that is
-    not such a list, a slice or phase that the cine does not have, and one that is missing or there twice.
+    Columns are separated by commas, semicolons or tabs; columns other than ``slice``, ``phase`` (optional), ``rv``,
+    ``myo`` and ``lv`` are ignored. Raises ``InvalidInputError``, with the number of the line, for a file that is not
+    such a list, for a slice or phase that the cine does not have, and for a slice that is missing or present twice.
     """
     path = Path(path)
     included = np.zeros((frames, slices, 3), dtype=bool)
-    # How exactly each slice of each phase was named: not at all, with all phases, or by itself.
+    # How each slice of each phase was named: not at all, in a row of all phases, or in a row of its own.
     named = np.zeros((frames, slices), dtype=int)
     for line, row in _table(path):
         where = f"{path.name}, line {line}"
@@ -64,7 +64,7 @@ def read_slice_list(path: str | Path, frames: int, slices: int) -> np.ndarray:
         place, exactness = (slice(None) if frame is None else frame, index), 1 if frame is None else 2
         if (named[place] == exactness).any():
             phase = "all phases" if frame is None else f"phase {frame + 1}"
-            raise InvalidInputError(f"{where}: slice {index + 1} of {phase} was there before")
+            raise InvalidInputError(f"{where}: slice {index + 1} of {phase} is named twice")
         marks = [_mark(row, structure, where) for structure in _STRUCTURES]
         free = named[place] < exactness
         included[place] = np.where(np.expand_dims(free, -1), marks, included[place])
@@ -81,7 +81,7 @@ def _refuse_gaps(named: np.ndarray, name: str) -> None:
 
 
 def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number of the line and values by column of each row below the heads."""
+    """Number of the line and values by column of each row below the header."""
     heads: list[str] = []
     for line, cells in _cells(path):
         if heads:
@@ -94,7 +94,7 @@ def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of each line that is neither empty nor a remark."""
+    """Number and cells of each line that is neither empty nor a comment."""
     lines = _text(path).splitlines()
     first = next((line for line in lines if line.strip("\"', ;\t") and not _is_remark(line)), "")
     reader = csv.reader(lines, delimiter=max(",;\t", key=first.count))
@@ -105,7 +105,7 @@ def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
     except csv.Error as error:
         where = f"{path.name}, line {reader.line_num}"
-        raise InvalidInputError(f"{where}: expected a slice list (CSV), got what is none: {error}") from error
+        raise InvalidInputError(f"{where}: expected a slice list (CSV), got another file: {error}") from error
 
 
 def _is_remark(text: str) -> bool:
@@ -132,7 +132,7 @@ def _text(path: Path) -> str:
 
 
 def _number(row: dict[str, str], column: str, largest: int, where: str) -> int:
-    """The index, from 0 on, that a column's number from 1 on stands for."""
+    """The index, from 0, of a column's number, from 1."""
     text = row.get(column, "")
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= largest):
         allowed = f"1 to {largest}" + (f' or "{_ALL}"' if column == "phase" else "")

@@ -33,11 +33,11 @@ _SYNTAXES = [
 # Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
 _STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 BROKEN = "the sender broke off the association, or the connection was lost"
-NOT_UNDERSTOOD = "an image of the same association could not be taken"
+NOT_UNDERSTOOD = "an image of the same association was refused"
 
-# (what came, association) -> code of a refusal or nothing
+# (received instance, association) -> code of a refusal, or nothing
 Keep = Callable[[Arrival, Hashable], str]
-# (association, why what it brought may not be all, or nothing)
+# (association, why its instances may be incomplete, or nothing)
 Ended = Callable[[Hashable, str], None]
 
 

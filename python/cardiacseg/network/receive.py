@@ -22,7 +22,7 @@ from cardiacseg.network.studies import DEFAULT_LIMITS, Arrival, Limits, OpenStud
 
 LOGGER = logging.getLogger("cardiacseg.network")
 
-# (folder of the study's files, empty folder for the results, what is known of the study before it is read)
+# (folder of the study's files, empty folder for the results, notes on the study from before it is read)
 # -> (the DICOM files to send, all notes of the cine)
 Segment = Callable[[Path, Path, Sequence[Note]], tuple[Sequence[Path], Sequence[Note]]]
 
@@ -182,12 +182,12 @@ class Receiver:
             return
         report = send(files, self._options.peer, calling=self._options.title, tls=self._options.peer_tls)
         for _, status in report.warnings:
-            LOGGER.warning("the peer took a result with status 0x%04X", status)
+            LOGGER.warning("the peer stored a result with status 0x%04X", status)
 
 
 def _notes_before(study: Study) -> tuple[Note, ...]:
     missing = study.missing()
-    return (Note(N_INCOMPLETE, f"the study may not have come as a whole: {missing}"),) if missing else ()
+    return (Note(N_INCOMPLETE, f"the study may be incomplete: {missing}"),) if missing else ()
 
 
 def _keep_folder(output: Path, parent: Path, number: int, incomplete: bool) -> Path:
@@ -227,7 +227,7 @@ def serve(receiver: Receiver) -> None:
         with receiver:
             signals.get()
             stopping = True
-            LOGGER.info("stopping; another signal gives up the study in work")
+            LOGGER.info("stopping; another signal drops the study in work")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -243,7 +243,7 @@ def _why_not(association: Association) -> str:
     if association.is_rejected:
         return f"refused the association: {answer.reason_str.lower()} ({answer.result_str.lower()})"
     if association.is_aborted and answer is not None:
-        return "took none of the SOP classes and transfer syntaxes that were offered"
+        return "accepted none of the offered SOP classes and transfer syntaxes"
     return "cannot be reached, or does not answer as a DICOM node"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _PREFIX = "cardiacseg-receive-"
-_YOUNG_S = 60.0  # a folder that was made just now may not have its lock yet
+_YOUNG_S = 60.0  # a new folder may not have its lock yet
 TOO_LARGE, TOO_MANY, NOT_WRITTEN = "E_STUDY_TOO_LARGE", "E_TOO_MANY_STUDIES", "E_NOT_WRITTEN"
 _MOST_REFUSED = 1000  # studies that are remembered as refused, a few hundred bytes each
 
@@ -79,7 +79,7 @@ def _remove_abandoned(root: Path, prefix: str) -> None:
             if old and state.st_uid == os.getuid() and (lock := _locked(folder)) is not None:
                 shutil.rmtree(folder)
                 os.close(lock)
-                LOGGER.warning("removed what a receiver that was killed had left")
+                LOGGER.warning("removed the files of a receiver that was killed")
         except OSError:  # another process removes it at this moment, or it is not a folder
             continue
 
@@ -111,8 +111,8 @@ class Arrival:
 class Study:
     """The instances of one study so far, by SOP Instance UID, and the associations that may bring more.
 
-    ``fault`` says why instances may be missing: an association that sent some of them broke off, and no later one has
-    sent some and been released. ``associations`` maps each association to the number of faults before it began.
+    ``fault`` says why instances may be missing: an association that sent some of them was broken off, and no later one
+    has sent some and been released. ``associations`` maps each association to the number of faults before it began.
     """
 
     number: int
@@ -143,7 +143,7 @@ class OpenStudies:
     """Collects instances by study. Not thread-safe: the caller holds a lock.
 
     A study is finished if every association that sent a part of it has ended and nothing has arrived for ``idle_s``
-    seconds. A study beyond the limits is refused as a whole until then, so that no part is mistaken for the whole.
+    seconds. A study beyond the limits is refused as a whole until then, so that a part is not mistaken for the whole.
     """
 
     def __init__(self, spool: Spool, limits: Limits, idle_s: float, clock: Callable[[], float] = time.monotonic):

@@ -1,4 +1,4 @@
-"""Slices that continue a stack and are not of its group: they are refused, or named in a note."""
+"""Slices that continue a stack but are in another group: they cause an error, or are named in a note."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ _MOST_TRIED = 32  # so that the time does not grow with the square of the groups
 def check_adjacent_slices(chosen: Group, groups: Sequence[Group]) -> None:
     """Raise ``DicomError`` if another group surely holds slices of the same cine that ``chosen`` lacks.
 
-    A group of another sequence is none, nor is one with images in planes that ``chosen`` has: it is a stack of its own.
+    A group of another sequence does not count, nor does one with images in planes of ``chosen``: it is a separate
+    stack.
     """
     for group in groups:
         if group.number == chosen.number:
@@ -50,7 +51,7 @@ def check_scattered(groups: Sequence[Group]) -> None:
 
 
 def _refusal(chosen: Group, group: Group) -> str:
-    """The error's code if all but the planes' geometry says that the images are of the same cine, else ""."""
+    """The error's code if everything except the planes' geometry indicates the same cine, else ""."""
     a, b = chosen.frames[0], group.frames[0]
     same_place = (a.study_uid, a.frame_of_reference_uid) == (b.study_uid, b.frame_of_reference_uid)
     same_way = group.kind == chosen.kind and _is_same_sequence(chosen, b) and not group.signs_against
@@ -77,7 +78,7 @@ def _refused(code: str, chosen: Group, group: Group, number: int) -> DicomError:
 
 
 def left_out(chosen: Group, groups: Sequence[Group]) -> dict[int, str]:
-    """By the number of a group with slices that continue ``chosen`` and were not taken: how many, where, and why."""
+    """Unused slices that continue ``chosen``: number of their group -> how many, where, and why unused."""
     if len(chosen.cine_slices) < LEAST_SLICES:
         return {}
     taken = {(frame.sop_instance_uid, frame.number) for frame in chosen.frames}
@@ -94,7 +95,7 @@ def left_out(chosen: Group, groups: Sequence[Group]) -> dict[int, str]:
 
 
 def completes(chosen: Group, other: Group) -> bool:
-    """Whether another group has all slices of ``chosen``, at its distances, and such as continue it."""
+    """Whether another group has all slices of ``chosen``, at the same distances, and others that continue it."""
     is_larger = len(other.cine_slices) > len(chosen.cine_slices)
     if not is_larger or tilt_degrees(chosen.frames[0], other.frames[0]) > PARALLEL_DEGREES:
         return False
@@ -114,7 +115,7 @@ def has_slices_of(chosen: Group, other: Group) -> bool:
 
 @dataclass(frozen=True)
 class _Place:
-    """So many slices behind the first ``after`` ones of the stack."""
+    """A number of slices after the first ``after`` slices of the stack."""
 
     count: int
     after: int
@@ -127,7 +128,7 @@ class _Place:
 
 
 def _continuing(chosen: Group, slices: Slices) -> list[_Place]:
-    """Where slices of another group lie in gaps or at the ends of the stack, near its axis."""
+    """Places in gaps or at the ends of the stack, near its axis, that slices of another group fill."""
     phases = max(map(len, chosen.slices))
     full = [part for part in slices if len(part) >= LEAST_FRAMES or 1 < len(part) >= phases / 2]
     if not full or len(chosen.slices) < 2:
@@ -143,12 +144,12 @@ def _continuing(chosen: Group, slices: Slices) -> list[_Place]:
         return []
     pairs = zip(_depths(chosen.slices, chosen), _depths(near, chosen), strict=True)
     found = (_open_places(own, new, _NEXT) for own, new in pairs)
-    # Tilted slices of which some lie within the stack are a stack of their own, such as a scout.
+    # Tilted slices, some of which lie within the stack, are a separate stack, such as a scout.
     return next((places for places in found if sum(place.count for place in places) == len(near)), [])
 
 
 def _open_places(own: np.ndarray, new: np.ndarray, farthest: float) -> list[_Place]:
-    """Where new slices are none of the stack's, at its ends at most so many steps behind one another."""
+    """Places of new slices in gaps of the stack, or at its ends at most ``farthest`` steps from each other."""
     step = step_mm(own)
     counts: dict[int, int] = {}
     ends = [own[0], own[-1]]
@@ -175,13 +176,13 @@ def _depths(slices: Slices, along: Group) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _beside_mm(chosen: Group, frame: Frame) -> float:
-    """How far an image's center lies beside the stack, within its planes."""
+    """Distance of an image's center from the stack's axis, within its planes."""
     nearest = min(chosen.slices, key=lambda part: np.linalg.norm(center(part[0]) - center(frame)))[0]
     return float(np.linalg.norm((center(nearest) - center(frame)) @ directions(nearest.orientation)[:, :2]))
 
 
 def _is_same_sequence(chosen: Group, frame: Frame) -> bool:
-    """The echo time does not count: it follows the field of view."""
+    """Whether the sequence is the same; the echo time does not count, because it depends on the field of view."""
     return frame.protocol[:-1] in {own.protocol[:-1] for own in chosen.frames}
 
 
@@ -194,10 +195,10 @@ def _grid(frame: Frame) -> tuple:
 
 
 def _check_placeless(chosen: Group, group: Group) -> None:
-    """Images without a place may be slices of the stack if they are of its series, or were taken with its sequence."""
+    """Images without a position may be slices of the stack if their series or their sequence is the same."""
     series, protocol = {frame.series_uid for frame in chosen.frames}, chosen.frames[0].protocol
     images = [frame for frame in group.frames if frame.kind == MAGNITUDE]
-    tells = any(protocol) or len(images) >= LEAST_FRAMES  # one that lost its sequence tells nothing
+    tells = any(protocol) or len(images) >= LEAST_FRAMES  # without a sequence there is no evidence
     lost = [f for f in images if f.series_uid in series or (tells and f.protocol == protocol)]
     if lost:
         raise DicomError(

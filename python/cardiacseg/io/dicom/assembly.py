@@ -1,4 +1,4 @@
-"""From the images of each slice to its frames: one repeat, in the order of the cardiac cycle, as many in each slice.
+"""Frames of each slice: one repeat, in the order of the cardiac cycle, the same number in each slice.
 
 Frames are ranked within the cycle, never by absolute time, since every breath-hold has its own RR interval.
 """
@@ -37,7 +37,7 @@ TRIGGER_TIME, TEMPORAL_POSITION = "trigger time", "temporal position"
 def one_repeat(slices: Slices, latest_retake: bool) -> tuple[Slices, tuple[Note, ...]]:
     """One repeat of each slice: the only one, or with ``latest_retake`` the latest that is complete.
 
-    Raises ``DicomError`` if there are several and none was asked for.
+    Raises ``DicomError`` if there are several and ``latest_retake`` is not set.
     """
     parts = [_parts(frames) for frames in slices]
     whole = _most([len(found[0]) for found in parts if len(found) == 1])
@@ -58,7 +58,7 @@ def one_repeat(slices: Slices, latest_retake: bool) -> tuple[Slices, tuple[Note,
 
 
 _ONE_RUN = (
-    "the frames of {} of {} slices lie in several series or acquisitions in which no frame of the beat repeats; "
+    "the frames of {} of {} slices lie in several series or acquisitions in which no frame of the cycle repeats; "
     "those of each slice were read as one run"
 )
 
@@ -71,7 +71,7 @@ def _most(counts: Sequence[int]) -> int | None:
 def _parts(frames: Repeat) -> list[Repeat]:
     """The frames of one slice by series, or within one series by acquisition number.
 
-    Series or acquisitions of one frame each are no parts: some scanners make one of them for each frame.
+    Series or acquisitions of one frame each do not count: some scanners write one for each frame.
     """
     for key in (_series, _acquisition):
         parts: dict[object, list[Frame]] = {}
@@ -105,8 +105,9 @@ def is_rest_of_run(few: Sequence[Frame], run: Sequence[Frame]) -> bool:
 def _is_one_run(parts: Sequence[Repeat], whole: int | None, longest: float = inf) -> bool:
     """Whether no frame of the cycle comes twice in the parts, and they have no more frames than other slices.
 
-    The first attribute tells that differs between all frames of each part. Instance numbers tell only if they count
-    on from series to series, or if the parts make a whole slice: a repeat in the same series counts on too.
+    The first attribute that differs between all frames of each part decides. Instance numbers decide only if they
+    continue from series to series, or if the parts make a whole slice, because those of a repeat in the same series
+    continue too.
     """
     frames = tuple(chain(*parts))
     if len(parts) == 1 or (whole is not None and len(frames) > whole):
@@ -138,7 +139,7 @@ def _check_repeats(repeats: Sequence[Repeat], expected: int, index: int, latest_
     if doubled is not None:
         raise DicomError(
             E_DUPLICATE_SLICE,
-            f"slice {index} has {2 * expected} frames, twice as many as the others, and nothing tells which belong "
+            f"slice {index} has {2 * expected} frames, twice as many as the others; no attribute tells which belong "
             f"together, so no option can choose: give the files of one repeat; {COUNTING}",
         )
 
@@ -152,7 +153,7 @@ def _advice(repeats: Sequence[Repeat], expected: int) -> str:
 
 
 def _age(repeat: Repeat) -> tuple:
-    """Later repeats have a greater one: by acquisition time, then series, acquisition and instance number."""
+    """A sort key, greater for later repeats: by acquisition time, then series, acquisition and instance number."""
     numbers = ((f.series_number or 0, f.acquisition_number or 0, f.instance_number or 0) for f in repeat)
     return max(frame.taken_at for frame in repeat), max(numbers)
 
@@ -176,9 +177,9 @@ _RULES: dict[str, Callable[[Frame], object]] = {
 def order_frames(slices: Slices) -> tuple[Slices, list[str]]:
     """Each slice's frames in order, and for each slice the attribute that gave the order.
 
-    The first of the rules whose values are all there and all different is taken; in a multi-frame instance the index
-    of the temporal position comes before the trigger time. Trigger times are those that
-    :func:`cardiacseg.io.dicom.timing.in_ms` leaves.
+    The first rule whose values are all present and all different is used; in a multi-frame instance the index of the
+    temporal position has priority over the trigger time. Trigger times are those from
+    :func:`cardiacseg.io.dicom.timing.in_ms`.
     """
     ordered, rules = [], []
     for index, frames in enumerate(slices, start=1):
@@ -205,7 +206,7 @@ def _decides(frames: tuple[Frame, ...], rule: Callable[[Frame], object]) -> bool
 
 
 def order_notes(rules: list[str]) -> tuple[Note, ...]:
-    """A note for each rule that is not a matter of course."""
+    """A note for each unusual rule."""
     counted = Counter(rule for rule in rules if rule not in (TRIGGER_TIME, TEMPORAL_POSITION))
     sentence = "the frames of {} of {} slices were put in order by {}"
     return tuple(
@@ -216,8 +217,8 @@ def order_notes(rules: list[str]) -> tuple[Note, ...]:
 def equal_frame_counts(slices: Slices, nearest_phase: bool) -> tuple[Slices, tuple[Note, ...]]:
     """Slices with as many frames as most of them have.
 
-    Raises ``DicomError`` for a slice with another number, unless ``nearest_phase`` asks for the frames nearest in the
-    beat in its place; a slice with less than half of the frames is refused in any case.
+    Raises ``DicomError`` for a slice with another number, unless ``nearest_phase`` allows the frames nearest in the
+    cardiac cycle instead; a slice with less than half of the frames is always refused.
     """
     expected = max(Counter(map(len, slices)).items(), key=lambda item: (item[1], item[0]))[0]
     odd = [index for index, frames in enumerate(slices) if len(frames) != expected]
@@ -239,7 +240,7 @@ def _check_odd(slices: Slices, odd: list[int], expected: int, nearest_phase: boo
     advice = (
         f"`nearest_phase` fills only slices with at least half of the frames, so send all frames of slice {few[0] + 1}"
         if few
-        else "send the missing frames, or fill them with the nearest in the beat: `nearest_phase` (--nearest-phase)"
+        else "send the missing frames, or fill them with the nearest in the cycle: `nearest_phase` (--nearest-phase)"
     )
     raise DicomError(E_MISSING_PHASE, f"expected {expected} frames in each slice, got {got}; {advice}; {COUNTING}")
 

@@ -10,7 +10,7 @@ from cardiacseg.io.dicom.headers import first_item, items, number, numbers, text
 from cardiacseg.io.geometry import is_orientation
 
 MAGNITUDE = "magnitude"
-# What a cine can consist of, the best first: DERIVED\PRIMARY is what scanners write that interpolate phases.
+# Kinds that a cine can consist of, the best first: scanners that interpolate phases write DERIVED\PRIMARY.
 CINE_KINDS = (MAGNITUDE, "derived primary", "derived")
 REASONS = {
     "localizer": ("R_LOCALIZER", "it is a localizer"),
@@ -86,10 +86,10 @@ _GROUPS = {
 
 
 def image_kind(image_type: tuple[str, ...], component: tuple[str, ...], lossy: bool = False) -> str:
-    """``MAGNITUDE`` or a key of ``REASONS``; words in capitals, as the header has them.
+    """``MAGNITUDE`` or a key of ``REASONS``; words in capitals, as in the header.
 
-    Vendors put the component anywhere behind the first two words of Image Type; if none is named it is magnitude.
-    Images that went through ``lossy`` compression must call themselves derived, and are taken all the same.
+    Vendors put the component anywhere after the first two words of Image Type; without one it is magnitude. Images
+    after ``lossy`` compression must be marked as derived, and are accepted.
     """
     found = {*image_type[2:], *component}
     if found & _LOCALIZER:
@@ -104,7 +104,7 @@ def image_kind(image_type: tuple[str, ...], component: tuple[str, ...], lossy: b
 
 
 def classic_attributes(dataset: Dataset) -> dict:
-    """Attributes of the frame, in the words of :class:`cardiacseg.io.dicom.frames.Frame`."""
+    """Attributes of the frame by the names of :class:`cardiacseg.io.dicom.frames.Frame`."""
     one_frame = (whole(dataset, "NumberOfFrames") or 1) == 1
     is_grey = (whole(dataset, "SamplesPerPixel") or 1) == 1 and (not is_palette(dataset) or has_grey_palette(dataset))
     usable = one_frame and is_grey
@@ -133,7 +133,7 @@ def classic_attributes(dataset: Dataset) -> dict:
 
 
 def trigger_time(*places: tuple[Dataset, str]) -> float | None:
-    """The first of the attributes that is there; -1 says "unknown", other negative times lie before the R wave."""
+    """The first of the attributes that is present; -1 means unknown, other negative times lie before the R wave."""
     times = (number(dataset, name) for dataset, name in places)
     return next((time for time in times if time is not None and time != -1), None)
 
@@ -150,7 +150,7 @@ def _protocol(dataset: Dataset) -> tuple[str, ...]:
 
 
 def enhanced_attributes(dataset: Dataset, count: int) -> Iterator[dict]:
-    """Attributes of each of ``count`` frames, in the words of :class:`cardiacseg.io.dicom.frames.Frame`."""
+    """Attributes of each of ``count`` frames by the names of :class:`cardiacseg.io.dicom.frames.Frame`."""
     shared = first_item(dataset, "SharedFunctionalGroupsSequence") or Dataset()
     per_frame = items(dataset, "PerFrameFunctionalGroupsSequence") or [Dataset()]
     temporal = _temporal_dimension(dataset)
@@ -183,7 +183,7 @@ def _frame_attributes(dataset: Dataset, groups: dict[str, Dataset], temporal: in
 
 
 def _times(dataset: Dataset, groups: dict[str, Dataset], temporal: int | None) -> dict:
-    """From the functional groups, else from what a Legacy Converted instance keeps of its classic images."""
+    """Times from the functional groups, else from the classic attributes that a Legacy Converted instance keeps."""
     heart, classic = groups["heart"], (groups["classic"], groups["shared classic"])
     position = _temporal_position(groups["content"], temporal)
     if position is None:
@@ -209,7 +209,7 @@ def _kind(dataset: Dataset, frame_type: Dataset) -> str:
 
 
 def _temporal_dimension(dataset: Dataset) -> int | None:
-    """Which of the dimension indices counts the phases: that is said by its pointer, never by its place."""
+    """The dimension index that counts the phases, found by its pointer, not by its position."""
     pointers = [value(item, "DimensionIndexPointer") for item in items(dataset, "DimensionIndexSequence")]
     for name in ("TemporalPositionIndex", "NominalCardiacTriggerDelayTime", "TriggerTime"):
         if Tag(name) in pointers:

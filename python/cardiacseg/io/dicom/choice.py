@@ -1,4 +1,4 @@
-"""Which group is read: the short-axis cine, or the one that the caller names; and why each other one is not."""
+"""The choice of the group to read: the short-axis cine, or the one that the caller names; reasons for all others."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,9 +45,9 @@ def choose(groups: Sequence[Group]) -> Group:
     """The short-axis cine among the groups of one study.
 
     A candidate has at least 3 parallel slices with at least 8 phases each, and shows no sign of another series. Of
-    several, those that lie like a short axis and are not derived from other images come first, and then the one with
-    the most slices. Raises ``DicomError`` if there is none or no single one, and if slices of the stack surely
-    lie in another group because of their matrix, spacing or tilt.
+    several candidates those with a short-axis orientation that are not derived from other images have priority, then
+    the one with the most slices. Raises ``DicomError`` if there is none or no single one, and if slices of the stack
+    are certainly in another group because of their matrix, spacing or tilt.
     """
     _check_patient(groups)
     candidates = [group for group in groups if group.is_candidate]
@@ -74,12 +74,12 @@ def _best(candidates: Sequence[Group]) -> Group:
 
 
 def _preference(group: Group) -> tuple:
-    """Smaller is better: what was made from other images comes last, then what lies unlike a short axis."""
+    """A sort key; smaller is better: images derived from others come last, before them planes unlike a short axis."""
     return group.kind == CINE_KINDS[-1], not is_like_short_axis(group), CINE_KINDS.index(group.kind)
 
 
 def _size(group: Group) -> tuple[int, int]:
-    """The number of slices, and of several with as many the one without gaps is the larger."""
+    """The number of slices; of groups with equal numbers the one without gaps is larger."""
     depths = group.depths_mm
     return len(group.cine_slices), -int((np.diff(depths) > _GAP * step_mm(depths)).sum())
 
@@ -104,7 +104,7 @@ def _check_patient(groups: Sequence[Group]) -> None:
 
 
 def _check_study(best: Group, candidates: Sequence[Group], groups: Sequence[Group]) -> None:
-    """A second stack with another study UID is of a real second study, unless each series has a UID of its own."""
+    """Refuse a second stack with another study UID, unless every series has a study UID of its own."""
     own, studies = _studies(best), _studies(*groups)
     series = {(frame.study_uid, frame.series_uid) for group in groups for frame in group.frames}
     is_one_each = len(studies) > 2 and len(series) == len(studies)
@@ -184,7 +184,7 @@ def _reason_against(group: Group, chosen: Group | None, by_hand: bool) -> tuple[
 
 
 def notes_on(groups: Sequence[Group], chosen: Group, by_hand: bool) -> tuple[Note, ...]:
-    """What a person should know about the images that were taken, and about those that were not."""
+    """Notes on the chosen images, and on those that were not chosen."""
     lost = [
         Note(N_LEFT_OUT, f"images of g{number} that continue the stack were left out: {text}")
         for number, text in left_out(chosen, groups).items()
@@ -229,7 +229,7 @@ def _why_unusual(chosen: Group, others: Sequence[Group]) -> str:
 def select(groups: Sequence[Group], series: str) -> Group:
     """The images that ``series`` names: a group (``g2``), or series by number or UID, several with commas between.
 
-    A plain number that is no series' number is a group's. Raises ``DicomError`` if nothing has the name, or if
+    A plain number that is not a Series Number is a group's. Raises ``DicomError`` if nothing has the name, or if
     the named series are not one stack.
     """
     names = [name.strip() for name in series.split(",") if name.strip()]
@@ -278,7 +278,7 @@ def _kind_rank(group: Group) -> int:
 
 
 def _is_same(frame: Frame, other: Frame) -> bool:
-    """Whether both are the same image, wherever it was put."""
+    """Whether both are the same image, in whatever group."""
     return (frame.sop_instance_uid, frame.number, frame.file) == (other.sop_instance_uid, other.number, other.file)
 
 
@@ -291,7 +291,7 @@ def _why_apart(part: Group, other: Group) -> str:
 
 
 def _rest_notes(part: Group, rest: Sequence[Group]) -> tuple[Note, ...]:
-    """Phase images and copies of the same slices come in the same series, and are no loss."""
+    """Notes on other images of the same slices in the series, such as phase images and copies; no slice is lost."""
     images = sum(len(other.frames) for other in rest)
     kinds = " and ".join(sorted({other.kind for other in rest}))
     text = f"{images} other images of the same slices, in the series that `series` names, were not taken ({kinds})"

@@ -1,6 +1,6 @@
-"""What tells a cine from other series with many images in a slice: first-pass perfusion, T1 and T2 maps, TI scouts.
+"""Signs of series other than cines with many images per slice: first-pass perfusion, T1 and T2 maps, TI scouts.
 
-Only what a header says counts: a cine that lost its times and descriptions shows no sign against it.
+Only attributes of the header count: a cine without times and descriptions shows no sign against it.
 """
 
 import re
@@ -13,24 +13,24 @@ from cardiacseg.io.dicom.timing import rr_interval_of_slice_ms
 
 LEAST_SLICES, LEAST_FRAMES = 3, 8
 _CONSTANT = 0.1  # of the longest trigger time: the times of a cine run from a small one to the RR interval
-_BEAT_MS, _OF_A_BEAT, _MOST_BEATS = 900.0, 0.5, 2.0
+_CYCLE_MS, _OF_A_BEAT, _MOST_CYCLES = 900.0, 0.5, 2.0
 _MOST_CYCLES_APART = 5.0  # images of a slice that are farther apart have changed times, or times in another unit
 _INVERSION_TIMES = 3
-# Support only: names are free text, and "perf" may stand in anything.
+# Supporting evidence only: names are free text, and "perf" may occur in any word.
 _NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
 
 _Slices = Sequence[Sequence[Frame]]
 
 
 def signs_against(slices: _Slices) -> str:
-    """Why the slices are no cine, in words that go after "it is no cine: "; "" if nothing says so."""
+    """Why the slices are not a cine, as the end of a sentence; "" if there is no sign."""
     full = [frames for frames in slices if len(frames) >= LEAST_FRAMES]
     if not full:
         return ""
     if _most(len(_inversion_times(frames)) >= _INVERSION_TIMES for frames in full):
         return "the inversion time changes from image to image"
     times = [found for frames in full if (found := _trigger_times(frames)) is not None]
-    steps = [step for frames in full if (step := _beats_between(frames)) is not None]
+    steps = [step for frames in full if (step := _cycles_between(frames)) is not None]
     is_beat_after_beat = 2 * len(steps) > len(full) and _most(step >= _OF_A_BEAT for step in steps)
     if not times and is_beat_after_beat:
         return "the images of a slice were taken in one beat after the other"
@@ -52,14 +52,14 @@ def _inversion_times(frames: Sequence[Frame]) -> set[float]:
 
 
 def _trigger_times(frames: Sequence[Frame]) -> np.ndarray | None:
-    """``None`` if they say nothing: absent, all zero, or beyond two RR intervals, which counts something else."""
+    """``None`` if they are absent, all zero, or beyond two RR intervals, which means another kind of time."""
     times = [frame.trigger_time_ms for frame in frames]
-    says = None not in times and 0 < max(times) <= _MOST_BEATS * _rr_interval_ms(frames)
+    says = None not in times and 0 < max(times) <= _MOST_CYCLES * _rr_interval_ms(frames)
     return np.array(times) if says else None
 
 
 def _rr_interval_ms(frames: Sequence[Frame]) -> float:
-    return rr_interval_of_slice_ms(frames) or _BEAT_MS
+    return rr_interval_of_slice_ms(frames) or _CYCLE_MS
 
 
 def _is_named(frames: Sequence[Frame]) -> bool:
@@ -72,10 +72,10 @@ def _has_percentages(frames: Sequence[Frame]) -> bool:
     return None not in percentages and len(set(percentages)) == len(percentages)
 
 
-def _beats_between(frames: Sequence[Frame]) -> float | None:
-    """How many cardiac cycles lie between the images, or ``None`` if no times tell.
+def _cycles_between(frames: Sequence[Frame]) -> float | None:
+    """The number of cardiac cycles between the images, or ``None`` without times.
 
-    Trigger times that run on from cycle to cycle tell if the clock does not.
+    Without clock times, trigger times that continue from cycle to cycle are used.
     """
     clocks_s = [_clock_s(frame.taken_at) for frame in frames]
     clocks_ms = [None if clock is None else 1000 * clock for clock in clocks_s]

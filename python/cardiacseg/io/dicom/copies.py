@@ -1,4 +1,4 @@
-"""Images that came again: with equal headers, under other numbers or UIDs, or as classic and Enhanced MR."""
+"""Copies of images: with equal headers, with other numbers or UIDs, or as both classic and Enhanced MR."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -22,10 +22,10 @@ Key = Callable[[Frame], tuple]
 
 
 def without_copies(frames: Iterable[Frame]) -> tuple[list[Frame], tuple[Note, ...]]:
-    """The frames, each picture once, and notes if some came more often.
+    """The frames, each image once, and notes on copies.
 
-    Pixels are compared only if different files claim the same place and time. Of copies the whole files are left out
-    if that loses no frame: first Enhanced MR, then the smaller series, then the later one.
+    Pixels are compared only if different files have the same position and time. Copies are left out as whole files if
+    no frame is lost: first Enhanced MR, then the smaller series, then the later one.
     """
     kept, notes = _without_equal_headers(frames)
     everything = kept
@@ -99,7 +99,7 @@ def _in_several_files(frames: Iterable[Frame], key: Key) -> list[Frame]:
 
 
 def _ranks(frames: Sequence[Frame]) -> dict[File, int]:
-    """A number for each file: of copies, the one in the file with the smallest is kept."""
+    """A number for each file: of copies, the one in the file with the smallest number is kept."""
     sizes = Counter(frame.series_uid for frame in frames)
     representatives: dict[File, Frame] = {}
     for frame in frames:
@@ -136,12 +136,12 @@ def _digests(frames: Sequence[Frame]) -> Iterator[tuple[Frame, bytes]]:
     parts = list(by_file.items())
     for start in range(0, len(parts), _FILES_AT_ONCE):
         for frame, picture in _decoded(parts[start : start + _FILES_AT_ONCE]):
-            content = picture.astype("<f8")  # whatever the type: copies may be stored in another transfer syntax
+            content = picture.astype("<f8")  # independent of the type: copies may have another transfer syntax
             yield frame, hashlib.sha256(repr(picture.shape).encode() + content.tobytes()).digest()
 
 
 def _decoded(parts: list[tuple[File, list[Frame]]]) -> list[tuple[Frame, np.ndarray]]:
-    """Each frame with its pixels; files that cannot be decoded are left out: they are copies of nothing."""
+    """Each frame with its pixels; files that cannot be decoded are left out, because they cannot be compared."""
     try:
         decoded = decode(_job(file, own) for file, own in parts)
     except DicomError as error:
@@ -156,7 +156,7 @@ def _job(file: File, frames: Sequence[Frame]) -> Job:
 
 
 def check_instances(frames: Sequence[Frame]) -> None:
-    """Raise ``DicomError`` for the first frame whose pixels are not whole."""
+    """Raise ``DicomError`` for the first frame with incomplete pixels."""
     problem = next((frame.problem for frame in frames if frame.problem is not None), None)
     if problem is not None:
         raise problem

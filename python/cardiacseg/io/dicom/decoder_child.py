@@ -1,8 +1,8 @@
-"""A program of its own that decodes compressed pixels: damaged ones make decoders abort, hang or fill memory.
+"""A separate program that decodes compressed pixels, because damaged ones make decoders abort, hang or fill memory.
 
 Run as a script. Standard input: a line of JSON, for each instance its length in bytes and the indices of the frames
 to decode, then the instances. Standard output: for each frame a line of JSON with its type and shape, then its
-pixels; or, and then nothing more, a line with the name of an error. Imports nothing of this library.
+pixels; or a last line with the name of an error. Imports nothing of this library.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 _MEMORY_BYTES = 4 << 30
-_SECONDS_OF_A_FRAME = 5.0  # of processor time: a good one takes less than one, also a large one
+_SECONDS_OF_A_FRAME = 5.0  # of processor time: an undamaged frame takes less than one, even a large one
 
 
 def _limit_memory() -> None:
@@ -21,11 +21,11 @@ def _limit_memory() -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     except (ImportError, OSError, ValueError):
-        pass  # not on this system, or less is allowed already
+        pass  # not on this system, or the limit is already lower
 
 
 def _limit_time() -> None:
-    """From now on; what works longer ends the program, wherever it is."""
+    """Limit the processor time from now on; exceeding it ends the program."""
     try:
         import signal
 
@@ -51,7 +51,7 @@ def _answers(source: BinaryIO) -> Iterator[tuple[dict, bytes]]:
 
 def main() -> None:
     """Answer until the first error."""
-    # Decoders print; what they say must not get into the answers.
+    # Decoders print; their output must not get into the answers.
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     _limit_memory()
@@ -66,5 +66,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # the files beside this one are no modules of their own
+    sys.path.pop(0)  # the files beside this one must not be imported as top-level modules
     main()

@@ -1,4 +1,4 @@
-"""The codes of DICOM errors and notes. They are stable: programs may decide by them."""
+"""The codes of DICOM errors and notes. They are stable, so programs may depend on them."""
 
 from dataclasses import dataclass
 
@@ -65,7 +65,7 @@ N_INCOMPLETE = "N_INCOMPLETE"
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a code says, and what a person can do about it."""
+    """The meaning of a code, and what a person can do about it."""
 
     meaning: str
     remedy: str
@@ -148,8 +148,8 @@ NOTES = {
     N_UNEVEN: "slices are unevenly spaced; each was measured with its own share of the axis, as `uneven` asked",
     N_PHASE_ORDER: "the frames were not put in order by time but by another attribute",
     N_TIMES_UNKNOWN: "the times of all frames, or of those of some slices, are not known, and why",
-    N_TIME_UNIT: "times or lengths of a beat can only be in another unit than ms, and were read so",
-    N_RR_DIFFERS: "the length of a beat differs between slices by more than a fifth",
+    N_TIME_UNIT: "times or RR intervals fit only in another unit than ms, and were read in it",
+    N_RR_DIFFERS: "the RR interval differs between slices by more than a fifth",
     N_MONOCHROME1: "grey values were inverted, since small ones are meant to be bright",
     N_DAMAGED_FILE: "damaged files were left out: they are of other series, or the stack has its slices without them",
     N_DECIMAL_COMMA: "numbers are written with a decimal comma, which was read as a decimal point",

@@ -1,4 +1,4 @@
-"""One record for each two-dimensional frame, whichever kind of MR object holds it, and the files that are damaged."""
+"""One record for each two-dimensional frame, from any kind of MR object, and damaged files."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,16 +39,17 @@ _LACKING = (E_NO_SAX, E_MISSING_PHASE, E_NONUNIFORM_SPACING)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the header says of one frame; ``None`` or "" if it says nothing that can be used.
+    """Attributes of one frame; ``None`` or "" if absent or unusable.
 
     ``number`` counts from 1 in a multi-frame instance and is ``None`` in a classic one. ``position`` and
     ``orientation`` are Image Position and Orientation (Patient), ``pixel_spacing`` is (row, column) in mm. ``kind`` is
     one of :mod:`cardiacseg.io.dicom.attributes`. ``taken_at`` and ``content_at`` are date and time as text that sorts.
     ``converted_from`` is the SOP instance UID of the classic image that a Legacy Converted frame was made of.
-    ``trigger_time_ms`` and ``rr_interval_ms`` are as the file has them, until
-    :func:`cardiacseg.io.dicom.timing.in_ms` makes ms of other units. ``protocol`` is what tells one way of taking
-    pictures from another. ``person`` is what tells patients and days apart, ``described`` what people and scanners call
-    the sequence, in capitals: neither leaves the program. ``problem`` is what is wrong with the file's pixels.
+    ``trigger_time_ms`` and ``rr_interval_ms`` are in the file's unit until
+    :func:`cardiacseg.io.dicom.timing.in_ms` converts them. ``protocol``: attributes that distinguish acquisitions with
+    different parameters. ``person``: attributes that distinguish patients and days; ``described``: names of the
+    sequence by people and scanners, in capitals; neither leaves the program. ``problem``: the fault of the file's
+    pixels.
     """
 
     file: File
@@ -104,7 +105,7 @@ class Damaged:
 
 @dataclass(frozen=True)
 class Scan:
-    """All MR frames of a source, what else there was (a count for each kind of file), and files past reading."""
+    """All MR frames of a source, the number of other files of each kind, and unreadable files."""
 
     frames: tuple[Frame, ...]
     counts: dict[str, int]
@@ -149,7 +150,7 @@ def _frames(file: File, header: Header) -> Iterator[Frame]:
     instance["problem"] = instance["problem"] or _count_problem(file.name, header.dataset, count)
     if instance["problem"] is None:
         file.budget.take("frames", count, file.name)
-    # An instance with a problem is listed by its first frame, and never read.
+    # An instance with a problem is listed by its first frame; its pixels are not read.
     frames = enhanced_attributes(header.dataset, count if instance["problem"] is None else 1)
     for number, attributes in enumerate(frames, start=1):
         yield Frame(number=number, **instance | attributes)
@@ -200,7 +201,8 @@ def _size_problem(file: File, rows: int, columns: int) -> DicomError | None:
 
 @contextmanager
 def raise_damage(damaged: Sequence[Damaged]) -> Iterator[None]:
-    """If there is no stack, or one that lacks images, the first of the files that may hold them is why."""
+    """If an error says that a stack is missing or incomplete, raise the error of the first damaged file that may
+    hold it."""
     try:
         yield
     except DicomError as error:
@@ -210,13 +212,13 @@ def raise_damage(damaged: Sequence[Damaged]) -> Iterator[None]:
 
 
 def may_belong(damaged: Iterable[Damaged], frames: Iterable[Frame], chosen: Iterable[Frame]) -> list[Damaged]:
-    """The files that may be images of the chosen stack: not of a series that has others, and is not taken."""
+    """The files that may be images of the chosen stack; not those of a series with other, unused images."""
     not_taken = {frame.series_uid for frame in frames} - {frame.series_uid for frame in chosen} - {""}
     return [file for file in damaged if file.may_be_cine and file.series_uid not in not_taken]
 
 
 def damage_notes(damaged: Sequence[Damaged], possible: Sequence[Damaged], phases: int) -> tuple[Note, ...]:
-    """Notes on a stack of ``phases`` that has its slices, by their distances and numbers of phases.
+    """Notes for a stack of ``phases`` that is complete by the distances of its slices and their numbers of phases.
 
     Raises the error of the first of the ``possible`` files if they may hold a whole slice at an end of it.
     """

@@ -1,4 +1,4 @@
-"""From stored words to grey values: what the header says of them, their bits, padding, palette, modality transform."""
+"""From stored words to grey values: pixel attributes, bits, padding, palette, modality transform."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.errors import N_BITS_STORED, N_PIXEL_ATTRIBUTE
 from cardiacseg.io.dicom.headers import first_item, item_at, items, number, text, value, whole
 
-# Which element holds the pixels, and how many bits one has if the header does not say.
+# Element of the pixels, and bits of one pixel if the header has no number.
 PIXELS = {"PixelData": 0, "FloatPixelData": 32, "DoubleFloatPixelData": 64}
 _COPIED = [
     "SamplesPerPixel",
@@ -39,7 +39,7 @@ _OVERLAYS = range(0x6000, 0x6020, 2)
 
 
 def pixel_header(dataset: Dataset) -> tuple[Dataset, set[Note]]:
-    """The instance with nothing in it but its pixels and what describes them, and a note for each repair."""
+    """The instance with only its pixels and their attributes, and a note for each repair."""
     made = Dataset()
     for name in _COPIED:
         if value(dataset, name) is not None:
@@ -58,7 +58,7 @@ def pixel_header(dataset: Dataset) -> tuple[Dataset, set[Note]]:
 
 
 def _kind(made: Dataset) -> dict[str, object]:
-    """Samples and their meaning; colors of one sample are grey values under a wrong name, unless from a palette."""
+    """Samples and their meaning; colors of one sample are grey values with a wrong name, except a palette's."""
     samples, kind = whole(made, "SamplesPerPixel") or 1, text(made, "PhotometricInterpretation")
     is_right = kind in ("MONOCHROME1", "MONOCHROME2", PALETTE) or (kind and samples > 1)
     return {"SamplesPerPixel": samples, "PhotometricInterpretation": kind if is_right else "MONOCHROME2"}
@@ -80,7 +80,7 @@ def _bits(made: Dataset) -> dict[str, int]:
 
 
 def _bits_there_are(made: Dataset) -> int:
-    """Bits of a pixel by the length of uncompressed pixel data; 16 if that tells nothing."""
+    """Bits of a pixel by the length of uncompressed pixel data; 16 if that is not conclusive."""
     count = (whole(made, "Rows") or 0) * (whole(made, "Columns") or 0) * (whole(made, "NumberOfFrames") or 1)
     there = len(value(made, "PixelData") or b"")
     return next((8 * size for size in (1, 2, 4) if there in (size * count, size * count + 1)), 16)
@@ -105,7 +105,7 @@ def through_palette(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Field:
-    """If the header says that the pixels lie in words of ``allocated`` bits, and the bits that are overlays."""
+    """The bits of the pixels in words of ``allocated`` bits, by the header, and the bits of overlays."""
 
     allocated: int
     stored: int
@@ -115,7 +115,7 @@ class Field:
 
     @classmethod
     def of(cls, described: Dataset, dataset: Dataset) -> "Field":
-        """Of pixels as :func:`pixel_header` describes them, in the instance ``dataset``."""
+        """The field of the instance ``dataset``, whose pixels ``described`` (:func:`pixel_header`) describes."""
         return cls(
             described.BitsAllocated,
             described.BitsStored,
@@ -130,7 +130,7 @@ class Field:
         return np.right_shift(up, self.allocated - self.stored)
 
     def whole(self, words: np.ndarray) -> np.ndarray:
-        """All bits but those of overlays."""
+        """All bits except those of overlays."""
         kept = np.array(((1 << self.allocated) - 1) & ~self.overlays, f"u{words.itemsize}").view(words.dtype)
         return words & kept if self.overlays else words
 
@@ -140,7 +140,7 @@ class Field:
 
 
 def _overlay_bits(dataset: Dataset, allocated: int, high: int) -> int:
-    """Bits outside of the field that the retired overlays within the pixel data say are theirs."""
+    """Bits outside the field that belong to retired overlays in the pixel data."""
     bits = 0
     for group in _OVERLAYS:
         position = whole(dataset, (group, 0x0102)) if (group, 0x0010) in dataset else None
@@ -150,10 +150,10 @@ def _overlay_bits(dataset: Dataset, allocated: int, high: int) -> int:
 
 
 class StoredBits:
-    """How the words of all files with one field are read.
+    """Reading of the words of all files with the same field.
 
-    ``words`` are those of all frames. If bits directly above the field, or below it, hold data, the header is wrong
-    and the whole word is the pixel; a lone bit farther up is none, and is cut.
+    ``words`` are those of all frames. If bits directly above or below the field hold data, the header is wrong and the
+    whole word is the pixel; an isolated bit further up is not data and is cut.
     """
 
     def __init__(self, field: Field, words: Iterable[np.ndarray]):
@@ -175,7 +175,7 @@ class StoredBits:
         return words if nothing_to_cut else field.cut(words)
 
     def range(self) -> tuple[int, int]:
-        """What the pixels can be."""
+        """Smallest and largest possible pixel."""
         if not self._whole:
             return self._field.range()
         top = 1 << self._bits - self._field.signed
@@ -222,11 +222,12 @@ def inverted(values: np.ndarray, bits: Field | StoredBits) -> np.ndarray:
 
 
 def without_padding(dataset: Dataset, values: np.ndarray) -> np.ndarray:
-    """Padding, which may be brighter than the heart, becomes the darkest other value; the same array without any."""
+    """Padding, which may be brighter than the heart, is set to the darkest other value; without padding the same
+    array."""
     name = "FloatPixelPadding" if values.dtype.kind == "f" else "PixelPadding"
     first, last = number(dataset, f"{name}Value"), number(dataset, f"{name}RangeLimit")
     if first is None or (first == 0 and values.dtype.kind == "u" and not is_inverted(dataset)):
-        return values  # 0 is as dark as can be
+        return values  # 0 is the darkest value
     ends = [_as_pixel(end, values.dtype) for end in (first, first if last is None else last)]
     padded = (values >= min(ends)) & (values <= max(ends))
     if padded.all() or not padded.any():
@@ -236,7 +237,8 @@ def without_padding(dataset: Dataset, values: np.ndarray) -> np.ndarray:
 
 
 def _as_pixel(end: float, kind: np.dtype) -> float:
-    """Files give the end of padding now and then as unsigned if the pixels are signed, and the other way round."""
+    """The end of the padding range in the pixels' type; some files write it unsigned for signed pixels, or vice
+    versa."""
     if kind.kind == "f":
         return end
     wrap, signed = 1 << 8 * kind.itemsize, kind.kind == "i"
@@ -244,7 +246,7 @@ def _as_pixel(end: float, kind: np.dtype) -> float:
 
 
 def modality_values(dataset: Dataset, frame_number: int | None, values: np.ndarray) -> np.ndarray:
-    """Values after the modality transform, float32, or integers as they are if that is the identity."""
+    """Values after the modality transform, float32, or unchanged integers if it is the identity."""
     if values.dtype.kind == "f":
         values = values.astype(np.float32)
         if not np.isfinite(values).all():
@@ -252,7 +254,7 @@ def modality_values(dataset: Dataset, frame_number: int | None, values: np.ndarr
     if frame_number is None and items(dataset, "ModalityLUTSequence"):
         return apply_modality_lut(values, dataset).astype(np.float32)
     slope, intercept = rescale(dataset, frame_number)
-    if slope == 0 and intercept == 0:  # how some programs write that there is none
+    if slope == 0 and intercept == 0:  # some programs write this for "no transform"
         slope = 1.0
     if (slope, intercept) == (1, 0):
         return values

@@ -1,4 +1,4 @@
-"""Frames that belong together: by matrix, pixel spacing, orientation and place, never by series."""
+"""Groups of frames by matrix, pixel spacing, orientation and position, never by series."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -25,9 +25,8 @@ class Group:
     """Images that could be one cine.
 
     ``number`` counts from 1; ``kind`` is one of :mod:`cardiacseg.io.dicom.attributes`; ``slices`` holds the frames by
-    position, and is empty if they have no geometry. ``notes`` say what differs between images that were put
-    together. ``taken``, ``code`` and ``reason`` say whether the group was taken as the short-axis cine, and why or why
-    not.
+    position, and is empty if they have no geometry. ``notes`` name differences between the images of the
+    group. ``taken``, ``code`` and ``reason``: whether the group is read as the short-axis cine, and why or why not.
     """
 
     number: int
@@ -40,12 +39,12 @@ class Group:
 
     @property
     def name(self) -> str:
-        """What ``series`` calls the group: g1, g2, ..."""
+        """The group's name for ``series``: g1, g2, ..."""
         return f"g{self.number}"
 
     @property
     def kind(self) -> str:
-        """That of its best images."""
+        """The kind of its best images."""
         kinds = {frame.kind for frame in self.frames}
         return next((kind for kind in CINE_KINDS if kind in kinds), self.frames[0].kind)
 
@@ -64,17 +63,17 @@ class Group:
 
     @property
     def cine_slices(self) -> Slices:
-        """Slices with enough phases to be of a cine."""
+        """Slices with enough phases for a cine."""
         return [frames for frames in self.slices if len(frames) >= LEAST_FRAMES]
 
     @property
     def is_candidate(self) -> bool:
-        """Whether this can be the short-axis cine without anybody saying so."""
+        """Whether this can be the short-axis cine without a choice by the caller."""
         return self.kind in CINE_KINDS and len(self.cine_slices) >= LEAST_SLICES and not self.signs_against
 
     @cached_property
     def signs_against(self) -> str:
-        """Why the images are no cine, or ""."""
+        """Why the images are not a cine, or ""."""
         return signs_against(self.slices)
 
     @property
@@ -107,7 +106,7 @@ class Group:
 def group_frames(frames: Sequence[Frame], by_protocol: bool = True) -> list[Group]:
     """All groups, in the order of their series' numbers.
 
-    With ``by_protocol``, images taken in different ways in the same planes are told apart.
+    With ``by_protocol``, images of different protocols in the same planes are in different groups.
     """
     parts: list[tuple[Slices, tuple[Note, ...], list[Frame]]] = []
     for cluster in _cluster(frames):
@@ -125,7 +124,7 @@ def group_frames(frames: Sequence[Frame], by_protocol: bool = True) -> list[Grou
 
 
 def _cluster(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Equal in what must be equal, and within a tolerance of the most frequent ones in what is rounded."""
+    """Frames with equal exact attributes, and rounded attributes within a tolerance of the most frequent ones."""
     tolerances = [_COSINE_TOLERANCE] * 6 + [_SPACING_TOLERANCE_MM] * 2
     placed = [frame for frame in frames if frame.has_geometry]
     plane_of = representatives(Counter(map(_plane, placed)), tolerances, _is_parallel)

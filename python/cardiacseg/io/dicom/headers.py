@@ -26,7 +26,7 @@ from cardiacseg.io.dicom.sources import File, inflate
 from cardiacseg.io.file_kind import is_dicom_start
 
 _MARK_BYTES = 132
-# pydicom's own question whether a syntax is compressed has no answer for private ones.
+# pydicom cannot tell whether a private transfer syntax is compressed.
 NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 _PIXEL_TAGS = {struct.pack("<HH", 0x7FE0, element) for element in (8, 9, 0x10)}
 _PIXEL_TAGS |= {struct.pack(">HH", 0x7FE0, element) for element in (8, 9, 0x10)}
@@ -36,16 +36,16 @@ _ITEM, _END_OF_ITEMS = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 @cache
 def _tag(name: str | tuple[int, int]) -> BaseTag:
-    """Looked up once: there are many frames, and pydicom looks long for an attribute that is absent."""
+    """The tag, cached: there are many frames, and pydicom is slow for absent attributes."""
     return Tag(name)
 
 
 def value(dataset: Dataset, name: str | tuple[int, int]) -> object:
-    """The value, as pydicom has it, of an attribute by its keyword or, without one, by its group and element."""
+    """pydicom's value of an attribute, by its keyword or, without one, by its group and element."""
     try:
         found = dataset.get(_tag(name))
         return found.value if isinstance(found, DataElement) else found
-    # A value is parsed when it is asked for, and a damaged one makes pydicom raise almost anything.
+    # A value is parsed when it is read, and pydicom raises almost any error for a damaged one.
     except Exception:
         return None
 
@@ -62,12 +62,12 @@ def numbers(dataset: Dataset, name: str | tuple[int, int], count: int) -> tuple[
 
 
 def has_decimal_comma(dataset: Dataset, name: str) -> bool:
-    """Whether a number is written as no DICOM file may, and is read all the same."""
+    """Whether a number has a decimal comma, which DICOM does not allow; it is read nevertheless."""
     return any(isinstance(part, str) and "," in part for part in _parts(_as_written(dataset, name)))
 
 
 def _as_written(dataset: Dataset, name: str | tuple[int, int]) -> object:
-    """The value of an attribute that pydicom cannot make a number of, as text or bytes; else ``None``."""
+    """The value of an attribute that pydicom cannot convert to a number, as text or bytes; else ``None``."""
     try:
         element = dataset.get_item(name)
     except Exception:  # as in value()
@@ -143,8 +143,8 @@ class Header:
 def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
     """The attributes ``tags`` of a file, or ``None`` if it is not DICOM.
 
-    The pixels are looked at if the SOP class is one of ``images``. Raises ``DicomError`` for a file that begins as
-    DICOM and cannot be read up to its pixels.
+    The pixels are checked if the SOP class is one of ``images``. Raises ``DicomError`` for a file that begins as DICOM
+    and cannot be read up to its pixels.
     """
     with file.open() as stream:
         beginning = stream.read(_MARK_BYTES)
@@ -165,7 +165,7 @@ def read_header(file: File, tags: list[str], images: set[str]) -> Header | None:
 
 
 def read_damaged(file: File, tags: list[str]) -> Dataset:
-    """What can be read, up to the damage, of a file that :func:`read_header` refuses."""
+    """The readable attributes, up to the damage, of a file that :func:`read_header` refuses."""
     read = Dataset()
     try:
         with file.open() as stream:
@@ -177,7 +177,7 @@ def read_damaged(file: File, tags: list[str]) -> Dataset:
             for element in data_element_generator(stream, *order, partial(_ends, True), specific_tags=chosen):
                 if element.length == len(element.value or b""):  # else the file ends within it
                     read[element.tag] = element
-    # A damaged file makes pydicom raise almost anything.
+    # pydicom raises almost any error for a damaged file.
     except Exception:
         pass
     return read
@@ -195,7 +195,7 @@ def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Datase
         return read_partial(stream, partial(_ends, tags is not None), force=True, specific_tags=chosen)
     except DicomError:
         raise
-    # A damaged file makes pydicom raise almost anything.
+    # pydicom raises almost any error for a damaged file.
     except Exception as error:
         raise DicomError(E_DAMAGED, f"{file.name} begins as DICOM and cannot be parsed") from error
 

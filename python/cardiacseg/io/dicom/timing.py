@@ -23,8 +23,8 @@ _ABSENT = "are absent"
 _REPEAT = "repeat or do not grow from frame to frame"
 
 Slice = Sequence[Frame]
-_SEVERAL_CYCLES = "cover several beats, so that slices may not show the same moment of the beat"
-_NO_CYCLE = "fit no beat in ms, s or us"
+_SEVERAL_CYCLES = "cover several cardiac cycles, so that slices may not show the same moment of the cycle"
+_NO_CYCLE = "fit no cardiac cycle in ms, s or us"
 _MS_PER_UNIT = {"ms": 1.0, "s": 1000.0, "us": 0.001}
 # In RR intervals: the least that all frames of a slice cover together, and the latest trigger time.
 _LEAST_COVERED, _LATEST = 0.1, 2.0
@@ -139,7 +139,7 @@ def _rr_interval_notes(rr_intervals: Sequence[float | None], mean: float) -> tup
     known = [rr_interval for rr_interval in rr_intervals if rr_interval is not None]
     if max(known) - min(known) <= _DIFFERS * mean:
         return ()
-    text = f"the beat lasts {min(known):.0f} ms in one slice and {max(known):.0f} ms in another"
+    text = f"the RR interval is {min(known):.0f} ms in one slice and {max(known):.0f} ms in another"
     return (Note(N_RR_DIFFERS, text),)
 
 
@@ -159,7 +159,8 @@ def in_ms(slices: Slices) -> tuple[Slices, list[str], tuple[Note, ...]]:
         units.update({("nominal intervals", rr_interval_unit), ("trigger times", unit)})
     notes = (
         Note(
-            N_TIME_UNIT, f"the {what} of {count} of {len(slices)} slices fit a beat only in {unit} and were read in it"
+            N_TIME_UNIT,
+            f"the {what} of {count} of {len(slices)} slices fit a cardiac cycle only in {unit} and were read in it",
         )
         for (what, unit), count in sorted(units.items(), key=str)
         if unit not in (None, "ms")
