@@ -13,7 +13,7 @@ from cardiacseg.io.dicom.timing import rr_interval_of_slice_ms
 
 LEAST_SLICES, LEAST_FRAMES = 3, 8
 _CONSTANT = 0.1  # of the longest trigger time: the times of a cine run from a small one to the RR interval
-_CYCLE_MS, _OF_A_BEAT, _MOST_CYCLES = 900.0, 0.5, 2.0
+_CYCLE_MS, _OF_A_CYCLE, _MOST_CYCLES = 900.0, 0.5, 2.0
 _MOST_CYCLES_APART = 5.0  # images of a slice that are farther apart have changed times, or times in another unit
 _INVERSION_TIMES = 3
 # Supporting evidence only: names are free text, and "perf" may occur in any word.
@@ -31,7 +31,7 @@ def signs_against(slices: _Slices) -> str:
         return "the inversion time changes from image to image"
     times = [found for frames in full if (found := _trigger_times(frames)) is not None]
     steps = [step for frames in full if (step := _cycles_between(frames)) is not None]
-    is_beat_after_beat = 2 * len(steps) > len(full) and _most(step >= _OF_A_BEAT for step in steps)
+    is_beat_after_beat = 2 * len(steps) > len(full) and _most(step >= _OF_A_CYCLE for step in steps)
     if not times and is_beat_after_beat:
         return "the images of a slice were taken in one beat after the other"
     is_constant = times and all(np.ptp(found) <= _CONSTANT * found.max() for found in times)
