@@ -1,4 +1,4 @@
-"""Attention over slices or positions in PyTorch: the reference in float64, and what the kernels are compared with.
+"""Attention over slices or positions in PyTorch: the reference in float64, and implementations for comparison.
 
 ``qkv`` is ``[T, 3 * channels]`` in the kernels' layout (see :class:`~benchmarks.workloads.AttentionWorkload`); results
 are ``[T, channels]`` unless it says otherwise.
@@ -53,18 +53,18 @@ def from_heads(output: torch.Tensor, workload: AttentionWorkload) -> torch.Tenso
 
 
 def plain(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Two matrix products with the softmax between them, each a kernel of its own, in the tensors' own type."""
+    """Two matrix products with the softmax between them, each a separate kernel, in the tensors' own type."""
     scale = query.shape[-1] ** -0.5
     return torch.softmax((query * scale) @ key.transpose(-2, -1), dim=-1) @ value
 
 
 def plain_rows(qkv: torch.Tensor, workload: AttentionWorkload) -> torch.Tensor:
-    """As the models of this package write it; also what torch.compile is given."""
+    """The attention of this package's models; torch.compile gets the same."""
     return from_heads(plain(*to_heads(qkv, workload)), workload)
 
 
 def sdpa_rows(qkv: torch.Tensor, workload: AttentionWorkload) -> torch.Tensor:
-    """PyTorch's fused attention on permuted views, with whatever copies that takes on the way in and out."""
+    """PyTorch's fused attention on permuted views, including the copies of inputs and outputs that it needs."""
     return from_heads(scaled_dot_product_attention(*to_heads(qkv, workload)), workload)
 
 

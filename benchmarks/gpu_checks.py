@@ -1,7 +1,7 @@
-"""Commands run one after another, each with a time limit and a line in one table; a failure stops nothing. Also what
-this machine has for building, running and checking the kernels.
+"""Commands run one after another, each with a time limit and a line in one table; a failure does not stop the others.
+Also the tools of this machine for building, running and checking the kernels.
 
-Needs the standard library alone.
+Needs only the standard library.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# In what a command prints, the last of these says most about how it went.
+# The last of these in a command's output describes its result best.
 TELLING = re.compile(r"(?:\w+ SUMMARY: .*|\d+ passed, \d+ failed|TARGET .*|\S*[Ee]rror: .*|.* Error: .*)")
 CLEAN_SUMMARY = re.compile(r"SUMMARY: 0 (errors|hazards)")
 NOT_FOUND = "not found"
@@ -28,7 +28,7 @@ GOOD = ("passed", NOT_FOUND, "skipped")
 
 @dataclass(frozen=True)
 class Check:
-    """A command, and what else than its exit code must hold: a pattern in what it prints."""
+    """A command, and a pattern that its output must have besides exit code 0."""
 
     name: str
     command: Sequence[str]
@@ -43,7 +43,7 @@ class Outcome:
     result: str  # passed, failed, timed out, not found, skipped
     detail: str
     seconds: float = 0.0
-    log: str = ""  # file with all that was printed
+    log: str = ""  # file with the whole output
 
     @property
     def good(self) -> bool:
@@ -51,7 +51,7 @@ class Outcome:
 
 
 def run_check(check: Check, folder: Path, cwd: Path) -> Outcome:
-    """Run it, with what it prints written to a file in ``folder``. Past its limit it is ended with its children."""
+    """Run it with its output in a file in ``folder``. After its limit it is ended with its children."""
     log = folder / f"{re.sub(r'[^A-Za-z0-9]+', '_', check.name).strip('_')}.log"
     start = time.monotonic()
     try:
@@ -92,7 +92,7 @@ def _run(check: Check, log: Path, cwd: Path) -> int | None:
 
 
 def telling_line(text: str) -> str:
-    """The last line that says how it went, else the last that says anything, at most 100 characters of it."""
+    """The last line with a result, else the last non-empty line, at most 100 characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [found[0] for line in lines if (found := TELLING.search(line))]
     return (telling or lines or [""])[-1][:100]
@@ -103,7 +103,7 @@ def line(outcome: Outcome) -> str:
 
 
 def run_all(checks: Sequence[Check | Outcome], folder: Path, cwd: Path, show: Callable[[str], None]) -> list[Outcome]:
-    """Every check's outcome, shown as it comes; what is an outcome already is passed through."""
+    """Every check's outcome, shown when it is finished; outcomes in ``checks`` are passed through."""
     outcomes = []
     for check in checks:
         outcome = run_check(check, folder, cwd) if isinstance(check, Check) else check
@@ -113,7 +113,7 @@ def run_all(checks: Sequence[Check | Outcome], folder: Path, cwd: Path, show: Ca
 
 
 def tail(outcome: Outcome, lines: int = 25) -> str:
-    """The end of what a failed check printed."""
+    """The end of a failed check's output."""
     if not outcome.log:
         return ""
     text = Path(outcome.log).read_text(errors="replace").splitlines()
@@ -121,7 +121,7 @@ def tail(outcome: Outcome, lines: int = 25) -> str:
 
 
 def gpu_names() -> list[str]:
-    """Names of the GPUs that the driver shows; none without a driver. Makes no context."""
+    """Names of the GPUs that the driver shows; none without a driver. Creates no context."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -145,7 +145,7 @@ def find_program(name: str, *folders: Path) -> str | None:
 
 
 def says(*command: str | None) -> str:
-    """What a command prints; "not found" if it is missing or fails."""
+    """A command's output; "not found" if it is missing or fails."""
     try:
         run = subprocess.run([word for word in command if word], capture_output=True, text=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired):

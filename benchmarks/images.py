@@ -1,4 +1,4 @@
-"""Mask fusion and preprocessing in PyTorch, as one would write them without kernels of one's own."""
+"""Mask fusion and preprocessing in PyTorch, for comparison with the kernels."""
 
 import torch
 from torch.nn.functional import grid_sample, interpolate, pad
@@ -7,7 +7,7 @@ from benchmarks.workloads import ImageWorkload
 
 
 def network_coordinates(workload: ImageWorkload, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where the scanner's rows and columns lie among the crop's pixels, in float64."""
+    """Positions of the scanner's rows and columns among the crop's pixels, in float64."""
     axes = ((workload.rows, workload.row_spacing), (workload.columns, workload.column_spacing))
     return tuple(
         (torch.arange(length, device=device, dtype=torch.float64) + 0.5) * mm / workload.target - 0.5 - first
@@ -34,8 +34,8 @@ def fuse(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels ``[N, rows, columns]`` and the gated probabilities, ``[N, 4, rows, columns]``, not divided by their sum.
 
-    ``logits`` is ``[N, 4, crop, crop]``, ``presence`` ``[N, 3]``, ``places`` what :func:`sampling_grid` gives; computed
-    in ``dtype``.
+    ``logits`` is ``[N, 4, crop, crop]``, ``presence`` ``[N, 3]``, ``places`` the result of :func:`sampling_grid`;
+    computed in ``dtype``.
     """
     grid, inside = places
     shares = torch.softmax(logits.to(dtype) / temperature, dim=1)
@@ -46,7 +46,8 @@ def fuse(
 
 
 def wrong_labels(labels: torch.Tensor, expected: torch.Tensor, shares: torch.Tensor) -> int:
-    """Voxels with another label than ``expected`` though the two largest of ``shares`` are more than rounding apart."""
+    """Voxels with another label than ``expected`` although the two largest of ``shares`` differ by more than
+    rounding."""
     top = shares.topk(2, dim=1).values
     return int(((labels != expected) & (top[:, 0] - top[:, 1] > 1e-5)).sum())
 
@@ -74,7 +75,7 @@ def preprocess(
 
 
 def crop(planes: torch.Tensor, workload: ImageWorkload) -> torch.Tensor:
-    """The crop out of the last two axes, zero outside them."""
+    """The crop of the last two axes, zero outside the image."""
     (top, left), (rows, columns) = workload.origin, planes.shape[-2:]
     sides = (-left, left + workload.crop - columns, -top, top + workload.crop - rows)  # negative: cut off
     return pad(planes, sides)

@@ -1,4 +1,4 @@
-"""The benchmark of each kernel: its cases on this GPU, PyTorch's ways beside it."""
+"""The benchmark of each kernel: its cases on this GPU, beside PyTorch's implementations."""
 
 from collections.abc import Callable, Iterator
 
@@ -33,7 +33,7 @@ def compiled_workloads(which: str) -> Callable[[AttentionWorkload | ImageWorkloa
 def results_of(
     kernel: str, stopwatch: Stopwatch, compiled: Callable[[AttentionWorkload | ImageWorkload], bool]
 ) -> Iterator[Measured]:
-    """Of "inter", "intra", "fusion", "percentiles" or "preprocessing", workload by workload."""
+    """Results of "inter", "intra", "fusion", "percentiles" or "preprocessing", workload by workload."""
     if kernel in ("inter", "intra"):
         return attention_results("slices" if kernel == "inter" else "positions", stopwatch, compiled)
     return image_results(kernel, stopwatch, compiled)

@@ -11,7 +11,7 @@ from benchmarks.table import Measured, Row
 from benchmarks.timing import Times
 from benchmarks.workloads import AttentionWorkload, ImageWorkload
 
-# What a way that is not ours may differ from the float64 reference; ours is held to twice plain PyTorch's error.
+# Largest difference of PyTorch's results from the float64 reference; a kernel may have twice plain PyTorch's error.
 OTHERS_LIMIT = {"float32": 1e-3, "float16": 2e-2, "bfloat16": 1.5e-1}
 THRESHOLD, TEMPERATURE = 0.5, 1.25
 PERCENTILES = (1.0, 99.0)
@@ -26,7 +26,7 @@ class Timer(Protocol):
 
 @dataclass(frozen=True)
 class Way:
-    """``error`` tells how far a result is from the reference; above ``limit`` it is wrong and not timed."""
+    """``error`` computes a result's distance from the reference; above ``limit`` it is wrong and not timed."""
 
     name: str
     call: Callable[[], object]
@@ -57,7 +57,7 @@ def measure(workload, ways: Sequence[Way], timer: Timer, copy: Callable[[], Time
 
 
 def largest_difference(output: torch.Tensor, expected: torch.Tensor) -> float:
-    """NaN if the output holds one."""
+    """The largest difference; NaN if the output has a NaN."""
     return float((output.double() - expected).abs().max())
 
 
@@ -96,7 +96,7 @@ def fusion_ways(
     kernel: Callable[[], torch.Tensor],
     compiled: bool,
 ) -> list[Way]:
-    """The error is how many labels are wrong; those that rounding decides are not."""
+    """The error is the number of wrong labels, without those that rounding decides."""
     places = images.sampling_grid(workload, logits.device)
     expected, shares = images.fuse(logits, presence, places, THRESHOLD, TEMPERATURE, torch.float64)
     ready = (places[0].float(), places[1])

@@ -43,7 +43,7 @@ def all_checks() -> Iterator[Check]:
 
 
 def way_is_right(way: Way) -> bool:
-    """Twice: what a first call leaves in a workspace must not change the second's result."""
+    """Called twice, because a first call must not leave anything in a workspace that changes the second's result."""
     return all(way.error(way.call()) <= way.limit for _ in range(2))
 
 
@@ -96,7 +96,7 @@ def run(checks: Iterator[Check], show: Callable[[str], None]) -> bool:
     for name, check in checks:
         try:
             good = check()
-        except Exception as error:  # one check that breaks must not hide the others
+        except Exception as error:  # one failing check must not hide the others
             show(f"FAILED {name}: {type(error).__name__}: {error}")
             failed += 1
             continue

@@ -103,7 +103,7 @@ def json_ready(measured: Measured) -> dict:
     }
 
 
-# What each kernel is meant to reach on a GPU. A target that is missed is reported; it is not an error.
+# Targets of each kernel on a GPU. A missed target is reported; it is not an error.
 STACKS = 25  # the targets are for a whole cine
 COPY_SHARE = {"inter": 0.70, "fusion": 0.80, "percentiles": 0.80, "preprocessing": 0.80}
 TIMES_AS_FAST = {"inter": (3.0, ", views"), "intra": (1.0, "SDPA")}  # as the best of SDPA's rows that are named so

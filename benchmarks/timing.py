@@ -1,9 +1,9 @@
 """Times on a GPU by CUDA events. Every figure is a median in microseconds.
 
-cold: one launch after the second-level cache was filled with other data, by reading, so that no write-back is left for
-the launch to pay. warm: one launch after the same launch. graph: a share of many launches inside one CUDA graph, so
-without the gaps between launches. Before each launch the GPU is kept busy while the host gets ahead of it: what is
-timed then starts at once, however slow its call from Python is.
+cold: one launch after the second-level cache was filled with other data by reading, so that the launch does not pay for
+a write-back. warm: one launch after the same launch. graph: the mean of many launches inside one CUDA graph, without
+the gaps between launches. Before each launch the GPU is kept busy until the host has queued the timed call, which then
+starts at once, however slow the call from Python is.
 """
 
 import statistics
@@ -106,7 +106,7 @@ def measure_ceilings(stopwatch: Stopwatch, megabytes: int = 1024, side: int = 81
 
 
 def copy_times(stopwatch: Stopwatch, total_bytes: int, launches: int = LAUNCHES) -> Times:
-    """Of a device-to-device copy that moves ``total_bytes``, half of them read and half written."""
+    """Times of a device-to-device copy that moves ``total_bytes``, half of them read and half written."""
     source = torch.randint(0, 255, (max(1, total_bytes // 2),), dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     return stopwatch.times(lambda: target.copy_(source), launches)

@@ -1,4 +1,4 @@
-"""What is measured: sizes of each kernel's input, and the least that it must move and compute for them.
+"""The measured cases: sizes of each kernel's input, and the least bytes and FLOPs that they need.
 
 Bytes: each input that is needed read once, each output written once. FLOPs of attention: two for each multiply-add of
 both matrix products, nothing for the softmax. FLOPs of the others are nominal, counted from their contracts.

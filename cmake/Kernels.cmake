@@ -38,7 +38,7 @@ set_target_properties(cardiacseg_kernels PROPERTIES
 # The host's compiler fuses no multiplication with an addition, so that both sides give the same numbers. Attention,
 # which is compared within a tolerance, is free to.
 set_source_files_properties(
-  ${PROJECT_SOURCE_DIR}/cpp/src/ops/clean_up_cuda.cu
+  ${PROJECT_SOURCE_DIR}/cpp/src/ops/keep_largest_component_cuda.cu
   ${PROJECT_SOURCE_DIR}/cpp/src/ops/heart_localization_cuda.cu
   ${PROJECT_SOURCE_DIR}/cpp/src/ops/mask_fusion_cuda.cu
   ${PROJECT_SOURCE_DIR}/cpp/src/ops/percentile_range_cuda.cu
@@ -67,7 +67,7 @@ add_library(cardiacseg::cardiacseg_cuda ALIAS cardiacseg_cuda)
 install(TARGETS cardiacseg_cuda EXPORT cardiacseg COMPONENT sdk)
 # What the kernels' headers include, and no more.
 foreach(header
-  clean_up_cuda crop device heart_localization_cuda heart_localization_geometry intensity_range label_counts mask_fusion_cuda
+  keep_largest_component_cuda crop device heart_localization_cuda heart_localization_geometry intensity_range label_counts mask_fusion_cuda
   mask_fusion_geometry percentile_range_cuda pixels preprocess_cuda require scalar slice_attention slice_attention_cuda
   stage_counts_cuda
 )

@@ -3,9 +3,9 @@
 
 Rows: the whole of CardiacSegmenter.run (array to labels) in fp32 and bf16, and the same networks alone, on the same
 shapes, in OpenVINO's own Python API, ONNX Runtime and PyTorch, each in float32 and bfloat16 if it has that. The rows
-take turns within each round, so that a machine whose speed drifts slows all of them alike; a row whose library is not
-installed, or whose precision this CPU lacks, is named as not run. PyTorch runs the registered model with fresh
-weights: the time does not depend on their values. Also: a cine of --frames stacks, the time of each stage, the share
+take turns within each round, so that a drift of the machine's speed affects all of them equally; a row whose library is
+not installed, or whose precision this CPU lacks, is reported as not run. PyTorch runs the registered model with fresh
+weights: the time does not depend on their values. Also: a cine of --frames stacks, the time of each stage, the fraction
 of the GEMM peak, the time of `import cardiacseg`, and the time from process start to written masks.
 """
 
@@ -34,8 +34,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--bundle", default="default", help="bundled model's name, or a folder (default: %(default)s)")
     parser.add_argument("--slices", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--frames", type=int, default=25, help="of the cine, in a tenth of the rounds; 0: none")
-    parser.add_argument("--no-start", action="store_true", help="leave out what starts new processes")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=25,
+        help="frames of the cine, which runs in a tenth of the rounds; 0: no cine (default: %(default)s)",
+    )
+    parser.add_argument("--no-start", action="store_true", help="leave out the measurements that start new processes")
     parser.add_argument("--threads", type=int, default=0, help="threads for every row (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
@@ -102,7 +107,7 @@ def openvino_call(folder: Path, manifest: dict, inputs: dict, threads: int, prec
         network.reshape(array.shape)
         try:
             requests.append((core.compile_model(network, "CPU", settings).create_infer_request(), array))
-        except RuntimeError as error:  # ONEDNN_MAX_CPU_ISA takes away what the processor has
+        except RuntimeError as error:  # for example because of ONEDNN_MAX_CPU_ISA
             reason = str(error).strip().splitlines()[-1]
             raise NotRunError(f"OpenVINO could not compile {stage} in {precision}: {reason}") from error
 
@@ -184,7 +189,7 @@ def start_times(bundle: str, image: np.ndarray, spacing: tuple) -> dict[str, dic
 
 
 def make_rows(arguments: argparse.Namespace, shape: tuple, spacing: tuple, threads: int) -> dict[str, Callable]:
-    """What makes the call of each row but ours, by the row's name."""
+    """Functions that make the call of each row except those of cardiacseg, by the row's name."""
     from cardiacseg.segmenter import bundle_folder
 
     folder = bundle_folder(arguments.bundle)
@@ -202,7 +207,7 @@ def make_rows(arguments: argparse.Namespace, shape: tuple, spacing: tuple, threa
 
 
 def make_calls(makers: dict[str, Callable]) -> tuple[dict[str, Callable], dict[str, str]]:
-    """The calls that can be had, warm, and why the others cannot."""
+    """The calls that can run here, warmed up, and the reasons why others cannot."""
     from cardiacseg.errors import BackendError
 
     calls, not_run = {}, {}
@@ -226,7 +231,7 @@ def take_turns(calls: dict[str, Callable], rounds: int) -> dict[str, list[float]
 
 
 def ours(arguments: argparse.Namespace, threads: int, precision: str, image: np.ndarray, spacing: tuple) -> Callable:
-    """Our pipeline on ``image``; the call has the stages' times of all of its runs in ``call.stages``."""
+    """cardiacseg's pipeline on ``image``; the call has the stages' times of all of its runs in ``call.stages``."""
     from cardiacseg import CardiacSegmenter
 
     segmenter = CardiacSegmenter(arguments.bundle, device="cpu", threads=threads, precision=precision)

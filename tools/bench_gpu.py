@@ -6,7 +6,7 @@ already on the device to labels that stay there, once for each folder of engines
 that lie on the device, in PyTorch: eager float32, eager float16 (autocast, channels last) and torch.compile with CUDA
 graphs. The rows take turns within each round. PyTorch runs the registered model with fresh weights: the time does not
 depend on their values. Also: each stage's time by CUDA events, the first call against later ones, two threads against
-one, device memory before and after 1,000 runs, and the share of the float16 matrix rate measured in the same run.
+one, device memory before and after 1,000 runs, and the fraction of the float16 matrix rate measured in the same run.
 
 Exit code: 0, or 2 if no engine runs on a GPU here.
 """
@@ -38,10 +38,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--cases", nargs="+", default=CASES, metavar="FxS", help=f"{SPACING_NOTE} ({' '.join(CASES)})")
     parser.add_argument("--rounds", type=int, default=200, help="timed runs of each row (default: %(default)s)")
-    parser.add_argument("--long-run", type=int, default=1000, help="runs between two looks at device memory (1000)")
+    parser.add_argument("--long-run", type=int, default=1000, help="runs between two readings of device memory (1000)")
     parser.add_argument("--no-torch", action="store_true", help="leave out the rows that need PyTorch")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes a minute")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all results to FILE")
     arguments = parser.parse_args()
     arguments.engines = dict(one.partition("=")[::2] for one in arguments.engines or ["engines="])
     return arguments
@@ -79,7 +79,7 @@ def our_rows(segmenters: dict, image: np.ndarray, spacing: tuple, torch) -> dict
 
 
 def torch_rows(manifest: dict, frames: int, slices: int, torch, compiled: bool) -> dict[str, Callable[[], object]]:
-    """Locate, Seg and Ref one after another; each call ends when the GPU has."""
+    """Locate, Seg and Ref one after another; each call waits for the GPU."""
     from cardiacseg.export.onnx import stage_graphs
     from cardiacseg.models import create_model
 

@@ -2,10 +2,10 @@
 """The CUDA kernels' times on this GPU beside PyTorch's: bench_kernels.py [--only KERNEL ...] [--json FILE]
 
 For each case: microseconds of one launch with cold and with warm second-level cache and in a CUDA graph (medians by
-CUDA events), the least bytes and FLOPs of the case, and what share of the copy bandwidth and of the matrix rate that
-is, both measured in the same run; "of equal copy" compares with a copy that moves as many bytes. Every row's result is
-compared with a reference first: a wrong one gets no time. Takes the module benchmarks._cuda from --build, as
-gpu_check.py leaves it there.
+CUDA events), the least bytes and FLOPs of the case, and the fractions of the copy bandwidth and of the matrix rate,
+both measured in the same run; "of equal copy" compares with a copy that moves as many bytes. Every row's result is
+compared with a reference first: a wrong one gets no time. Uses the module benchmarks._cuda in --build, where
+gpu_check.py builds it.
 
 Exit code: 0, 1 if a kernel's result is wrong, 2 if there is no GPU, no PyTorch or no benchmarks._cuda.
 """
@@ -24,10 +24,10 @@ KERNELS = ("inter", "intra", "fusion", "percentiles", "preprocessing")
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=KERNELS, default=KERNELS, help="kernels (default: all)")
-    parser.add_argument("--check", action="store_true", help="compare results with PyTorch's and time nothing")
+    parser.add_argument("--check", action="store_true", help="compare results with PyTorch's, without timing")
     parser.add_argument("--compile", choices=("main", "all", "none"), default="main", help="cases for torch.compile")
     parser.add_argument("--build", type=Path, default=ROOT / "build/gpu_check", metavar="DIR", help="build folder")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there after each case")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all results to FILE, after each case")
     return parser.parse_args()
 
 

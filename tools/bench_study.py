@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times a whole study, from its files to all results, in new processes: reading, segmenting, writing, peak memory.
 
-With --shapes: the memory of one process that segments stacks of so many random shapes, and the time of each.
+With --shapes N: the memory of one process that segments stacks of N random shapes, and the time of each.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def run_once(source: Path, folder: Path, words: list[str]) -> dict[str, float]:
 
 
 def memory_now() -> float:
-    """What this process has in memory, in MB."""
+    """Resident memory of this process in MB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
 
 
@@ -46,7 +46,7 @@ def soak(shapes: int, cache: str | None) -> None:
 
     from cardiacseg.segmenter import CardiacSegmenter
 
-    warnings.simplefilter("ignore")  # noise is no heart
+    warnings.simplefilter("ignore")  # noise is not a heart
     random, segmenter = np.random.default_rng(0), CardiacSegmenter(device="cpu", cache=cache)
     memory, seconds = [memory_now()], []
     print(f"shapes  memory, MB  highest, MB  median s  (before: {memory[0]:.0f} MB)")
@@ -62,12 +62,14 @@ def soak(shapes: int, cache: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command that was asked for several times and print medians."""
+    """Run the command several times and print medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", type=Path, nargs="?", help="a NIfTI file or a DICOM study")
     parser.add_argument("--repeats", type=int, default=3, help="processes to run (3)")
-    parser.add_argument("words", nargs="*", help="further words for 'cardiacseg segment', behind --")
-    parser.add_argument("--shapes", type=int, help="segment stacks of so many random shapes in one process instead")
+    parser.add_argument("words", nargs="*", help="further arguments for 'cardiacseg segment', after --")
+    parser.add_argument(
+        "--shapes", type=int, help="instead, segment stacks of this number of random shapes in one process"
+    )
     parser.add_argument("--cache", help="with --shapes: folder of compiled networks, or 'off' (the user's cache)")
     options = parser.parse_args()
     if options.shapes:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Train several models on the same budget and compare them: compare.py DATA -o RUN [--models NAME ...] [--steps N] ...
 
-Every model sees the same training stacks in the same order, as often, at the same resolution; its weights after the
-last step (averaged, not chosen by their score) become a bundle, and that is evaluated through the C++ runtime on the
-validation patients. Each model's and seed's run lies in a folder of its own under RUN and is resumed or skipped when
-the command is run again. Writes RUN/comparison.json and prints the table beside the paper's figures.
+Every model sees the same training stacks in the same order, equally often, at the same resolution. Its averaged weights
+after the last step (not selected by a score) become a bundle, which is evaluated through the C++ runtime on the
+validation patients. The run of each model and seed has its own folder under RUN; if the command is repeated, it is
+resumed or skipped. Writes RUN/comparison.json and prints the table beside the paper's figures.
 """
 
 import argparse
@@ -22,7 +22,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="RUN", help="folder for all runs")
     parser.add_argument("--models", nargs="+", default=DEFAULT_MODELS, help="names (default: %(default)s)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="one run for each (default: 0)")
-    parser.add_argument("--steps", type=int, default=400, help="updates of two stacks (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=400, help="number of updates, each of two stacks (default: %(default)s)"
+    )
     parser.add_argument("--spacing-mm", type=float, default=2.0, help="pixel size (default: %(default)s)")
     parser.add_argument("--crop-pixels", type=int, default=96, help="field of view (default: %(default)s)")
     parser.add_argument("--splits", type=Path, help='JSON with "train" and "val" (default: DATA/splits.json)')
@@ -51,7 +53,7 @@ def configuration(arguments: argparse.Namespace, model: str, seed: int):
 
 
 def run_one(arguments: argparse.Namespace, config, stacks: list, patients: list[str]) -> dict:
-    """Train, export and evaluate one model, or read what an earlier call found."""
+    """Train, export and evaluate one model, or read the results of an earlier call."""
     import torch
 
     from cardiacseg.evaluation import evaluate

@@ -8,7 +8,7 @@
 #include "bundle/bundle.h"
 #include "cardiacseg/compiled_networks.h"
 #include "cardiacseg/error.h"
-#include "files/user_cache.h"
+#include "files/blob_store.h"
 #include "pipeline/input_checks.h"
 #include "pipeline/pipeline.h"
 
@@ -51,8 +51,9 @@ ChosenBackend choose(const SegmenterOptions& options, LazyBundle& bundle, Engine
 
 std::string version() { return CARDIACSEG_VERSION; }
 
-std::filesystem::path compiled_networks_folder(const std::filesystem::path& wanted) {
-  const std::filesystem::path folder = wanted.empty() ? user_cache_folder("CARDIACSEG_CACHE", "networks") : wanted;
+std::filesystem::path compiled_networks_folder(const std::filesystem::path& requested) {
+  const std::filesystem::path folder =
+      requested.empty() ? user_cache_folder("CARDIACSEG_CACHE", "networks") : requested;
   return folder == "off" ? std::filesystem::path() : folder;
 }
 

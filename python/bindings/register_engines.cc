@@ -123,8 +123,8 @@ void register_engines(py::module_& module) {
       "info", [](const std::filesystem::path& path) { return to_python(read_engine_info(path)); }, py::arg("path"),
       "The header of an engine file.");
   engines.def("providers", &providers, "Every flavour of TensorRT, as dicts.");
-  engines.def("folder", &engines_folder, py::arg("wanted") = "",
-              "Where engines are looked for, if not in the folder wanted.");
+  engines.def("folder", &engines_folder, py::arg("folder") = "",
+              "The folder that is searched for engines: `folder`, or the default one if it is empty.");
 }
 
 }  // namespace cardiacseg::python

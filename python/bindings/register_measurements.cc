@@ -107,9 +107,9 @@ MeasurementOptions options_of(std::optional<std::int64_t> ed_frame, std::optiona
           .bsa_formula = du_bois ? BsaFormula::du_bois : BsaFormula::mosteller};
 }
 
-std::vector<std::int64_t> region_sizes(const Contiguous<std::uint8_t>& mask, int neighbours) {
+std::vector<std::int64_t> region_sizes(const Contiguous<std::uint8_t>& mask, int neighbors) {
   require_rank(mask, 2, "mask");
-  return ops::region_sizes(values_of(mask), mask.shape(0), mask.shape(1), neighbours);
+  return ops::region_sizes(values_of(mask), mask.shape(0), mask.shape(1), neighbors);
 }
 
 }  // namespace
@@ -123,7 +123,7 @@ void register_measurements(py::module_& module) {
              py::arg("frame_times_ms"), py::arg("rr_interval_ms"), py::arg("height_m"), py::arg("weight_kg"),
              py::arg("anterior"),
              "What cardiacseg.measurements.measure finds, as a dict; an `included` without values counts all slices.");
-  module.def("region_sizes", &region_sizes, py::arg("mask"), py::arg("neighbours"),
+  module.def("region_sizes", &region_sizes, py::arg("mask"), py::arg("neighbors"),
              "Pixels of each connected component of a mask, in the order of their first pixels.");
   module.attr("MYOCARDIAL_DENSITY") = kMyocardialDensity;
 }

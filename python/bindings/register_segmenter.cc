@@ -229,7 +229,7 @@ void register_segmenter(py::module_& module) {
   module.def("explain_device", &choice, Guard(), py::arg("bundle"), py::arg("device"), py::arg("threads"),
              py::arg("precision"), py::arg("engines"),
              "What a segmenter made so would run on, as a dict of what cardiacseg.Report says of it.");
-  module.def("compiled_networks_folder", &compiled_networks_folder, py::arg("wanted") = "",
+  module.def("compiled_networks_folder", &compiled_networks_folder, py::arg("requested") = "",
              "Folder of compiled networks for the CPU; empty if none are kept.");
   module.attr("COMPILED_BYTES") = kCompiledBytes;
   module.attr("CACHE_BYTES") = kCacheBytes;

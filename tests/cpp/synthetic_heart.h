@@ -18,7 +18,7 @@ inline double degrees_past(double from, double angle, int turn) {
   return turned < 0 ? turned + 360 : turned;
 }
 
-/// One slice of a heart whose left ventricle's centre is at (row, column) in mm; angles are in degrees from the
+/// One slice of a heart whose left ventricle's center is at (row, column) in mm; angles are in degrees from the
 /// columns' direction towards that of the rows.
 struct DrawnSlice {
   double row_mm = 0;

@@ -17,7 +17,7 @@ using test::round;
 
 constexpr Spacing kSpacing{8, 1.0, 1.2};
 
-/// Thickness in mm of segments 1 to 16; neighbours differ.
+/// Thickness in mm of segments 1 to 16; neighbors differ.
 constexpr std::array<double, 16> kWanted{8,   6.5, 5,   6.5, 8,   9.5,  // base
                                          9.5, 8,   6.5, 5,   6.5, 8,    // middle
                                          7,   5,   7,   9};             // apex

@@ -6,7 +6,6 @@
 
 #include "cardiacseg/measurements.h"
 #include "measure/ring.h"
-#include "measure/septum.h"
 #include "synthetic_heart.h"
 
 namespace cardiacseg {
@@ -21,7 +20,7 @@ using test::round;
 constexpr CineShape kOne{1, 1, 80, 100};
 constexpr Spacing kSpacing{8, 1.3, 1.0};  // pixels are not square
 
-/// The centre lies between pixels.
+/// The center lies between pixels.
 DrawnSlice ring(double inner_mm, double outer_mm) { return {52.3, 49.6, round(inner_mm), round(outer_mm)}; }
 
 struct Drawing {
@@ -70,7 +69,7 @@ TEST(WallThickness, ThicknessOfAnEccentricWall) {
   EXPECT_NEAR(mean_thickness(*found), 10, 0.2);
 }
 
-// Two squares of 40 and 56 mm round one centre: along a diagonal ray the wall is longer than it is thick, 8 mm. At the
+// Two squares of 40 and 56 mm round one center: along a diagonal ray the wall is longer than it is thick, 8 mm. At the
 // corners the middle's direction turns, so that only rays 20 degrees or more away from these are looked at.
 TEST(WallThickness, ThicknessIsPerpendicularToTheWall) {
   const auto square = [](double half_mm) {

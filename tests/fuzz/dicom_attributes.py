@@ -146,7 +146,7 @@ def _altered(content: bytes, keyword: str, value: bytes | None, kind: str | None
 
 
 def _elements(content: bytes) -> dict[int, tuple[int, int, bytes]]:
-    """Where each element of the dataset begins and ends, and its bytes; not those with sequences of unknown length."""
+    """Start, end and bytes of each element of the dataset, without sequences of unknown length."""
     found = {}
     for raw in _read(content)._dict.values():
         if isinstance(raw, RawDataElement):

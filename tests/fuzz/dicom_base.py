@@ -103,7 +103,7 @@ def alone(content: bytes) -> Callable[[Path], Path]:
 
 
 def places(content: bytes) -> list[int]:
-    """Where the parts of a file begin and end: elements, their lengths and values, items of sequences."""
+    """Starts and ends of the parts of a file: elements, their lengths and values, items of sequences."""
     found = {0, 1, 127, 128, 131, 132, 133}
     dataset = pydicom.dcmread(io.BytesIO(content))
     for part in (dataset.file_meta, dataset):

@@ -4,7 +4,7 @@
     python tests/fuzz/run.py --seed 1 --count 500         # longer, with other damage
 
 Prints each case's name before it is read, and a summary as JSON at the end; the exit code is 1 if a case failed. A case
-that takes longer than --seconds ends the run with a trace of where it was.
+that takes longer than --seconds ends the run with a traceback.
 """
 
 import argparse

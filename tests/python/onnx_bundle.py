@@ -53,7 +53,7 @@ def _presence(source, rule):
 
 
 def write_seg(path, presence=False, outputs=None, labels=4):
-    """Logits that are highest where the intensity is next to a label's center; presence from each slice's mean."""
+    """Logits that are highest for intensities next to a label's center; presence from each slice's mean."""
     nodes, constants = _affine("input", "logits", SEG_WEIGHT[:labels], SEG_BIAS[:labels])
     if presence:
         more, values = _presence("input", SEG_PRESENCE)
@@ -72,7 +72,7 @@ def write_ref(path, presence=False):
 
 
 def write_locate(path):
-    """A map that is high where the intensity is: heart = sigmoid(12 x - 6)."""
+    """A map that is high for high intensities: heart = sigmoid(12 x - 6)."""
     constants = {"weight": np.float32(12), "bias": np.float32(-6)}
     nodes = [
         helper.make_node("Mul", ["input", "weight"], ["scaled"]),

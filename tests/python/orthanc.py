@@ -1,4 +1,4 @@
-"""A real Orthanc for the tests, in a network of its own where that is allowed: Orthanc listens on all interfaces."""
+"""A real Orthanc for the tests, in a separate network if that is allowed: Orthanc listens on all interfaces."""
 
 import ctypes
 import json
@@ -24,7 +24,7 @@ READY_S = 60
 
 @contextmanager
 def own_network() -> Iterator[None]:
-    """Puts this thread, and what it starts, into a network with nothing but loopback; where forbidden, does nothing."""
+    """Puts this thread, and what it starts, into a network with only loopback; does nothing if that is forbidden."""
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
@@ -37,7 +37,7 @@ def own_network() -> Iterator[None]:
 
 
 class Orthanc:
-    """The REST interface of a running Orthanc; ``peer`` is its DICOM node, ``sdk_port`` where it looks for ours."""
+    """The REST interface of a running Orthanc; ``peer`` is its DICOM node, ``sdk_port`` the port to which it sends."""
 
     def __init__(self, http_port: int, peer: Peer, sdk_port: int):
         self.peer, self.sdk_port = peer, sdk_port
@@ -69,7 +69,7 @@ class Orthanc:
 
 @contextmanager
 def running_orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Starts Orthanc with an empty store in ``folder``; skips where it is not installed."""
+    """Starts Orthanc with an empty store in ``folder``; skips if it is not installed."""
     program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("Orthanc (package orthanc) is not installed")

@@ -43,7 +43,7 @@ def spread(layer, forward):
 
 
 def teach_detector(network, stacks):
-    """Fit the detector's last layer, by least squares, to say heart where the picture is not dark."""
+    """Fit the detector's last layer, by least squares, to detect the heart in pixels that are not dark."""
     head, seen = network.det.head, []
     with head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].movedim(1, -1).flatten(0, -2))):
         size = network.detect(stacks).shape[-2:]

@@ -78,7 +78,7 @@ def segmented(
 
 
 def enhanced(recipe: Recipe, folder: Path) -> tuple[SyntheticStudy, DicomSource]:
-    """A study of Enhanced MR and its sources as the reader finds them in ``folder``, where it is written."""
+    """A study of Enhanced MR and its sources as read from ``folder``, into which it is written."""
     study = enhanced_study(recipe)
     write(study.datasets, folder)
     return study, read_dicom(folder).dicom

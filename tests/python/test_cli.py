@@ -308,7 +308,7 @@ def output_to(file, *words, cwd):
 
 @pytest.mark.parametrize("words", [["--help"], ["info"], ["info", "--json"], ["segment", "--help"]])
 def test_a_reader_that_goes_away_gets_no_complaint(words, tmp_path):
-    """As ``cardiacseg ... | head -1`` does it; also where all of the output fits into the buffer."""
+    """As ``cardiacseg ... | head -1`` does it; even if all output fits into the buffer."""
     ends, enter = os.pipe()
     os.close(ends)
     done = output_to(enter, *words, cwd=tmp_path)
@@ -341,7 +341,7 @@ def test_interrupt_leaves_nothing_behind(tmp_path, tiny_bundle):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Where the tests run in a shell's background, interrupts are ignored, and children inherit that.
+        # If the tests run in the background of a shell, interrupts are ignored, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     running.stderr.readline()

@@ -1,4 +1,4 @@
-"""Where DICOM files may lie: folders, lists, zips and media, with whatever else lies there."""
+"""Sources of DICOM files: folders, lists, zips and media, with other files beside them."""
 
 import os
 import pickle

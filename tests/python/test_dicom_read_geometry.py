@@ -1,4 +1,4 @@
-"""Where voxels lie: every orientation, uneven and shifted slices."""
+"""Positions of voxels: every orientation, uneven and shifted slices."""
 
 import itertools
 

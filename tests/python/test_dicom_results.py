@@ -59,8 +59,8 @@ def test_each_segment_names_structure_colour_model_and_convention(written):
         (2, ("49848007", "SCT"), "LV myocardium"),
         (3, ("53085002", "SCT"), "RV blood pool"),
     ]
-    colours = [list(s.RecommendedDisplayCIELabValue) for s in segments]
-    assert colours == [[30821, 51126, 41530], [41857, 15842, 49355], [31303, 42500, 11762]]
+    colors = [list(s.RecommendedDisplayCIELabValue) for s in segments]
+    assert colors == [[30821, 51126, 41530], [41857, 15842, 49355], [31303, 42500, 11762]]
     assert {code_of(s.SegmentedPropertyCategoryCodeSequence) for s in segments} == {("91723000", "SCT")}
     for segment, word in zip(segments, ("included", "excluded", "included"), strict=True):
         assert f"trabeculae {word}" in segment.SegmentDescription

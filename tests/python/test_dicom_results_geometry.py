@@ -1,4 +1,4 @@
-"""Where SEGs and contours lie in the patient, in all 48 orientations and oblique ones, as other readers find them."""
+"""Positions of SEGs and contours in the patient by other readers, in all 48 orientations and oblique ones."""
 
 import itertools
 from pathlib import Path
@@ -51,7 +51,7 @@ def random_labels(seed: int = 0, shape=(1, 4, 7, 10)) -> np.ndarray:
 
 
 def same_places(made: SegmentedCine, affine: np.ndarray, numbers: np.ndarray, tolerance: float = 1e-3):
-    """``numbers`` (segments, on the axes that ``affine`` maps to mm LPS) has every voxel where the cine had it.
+    """``numbers`` (segments, on the axes that ``affine`` maps to mm LPS) has every voxel at its position in the cine.
 
     Centres of voxels and the structures' centroids agree to ``tolerance`` mm.
     """
@@ -213,7 +213,7 @@ def test_each_structure_of_each_phase_is_a_region_with_its_colour(written):
         for t, role in enumerate(roles)
         for title in ("LV blood pool", "LV myocardium", "RV blood pool")
     ]
-    colours = [list(roi.ROIDisplayColor) for roi in result.ROIContourSequence]
-    assert colours == 2 * [[220, 20, 60], [0, 180, 0], [30, 100, 255]]
+    colors = [list(roi.ROIDisplayColor) for roi in result.ROIContourSequence]
+    assert colors == 2 * [[220, 20, 60], [0, 180, 0], [30, 100, 255]]
     assert {roi.ROIGenerationAlgorithm for roi in result.StructureSetROISequence} == {"AUTOMATIC"}
     assert result.ApprovalStatus == "UNAPPROVED" and "Research use only" in result.StructureSetDescription

@@ -71,7 +71,7 @@ def test_the_judge_finds_what_is_wrong(tmp_path):
 
 
 def test_a_case_that_hangs_ends_the_run(tmp_path):
-    """The limit of one case holds also where the reader waits inside a system call."""
+    """The limit of one case also holds if the reader waits inside a system call."""
     program = (
         "import sys, time; sys.path.insert(0, {folder!r}); import run\n"
         "run.cardiacseg.io.read_cine = lambda source: time.sleep(600); sys.argv = ['run.py', '--seconds', '1']\n"

@@ -69,7 +69,7 @@ def test_without_a_gpu_or_the_module_the_benchmark_says_which(tmp_path):
 @pytest.mark.parametrize("name", ["gpu_check.py", "bench_kernels.py"])
 def test_help_says_what_the_exit_codes_mean(name):
     run = tool(name, "--help")
-    assert run.returncode == 0 and "Exit code: 0" in run.stdout and "2 where there is no GPU" in run.stdout
+    assert run.returncode == 0 and "Exit code: 0" in run.stdout and "2 if there is no GPU" in run.stdout
 
 
 def test_every_part_is_listed():

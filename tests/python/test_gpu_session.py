@@ -121,7 +121,7 @@ def test_a_session(package, tiny_bundle, cine, tmp_path):
         assert shown == "<CardiacSegmenter: model 'tiny', tensorrt on cuda, fp32>"
     assert numbered["cuda:2"] == "BackendError device 'cuda:2' was asked for, but the last GPU here is 'cuda:1'"
     assert numbered["cuda:1000"].startswith("InvalidInputError device must be auto, cpu, cuda or cuda:N")
-    # Where TensorRT ends the process that opens it, that is said, and the CPU is used.
+    # If TensorRT ends the process that opens it, the report says so, and the CPU is used.
     found = run_script(package, CRASHING, tiny_bundle, tmp_path / "engines", tmp_path / "cine.npy")
     assert not found["listed"]["available"]
     for reason in (found["listed"]["reason"], found["reason"]):

@@ -1,16 +1,81 @@
 """Every kernel file compiles alone for every architecture, and no kernel spills or keeps an array in local memory.
 
 The CUDA compiler suffices: no GPU, no driver, no other tool. Without it these tests are skipped, all but the reading
-of a report.
-"""
+of a report."""
 
+import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from conftest import run_command
-from resource_report import kernels, offences, read_report
+
+STATIC_SHARED_LIMIT = 48 * 1024
+
+_ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(sm_\w+)'")
+_FUNCTION = re.compile(r"Function properties for (\S+)")
+_MEMORY = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+_USED = re.compile(r"Used (\d+) registers(.*)")
+_SHARED = re.compile(r"(\d+) bytes smem")
+
+
+@dataclass
+class Resources:
+    """One kernel, or one function that it calls, on one architecture."""
+
+    name: str
+    architecture: str
+    stack: int | None = None
+    spill_stores: int | None = None
+    spill_loads: int | None = None
+    registers: int | None = None
+    shared: int = 0
+
+
+def read_report(text: str) -> list[Resources]:
+    """The functions of a report, kernels first. Raises ``ValueError`` if a kernel lacks one of its lines."""
+    entries: dict[tuple[str, str], Resources] = {}
+    current = kernel = Resources("", "")
+    architecture = ""
+    for line in text.splitlines():
+        if entry := _ENTRY.search(line):
+            architecture = entry[2]
+            current = entries.setdefault((entry[1], architecture), Resources(entry[1], architecture))
+            kernel = current
+        elif function := _FUNCTION.search(line):
+            current = entries.setdefault((function[1], architecture), Resources(function[1], architecture))
+        elif memory := _MEMORY.search(line):
+            current.stack, current.spill_stores, current.spill_loads = map(int, memory.groups())
+        elif used := _USED.search(line):
+            kernel.registers = int(used[1])
+            shared = _SHARED.search(used[2])
+            kernel.shared = int(shared[1]) if shared else 0
+    found = list(entries.values())
+    for one in found:
+        if one.stack is None:
+            raise ValueError(f"no line on stack and spills for {one.name} on {one.architecture}")
+    return sorted(found, key=lambda one: one.registers is None)
+
+
+def kernels(resources: list[Resources]) -> list[Resources]:
+    return [one for one in resources if one.registers is not None]
+
+
+def offences(resources: list[Resources]) -> list[str]:
+    """One sentence for each function that spills, uses local memory, or takes more static shared memory than 48 KB."""
+    sentences = []
+    for one in resources:
+        where = f"{one.name} on {one.architecture}"
+        if one.spill_stores or one.spill_loads:
+            sentences.append(f"{where} spills: {one.spill_stores} bytes stored, {one.spill_loads} bytes loaded")
+        elif one.stack:
+            sentences.append(f"{where} uses {one.stack} bytes of local memory")
+        if one.shared > STATIC_SHARED_LIMIT:
+            sentences.append(f"{where} takes {one.shared} bytes of static shared memory")
+    return sentences
+
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(ROOT.glob("cpp/src/ops/*_cuda.cu"))
@@ -69,7 +134,7 @@ def known_architectures():
 
 
 def default_architectures(version, folder):
-    """The numbers of ``CMAKE_CUDA_ARCHITECTURES`` where nobody sets it, with nvcc of this version."""
+    """The numbers of ``CMAKE_CUDA_ARCHITECTURES`` if it is not set, with nvcc of this version."""
     script = folder / "architectures.cmake"
     module = ROOT / "cmake/CudaArchitectures.cmake"
     script.write_text(f'include("{module}")\ncuda_architectures(found {version})\nmessage("${{found}}")\n')

@@ -184,7 +184,7 @@ def test_without_a_gpu_a_launch_ends_in_an_error(cuda, function):
 def test_taps_are_the_triangles(cuda):
     outputs, first, count, weights = cuda.resample_taps(6, 1.0, 2.0)
     assert (outputs, first, count) == (3, [0, 1, 3], [3, 4, 3])
-    # Pixel 1 of 2 mm has its centre between pixels 2 and 3 of 1 mm; the triangle is 4 of those wide.
+    # Pixel 1 of 2 mm has its center between pixels 2 and 3 of 1 mm; the triangle is 4 of those wide.
     assert [weights[tap * 3 + 1] for tap in range(4)] == pytest.approx([1 / 8, 3 / 8, 3 / 8, 1 / 8])
 
 

@@ -120,7 +120,7 @@ def waits(node):
 
 @functools.cache
 def imports(path, whole=True):
-    """Modules that a file imports, with ``whole`` also where they wait."""
+    """Modules that a file imports, with ``whole`` also those inside functions."""
     tree = ast.parse(path.read_text())
     inside = {node for block in ast.walk(tree) if waits(block) for node in ast.walk(block)}
     names = set()

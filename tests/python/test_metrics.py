@@ -103,7 +103,7 @@ def test_surface_distance_of_a_row_and_a_longer_row():
 
 
 def brute_force(labels, truth, spacing):
-    """Both metrics over all pairs of surface voxels, which are those with a face neighbour outside."""
+    """Both metrics over all pairs of surface voxels, which are those with a face neighbor outside."""
 
     def surface(mask):
         padded = np.pad(mask, 1)
@@ -138,7 +138,7 @@ def test_inner_voxels_are_no_surface():
     truth[1:4, 1:4, 1:4] = 1
     hollow = truth.copy()
     hollow[2, 2, 2] = 0
-    # The hollow's wall adds the six face neighbours of its centre, which the full cube's surface holds already.
+    # The hollow's wall adds the six face neighbors of its center, which the full cube's surface holds already.
     assert hausdorff_distance_95(hollow, truth, 1, (1.0, 1.0, 1.0)) == 0.0
 
 

@@ -229,7 +229,7 @@ def test_a_bad_study_is_logged_by_its_code_and_the_next_is_served(tmp_path):
     assert len(list((tmp_path / "results").iterdir())) == 1
 
 
-# Where a connection is refused, pynetdicom leaves its socket to the garbage collector.
+# If a connection is refused, pynetdicom leaves its socket to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_is_away_loses_nothing_that_is_kept(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:

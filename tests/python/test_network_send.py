@@ -145,7 +145,7 @@ def test_a_warning_counts_as_stored(study):
     assert set(archive.stored) == uids(made)
 
 
-# Where a connection or its encryption fails, pynetdicom leaves a socket to the garbage collector.
+# If a connection or its encryption fails, pynetdicom leaves a socket to the garbage collector.
 leaves_a_socket = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 

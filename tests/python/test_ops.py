@@ -208,47 +208,47 @@ def cleaned(plane):
 
 @thorough
 @given(st.integers(1, 30), st.integers(1, 30), st.floats(0.0, 2.0), seeds)
-def test_clean_up_is_the_contract_on_random_blobs(rows, columns, width, seed):
+def test_keep_largest_component_is_the_contract_on_random_blobs(rows, columns, width, seed):
     fields = ndimage.gaussian_filter(noise(seed, 2, 4, rows, columns), (0, 0, width, width))
     labels = fields.argmax(axis=1).astype(np.uint8)
     expected = np.stack([cleaned(plane) for plane in labels])
-    found, changed = ops.clean_up(labels)
+    found, changed = ops.keep_largest_component(labels)
     np.testing.assert_array_equal(found, expected)
     assert changed == (expected != labels).sum()
 
 
-def test_clean_up_leaves_a_heart_and_repairs_a_damaged_one():
+def test_keep_largest_component_leaves_a_heart_and_repairs_a_damaged_one():
     rows, columns = np.mgrid[:80, :90]
     radius = np.hypot(rows - 40, columns - 50)
     heart = np.zeros((1, 80, 90), np.uint8)
     heart[0, np.hypot(rows - 40, columns - 28) < 14] = 1
     heart[0, radius < 20] = 2
     heart[0, radius < 12] = 3
-    same, changed = ops.clean_up(heart)
+    same, changed = ops.keep_largest_component(heart)
     assert changed == 0 and (same == heart).all()
     damaged = heart.copy()
     damaged[0, 38:41, 48:52] = 0
     damaged[0, 40, 34] = 0
     damaged[0, 39, 55] = 1
     damaged[0, 2:5, 3:9] = 3
-    repaired, changed = ops.clean_up(damaged)
+    repaired, changed = ops.keep_largest_component(damaged)
     np.testing.assert_array_equal(repaired, heart)
     assert changed == 12 + 1 + 1 + 18
 
 
-def test_clean_up_does_not_change_its_input():
+def test_keep_largest_component_does_not_change_its_input():
     labels = np.zeros((1, 4, 5), np.uint8)
     labels[0, 1, ::2] = 1
     kept = labels.copy()
-    assert ops.clean_up(labels)[1] == 2
+    assert ops.keep_largest_component(labels)[1] == 2
     np.testing.assert_array_equal(labels, kept)
 
 
-def test_clean_up_does_not_depend_on_threads():
+def test_keep_largest_component_does_not_depend_on_threads():
     labels = noise(4, 7, 4, 25, 30).argmax(axis=1).astype(np.uint8)
-    expected, changed = ops.clean_up(labels)
+    expected, changed = ops.keep_largest_component(labels)
     for threads in (0, 2, 3):
-        found = ops.clean_up(labels, threads=threads)
+        found = ops.keep_largest_component(labels, threads=threads)
         assert found[1] == changed
         np.testing.assert_array_equal(found[0], expected)
 
@@ -269,16 +269,16 @@ def test_region_sizes_refuse_other_neighbours():
 
 
 def heart_origin(heart, window, threshold, ratio, crop):
-    """Where the crop of one stack begins, as the contract says; all sums are whole numbers below 2**53."""
+    """Origin of the crop of one stack, by the contract; all sums are whole numbers below 2**53."""
     mass = np.floor(np.where(heart >= threshold, heart, 0).astype(np.float64) * 2**24).sum(axis=0)
     rows, columns = min(window, mass.shape[0]), min(window, mass.shape[1])
     boxes = np.lib.stride_tricks.sliding_window_view(mass, (rows, columns)).sum(axis=(2, 3))
     top, left = np.unravel_index(boxes.argmax(), boxes.shape)
     box = mass[top : top + rows, left : left + columns]
-    centre = (np.array(mass.shape) - 1) / 2
+    center = (np.array(mass.shape) - 1) / 2
     if box.sum() > 0:
-        centre = np.array([top, left]) + ndimage.center_of_mass(box)
-    return np.floor((centre + 0.5) * ratio - np.array(crop) / 2 + 0.5)
+        center = np.array([top, left]) + ndimage.center_of_mass(box)
+    return np.floor((center + 0.5) * ratio - np.array(crop) / 2 + 0.5)
 
 
 @thorough

@@ -133,7 +133,7 @@ def test_picture_and_contours_lie_on_each_other_in_true_proportion(page, page_ca
     scale = page.run("return placed({ x: 0, y: 0, width: canvas.clientWidth, height: canvas.clientHeight }).scale")
     pixel = SPACING[1] * scale
     assert np.abs(contour - bright).max() < pixel
-    assert np.abs((contour - bright).reshape(2, 2).mean(axis=1)).max() < pixel / 4, "around one centre"
+    assert np.abs((contour - bright).reshape(2, 2).mean(axis=1)).max() < pixel / 4, "around one center"
     high, wide = contour[1] - contour[0], contour[3] - contour[2]
     assert abs(high - wide) < pixel, "a circle"
     cavity = page_case.labels[page_case.measurements.ed_frame, shown_slice(page) - 1] == 3

@@ -143,9 +143,9 @@ def test_segments_lie_where_the_standard_has_them():
     assert sum(segment.end - segment.start for segment in SEGMENTS) == 3 * 360
 
 
-def luminance(colour):
+def luminance(color):
     """WCAG's relative luminance."""
-    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
@@ -153,7 +153,7 @@ def luminance(colour):
 def test_text_on_a_colour_can_be_read():
     scale = Scale("ed", "Thickness", "mm", np.zeros(16), 0, 16)
     for value in np.linspace(-1, 20, 40):
-        lightness = [luminance(colour) for colour in (scale.color(value), scale.ink(value))]
+        lightness = [luminance(color) for color in (scale.color(value), scale.ink(value))]
         assert (max(lightness) + 0.05) / (min(lightness) + 0.05) > 4.5, "WCAG's contrast"
 
 

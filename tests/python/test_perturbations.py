@@ -187,7 +187,7 @@ def test_experts_labels_raise_little_and_perturbed_ones_the_right_flag():
     trials = run_flag_trials(labelled_cases(frames), perturbations)
     for trial in trials:
         if trial.perturbation in ("as it is", "reversed slices"):
-            # the LV of patient045 has 31 of its 193 ml in a slice at the base where the experts see no RV
+            # the LV of patient045 has 31 of its 193 ml in a slice at the base in which the experts see no RV
             assert trial.codes - {"few_phases"} == ({"lv_beyond_rv"} if trial.name == "patient045" else set())
     found = perturbed_summary(trials, perturbations)
     assert [found[title]["raised"] for title in expected[:3]] == [1, 1, 1]

@@ -75,8 +75,8 @@ def test_right_ventricle_ends_before_the_apex(phantom):
 def test_cavity_lies_within_the_myocardium(phantom):
     cavity = phantom.labels == 3
     for axis, step in ((2, 1), (2, -1), (3, 1), (3, -1)):
-        neighbour = np.roll(phantom.labels, step, axis=axis)
-        assert set(np.unique(neighbour[cavity])) <= {2, 3}
+        neighbor = np.roll(phantom.labels, step, axis=axis)
+        assert set(np.unique(neighbor[cavity])) <= {2, 3}
 
 
 def test_blood_is_brighter_than_muscle_and_lung_is_dark(phantom):
@@ -109,12 +109,12 @@ def test_spare_slices_lie_beyond_both_ends():
 
 
 def test_contraction_begins_at_diastole_and_peaks_once():
-    beat = contraction(25)
-    assert beat[0] == 0
-    assert beat.argmax() == 9
-    assert beat[9] == 1
-    assert np.all(np.diff(beat[:10]) > 0)
-    assert np.all(np.diff(beat[9:]) < 0)
+    contractions = contraction(25)
+    assert contractions[0] == 0
+    assert contractions.argmax() == 9
+    assert contractions[9] == 1
+    assert np.all(np.diff(contractions[:10]) > 0)
+    assert np.all(np.diff(contractions[9:]) < 0)
 
 
 @pytest.mark.parametrize(

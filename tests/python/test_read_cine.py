@@ -93,7 +93,7 @@ def test_folders_and_zips_without_dicom(tmp_path):
 
 
 def test_without_pydicom_the_extra_is_named(tmp_path):
-    """In a process where importing pydicom fails as it does where it is not installed."""
+    """In a process in which importing pydicom fails as if it were not installed."""
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
     program = (
         "import sys; sys.modules['pydicom'] = None\n"

@@ -344,8 +344,8 @@ def test_preview_is_a_picture_with_the_contours_colours(core, tmp_path, frames):
     write_preview(tmp_path / "p.png", image, labels, SPACING, measure(labels, SPACING), "two discs")
     picture = pictures.imread(tmp_path / "p.png")[..., :3]
     assert picture.shape[1] > 1200
-    for colour in ((0x56, 0xB4, 0xE9), (0xCC, 0x79, 0xA7), (0xE6, 0x9F, 0x00)):
-        near = np.abs(picture - np.array(colour) / 255).max(axis=-1) < 0.06
+    for color in ((0x56, 0xB4, 0xE9), (0xCC, 0x79, 0xA7), (0xE6, 0x9F, 0x00)):
+        near = np.abs(picture - np.array(color) / 255).max(axis=-1) < 0.06
         assert near.sum() > 100
 
 

@@ -277,7 +277,7 @@ def test_a_low_predicted_quality_is_warned_of(tmp_path):
     rule = {"intercept": 0.04, "slope": 0.0}
     bundle = write_bundle(tmp_path / "doubtful", seg_presence=True, ref=True, ref_presence=True, quality=rule)
     image = np.random.default_rng(0).random((2, 3, 40, 40))
-    with pytest.warns(cardiacseg.InputWarning, match=r"W_QUALITY: .* in 2 of 2 frames, at the lowest 0.04"):
+    with pytest.warns(cardiacseg.InputWarning, match=r"W_QUALITY: .* in 2 of 2 frames, the lowest is 0.04"):
         result = cardiacseg.CardiacSegmenter(bundle).run(image, spacing=SPACING)
     assert [warning.code for warning in result.warnings] == ["W_QUALITY"]
 

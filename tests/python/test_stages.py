@@ -98,14 +98,14 @@ def test_temperature_changes_no_label(tmp_path, image):
         assert found[cold].probabilities.max(axis=2).mean() > found[hot].probabilities.max(axis=2).mean() + 0.05
 
 
-def test_clean_up_touches_labels_alone(tmp_path, image):
+def test_keep_largest_component_touches_labels_alone(tmp_path, image):
     plain, clean = (
         cardiacseg.CardiacSegmenter(
             write_bundle(tmp_path / str(asked), ref=True, ref_presence=True, clean_up=asked)
         ).run(image, spacing=SPACING, probabilities=True)
         for asked in (False, True)
     )
-    expected = [host_ops.clean_up(stack) for stack in plain.labels]
+    expected = [host_ops.keep_largest_component(stack) for stack in plain.labels]
     assert sum(changed for _, changed in expected) > 50
     np.testing.assert_array_equal(clean.labels, [labels for labels, _ in expected])
     for name in ("presence", "probabilities", "agreement"):

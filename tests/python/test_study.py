@@ -218,7 +218,7 @@ def test_no_results_to_measure(results, content):
 
 
 def places(document, path=()):
-    """Where every value of a JSON document stands."""
+    """The place of every value of a JSON document."""
     items = document.items() if isinstance(document, dict) else enumerate(document)
     for key, value in items:
         yield (*path, key)

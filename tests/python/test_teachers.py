@@ -1,4 +1,4 @@
-"""Distillation: what teachers say of a stack, where it lands in a batch, and what it adds to the loss."""
+"""Distillation: soft labels of a stack, their place in a batch, and their part of the loss."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_teachers_are_averaged_and_each_one_is_gated():
     assert not soft_labels([shut], stack, 32, CPU).probability.any() and alone.probability.max() > 0.1
     torch.testing.assert_close(both.probability, alone.probability / 2, atol=1e-3, rtol=0)
     assert (alone.presence > 0.9).all() and (both.presence - 0.5).abs().max() < 0.05
-    # Seg alone has no classifier: a structure is present where it is labelled
+    # Seg alone has no classifier: a structure is present in slices that have its label
     assert set(soft_labels([tiny(2, "after_unet")], stack, 32, CPU).presence.flatten().tolist()) <= {0.0, 1.0}
 
 

@@ -1,4 +1,4 @@
-"""The provider libraries: compiled with every set of TensorRT's headers that is on this machine, and, where the library
+"""The provider libraries: compiled with every set of TensorRT's headers that is on this machine, and, if the library
 of TensorRT-RTX is installed, building engines with it. Nothing here runs on a GPU.
 """
 

@@ -62,8 +62,8 @@ def test_a_run_that_cannot_work_is_refused_before_data_are_read():
 
 def test_unknown_and_missing_fields_of_a_configuration():
     values = default().to_dict()
-    with pytest.raises(ValueError, match=r"not a training configuration.*colour"):
-        TrainingConfig.from_dict({**values, "colour": 1})
+    with pytest.raises(ValueError, match=r"not a training configuration.*color"):
+        TrainingConfig.from_dict({**values, "color": 1})
     del values["initial_weights"]
     assert TrainingConfig.from_dict(values) == default()
 

@@ -8,7 +8,7 @@
    Structs: each begins with its own size, `struct_size`. Initialize a struct with its CSG_..._INIT macro and change
    members after that. A program that was compiled with an older header works with a newer library; a newer program
    works with an older library as long as members that the library does not know are 0. Pointers and numbers that are 0
-   mean "default" or "not wanted".
+   mean "default" or "not requested".
 
    Memory: arrays belong to the caller, in C order, for input and for output. An output has a capacity, counted in
    elements; if it is too small, the call is refused before any computation. Nothing that is passed in is kept after a
@@ -63,7 +63,7 @@ typedef enum csg_pixel_type {
   CSG_FLOAT64 = 7
 } csg_pixel_type;
 
-/* Where an image lies. CSG_DEVICE is the memory of the GPU that the segmenter runs on. */
+/* Memory that an image lies in. CSG_DEVICE is the memory of the GPU that the segmenter runs on. */
 typedef enum csg_memory { CSG_HOST = 0, CSG_DEVICE = 1 } csg_memory;
 
 /* A handle; it is no address. */
@@ -105,7 +105,7 @@ typedef struct csg_run_options {
   void* context;
 } csg_run_options;
 
-/* What a run gives. An array with a NULL pointer is not wanted. Structures are in the order RV, MYO, LV; labels are 0
+/* What a run gives. An array with a NULL pointer is not written. Structures are in the order RV, MYO, LV; labels are 0
    background, 1 RV, 2 MYO, 3 LV. */
 typedef struct csg_run_outputs {
   size_t struct_size;

@@ -13,8 +13,8 @@ inline constexpr std::int64_t kCompiledBytes = std::int64_t{768} << 20;
 /// Most bytes of the files of compiled networks on disk. The least recently used files are removed.
 inline constexpr std::int64_t kCacheBytes = std::int64_t{512} << 20;
 
-/// Folder that keeps networks compiled on the CPU for later processes. `wanted` is as in SegmenterOptions::cache.
+/// Folder that keeps networks compiled on the CPU for later processes. `requested` is as in SegmenterOptions::cache.
 /// Empty if none are kept.
-[[gnu::visibility("default")]] std::filesystem::path compiled_networks_folder(const std::filesystem::path& wanted);
+[[gnu::visibility("default")]] std::filesystem::path compiled_networks_folder(const std::filesystem::path& requested);
 
 }  // namespace cardiacseg

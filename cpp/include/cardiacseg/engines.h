@@ -88,8 +88,8 @@ struct EngineProvider {
 /// Every flavor, usable or not.
 [[gnu::visibility("default")]] std::vector<EngineProvider> list_providers();
 
-/// Folder in which engines are searched: `wanted`, or if it is empty the first that is set of $CARDIACSEG_ENGINES,
+/// Folder in which engines are searched: `folder`, or if it is empty the first that is set of $CARDIACSEG_ENGINES,
 /// $XDG_CACHE_HOME/cardiacseg/engines and ~/.cache/cardiacseg/engines. Throws Error(backend) if none is set.
-[[gnu::visibility("default")]] std::filesystem::path engines_folder(const std::filesystem::path& wanted = {});
+[[gnu::visibility("default")]] std::filesystem::path engines_folder(const std::filesystem::path& folder = {});
 
 }  // namespace cardiacseg

@@ -13,7 +13,7 @@
 
 namespace cardiacseg {
 
-/// Where a backend's tensors live.
+/// Memory of a backend's tensors.
 enum class MemorySpace { host, device };
 
 /// A view of a float32 tensor in C order.

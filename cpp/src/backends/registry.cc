@@ -21,7 +21,7 @@ namespace {
 struct Entry {
   std::string_view name;
   std::string_view device;
-  std::string (*describe)();  ///< one phrase; throws Error(backend) where the backend cannot be used
+  std::string (*describe)();  ///< one phrase; throws Error(backend) if the backend cannot be used
   /// On a CPU in `precision`, on a GPU in what `options` say. nullptr: not in this build
   std::unique_ptr<Backend> (*make)(const SegmenterOptions& options, Precision precision, const Float32Stages& float32);
   std::vector<FittingEngine> (*find)(const SegmenterOptions& options, const StageFiles& files);  ///< on a GPU
@@ -170,12 +170,12 @@ struct ChosenPrecision {
 };
 
 /// On the CPU. The questions that cost least come first.
-ChosenPrecision host_precision(const Entry& entry, const std::string& wanted, const ReadBundle& bundle) {
-  if (wanted == "fp32") return {Precision::float32, "fp32 was asked for"};
+ChosenPrecision host_precision(const Entry& entry, const std::string& requested, const ReadBundle& bundle) {
+  if (requested == "fp32") return {Precision::float32, "fp32 was asked for"};
   const bool kept = bundle().manifest.keeps_labels_in_bfloat16;
   const std::string record = kept ? "the bundle's manifest records that it keeps its labels in bf16"
                                   : "the bundle's manifest does not record that it keeps its labels in bf16";
-  if (wanted == "bf16") {
+  if (requested == "bf16") {
     require_bfloat16(entry);
     return {Precision::bfloat16, "bf16 was asked for; " + record};
   }

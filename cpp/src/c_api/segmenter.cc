@@ -99,30 +99,30 @@ void run(const csg_segmenter* segmenter, const csg_cine* cine, const csg_run_opt
          csg_run_outputs* outputs) {
   const std::shared_ptr<const CardiacSegmenter> own = segmenters().get(segmenter);
   require(outputs != nullptr, "outputs: expected a pointer, got NULL");
-  csg_run_outputs wanted = read_struct(outputs, CSG_RUN_OUTPUTS_INIT, "csg_run_outputs");
-  wanted.report_size = 0;
-  wanted.device_labels = nullptr;
-  wanted.device_index = -1;
+  csg_run_outputs filled = read_struct(outputs, CSG_RUN_OUTPUTS_INIT, "csg_run_outputs");
+  filled.report_size = 0;
+  filled.device_labels = nullptr;
+  filled.device_index = -1;
   const csg_run_options defaults = CSG_RUN_OPTIONS_INIT;
   const csg_run_options given = options == nullptr ? defaults : read_struct(options, defaults, "csg_run_options");
   const CineView view = view_of(cine);
   require(view.data != nullptr, "csg_cine.data: expected a pointer, got NULL");
-  require(given.keep_labels_on_device == 0 || wanted.labels == nullptr,
+  require(given.keep_labels_on_device == 0 || filled.labels == nullptr,
           "labels: expected NULL with keep_labels_on_device, as labels are then not copied to the host");
-  require_room(wanted, view.shape);
+  require_room(filled, view.shape);
 
-  const Segmentation result = own->run(view, options_of(given, wanted));
-  write_report(result, wanted);
+  const Segmentation result = own->run(view, options_of(given, filled));
+  write_report(result, filled);
   if (result.device_labels) {
-    wanted.device_labels = device_labels().add(result.device_labels);
-    wanted.device_index = result.device_index;
+    filled.device_labels = device_labels().add(result.device_labels);
+    filled.device_index = result.device_index;
   }
-  write_array(result.labels, wanted.labels);
-  write_array(result.presence, wanted.presence);
-  write_array(result.probabilities, wanted.probabilities);
-  write_array(result.agreement, wanted.agreement);
-  write_array(result.quality, wanted.quality);
-  write_struct(wanted, outputs);
+  write_array(result.labels, filled.labels);
+  write_array(result.presence, filled.presence);
+  write_array(result.probabilities, filled.probabilities);
+  write_array(result.agreement, filled.agreement);
+  write_array(result.quality, filled.quality);
+  write_struct(filled, outputs);
 }
 
 }  // namespace

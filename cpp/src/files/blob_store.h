@@ -7,6 +7,10 @@
 
 namespace cardiacseg {
 
+/// Folder of this user's kept files: the value of the environment variable `variable`, else `name` in
+/// $XDG_CACHE_HOME/cardiacseg or ~/.cache/cardiacseg, the first that is set; empty if none is.
+std::filesystem::path user_cache_folder(const char* variable, const char* name);
+
 /// Bytes under keys in a folder. All of them can be made again at any time, so on any error of the folder or a file the
 /// bytes just count as absent. Several processes may use a folder at once: files are written beside their place and
 /// renamed. Each file holds its key and a SHA-256, so that a damaged file, or one of another key, is not used.

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "measure/ring.h"
-#include "measure/septum.h"
 
 namespace cardiacseg {
 namespace {

@@ -27,14 +27,14 @@ CARDIACSEG_HOST_DEVICE inline float exp2_of_parts(float whole, float f) {
   return power * float_of((bits_of(whole) << 23) + (127U << 23));
 }
 
-/// 2^x for x <= 0, within 2 units in the last place. 0 below -126, where it would no longer be a normal number.
+/// 2^x for x <= 0, within 2 units in the last place. 0 below -126, because the result would not be a normal number.
 CARDIACSEG_HOST_DEVICE inline float exp2_of_nonpositive(float x) {
   const float whole = x + kRoundToWhole;
   const float power = exp2_of_parts(whole, x - (whole - kRoundToWhole));
   return x < -126.0F ? 0.0F : power;
 }
 
-/// e^x for x <= 0, within 2 units in the last place. 0 below -87, where it would soon no longer be a normal number.
+/// e^x for x <= 0, within 2 units in the last place. 0 below -87, because the result would soon not be a normal number.
 CARDIACSEG_HOST_DEVICE inline float exp_of_nonpositive(float x) {
   constexpr float kLog2OfE = 1.44269504F;
   constexpr float kLn2High = 0.693359375F;  // 10 bits, so that a whole number times it is exact

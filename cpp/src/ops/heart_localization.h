@@ -7,12 +7,12 @@
 
 namespace cardiacseg::ops {
 
-/// Where the heart is in probability maps `heart` `[stacks, slices, padded_rows, padded_columns]`: for each stack the
-/// origin of a crop round its center, to `origins`.
+/// Localizes the heart in probability maps `heart` `[stacks, slices, padded_rows, padded_columns]`: for each stack the
+/// origin of a crop around its center, to `origins`.
 ///
-/// A map is summed over slices where it is at least the threshold; of all boxes of `window` x `window` pixels inside
-/// the grid (or as many as there are) the first in C order with the largest sum is taken, and the crop is centered on
-/// the centroid of what lies inside. If the sums are 0, it is centered on the middle of the grid. A NaN is below every
+/// Values of at least the threshold are summed over slices. Of all boxes of `window` x `window` pixels inside the grid
+/// (or as many as there are) the first in C order with the largest sum is used, and the crop is centered on the
+/// centroid of the values inside. If the sums are 0, it is centered on the middle of the grid. A NaN is below every
 /// threshold.
 ///
 /// The sums are whole numbers of 2^-24ths, rounded down from each probability (of which those outside of 0 to 1 count

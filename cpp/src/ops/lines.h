@@ -8,8 +8,8 @@
 
 namespace cardiacseg::ops {
 
-/// The pixels of a stack as `[outer, inner]` lines of `length` pixels, in the order of memory, for what does not ask
-/// where a pixel lies. Steps in bytes, not negative, 0 along an axis of one pixel.
+/// The pixels of a stack as `[outer, inner]` lines of `length` pixels, in the order of memory, for operations that do
+/// not depend on a pixel's position. Steps in bytes, not negative, 0 along an axis of one pixel.
 struct Lines {
   const unsigned char* start;  ///< of the first stack
   std::int64_t outer;

@@ -16,8 +16,8 @@ struct FusionOutputs {
 };
 
 /// Gated mask fusion of `origins.size()` stacks. `logits` is `[slices, 4, crop_rows, crop_columns]` and `presence`
-/// `[slices, 3]` or empty (no gate), where `slices` are those of all stacks, one stack after the other; `origins` says
-/// where the crop of each stack lies.
+/// `[slices, 3]` or empty (no gate), `slices` being those of all stacks, one stack after the other; `origins` are
+/// the positions of the stacks' crops.
 ///
 /// Per voxel: softmax of the logits divided by the temperature at the four nearest pixels of the crop, bilinear
 /// interpolation of the probabilities at network coordinate (i + 0.5) * spacing / target - 0.5, the probability of each

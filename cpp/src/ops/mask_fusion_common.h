@@ -16,8 +16,9 @@ struct alignas(16) Probabilities {
   float of[4];
 };
 
-/// Where the center of a voxel lies on an axis of the network's whole grid: `share` of the way from pixel `lower` to
-/// the next one. In which of both it lies is decided in double precision; on the edge between them it lies in both.
+/// Position of the center of a voxel on an axis of the network's whole grid: `share` of the way from pixel `lower` to
+/// the next one. Whether it lies in the one or the other is decided in double precision; on the edge between them it
+/// lies in both.
 struct AxisPoint {
   std::int32_t lower;
   float share;
@@ -34,7 +35,7 @@ CARDIACSEG_HOST_DEVICE inline AxisPoint axis_point(std::int64_t index, double ra
 }
 
 /// The crop's pixels on both sides of a voxel center along one axis, in 0..length - 1 even if it lies outside.
-struct alignas(16) Neighbours {
+struct alignas(16) Neighbors {
   std::int32_t lower;
   std::int32_t upper;
   float upper_share;
@@ -43,7 +44,7 @@ struct alignas(16) Neighbours {
 
 /// In a crop of `length` pixels that starts at network pixel `first`. Beyond the center of the first or the last pixel
 /// that one alone counts.
-CARDIACSEG_HOST_DEVICE inline Neighbours neighbours(const AxisPoint& point, std::int32_t first, std::int32_t length) {
+CARDIACSEG_HOST_DEVICE inline Neighbors neighbors(const AxisPoint& point, std::int32_t first, std::int32_t length) {
   const std::int64_t index = static_cast<std::int64_t>(point.lower) - first;
   const std::int64_t last = static_cast<std::int64_t>(length) - 1;
   const std::int64_t lower = index < 0 ? 0 : index < last ? index : last;

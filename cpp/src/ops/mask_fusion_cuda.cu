@@ -35,11 +35,11 @@ __device__ PackedCounts fuse_strip(const FusionTask<T>& task, const Tile& tile, 
   const std::int32_t column = thread % kTileColumns;
   const std::int32_t first = thread / kTileColumns * task.strip;
   if (tile.column + column >= task.columns) return 0;
-  const Neighbours across = axes.across[column];
+  const Neighbors across = axes.across[column];
   RowPair<Pixels> rows(pixels, across);
   PackedCounts counts = 0;
   for (std::int32_t row = first; row < first + task.strip && tile.row + row < task.rows; ++row) {
-    const Neighbours down = axes.down[row];
+    const Neighbors down = axes.down[row];
     const Probabilities p = across.inside && down.inside ? rows.at(down) : background();
     const std::int32_t label = best_label(p);
     store(task, tile, tile.row + row, tile.column + column, label, p);

@@ -11,7 +11,7 @@
 namespace cardiacseg::ops {
 namespace {
 
-/// Where the results of one slice go; nullptr if it is not requested.
+/// Pointers to the results of one slice; nullptr if not requested.
 struct SliceOutputs {
   std::size_t rows;
   std::size_t columns;

@@ -29,7 +29,7 @@ inline std::vector<AxisPoint> axis_points(std::int64_t length, double ratio) {
 inline InsideAxis inside_axis(const std::vector<AxisPoint>& points, std::int32_t origin, std::int64_t length) {
   InsideAxis axis;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const Neighbours around = neighbours(points[i], origin, static_cast<std::int32_t>(length));
+    const Neighbors around = neighbors(points[i], origin, static_cast<std::int32_t>(length));
     if (!around.inside) continue;
     if (axis.lower.empty()) axis.first = i;
     axis.lower.push_back(around.lower);

@@ -45,8 +45,8 @@ struct Tile {
 /// The voxels of a tile in terms of the crop's pixels. They lie in the crop's rows from down[0].lower to the last's
 /// upper, and likewise across.
 struct TileAxes {
-  Neighbours down[kTileRows];
-  Neighbours across[kTileColumns];
+  Neighbors down[kTileRows];
+  Neighbors across[kTileColumns];
 };
 
 template <class T>
@@ -57,9 +57,9 @@ __device__ Tile tile_of(const FusionTask<T>& task) {
 }
 
 /// Beyond the grid the last voxel stands.
-__device__ inline Neighbours voxel_neighbours(std::int32_t index, std::int32_t voxels, double ratio, std::int32_t first,
-                                              std::int32_t pixels) {
-  return neighbours(axis_point(index < voxels ? index : voxels - 1, ratio), first, pixels);
+__device__ inline Neighbors voxel_neighbors(std::int32_t index, std::int32_t voxels, double ratio, std::int32_t first,
+                                            std::int32_t pixels) {
+  return neighbors(axis_point(index < voxels ? index : voxels - 1, ratio), first, pixels);
 }
 
 /// Fills `axes`; false if all of the tile lies outside the crop. Ends with a barrier.
@@ -71,11 +71,11 @@ __device__ bool map_tile(const FusionTask<T>& task, const Tile& tile, TileAxes& 
   bool column_inside = false;
   if (thread < kTileColumns) {
     axes.across[thread] =
-        voxel_neighbours(tile.column + thread, task.columns, task.column_ratio, origin.column, task.crop_columns);
+        voxel_neighbors(tile.column + thread, task.columns, task.column_ratio, origin.column, task.crop_columns);
     column_inside = axes.across[thread].inside;
   } else if (thread < kTileColumns + task.strip * kStrips) {
     const std::int32_t row = thread - kTileColumns;
-    axes.down[row] = voxel_neighbours(tile.row + row, task.rows, task.row_ratio, origin.row, task.crop_rows);
+    axes.down[row] = voxel_neighbors(tile.row + row, task.rows, task.row_ratio, origin.row, task.crop_rows);
     row_inside = axes.down[row].inside;
   }
   const bool any_column = __syncthreads_or(column_inside) != 0;
@@ -102,7 +102,7 @@ struct DirectPixels {
   }
 };
 
-/// The same out of shared memory, where those lie that a tile needs.
+/// The same from shared memory, which holds those that a tile needs.
 struct StagedPixels {
   const Probabilities* pixels;
   std::int32_t first_row;
@@ -145,9 +145,9 @@ __device__ StagedPixels stage_pixels(const DirectPixels<T>& crop, const TileAxes
 template <class Pixels>
 class RowPair {
  public:
-  __device__ RowPair(const Pixels& pixels, const Neighbours& across) : pixels_(pixels), across_(across) {}
+  __device__ RowPair(const Pixels& pixels, const Neighbors& across) : pixels_(pixels), across_(across) {}
 
-  __device__ Probabilities at(const Neighbours& down) {
+  __device__ Probabilities at(const Neighbors& down) {
     if (down.lower != upper_row_) {
       above_ = down.lower == lower_row_ ? below_ : row(down.lower);
       below_ = row(down.upper);
@@ -163,7 +163,7 @@ class RowPair {
   }
 
   const Pixels& pixels_;
-  const Neighbours across_;
+  const Neighbors across_;
   Probabilities above_{};
   Probabilities below_{};
   std::int32_t upper_row_ = -1;

@@ -26,7 +26,7 @@ constexpr unsigned kCoarse = 256;
 constexpr unsigned kTable = kCoarse + 65536;
 
 template <class Pixel>
-constexpr int kTables = PixelKeys<Pixel>::kShort ? 1 : kRanks;  // the second pass has one for each upper half wanted
+constexpr int kTables = PixelKeys<Pixel>::kShort ? 1 : kRanks;  // the second pass has one for each requested upper half
 
 /// What the first of two passes leaves to the second: upper halves of keys, and ranks among the values that have them.
 struct Halves {
@@ -123,7 +123,7 @@ struct OwnCounts {
   unsigned window[Window<Pixel>::kBins];
   unsigned coarse[kCoarse];
 
-  /// `count` neighbours have this key.
+  /// `count` neighbors have this key.
   __device__ void add(unsigned key, unsigned count, unsigned* table) {
     const unsigned bin = Window<Pixel>::bin(key);
     if (bin < Window<Pixel>::kBins) {
@@ -174,7 +174,7 @@ template <class Pixel>
 __device__ void count_keys(const Job& job, const unsigned char* stack, OwnCounts<Pixel>& own, unsigned* table) {
   constexpr int shift = PixelKeys<Pixel>::kShort ? 0 : 16;
   const Span span = own_groups(job);
-  unsigned running = 0;  // equal neighbours are counted before they are added
+  unsigned running = 0;  // equal neighbors are counted before they are added
   unsigned count = 0;
   for (std::uint64_t index = span.begin + threadIdx.x; index < span.end; index += kThreads) {
     const Group<Pixel> group = load_group<Pixel>(job, stack, static_cast<unsigned>(index));
@@ -195,8 +195,8 @@ __device__ void count_keys(const Job& job, const unsigned char* stack, OwnCounts
 
 /// Counts the lower halves of the keys that have one of these upper halves. Lanes with equal keys add once.
 template <class Pixel>
-__device__ void count_lower_halves(const Job& job, const unsigned char* stack, const Halves& wanted, unsigned* tables,
-                                   unsigned* coarse) {
+__device__ void count_lower_halves(const Job& job, const unsigned char* stack, const Halves& requested,
+                                   unsigned* tables, unsigned* coarse) {
   const Span span = own_groups(job);
   const unsigned lane = threadIdx.x % 32;
   for (std::uint64_t first = span.begin + threadIdx.x - lane; first < span.end; first += kThreads) {
@@ -208,7 +208,7 @@ __device__ void count_lower_halves(const Job& job, const unsigned char* stack, c
       const unsigned key = i < group.count ? PixelKeys<Pixel>::key(group.pixel[i]) : 0;
       unsigned slot = kRanks;
 #pragma unroll
-      for (int k = kRanks - 1; k >= 0; --k) slot = i < group.count && key >> 16 == wanted.half[k] ? k : slot;
+      for (int k = kRanks - 1; k >= 0; --k) slot = i < group.count && key >> 16 == requested.half[k] ? k : slot;
       if (!__any_sync(kAllLanes, slot < kRanks)) continue;
       const unsigned code = slot << 16 | (key & 0xFFFFU);
       const unsigned peers = __match_any_sync(kAllLanes, code);

@@ -51,9 +51,9 @@ __global__ void __launch_bounds__(kThreads) percentile_lower_halves(Job job) {
   const unsigned warp = threadIdx.x / 32;
   for (unsigned i = threadIdx.x; i < kRanks * kCoarse; i += kThreads) coarse[i] = 0;
   for (std::int64_t stack = slot; stack < job.stacks; stack += job.slots) {
-    const Halves wanted = job.halves[stack];
+    const Halves requested = job.halves[stack];
     __syncthreads();
-    count_lower_halves<Pixel>(job, job.lines.start + stack * job.stack_step, wanted, tables, coarse);
+    count_lower_halves<Pixel>(job, job.lines.start + stack * job.stack_step, requested, tables, coarse);
     __syncthreads();
     for (unsigned i = threadIdx.x; i < kRanks * kCoarse; i += kThreads) {
       if (coarse[i] > 0) atomicAdd(&tables[i / kCoarse * kTable + i % kCoarse], coarse[i]);
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(kThreads) percentile_lower_halves(Job job) {
     if (warp < kRanks) {
       unsigned first = warp;  // equal halves are counted in the first's table
 #pragma unroll
-      for (int k = kRanks - 1; k >= 0; --k) first = job.halves[stack].half[warp] == wanted.half[k] ? k : first;
+      for (int k = kRanks - 1; k >= 0; --k) first = job.halves[stack].half[warp] == requested.half[k] ? k : first;
       const Place place = find_key(tables + first * kTable, job.halves[stack].rest[warp]);
       if (threadIdx.x % 32 == 0) found[warp] = job.halves[stack].half[warp] << 16 | place.bin;
     }

@@ -69,7 +69,7 @@ Counts histogram(const Lines& lines, int threads, std::size_t bins, const Bin& b
   return tables;
 }
 
-/// Where a rank lies in a histogram.
+/// Position of a rank in a histogram.
 struct Place {
   std::uint32_t bin;
   std::uint32_t rest;  ///< its rank among the values of the bin

@@ -6,7 +6,7 @@
 namespace cardiacseg::ops {
 namespace {
 
-/// Where a rank lies among 256 counts.
+/// Position of a rank among 256 counts.
 struct Place {
   unsigned bin;
   unsigned rest;  // its rank among the values of the bin

@@ -8,7 +8,7 @@
 
 namespace cardiacseg::ops {
 
-/// Normalisation as (v * power - low) * scale, clipped. `power` is a power of 2 that brings the range's width near 1,
+/// Normalization as (v * power - low) * scale, clipped. `power` is a power of 2 that brings the range's width near 1,
 /// so that no step overflows or vanishes, and changes no digit; each of the three roundings that are left (the range's
 /// width, its reciprocal, the product) and the one of the difference is at most half a unit in the last place.
 struct NormalizeRule {

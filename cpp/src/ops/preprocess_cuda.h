@@ -26,10 +26,10 @@ struct DevicePreprocessRules {
   std::int64_t crop_columns;
 };
 
-/// What ops::preprocess does, by one kernel on pixels, `ranges` and `origins` in device memory: the same numbers, bit
-/// for bit. `output` is device memory `[stacks, slices, crop_rows, crop_columns]` of `type`, float32 or float16 (the
-/// float32 rounded to nearest). A range that holds a NaN makes its stack's crop NaN where it lies on the grid.
-/// Throws std::invalid_argument before any launch, and cuda::CudaError.
+/// ops::preprocess in one kernel, on pixels, `ranges` and `origins` in device memory: the same numbers, bit for bit.
+/// `output` is device memory `[stacks, slices, crop_rows, crop_columns]` of `type`, float32 or float16 (the float32
+/// rounded to nearest). A range with a NaN makes the part of its stack's crop on the grid NaN. Throws
+/// std::invalid_argument before any launch, and cuda::CudaError.
 void preprocess_cuda(const Pixels& pixels, const DevicePreprocessRules& rules, const IntensityRange* ranges,
                      const CropOrigin* origins, ScalarType type, void* output, DeviceStream stream);
 

@@ -9,12 +9,12 @@
 namespace cardiacseg::ops {
 
 std::vector<std::int64_t> region_sizes(std::span<const std::uint8_t> mask, std::int64_t rows, std::int64_t columns,
-                                       int neighbours) {
+                                       int neighbors) {
   require_size("mask of region_sizes", mask.size(), {rows, columns});
-  if (neighbours != 4 && neighbours != 8) {
-    throw std::invalid_argument("neighbours of region_sizes: expected 4 or 8, got " + std::to_string(neighbours));
+  if (neighbors != 4 && neighbors != 8) {
+    throw std::invalid_argument("neighbors of region_sizes: expected 4 or 8, got " + std::to_string(neighbors));
   }
-  // Zeros stand round the copy, so that no neighbour has to be looked for outside of it.
+  // Zeros stand round the copy, so that no neighbor has to be looked for outside of it.
   const auto width = static_cast<std::size_t>(columns) + 2;
   std::vector<std::uint8_t> left(width * (static_cast<std::size_t>(rows) + 2), 0);
   for (std::size_t pixel = 0; pixel < mask.size(); ++pixel) {
@@ -31,7 +31,7 @@ std::vector<std::int64_t> region_sizes(std::span<const std::uint8_t> mask, std::
     region.assign(1, seed);
     left[seed] = 0;
     for (std::size_t next = 0; next < region.size(); ++next) {
-      for (std::size_t direction = 0; direction < static_cast<std::size_t>(neighbours); ++direction) {
+      for (std::size_t direction = 0; direction < static_cast<std::size_t>(neighbors); ++direction) {
         const std::size_t pixel = region[next] + steps[direction];
         if (left[pixel] == 0) continue;
         left[pixel] = 0;

@@ -25,9 +25,9 @@ inline std::size_t element_count(const char* what, std::initializer_list<std::in
 
 /// Throws std::invalid_argument unless `size` is the number of elements of an array with these extents.
 inline void require_size(const char* what, std::size_t size, std::initializer_list<std::int64_t> extents) {
-  const std::size_t wanted = element_count(what, extents);
-  if (size != wanted) {
-    throw std::invalid_argument(std::string(what) + ": expected " + std::to_string(wanted) + " values, got " +
+  const std::size_t expected = element_count(what, extents);
+  if (size != expected) {
+    throw std::invalid_argument(std::string(what) + ": expected " + std::to_string(expected) + " values, got " +
                                 std::to_string(size));
   }
 }

@@ -21,7 +21,7 @@ struct ResampleTaps {
 };
 
 /// Linear interpolation along an axis, anti-aliased if it shrinks: the triangle filter is widened by the factor of
-/// shrinking and its weights normalised, as in Pillow's BILINEAR and PyTorch's `interpolate(mode="bilinear",
+/// shrinking and its weights normalized, as in Pillow's BILINEAR and PyTorch's `interpolate(mode="bilinear",
 /// antialias=True, align_corners=False)`. Output pixel i has its center at input coordinate
 /// (i + 0.5) * target / spacing - 0.5, so that the outer edges of the first pixels coincide. Edges repeat nothing:
 /// weights outside are dropped. Throws as `resampled_length` does.

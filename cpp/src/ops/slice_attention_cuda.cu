@@ -52,10 +52,10 @@ void launch_inter_slice(const Call& call) {
 /// Warps of a CTA: a slice's queries in as few CTAs as hold them, in more if multiprocessors would otherwise be idle.
 int intra_slice_warps(const AttentionShape& shape) {
   const auto tiles = static_cast<int>((shape.positions + kTileQueries - 1) / kTileQueries);
-  const std::int64_t wanted = 2 * static_cast<std::int64_t>(attribute(cudaDevAttrMultiProcessorCount));
+  const std::int64_t target = 2 * static_cast<std::int64_t>(attribute(cudaDevAttrMultiProcessorCount));
   const int fewest = (tiles + kIntraSliceWarps - 1) / kIntraSliceWarps;
   int warps = (tiles + fewest - 1) / fewest;
-  while (warps > 2 && shape.slices * shape.heads * ((tiles + warps - 1) / warps) < wanted) warps = (warps + 1) / 2;
+  while (warps > 2 && shape.slices * shape.heads * ((tiles + warps - 1) / warps) < target) warps = (warps + 1) / 2;
   return warps;
 }
 

@@ -31,14 +31,14 @@ class ComparedNetwork : public Network {
       views.push_back({found.back(), output.shape});
     }
     tested_.run(input, views, keep_going);
-    StageOutputs wanted;
+    StageOutputs expected;
     StageOutputs given;
     for (std::size_t index = 0; index < outputs.size(); ++index) {
       const bool logits = this->outputs()[index] == "logits";
-      (logits ? wanted.logits : wanted.probabilities) = outputs[index].values;
+      (logits ? expected.logits : expected.probabilities) = outputs[index].values;
       (logits ? given.logits : given.probabilities) = found[index];
     }
-    comparison_.add(wanted, given, input.shape[0] * input.shape[1]);
+    comparison_.add(expected, given, input.shape[0] * input.shape[1]);
   }
 
  private:

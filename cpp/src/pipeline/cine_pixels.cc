@@ -37,9 +37,9 @@ ops::Pixels pixels_of(const CineView& cine, std::int64_t first, std::int64_t cou
 
 bool is_contiguous(const CineView& cine) {
   const std::array<std::int64_t, 4> extents{cine.shape.frames, cine.shape.slices, cine.shape.rows, cine.shape.columns};
-  auto wanted = static_cast<std::ptrdiff_t>(size_of(cine.type));
-  for (std::size_t axis = extents.size(); axis-- > 0; wanted *= extents[axis]) {
-    if (extents[axis] != 1 && cine.strides[axis] != wanted) return false;
+  auto expected = static_cast<std::ptrdiff_t>(size_of(cine.type));
+  for (std::size_t axis = extents.size(); axis-- > 0; expected *= extents[axis]) {
+    if (extents[axis] != 1 && cine.strides[axis] != expected) return false;
   }
   return true;
 }

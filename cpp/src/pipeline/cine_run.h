@@ -42,7 +42,7 @@ using Agreement = std::array<float, kStructureCount>;
 /// structure is in neither.
 Agreement stage_agreement(const ops::LabelCounts& counts);
 
-/// Mean Dice that the model expects of its labels: intercept + slope * mean agreement, from 0 to 1.
+/// Predicted mean Dice of the labels: intercept + slope * mean agreement, from 0 to 1.
 float predicted_quality(const QualityRule& rule, const Agreement& agreement);
 
 /// Gives the plan for a kind of batch, valid until another plan is asked for.

@@ -7,8 +7,8 @@
 #include "cuda/graph.h"
 #include "cuda/memory_pool.h"
 #include "cuda/stream.h"
-#include "ops/clean_up_cuda.h"
 #include "ops/heart_localization_cuda.h"
+#include "ops/keep_largest_component_cuda.h"
 #include "ops/mask_fusion_cuda.h"
 #include "ops/percentile_range_cuda.h"
 #include "ops/preprocess_cuda.h"
@@ -119,8 +119,9 @@ class DeviceSpace : public Space {
   std::size_t heart_workspace(std::int64_t stacks, const Grid& grid) const override {
     return ops::heart_localization_workspace(stacks, grid.rows, grid.columns);
   }
-  std::size_t clean_up_workspace(std::int64_t slices, std::int64_t rows, std::int64_t columns) const override {
-    return ops::clean_up_workspace(slices, rows, columns);
+  std::size_t keep_largest_component_workspace(std::int64_t slices, std::int64_t rows,
+                                               std::int64_t columns) const override {
+    return ops::keep_largest_component_workspace(slices, rows, columns);
   }
 
   void percentile_range(const ops::Pixels& stacks, const std::array<double, 2>& percentiles, void* workspace,
@@ -145,9 +146,9 @@ class DeviceSpace : public Space {
                           rules, geometry, {targets.labels, targets.probabilities, targets.counts}, stream_.get());
   }
 
-  void clean_up(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,
-                void* workspace) override {
-    ops::clean_up_cuda(labels, slices, rows, columns, workspace, stream_.get());
+  void keep_largest_component(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,
+                              void* workspace) override {
+    ops::keep_largest_component_cuda(labels, slices, rows, columns, workspace, stream_.get());
   }
 
   void stage_counts(const float* seg, const float* ref, const float* presence, float threshold,

@@ -61,8 +61,8 @@ ExecutionPlan::ExecutionPlan(const Networks& networks, const BatchKind& kind, Sp
     place_origins();
   }
   if (networks.manifest.clean_up) {
-    clean_up_workspace_ = array<std::byte>(
-        static_cast<std::int64_t>(space.clean_up_workspace(all_slices(), kind.shape.rows, kind.shape.columns)));
+    keep_largest_component_workspace_ = array<std::byte>(static_cast<std::int64_t>(
+        space.keep_largest_component_workspace(all_slices(), kind.shape.rows, kind.shape.columns)));
   }
   bind_networks();
 }
@@ -264,7 +264,7 @@ void ExecutionPlan::enqueue_networks() {
 
 void ExecutionPlan::enqueue_labels() {
   enqueue_fusion();
-  if (networks_.manifest.clean_up) enqueue_clean_up();
+  if (networks_.manifest.clean_up) enqueue_keep_largest_component();
   if (ref_) enqueue_agreement();
   download(presence_);
   download(label_counts_);
@@ -306,8 +306,9 @@ void ExecutionPlan::enqueue_fusion() {
   end_stage("fusion");
 }
 
-void ExecutionPlan::enqueue_clean_up() {
-  space_.clean_up(labels_.data(), all_slices(), kind_.shape.rows, kind_.shape.columns, clean_up_workspace_.data());
+void ExecutionPlan::enqueue_keep_largest_component() {
+  space_.keep_largest_component(labels_.data(), all_slices(), kind_.shape.rows, kind_.shape.columns,
+                                keep_largest_component_workspace_.data());
   end_stage("clean_up");
 }
 

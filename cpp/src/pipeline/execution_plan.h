@@ -21,16 +21,17 @@ struct BatchKind {
   CineShape shape;  ///< of the frames that go through the networks together
   Spacing spacing;
   PixelType type;
-  bool probabilities;  ///< whether they are wanted
+  bool probabilities;  ///< whether they are requested
 
   bool operator==(const BatchKind& other) const;
 };
 
 /// A plan's results in host memory, for all its frames; C order, the frames first.
 struct BatchResults {
-  std::span<const ops::IntensityRange> ranges;     ///< one for each frame
-  std::span<const float> presence;                 ///< `[slices, 3]`; nothing without a classifier
-  std::span<const std::int32_t> label_counts;      ///< `[slices, 4]`, before the clean-up; nothing with a classifier
+  std::span<const ops::IntensityRange> ranges;  ///< one for each frame
+  std::span<const float> presence;              ///< `[slices, 3]`; nothing without a classifier
+  std::span<const std::int32_t>
+      label_counts;  ///< `[slices, 4]`, before keep_largest_component; nothing with a classifier
   std::span<const ops::LabelCounts> stage_counts;  ///< one for each frame; nothing for a single-stage model
   std::span<const std::uint8_t> labels;            ///< `[slices, rows, columns]`, unless they went to device memory
   std::span<const float> probabilities;            ///< `[slices, 4, rows, columns]`, or nothing
@@ -133,7 +134,7 @@ class ExecutionPlan {
   void enqueue_crop();
   void enqueue_labels();
   void enqueue_fusion();
-  void enqueue_clean_up();
+  void enqueue_keep_largest_component();
   void enqueue_agreement();
   template <class T>
   void download(const Output<T>& output);
@@ -161,7 +162,7 @@ class ExecutionPlan {
   Array<float> seg_logits_;
   Array<float> ref_logits_;
   Output<std::uint8_t> labels_;
-  Array<std::byte> clean_up_workspace_;
+  Array<std::byte> keep_largest_component_workspace_;
   Output<float> probabilities_;
   std::unique_ptr<DeviceExecution> seg_;
   std::unique_ptr<DeviceExecution> ref_;

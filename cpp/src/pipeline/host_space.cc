@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "cardiacseg/labels.h"
-#include "ops/clean_up.h"
 #include "ops/heart_localization.h"
+#include "ops/keep_largest_component.h"
 #include "ops/mask_fusion.h"
 #include "ops/percentile_range.h"
 #include "ops/preprocess.h"
@@ -116,7 +116,7 @@ class HostSpace : public Space {
 
   std::size_t range_workspace(PixelType, std::int64_t, std::int64_t) const override { return 0; }
   std::size_t heart_workspace(std::int64_t, const Grid&) const override { return 0; }
-  std::size_t clean_up_workspace(std::int64_t, std::int64_t, std::int64_t) const override { return 0; }
+  std::size_t keep_largest_component_workspace(std::int64_t, std::int64_t, std::int64_t) const override { return 0; }
 
   void percentile_range(const ops::Pixels& stacks, const std::array<double, 2>& percentiles, void*,
                         ops::IntensityRange* ranges) override {
@@ -149,8 +149,9 @@ class HostSpace : public Space {
                      threads_);
   }
 
-  void clean_up(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns, void*) override {
-    ops::clean_up(span_of(labels, slices * rows * columns), slices, rows, columns, threads_);
+  void keep_largest_component(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,
+                              void*) override {
+    ops::keep_largest_component(span_of(labels, slices * rows * columns), slices, rows, columns, threads_);
   }
 
   void stage_counts(const float* seg, const float* ref, const float* presence, float threshold,

@@ -181,9 +181,9 @@ std::vector<RunWarning> run_warnings(const CineView& cine, const Segmentation& r
   if (doubtful > 0) {
     const float lowest = *std::min_element(result.quality.begin(), result.quality.end());
     found.push_back(
-        {"W_QUALITY", text_of<3>("the model expects a mean Dice below ", kDoubtfulQuality, " in ", doubtful, " of ",
-                                 result.quality.size(), " frames, at the lowest ", lowest,
-                                 ": the image may be no short-axis cine, or its spacing or axes are wrong")});
+        {"W_QUALITY", text_of<3>("the predicted mean Dice is below ", kDoubtfulQuality, " in ", doubtful, " of ",
+                                 result.quality.size(), " frames, the lowest is ", lowest,
+                                 ": the image may not be a short-axis cine, or its spacing or axes are wrong")});
   }
   return found;
 }

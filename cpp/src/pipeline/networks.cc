@@ -27,10 +27,10 @@ std::vector<Names> outputs_of(const std::string& stage) {
 void require_outputs(const std::string& stage, const Network& network) {
   const std::vector<Names> choices = outputs_of(stage);
   if (std::find(choices.begin(), choices.end(), network.outputs()) != choices.end()) return;
-  std::string wanted;
-  for (const Names& choice : choices) wanted += (wanted.empty() ? "" : " or ") + to_string(choice);
+  std::string expected;
+  for (const Names& choice : choices) expected += (expected.empty() ? "" : " or ") + to_string(choice);
   throw Error(ErrorCode::bad_bundle,
-              "network " + stage + ": expected the outputs " + wanted + ", got " + to_string(network.outputs()));
+              "network " + stage + ": expected the outputs " + expected + ", got " + to_string(network.outputs()));
 }
 
 std::unique_ptr<const Network> load_one(const LoadNetwork& load, const std::string& stage,

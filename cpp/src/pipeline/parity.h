@@ -43,7 +43,7 @@ class LabelOverlap {
 /// Compares a network with the reference, stacks after stacks.
 class StageComparison {
  public:
-  /// `threshold` is that of presence: labels are compared where the reference's gate is open.
+  /// `threshold` is that of presence: labels are compared in slices with an open gate in the reference.
   StageComparison(std::string stage, Precision precision, float threshold)
       : stage_(std::move(stage)), precision_(precision), threshold_(threshold) {}
 

@@ -44,7 +44,7 @@ struct Array {
   std::size_t bytes() const { return count * sizeof(T); }
 };
 
-/// An array of results, and where the host reads it: the same memory or, of a GPU, pinned memory.
+/// An array of results, and the memory in which the host reads it: the same or, for a GPU, pinned memory.
 template <class T>
 struct Output : Array<T> {
   std::shared_ptr<void> mirror;
@@ -82,7 +82,7 @@ struct FusionInputs {
 
 struct FusionTargets {
   std::uint8_t* labels;
-  float* probabilities;  ///< or nullptr: not wanted
+  float* probabilities;  ///< or nullptr: not requested
   std::int32_t* counts;  ///< the same; the voxels of each label in each slice are added
 };
 
@@ -93,7 +93,7 @@ class Replay {
   virtual void launch() = 0;
 };
 
-/// Where a pipeline works: the host, or a stream of a GPU. Work is done in the order in which it is given, at once or
+/// The place of a pipeline's work: the host, or a stream of a GPU. Work is done in the order of the calls, at once or
 /// later; `wait` waits for it. Pointers are into the space's memory unless said otherwise. For one thread at a time.
 class Space : public MarkSource {
  public:
@@ -122,7 +122,7 @@ class Space : public MarkSource {
 
   virtual Image make_image(const CineShape& shape, PixelType type) = 0;
 
-  /// `count` frames of `cine` from `first` on, where the operations read them.
+  /// `count` frames of `cine` from `first` on, in memory that the operations read.
   virtual ops::Pixels load(const CineView& cine, std::int64_t first, std::int64_t count, const Image& image) = 0;
 
   // Networks and graphs.
@@ -139,7 +139,8 @@ class Space : public MarkSource {
 
   virtual std::size_t range_workspace(PixelType type, std::int64_t stacks, std::int64_t voxels) const = 0;
   virtual std::size_t heart_workspace(std::int64_t stacks, const Grid& grid) const = 0;
-  virtual std::size_t clean_up_workspace(std::int64_t slices, std::int64_t rows, std::int64_t columns) const = 0;
+  virtual std::size_t keep_largest_component_workspace(std::int64_t slices, std::int64_t rows,
+                                                       std::int64_t columns) const = 0;
 
   virtual void percentile_range(const ops::Pixels& stacks, const std::array<double, 2>& percentiles, void* workspace,
                                 ops::IntensityRange* ranges) = 0;
@@ -150,8 +151,8 @@ class Space : public MarkSource {
                                   ops::CropOrigin* origins) = 0;
   virtual void mask_fusion(const FusionInputs& inputs, const ops::FusionRules& rules,
                            const ops::FusionGeometry& geometry, const FusionTargets& targets) = 0;
-  virtual void clean_up(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,
-                        void* workspace) = 0;
+  virtual void keep_largest_component(std::uint8_t* labels, std::int64_t slices, std::int64_t rows,
+                                      std::int64_t columns, void* workspace) = 0;
   virtual void stage_counts(const float* seg, const float* ref, const float* presence, float threshold,
                             const ops::StageShape& shape, ops::LabelCounts* counts) = 0;
 };

@@ -59,7 +59,7 @@ class MarkSource {
   virtual std::unique_ptr<Mark> make_mark() = 0;
 };
 
-/// Marks where one stage ends and the next begins, the same ones each time.
+/// Marks at the boundaries of stages, the same ones each time.
 class Timeline {
  public:
   /// Sets the mark before the first stage.

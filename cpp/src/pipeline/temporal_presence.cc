@@ -10,18 +10,17 @@
 namespace cardiacseg {
 namespace {
 
-/// Changes of state that are expected in a beat; those of rings with two changes are kChanges^2 / 2 as frequent as
-/// none.
+/// Expected changes of state in a cycle; rings with two changes are kChanges^2 / 2 as frequent as rings without.
 constexpr double kChanges = 0.7;
-/// The most that the odds of one frame count.
+/// Limit of the odds of one frame.
 constexpr double kLargestOdds = 50.0;
-/// Frames in a beat beyond which they repeat each other.
+/// More frames in a cycle are not independent.
 constexpr double kIndependentFrames = 25.0;
 
-/// Weight of each way from the states absent and present (rows) to absent and present (columns).
+/// Weight of each path from the states absent and present (rows) to absent and present (columns).
 using Ways = std::array<double, 4>;
 
-/// The ways through both, divided by the largest.
+/// The paths through both, divided by the largest.
 Ways chained(const Ways& a, const Ways& b) {
   const Ways ways{a[0] * b[0] + a[1] * b[2], a[0] * b[1] + a[1] * b[3], a[2] * b[0] + a[3] * b[2],
                   a[2] * b[1] + a[3] * b[3]};
@@ -41,7 +40,7 @@ class ThresholdOdds {
   double odds_;
 };
 
-/// One slice and structure around the beat: odds of presence in each frame, which it replaces.
+/// One slice and structure over the cycle: replaces the odds of presence in each frame.
 void decide_ring(std::vector<double>& odds) {
   const auto frames = static_cast<double>(odds.size());
   const double strength = std::min(1.0, kIndependentFrames / frames);

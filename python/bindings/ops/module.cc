@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "arrays.h"
-#include "ops/clean_up.h"
 #include "ops/heart_localization.h"
+#include "ops/keep_largest_component.h"
 #include "ops/mask_fusion.h"
 #include "ops/percentile_range.h"
 #include "ops/preprocess.h"
@@ -91,11 +91,13 @@ py::array_t<std::int32_t> stage_counts(const Floats& seg, const Floats& ref, con
   return to_array(std::move(values), {stacks, 3, 4});
 }
 
-std::pair<py::array_t<std::uint8_t>, std::int64_t> clean_up(const Contiguous<std::uint8_t>& labels, int threads) {
+std::pair<py::array_t<std::uint8_t>, std::int64_t> keep_largest_component(const Contiguous<std::uint8_t>& labels,
+                                                                          int threads) {
   require_rank(labels, 3, "labels");
   const std::span<const std::uint8_t> input = values_of(labels);
   std::vector<std::uint8_t> output(input.begin(), input.end());
-  const std::int64_t changed = ops::clean_up(output, labels.shape(0), labels.shape(1), labels.shape(2), threads);
+  const std::int64_t changed =
+      ops::keep_largest_component(output, labels.shape(0), labels.shape(1), labels.shape(2), threads);
   return {to_array(std::move(output), {labels.shape(0), labels.shape(1), labels.shape(2)}), changed};
 }
 
@@ -174,7 +176,7 @@ PYBIND11_MODULE(_ops, module) {
              py::arg("threshold"), py::arg("ratio"), py::arg("crop"));
   module.def("stage_counts", &stage_counts, py::arg("seg"), py::arg("ref"), py::arg("presence"), py::arg("threshold"),
              py::arg("stacks") = 1, py::arg("threads") = 1);
-  module.def("clean_up", &clean_up, py::arg("labels"), py::arg("threads") = 1);
+  module.def("keep_largest_component", &keep_largest_component, py::arg("labels"), py::arg("threads") = 1);
   module.def("mask_fusion", &mask_fusion, py::arg("logits"), py::arg("presence"), py::arg("threshold"), py::arg("size"),
              py::arg("spacing"), py::arg("target"), py::arg("origin"), py::arg("temperature") = 1.0F,
              py::arg("probabilities") = false, py::arg("threads") = 1);

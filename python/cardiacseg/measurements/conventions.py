@@ -105,10 +105,10 @@ def describe(
         "end_slices": _END_SLICES[options.end_slices],
         "density": f"{MYOCARDIAL_DENSITY} g/ml of myocardium, mass at ED unless named otherwise",
         "bsa": _BSA[options.bsa_formula] if has_body else "unknown",
-        "heart_rate": "unknown" if rr_source is None else f"60000 ms over the mean length of a beat ({rr_source})",
+        "heart_rate": "unknown" if rr_source is None else f"60000 ms over the mean RR interval ({rr_source})",
         "rates": (
-            "steepest fall and rise of the volume curve, from a Fourier series of at most six harmonics of the beat "
-            "fitted by least squares"
+            "steepest fall and rise of the volume curve, from a Fourier series of at most six harmonics of the cardiac "
+            "cycle fitted by least squares"
         ),
         "wall_thickness": (
             "AHA segments 1 to 16 from the anterior RV insertion; thickness along rays from the center of the cavity, "

@@ -96,10 +96,10 @@ def beating_heart(
     grid = _grid(heart, slices, size, spacing, body)
     pixel_mm = (spacing[1] + spacing[2]) / 2
     bed, coil = paint_surroundings(grid.x, grid.y, pixel_mm, grid.positions, heart, paint)
-    beat = contraction(frames)
-    signal, labels = render_frames(heart, grid, bed, beat, paint)
+    contractions = contraction(frames)
+    signal, labels = render_frames(heart, grid, bed, contractions, paint)
     signal *= coil
-    areas = areas_mm2(heart.contours(grid.positions, beat))
+    areas = areas_mm2(heart.contours(grid.positions, contractions))
     return Phantom(
         image=_acquire(signal, body.uniform(0.02, 0.035), noise),
         labels=labels,

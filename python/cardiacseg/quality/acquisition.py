@@ -19,7 +19,7 @@ def noted_incomplete(context: CheckContext, check: Check) -> Found:
 
 def noted_not_a_cine(context: CheckContext, check: Check) -> Found:
     """Notes of the reader that the images may not be frames of a cardiac cycle."""
-    text = "The images may not be phases of a cardiac cycle, and then no volume is that of ED or ES: see {codes}."
+    text = "The images may not be phases of a cardiac cycle, so no volume may be that of ED or ES: see {codes}."
     return _noted(context, check, NO_CINE, text)
 
 
@@ -84,7 +84,7 @@ def rr_estimated(context: CheckContext, check: Check) -> Found:
         return NotChecked("the RR interval is unknown")
     if not (timing.rr_source or "").startswith("estimated"):
         return []
-    text = f"The RR interval, {timing.rr_interval_ms:.0f} ms, is {timing.rr_source}: no attribute says it."
+    text = f"The RR interval, {timing.rr_interval_ms:.0f} ms, is {timing.rr_source}: no attribute states it."
     return [check.flag(text, 1)]
 
 
@@ -99,7 +99,7 @@ def at_border(context: CheckContext, check: Check) -> Found:
 
 
 def apex_cut_off(context: CheckContext, check: Check) -> Found:
-    """At ED, LV and myocardium of an end slice in % of the largest slice's; of the two ends the smaller, the apex.
+    """At ED, LV and myocardium of an end slice in % of the largest slice's, at the end with less: the apex.
 
     It does not use the position of the base: a stack that ends within the heart looks the same from both ends.
     """
@@ -112,13 +112,14 @@ def apex_cut_off(context: CheckContext, check: Check) -> Found:
         return []
     text = (
         f"At ED both ends of the stack show {percentages[end]:.1f} % or more of the largest LV with its wall, slice "
-        f"{end + 1} the less; expected at most {check.threshold:g} % at the apex, which may be cut off."
+        f"{end + 1} the smaller part; expected at most {check.threshold:g} % at the apex, which may be cut off."
     )
     return [check.flag(text, percentages[end], ed, end)]
 
 
 def base_cut_off(context: CheckContext, check: Check) -> Found:
-    """At ES, RV and LV of an end slice in % of the largest RV and LV, of these the smaller; the end with the more."""
+    """At ES, RV and LV of an end slice in % of the largest RV and LV; the smaller of both percentages, at the end
+    with the larger one."""
     es = context.measurements.es_frame
     if es is None:
         return NotChecked("there is no ES: the cine has one phase")
@@ -156,7 +157,7 @@ def constant_slice(context: CheckContext, check: Check) -> Found:
     """Slices whose pixels are all the same."""
     image = context.cine.image
     flat = image.max(axis=(2, 3)) == image.min(axis=(2, 3))
-    return counted_places(check, flat, "The image is empty, the same value everywhere, in {place}.")
+    return counted_places(check, flat, "The image has the same value everywhere in {place}.")
 
 
 def saturated(context: CheckContext, check: Check) -> Found:

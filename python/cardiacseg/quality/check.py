@@ -123,7 +123,7 @@ class Check:
     structure: str | None = None
 
     def flag(self, text: str, value: float, frame: int | None = None, slice: int | None = None) -> Flag:
-        """A flag of this check; of two thresholds it holds the one that ``value`` passed."""
+        """A flag of this check; it holds the threshold that ``value`` exceeded."""
         threshold = self.threshold
         if isinstance(threshold, tuple):
             threshold = threshold[0] if value < threshold[0] else threshold[1]

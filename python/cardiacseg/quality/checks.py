@@ -47,7 +47,7 @@ ACQUISITION = (
     ),
     Check("pixel_size", "pixels outside", (0.5, 2.5), "mm", "what short-axis cines have", acquisition.pixel_size),
     Check("heart_rate_range", "heart rate outside", (30, 200), "/min", _HEART, acquisition.heart_rate),
-    Check("beat_estimated", "RR interval that no attribute says", 0, "estimates", _ANY, acquisition.rr_estimated),
+    Check("beat_estimated", "RR interval that no attribute states", 0, "estimates", _ANY, acquisition.rr_estimated),
     Check("heart_at_border", "slices with labels at the image's border", 0, "slices", _ANY, acquisition.at_border),
     Check("apex_cut_off", "LV and wall at both ends of the stack at ED", 50, "%", _ACDC, acquisition.apex_cut_off),
     Check("base_cut_off", "RV and LV in the basal end slice at ES", 90, "%", _ACDC, acquisition.base_cut_off),
@@ -102,7 +102,7 @@ SHAPE = (
 )
 
 TEMPORAL = (
-    Check("es_time", "time from ED to ES outside", (20, 60), "% of the beat", _HEART, plausibility.es_time),
+    Check("es_time", "time from ED to ES outside", (20, 60), "% of the cycle", _HEART, plausibility.es_time),
     *_each(
         {"lv": 25, "rv": 25},
         "curve_roughness",

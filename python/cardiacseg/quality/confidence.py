@@ -10,9 +10,9 @@ _NO_MODEL = NotChecked("the labels do not come from a model's run")
 
 
 def presence(context: CheckContext, check: Check) -> Found:
-    """How near to 0.5 the classifier's probability comes at ED or ES; one flag for each half of the stack.
+    """Distance of the classifier's probability from 0.5 at ED or ES; one flag for each half of the stack.
 
-    The gate at 0.5 decides whether a structure is shown in a slice, and so how far the volumes reach at base and apex.
+    The gate at 0.5 decides whether a structure is shown in a slice, and so which slices count at base and apex.
     """
     if context.result is None:
         return _NO_MODEL

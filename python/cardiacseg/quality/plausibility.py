@@ -8,7 +8,7 @@ from cardiacseg.acquisition import Timing
 from cardiacseg.quality.check import STRUCTURE_WORDS, Check, CheckContext, Found, NotChecked, and_more
 
 ONE_PHASE = NotChecked("there is no ES: the cine has one phase")
-# Stroke volumes that are further apart are hardly a heart's; less than so many ml, two readers differ by as much.
+# A larger difference of stroke volumes is hardly possible; a difference of fewer ml is common between two readers.
 UNLIKELY_PERCENT, NOTABLE_ML = 70, 30
 
 
@@ -59,7 +59,7 @@ def stroke_volumes_apart(context: CheckContext, check: Check) -> Found:
 
 
 def _stroke_volume_difference(context: CheckContext) -> float | NotChecked:
-    """In % of the mean."""
+    """Difference in % of the mean."""
     left, right = context.measurements.lv_sv_ml, context.measurements.rv_sv_ml
     if left is None or right is None:
         return ONE_PHASE
@@ -98,7 +98,7 @@ def lv_beyond_rv(context: CheckContext, check: Check) -> Found:
 
 
 def _relative_difference(first: float, second: float) -> float | None:
-    """In % of the mean; ``None`` if both are 0, and 200 if the mean is not positive."""
+    """Difference in % of the mean; ``None`` if both are 0, and 200 if the mean is not positive."""
     if first == second == 0:
         return None
     mean = (first + second) / 2
@@ -220,7 +220,7 @@ def _covers_the_cycle(timing: Timing) -> bool:
 
 
 def flicker(context: CheckContext, check: Check) -> Found:
-    """How often a structure appears in and leaves a slice in one cycle; twice is what the base's motion does."""
+    """Number of times that a structure enters or leaves a slice in one cycle; the motion of the base causes two."""
     if context.frames < FEWEST_FRAMES:
         return _TOO_FEW
     present = context.present(check.structure)

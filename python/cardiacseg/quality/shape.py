@@ -43,7 +43,7 @@ def _middle(labels: np.ndarray) -> np.ndarray:
 
 
 def fragments(context: CheckContext, check: Check) -> Found:
-    """Area in mm2 of a structure's pieces in a slice beyond the largest (8-connectivity)."""
+    """Area in mm2 of a structure's fragments in a slice, without the largest (8-connectivity)."""
     label = STRUCTURES[check.structure]
     return _by_slice(
         context,
@@ -69,12 +69,12 @@ def holes(context: CheckContext, check: Check) -> Found:
 
 
 def _enclosed(background: np.ndarray) -> int:
-    """Pixels of background (4-connected) that the heart encloses: all but the region at the border."""
+    """Pixels of background (4-connected) that the heart encloses: all except the region at the border."""
     return sum(_core.region_sizes(background, 4)[1:])
 
 
 def lv_open(context: CheckContext, check: Check) -> Found:
-    """Percentage of the pixels round the LV of a slice that are not myocardium."""
+    """Percentage of the pixels around the LV of a slice that are not myocardium."""
     return _by_slice(
         context,
         check,
@@ -104,8 +104,8 @@ def _by_slice(context: CheckContext, check: Check, measure: Callable[[np.ndarray
 def area_jump(context: CheckContext, check: Check) -> Found:
     """A structure's area off the line through both adjacent slices', in % of its largest area in the frame.
 
-    Slices are not looked at if they or an adjacent one lack the structure, for ends are steep by nature. Neither are
-    slices that are far apart.
+    Slices are not checked if they or an adjacent slice lack the structure, because areas change fast at its ends, or if
+    slices are far apart.
     """
     if context.steps_mm.max(initial=0) > WIDEST_MM:
         return NotChecked(f"slices are more than {WIDEST_MM} mm apart")

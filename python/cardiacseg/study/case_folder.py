@@ -30,7 +30,7 @@ _TEXTS = {"case", "state", "flags", "error"}
 _LARGEST = 1e12  # no number of a row is larger
 # Written last: if it is there and says "complete", so are all files that it names.
 MARKER = "case.json"
-# Where an unexpected error was raised; not a result, and gone as soon as the case is segmented again.
+# Traceback of an unexpected error; not a result, and removed when the case is segmented again.
 TRACEBACK = "traceback.txt"
 
 
@@ -121,9 +121,9 @@ def refuse_foreign(folder: Path) -> None:
 
 
 def write_traceback(folder: Path, error: Exception) -> bool:
-    """Keep where ``error`` was raised in the case's ``folder``; whether that worked.
+    """Write the traceback of ``error`` into the case's ``folder``; returns whether that worked.
 
-    Types, files, lines and functions alone: an error's text, and values of variables, may be a patient's data.
+    It has types, files, lines and functions only: texts of errors and values of variables may be a patient's data.
     """
     try:
         refuse_foreign(folder)

@@ -10,7 +10,7 @@ namespace cardiacseg::test {
 /// What a fake network computes, for each slice of all stacks: pointwise maps, and presence from their means.
 enum class FakeStage {
   locate,  ///< heart = sigmoid(12 x - 6)
-  seg,     ///< logits that are highest where the intensity is next to a label's centre; presence from the mean
+  seg,     ///< logits that are highest where the intensity is next to a label's center; presence from the mean
   ref,     ///< each probability scaled and shifted by label; presence from the probabilities' means
 };
 

@@ -245,7 +245,7 @@ TEST(logits_of_all_extremes_leave_background) {
 }
 
 // Centres that lie on edges too.
-TEST(neighbours_are_those_of_double_arithmetic) {
+TEST(neighbors_are_those_of_double_arithmetic) {
   Random random(3);
   for (int trial = 0; trial < 3000; ++trial) {
     const double ratio = spacing_of(random) / (trial % 2 == 0 ? 1.5 : spacing_of(random));
@@ -253,7 +253,7 @@ TEST(neighbours_are_those_of_double_arithmetic) {
     const std::int32_t length = random.whole(1, 40);
     bool same = true;
     for (std::int64_t index = 0; index < 40; ++index) {
-      const Neighbours found = neighbours(axis_point(index, ratio), first, length);
+      const Neighbors found = neighbors(axis_point(index, ratio), first, length);
       const test::ReferencePoint wanted = test::reference_point(index, ratio, first, length);
       same = same && found.inside == wanted.inside;
       if (!wanted.inside) continue;

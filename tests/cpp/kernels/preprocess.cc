@@ -76,7 +76,7 @@ std::vector<Output> on_device(const Case& one) {
   return output.values();
 }
 
-/// The crops before normalisation, by the plain loops.
+/// The crops before normalization, by the plain loops.
 std::vector<float> reference(const Case& one) {
   const Pixels pixels = one.image.on_host();
   const std::vector<float> values = test::values_of(pixels);
@@ -103,7 +103,7 @@ bool inside(const Case& one, std::size_t index) {
   return row >= 0 && row < one.rows().outputs && column >= 0 && column < one.columns().outputs;
 }
 
-/// The plain crops, normalised by the same few operations: what must come to the last bit. The tests of normalize_rule
+/// The plain crops, normalized by the same few operations: what must come to the last bit. The tests of normalize_rule
 /// hold those against double.
 std::vector<float> expected(const Case& one) {
   std::vector<float> values = reference(one);
@@ -215,7 +215,7 @@ TEST(the_widest_and_the_narrowest_range_are_borne) {
 
 // Four roundings of half a unit in the last place each: the share is right to 2^-22 of itself if the value is not
 // rounded, that is where the difference from the range's end does not cancel digits that were lost before.
-TEST(normalisation_in_float_is_that_in_double) {
+TEST(normalization_in_float_is_that_in_double) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal;
   for (int round = 0; round < 20000; ++round) {

@@ -1,5 +1,5 @@
 // Attention over the slices of two stacks, through the kernels' library alone and in C++17. A stack of one slice has
-// nothing to look at but itself, so its output is its value, bit for bit. Says what was seen; where no GPU answers, the
+// nothing to look at but itself, so its output is its value, bit for bit. Prints the result; if there is no GPU, the
 // launch ends in a sentence.
 
 #include <cuda_runtime_api.h>
@@ -20,7 +20,7 @@ using cardiacseg::ops::ScalarType;
 
 constexpr AttentionShape kTwoStacks{2, 2, 4, 32, 1};  // of one slice each, 4 positions, one head of 32 channels
 
-/// Device memory with `values` in it. Where no GPU answers it holds nothing, at an address that must not be read.
+/// Device memory with `values` in it. Without a GPU it holds nothing, at an address that must not be read.
 template <class T>
 T* upload(const std::vector<T>& values) {
   void* memory = nullptr;

@@ -7,9 +7,8 @@
 #include <system_error>
 #include <utility>
 
-#include "backends/openvino/float32_layers.h"
 #include "backends/openvino/openvino_error.h"
-#include "backends/openvino/working_bytes.h"
+#include "backends/openvino/openvino_model.h"
 #include "cardiacseg/error.h"
 #include "files/sha256.h"
 

@@ -41,7 +41,7 @@ EngineInfo parse_header(std::string_view text, const std::string& where);
 /// Throws Error(code) if a fact is missing or impossible. `where` starts the message.
 void check_facts(const EngineFacts& facts, const std::string& where, ErrorCode code);
 
-/// The engine that is wanted: for which network, GPU and library.
+/// The requested engine: for which network, GPU and library.
 struct EngineSpec {
   std::string network;  ///< for messages
   std::string onnx_sha256;

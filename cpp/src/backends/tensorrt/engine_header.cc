@@ -51,8 +51,8 @@ bool is_one_of(const std::string& text, std::initializer_list<const char*> known
 }  // namespace
 
 void check_facts(const EngineFacts& facts, const std::string& where, ErrorCode code) {
-  const auto require = [&](bool sound, const std::string& wanted, const std::string& found) {
-    if (!sound) throw Error(code, where + ": expected " + wanted + ", got " + shown(found));
+  const auto require = [&](bool sound, const std::string& expected, const std::string& found) {
+    if (!sound) throw Error(code, where + ": expected " + expected + ", got " + shown(found));
   };
   require(!facts.model.empty(), "a model's name", facts.model);
   require(is_one_of(facts.stage, {"locate", "seg", "ref"}), "stage locate, seg or ref", facts.stage);

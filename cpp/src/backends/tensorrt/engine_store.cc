@@ -9,7 +9,7 @@
 
 #include "backends/tensorrt/engine_file.h"
 #include "cardiacseg/error.h"
-#include "files/user_cache.h"
+#include "files/blob_store.h"
 #include "text.h"
 
 namespace cardiacseg {
@@ -123,10 +123,10 @@ EngineArtifact find_engine(const fs::path& folder, const EngineSpec& spec) {
 
 }  // namespace tensorrt
 
-std::filesystem::path engines_folder(const std::filesystem::path& wanted) {
-  if (!wanted.empty()) return wanted;
-  const std::filesystem::path folder = user_cache_folder("CARDIACSEG_ENGINES", "engines");
+std::filesystem::path engines_folder(const std::filesystem::path& folder) {
   if (!folder.empty()) return folder;
+  const std::filesystem::path found = user_cache_folder("CARDIACSEG_ENGINES", "engines");
+  if (!found.empty()) return found;
   throw Error(ErrorCode::backend,
               "expected a folder of engines, got none of CARDIACSEG_ENGINES, XDG_CACHE_HOME and HOME set");
 }

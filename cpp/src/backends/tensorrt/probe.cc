@@ -38,9 +38,9 @@ std::string stem_of(const std::string& flavor) {
 std::vector<std::string> loaded_libraries(const std::vector<std::string>& names) {
   std::pair<const std::vector<std::string>&, std::vector<std::string>> search{names, {}};
   const auto look_at = [](dl_phdr_info* info, std::size_t, void* data) {
-    auto& [wanted, found] = *static_cast<decltype(search)*>(data);
+    auto& [requested, found] = *static_cast<decltype(search)*>(data);
     const std::string name = fs::path(info->dlpi_name).filename();
-    for (const std::string& one : wanted) {
+    for (const std::string& one : requested) {
       if (name.starts_with(one)) found.emplace_back(info->dlpi_name);
     }
     return 0;

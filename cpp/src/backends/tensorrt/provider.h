@@ -23,14 +23,14 @@ inline constexpr std::uint32_t kInterfaceVersion = 1;
 struct EngineArtifact {
   std::filesystem::path path;
   EngineInfo info;
-  std::vector<std::byte> plan;  ///< as TensorRT wrote it; empty where only the header was read
+  std::vector<std::byte> plan;  ///< as TensorRT wrote it; empty if only the header was read
 };
 
 /// What a build gives. The rest of an engine file is known without TensorRT.
 struct BuiltEngine {
   std::vector<std::byte> plan;
-  std::vector<std::byte> timing_cache;  ///< to be given to the next build; empty where there is none
-  std::string inspection;               ///< JSON of the engine inspector; empty where the plan cannot be read here
+  std::vector<std::byte> timing_cache;  ///< for the next build; empty if there is none
+  std::string inspection;               ///< JSON of the engine inspector; empty if the plan cannot be read here
 };
 
 /// What is known of a provider without its TensorRT.
@@ -56,10 +56,10 @@ class Provider {
   virtual BuiltEngine build_engine(const EngineRequest& request, const EngineProgress& progress) const = 0;
 };
 
-/// The one symbol that a provider library exports. It gives the interface version that the library was compiled with;
-/// `provider`, which lives as long as the library, is set if that is `wanted`. No C++ type crosses before.
+/// The one symbol that a provider library exports. Returns the interface version that the library was compiled with;
+/// if that is `version`, sets `provider`, which lives as long as the library. No C++ type crosses before.
 inline constexpr const char* kProviderSymbol = "cardiacseg_open_provider";
-using OpenProvider = std::uint32_t (*)(std::uint32_t wanted, const Provider** provider);
+using OpenProvider = std::uint32_t (*)(std::uint32_t version, const Provider** provider);
 
 /// The command that builds the engines of `flavor`, in `precision` if it is not empty, for the end of a message.
 inline std::string build_command(const std::string& flavor, const std::string& precision = {}) {

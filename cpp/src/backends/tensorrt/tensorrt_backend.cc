@@ -86,23 +86,23 @@ bool is_verified(const EngineArtifact& found, const Gpu& gpu) {
   return loaded != nullptr && loaded->network->verified();
 }
 
-/// The engine that `wanted` takes on `gpu`, of any library version if `version` is empty. Reads headers alone.
-EngineArtifact chosen_engine(const EngineChoice& wanted, const std::string& stage, std::span<const std::byte> onnx,
+/// The engine that `choice` takes on `gpu`, of any library version if `version` is empty. Reads headers alone.
+EngineArtifact chosen_engine(const EngineChoice& choice, const std::string& stage, std::span<const std::byte> onnx,
                              const Gpu& gpu, const std::string& version) {
-  return find_engine(engines_folder(wanted.folder), {.network = stage,
+  return find_engine(engines_folder(choice.folder), {.network = stage,
                                                      .onnx_sha256 = sha256(onnx),
-                                                     .flavor = wanted.flavor,
+                                                     .flavor = choice.flavor,
                                                      .library_version = version,
                                                      .compute_capability = gpu.compute_capability,
                                                      .gpu = gpu.name,
-                                                     .precision = wanted.precision});
+                                                     .precision = choice.precision});
 }
 
 class TensorRtBackend final : public DeviceBackend {
  public:
-  explicit TensorRtBackend(EngineChoice wanted) : wanted_(std::move(wanted)) {}
+  explicit TensorRtBackend(EngineChoice choice) : choice_(std::move(choice)) {}
 
-  std::string name() const override { return wanted_.flavor; }
+  std::string name() const override { return choice_.flavor; }
 
   /// What a network was built for says how many it takes at most (DeviceNetwork::max_frames).
   std::int64_t frames_per_call(std::int64_t) const override { return 1; }
@@ -114,12 +114,12 @@ class TensorRtBackend final : public DeviceBackend {
   std::unique_ptr<DeviceNetwork> load_on_device(const std::string& name,
                                                 std::span<const std::byte> onnx) const override {
     const Gpu gpu = current_gpu();
-    const std::string version = library_version(wanted_.flavor);
-    return load_engine(opened_provider(wanted_.flavor), chosen_engine(wanted_, name, onnx, gpu, version), gpu);
+    const std::string version = library_version(choice_.flavor);
+    return load_engine(opened_provider(choice_.flavor), chosen_engine(choice_, name, onnx, gpu, version), gpu);
   }
 
  private:
-  EngineChoice wanted_;
+  EngineChoice choice_;
 };
 
 }  // namespace
@@ -176,21 +176,21 @@ std::string describe_tensorrt(const std::string& flavor) {
   });
 }
 
-std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice wanted) {
-  describe_tensorrt(wanted.flavor);
-  wanted.folder = engines_folder(wanted.folder);
-  return std::make_unique<tensorrt::TensorRtBackend>(std::move(wanted));
+std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice choice) {
+  describe_tensorrt(choice.flavor);
+  choice.folder = engines_folder(choice.folder);
+  return std::make_unique<tensorrt::TensorRtBackend>(std::move(choice));
 }
 
-std::vector<FittingEngine> find_engines(const EngineChoice& wanted, const StageFiles& files) {
-  const std::string product = product_of(wanted.flavor);
+std::vector<FittingEngine> find_engines(const EngineChoice& choice, const StageFiles& files) {
+  const std::string product = product_of(choice.flavor);
   const tensorrt::Gpu gpu = about(product, tensorrt::current_gpu);
   // No need to start TensorRT if no engine fits, whatever its version.
-  for (const auto& [stage, onnx] : files) tensorrt::chosen_engine(wanted, stage, onnx, gpu, "");
-  const std::string version = about(product, [&] { return tensorrt::library_version(wanted.flavor); });
+  for (const auto& [stage, onnx] : files) tensorrt::chosen_engine(choice, stage, onnx, gpu, "");
+  const std::string version = about(product, [&] { return tensorrt::library_version(choice.flavor); });
   std::vector<FittingEngine> found;
   for (const auto& [stage, onnx] : files) {
-    const tensorrt::EngineArtifact engine = tensorrt::chosen_engine(wanted, stage, onnx, gpu, version);
+    const tensorrt::EngineArtifact engine = tensorrt::chosen_engine(choice, stage, onnx, gpu, version);
     found.push_back({engine.info.facts.precision, tensorrt::is_verified(engine, gpu)});
   }
   return found;

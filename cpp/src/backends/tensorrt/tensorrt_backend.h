@@ -20,7 +20,7 @@ struct EngineChoice {
 
 /// Networks on the GPU with the provider library of a flavor. Throws Error(backend) as `describe_tensorrt`; whether an
 /// engine fits shows when a network is loaded.
-std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice wanted);
+std::unique_ptr<DeviceBackend> make_tensorrt_backend(EngineChoice choice);
 
 /// The library's version and the GPU, in one phrase. Throws Error(backend) if the provider library, the inference
 /// library, the driver or a GPU is missing, saying which.
@@ -37,7 +37,7 @@ using StageFiles = std::vector<std::pair<std::string, std::span<const std::byte>
 
 /// The engines that the backend would take for `files`, from the headers of engine files alone: nothing is loaded, and
 /// nothing is made on the GPU. Throws Error(backend) if one is missing, and as `describe_tensorrt`.
-std::vector<FittingEngine> find_engines(const EngineChoice& wanted, const StageFiles& files);
+std::vector<FittingEngine> find_engines(const EngineChoice& choice, const StageFiles& files);
 
 namespace tensorrt {
 

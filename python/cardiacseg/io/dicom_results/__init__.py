@@ -18,10 +18,10 @@ _LARGEST_NUMBER = 2**31 - 1 - _STEP * 200_000  # leaves room for the phases of a
 
 @dataclass(frozen=True)
 class DicomResultOptions:
-    """``phases``: ``"ed-es"`` (those that were measured) or ``"all"``; of a single phase, that one.
+    """``phases``: ``"ed-es"`` (the measured ones) or ``"all"``; a cine of one phase has only that one.
 
-    ``labelmap`` and ``rtstruct`` ask for files beside SEG and SR. ``series_number`` is that of the SR's series, the
-    next one is the RTSTRUCT's; :func:`phase_series_number` gives those of SEG and LABELMAP. Raises
+    ``labelmap`` and ``rtstruct`` add files to SEG and SR. ``series_number`` is that of the SR's series, the next
+    number is the RTSTRUCT's; :func:`phase_series_number` gives those of SEG and LABELMAP. Raises
     ``InvalidInputError`` for any other value.
     """
 
@@ -41,10 +41,10 @@ class DicomResultOptions:
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase that gets a SEG: its index from 0, the end of its files' names (from 1), and what it was measured as.
+    """A phase with a SEG: its index from 0, the end of its files' names (from 1), and its roles in the measurements.
 
-    ``roles`` holds some of ``"ED"``, ``"ES"``, ``"RV ED"`` and ``"RV ES"``; the latter two only if the RV has phases
-    of its own.
+    ``roles`` holds some of ``"ED"``, ``"ES"``, ``"RV ED"`` and ``"RV ES"``; the latter two only if the RV has its own
+    phases.
     """
 
     index: int
@@ -62,9 +62,9 @@ def chosen_phases(measurements: Measurements, options: DicomResultOptions) -> tu
 
 
 def phase_series_number(first: int, phase: Phase, kind: str) -> int:
-    """Of the SEG (``kind`` ``"BINARY"``) or ``"LABELMAP"`` of a phase: it depends on nothing but these.
+    """Series number of the SEG (``kind`` ``"BINARY"``) or ``"LABELMAP"`` of a phase; it depends only on the arguments.
 
-    Each is a series of its own, since viewers open of a series of SEGs one alone.
+    Each is a separate series, because viewers open only one SEG of a series.
     """
     return first + _STEP * (phase.index + 1) + (kind == "LABELMAP")
 

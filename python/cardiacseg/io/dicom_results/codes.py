@@ -90,7 +90,7 @@ OF_PHASE = {
     ("MYO", "ES"): Quantity("lv_mass_es_g", WALL_MASS, G),
 }
 
-# Of the whole cardiac cycle, for each ventricle. The indices have concepts of their own.
+# Of the whole cardiac cycle, for each ventricle. The indices have separate concepts.
 _LV_EF = CodedConcept("8811-2", "LN", "Left ventricular ejection fraction by MR")
 _RV_EF = CodedConcept("8818-7", "LN", "Right ventricular ejection fraction by MR")
 FUNCTION = {

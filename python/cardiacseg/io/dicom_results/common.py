@@ -1,4 +1,4 @@
-"""What all DICOM results of one cine have in common: sources, identity, head, date."""
+"""Common parts of all DICOM results of one cine: sources, identity, patient and study attributes, date."""
 
 import hashlib
 import json
@@ -32,10 +32,10 @@ silence_highdicom_info()
 
 
 class Identity:
-    """Names what is written by what it is made of: sources, model, labels and versions of the libraries that write it.
+    """Identifiers of the results, derived from sources, model, labels and versions of the libraries that write them.
 
-    UIDs are ``2.25`` with a UUID from the SHA-256 of all that. Other labels, another model or another version give
-    other UIDs, so that no two different instances share one.
+    UIDs are ``2.25`` with a UUID from the SHA-256 of all of these. Other labels, another model or another version give
+    other UIDs, so no two different instances share one.
     """
 
     def __init__(self, segmented: SegmentedCine):
@@ -52,7 +52,7 @@ class Identity:
         )
 
     def uid(self, *parts: object) -> str:
-        """The UID of what ``parts``, which JSON can hold, tell apart from all else that is made of the same."""
+        """The UID of the object that ``parts`` (JSON values) distinguish from others of the same results."""
         return made_uid(self._seed, *parts)
 
     @property
@@ -62,12 +62,12 @@ class Identity:
 
     @property
     def serial_number(self) -> str:
-        """Stands for the build: the model's digest, or the version if no model ran."""
+        """Identifies the build: the model's digest, or the version if no model ran."""
         return self.model_digest or self.version
 
     @property
     def equipment(self) -> dict[str, str]:
-        """Highdicom's arguments of the General Equipment module, and that the content is for research."""
+        """Highdicom's arguments of the General Equipment module, and the statement that the content is for research."""
         return {
             "manufacturer": MANUFACTURER,
             "manufacturer_model_name": "cardiacseg",
@@ -78,9 +78,9 @@ class Identity:
 
     @property
     def made_by(self) -> str:
-        """In words: the model and its version, or that no model ran."""
+        """The model and its version in words, or the statement that no model ran."""
         if self.model is None:
-            return "labels were given by the caller; how they were made is not known here"
+            return "labels were given by the caller; their origin is unknown"
         return f"model {self.model} (SHA-256 {self.model_digest}), cardiacseg {self.version}"
 
     def contributing_equipment(self, scanner: Dataset) -> Sequence[ContributingEquipment]:
@@ -104,9 +104,9 @@ class Identity:
 
 
 class Common:
-    """One cine's sources, identity, head and date; ``notes`` say what of the head was made or shortened.
+    """One cine's sources, identity, attributes of patient and study, date; ``notes`` name changed attributes.
 
-    Raises ``InvalidInputError`` for what no result can be made of.
+    Raises ``InvalidInputError`` if no result can be made of the cine.
     """
 
     def __init__(self, segmented: SegmentedCine):
@@ -122,16 +122,16 @@ class Common:
     def _made(self) -> Iterator[str]:
         yield from complete(self.head, self.segmented.cine)
         if self.source is not self.segmented.cine.dicom:
-            yield "sources have no SeriesInstanceUID; DICOM results name them with one that was made from their UIDs"
+            yield "sources have no SeriesInstanceUID; DICOM results name them with one generated from their UIDs"
 
     @cached_property
     def classic(self) -> Dataset:
-        """The head on the cine's grid: :func:`~cardiacseg.io.dicom_results.sources.as_classic_image`."""
+        """The attributes on the cine's grid: :func:`~cardiacseg.io.dicom_results.sources.as_classic_image`."""
         return as_classic_image(self.head, self.segmented.cine)
 
     @property
     def incomplete(self) -> bool:
-        """Whether images of the heart are known to be missing, or were not taken."""
+        """Whether images of the heart are known to be missing, or were left out."""
         return any(note.code in (N_INCOMPLETE, N_LEFT_OUT) for note in self.segmented.cine.notes)
 
     @property
@@ -153,13 +153,13 @@ class Common:
         return ", ".join([f"Phase {phase.index + 1} of {len(self.source.frames)}", *_roles(phase), *times])
 
     def papillary_words(self, structure: Structure) -> str:
-        """What the labels of a structure do with the papillary muscles; measuring may do otherwise and says so."""
+        """How the labels of a structure treat the papillary muscles; measurements may differ and then say so."""
         if self.identity.model is None:
             return "papillary muscles and trabeculae as in the labels that were given"
         return f"papillary muscles and trabeculae {'excluded' if structure is MYO else 'included'}"
 
     def finish(self, result: Dataset) -> None:
-        """Who contributed, and no attribute that would differ when the same result is written again."""
+        """Add the contributors, and remove attributes that differ when the same result is written again."""
         result.ContributingEquipmentSequence = self.identity.contributing_equipment(self.head)
         result.pop("InstanceCreationDate", None)
         result.pop("InstanceCreationTime", None)

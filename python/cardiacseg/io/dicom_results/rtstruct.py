@@ -15,13 +15,13 @@ from cardiacseg.io.dicom_results.common import Common
 from cardiacseg.io.dicom_results.sources import by_study, frames_by_instance, referenced_instance
 from cardiacseg.io.json_files import RESEARCH_USE
 
-_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, which the module still asks for
+_STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, which the module still requires
 
 
 def make_rtstruct(common: Common, phases: Sequence[Phase], series_number: int) -> Dataset:
-    """One region of interest for each structure of each phase, as the format knows no time.
+    """One region of interest for each structure of each phase, because the format has no time.
 
-    A structure that is nowhere in a phase has a region without contours. Coordinates are mm, LPS, to 0.0001.
+    A structure that is absent from a phase has a region without contours. Coordinates are mm, LPS, to 0.0001.
     """
     result = _document(common, phases, series_number)
     result.ReferencedFrameOfReferenceSequence = [_frame_of_reference(common, phases)]

@@ -1,4 +1,4 @@
-"""One SEG for each phase, a series of its own: BINARY, or on request LABELMAP, of RV, myocardium and LV."""
+"""One SEG for each phase, each in a separate series: BINARY, or optionally LABELMAP, of RV, myocardium and LV."""
 
 from collections.abc import Sequence
 
@@ -30,8 +30,8 @@ _NAMES = {"BINARY": "cardiacseg", "LABELMAP": "cardiacseg label map"}
 def make_segmentation(common: Common, phase: Phase, kind: str, first_number: int) -> Segmentation:
     """The SEG of one phase; ``kind`` is ``"BINARY"`` or ``"LABELMAP"``, ``first_number`` that of the first series.
 
-    Every slice of every segment has its frame, also an empty one: viewers that stack frames stay in step. A structure
-    that is nowhere in the phase keeps its segment, whose description says so.
+    Every slice of every segment has a frame, even an empty one, so that viewers that stack frames show the right slice.
+    A structure that is absent from the phase keeps its segment; the description says so.
     """
     frames = common.source.frames[phase.index]
     labels = common.segmented.labels[phase.index]
@@ -111,12 +111,12 @@ def _algorithm(identity) -> AlgorithmIdentificationSequence:
 
 
 def _fullest_first(frames: Sequence[SourceFrame], labels: np.ndarray) -> list[SourceFrame]:
-    """The slice with the most labels, then all in order: of several referenced series some viewers open the first."""
+    """The slice with the most labels, then all in order: some viewers open the first of several referenced series."""
     return [frames[int(np.count_nonzero(labels, axis=(1, 2)).argmax())], *frames]
 
 
 def _name_studies(segmentation: Segmentation, common: Common, frames: Sequence[SourceFrame]) -> None:
-    """The series of the sources, and those of other studies apart from them."""
+    """Reference the series of the sources, those of other studies separately."""
     own, *others = by_study(common.source, frames, common.head.StudyInstanceUID).items()
     segmentation.ReferencedSeriesSequence = referenced_series(own[1])
     if not own[1]:
@@ -144,7 +144,7 @@ def _name_sources(segmentation: Segmentation, frames: Sequence[SourceFrame]) -> 
 
 
 def _name_dimensions(segmentation: highdicom.seg.Segmentation, uid: str) -> None:
-    """Give the dimension organization a UID that is the same each time."""
+    """Give the dimension organization a reproducible UID."""
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = uid
     for index in segmentation.DimensionIndexSequence:
         index.DimensionOrganizationUID = uid

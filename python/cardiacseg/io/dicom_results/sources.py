@@ -1,4 +1,5 @@
-"""What DICOM results repeat of their sources and how they name them: patient, study, frame of reference, instances."""
+"""Attributes that DICOM results copy from their sources (patient, study, frame of reference), and references to
+them."""
 
 import hashlib
 import json
@@ -25,7 +26,7 @@ _TYPE_2 = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
-# (date, time) that may say when the images were made; the latest counts.
+# (date, time) attributes for the time of the images; the latest counts.
 _MOMENTS = (
     ("ContentDate", "ContentTime"),
     ("AcquisitionDate", "AcquisitionTime"),
@@ -34,16 +35,16 @@ _MOMENTS = (
 )
 _BULK = (0x5200, 0x7FE0)
 _LONG_STRING = 64  # the most characters of the value representation LO
-UNKNOWN_MOMENT = ("19000101", "000000")  # of a study from which all dates were taken
+UNKNOWN_MOMENT = ("19000101", "000000")  # of a study without dates
 
 
 def instance_uids(source: DicomSource) -> list[str]:
-    """SOP instance UIDs of all sources, each once, in an order that depends on nothing else."""
+    """SOP instance UIDs of all sources, each once, in an order that depends only on them."""
     return sorted({frame.sop_instance_uid for phase in source.frames for frame in phase})
 
 
 def with_series(source: DicomSource) -> DicomSource:
-    """The source, in which frames without a Series Instance UID share one that was made from the sources' UIDs."""
+    """The source, in which frames without a Series Instance UID share one that is generated from the sources' UIDs."""
     if all(frame.series_instance_uid for phase in source.frames for frame in phase):
         return source
     made = made_uid("series", instance_uids(source))
@@ -90,9 +91,9 @@ def referenced_series(frames: Sequence[SourceFrame]) -> list[Dataset]:
 
 
 def by_study(source: DicomSource, frames: Iterable[SourceFrame], study_uid: str) -> dict[str, list[SourceFrame]]:
-    """Frames by the study that they are of by their headers, ``study_uid`` first; it has those without one, too.
+    """Frames by the study in their headers, ``study_uid`` first; frames without a study belong to that one.
 
-    De-identified files may each have a study of their own.
+    De-identified files may each have a different study.
     """
     found: dict[str, list[SourceFrame]] = {study_uid: []}
     for frame in frames:
@@ -125,7 +126,7 @@ def sources_for_segment(frames: Sequence[SourceFrame]) -> list[SourceImageForSeg
 
 
 def evidence(source: DicomSource, study_uid: str) -> list[Dataset]:
-    """Every instance of the cine, as far as the structured report's evidence needs it."""
+    """Every instance of the cine, with the attributes that the structured report's evidence needs."""
     studies = by_study(source, (frame for phase in source.frames for frame in phase), study_uid)
     return [
         _evidence_item(of_instance[0], study)
@@ -144,7 +145,7 @@ def _evidence_item(frame: SourceFrame, study_uid: str) -> Dataset:
 
 
 def made_uid(*parts: object) -> str:
-    """``2.25`` with a UUID from the SHA-256 of ``parts``, which JSON can hold: the same parts give the same UID."""
+    """``2.25`` with a UUID from the SHA-256 of ``parts`` (JSON values): the same parts give the same UID."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"
 
@@ -152,9 +153,9 @@ def made_uid(*parts: object) -> str:
 def source_head(cine: Cine) -> Dataset:
     """The first source's attributes without private ones, at any depth, and with every attribute of type 2.
 
-    Highdicom copies the patient's and the study's modules from it, and nothing else. Texts become UTF-8. What cannot be
-    read is left out, what is no date, time or sex in DICOM's sense is left empty. Raises ``DicomError`` if the
-    study has no UID, as the results could not be found to belong to it, or if the sources cannot be named.
+    Highdicom copies only the patient's and the study's modules from it. Texts become UTF-8. Unreadable attributes are
+    left out; invalid dates, times and sexes are left empty. Raises ``DicomError`` if the study has no UID, because the
+    results would not belong to it, or if the sources cannot be named.
     """
     if cine.dicom.unusable_for_results:
         raise DicomError(E_NO_DICOM_RESULTS, cine.dicom.unusable_for_results)
@@ -171,11 +172,11 @@ def source_head(cine: Cine) -> Dataset:
 
 
 def complete(head: Dataset, cine: Cine) -> Iterator[str]:
-    """Give ``head`` what results must have and the sources lack, and a sentence for each such attribute."""
+    """Add attributes to ``head`` that results need and the sources lack; yield a sentence for each."""
     if not _one_uid(head, "FrameOfReferenceUID"):
         head.FrameOfReferenceUID = made_uid("frame of reference", instance_uids(cine.dicom))
         yield (
-            "the sources have no FrameOfReferenceUID; DICOM results have one that was made from the UIDs of the "
+            "the sources have no FrameOfReferenceUID; DICOM results have one that was generated from the UIDs of the "
             "sources, and a viewer may not show them over the images"
         )
     if isinstance(head.PatientName, MultiValue):
@@ -209,9 +210,9 @@ def _readable(instance: Dataset) -> Dataset:
             one = Dataset()
             one.add(deepcopy(instance[tag]))
             one.remove_private_tags()
-            one.to_json_dict()  # fails for what is no number and should be one
+            one.to_json_dict()  # fails for values that should be numbers and are not
             write_dataset(_nowhere(), one, "utf8")
-        except Exception:  # damaged values make pydicom raise nearly anything
+        except Exception:  # pydicom raises almost any error for damaged values
             continue
         head.update(one)
     return head
@@ -239,10 +240,10 @@ def _parsed(keyword: str, value: object) -> str | None:
 
 
 def moment_of(cine: Cine) -> tuple[str, str]:
-    """The latest date and time that the sources name, as DICOM writes them; :data:`UNKNOWN_MOMENT` if there is none.
+    """The latest date and time in the sources, in DICOM's form; :data:`UNKNOWN_MOMENT` if there is none.
 
-    It becomes the results' content date: a result describes the heart of that moment, and today's date would give other
-    bytes each time.
+    It becomes the results' content date: a result describes the heart at that time, and the current date would give
+    other bytes for each run.
     """
     found = [
         (date, (instance.get(time) and _parsed(time, instance.get(time))) or "000000")
@@ -254,10 +255,9 @@ def moment_of(cine: Cine) -> tuple[str, str]:
 
 
 def as_classic_image(head: Dataset, cine: Cine) -> Dataset:
-    """``head`` as a single classic MR image on the cine's grid, which is the form that highdicom copies geometry from.
+    """``head`` as a single classic MR image on the cine's grid, from which highdicom copies the geometry.
 
-    Sources of several series or of Enhanced MR are in the way of its own rules; who the sources are is said by
-    :mod:`cardiacseg.io.dicom_results.sources` instead.
+    Highdicom does not accept sources of several series or of Enhanced MR; this module references the sources instead.
     """
     image = deepcopy(head)
     image.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
@@ -269,11 +269,11 @@ def as_classic_image(head: Dataset, cine: Cine) -> Dataset:
     image.PixelSpacing = _decimals((row_mm, column_mm))
     image.SliceThickness = _decimals([cine.dicom.slice_thickness_mm or slice_mm])[0]
     image.pop("SpacingBetweenSlices", None)
-    if cine.geometry.slice_offsets_mm is None:  # uneven slices have no one distance; each frame has its position
+    if cine.geometry.slice_offsets_mm is None:  # uneven slices have no single distance; each frame has its position
         image.SpacingBetweenSlices = _decimals([slice_mm])[0]
     return image
 
 
 def _decimals(values) -> list[str]:
-    """Decimal strings of at most 16 characters, as DICOM wants them, with the most digits that fit."""
+    """Decimal strings of at most 16 characters, as DICOM requires, with as many digits as fit."""
     return [format_number_as_ds(float(value)) for value in np.asarray(values).ravel()]

@@ -1,7 +1,7 @@
 """The structured report: TID 1500 Measurement Report, Comprehensive 3D SR.
 
-Its groups: one of the whole cycle (function, flow, the person's size, predicted quality), and one for each structure of
-the phases that were measured.
+Its groups: one for the whole cardiac cycle (function, flow, the person's size, predicted quality), and one for each
+structure in each measured phase.
 """
 
 import math
@@ -45,7 +45,7 @@ _SITES = {"LV": LV, "RV": RV}
 
 
 def make_report(common: Common, segmentations: dict[Phase, Segmentation], series_number: int) -> Comprehensive3DSR:
-    """The measurements, coded, with the segments that they were measured in. Unverified and preliminary."""
+    """The coded measurements, with references to their segments. Unverified and preliminary."""
     content = _content(common, segmentations)
     study = common.head.StudyInstanceUID
     named = [segmentation.SOPInstanceUID for segmentation in segmentations.values()]
@@ -82,7 +82,7 @@ def _content(common: Common, segmentations: dict[Phase, Segmentation]) -> Measur
 
 
 def _separate(item: Dataset) -> None:
-    """Ask readers to show every value with its name; highdicom's containers ask for running text."""
+    """Let readers show every value with its name; highdicom's containers request running text."""
     if item.ValueType == "CONTAINER":
         item.ContinuityOfContent = "SEPARATE"
     for inner in item.get("ContentSequence", ()):
@@ -102,7 +102,7 @@ def _observer(common: Common) -> ObserverContext:
 
 
 def _texts(common: Common) -> Iterator[TextContentItem]:
-    """What a person must know: not for diagnosis, by which conventions, and what looks doubtful."""
+    """Texts for the reader: not for diagnosis, the conventions, and doubtful findings."""
     yield text(codes.COMMENT, RESEARCH_USE)
     yield text(codes.COMMENT, f"Made by: {common.identity.made_by}. Slices and phases count from 1.")
     for flag in common.segmented.flags:
@@ -112,7 +112,7 @@ def _texts(common: Common) -> Iterator[TextContentItem]:
 
 
 def _function_group(common: Common) -> MeasurementsAndQualitativeEvaluations:
-    """What belongs to the whole cardiac cycle, or to no structure."""
+    """Values of the whole cardiac cycle, or of no structure."""
     return MeasurementsAndQualitativeEvaluations(
         TrackingIdentifier(common.identity.uid("tracking", "function"), "cardiacseg ventricular function"),
         finding_type=codes.HEART,
@@ -162,7 +162,7 @@ def _bsa_formula(common: Common) -> CodedConcept | None:
 def _phase_groups(
     common: Common, segmentations: dict[Phase, Segmentation]
 ) -> Iterator[VolumetricROIMeasurementsAndQualitativeEvaluations]:
-    """What was measured in the phases that were measured, each pointing to its segment."""
+    """The measurements of each phase, each with a reference to its segment."""
     only = len(segmentations) == 1
     for phase, segmentation in segmentations.items():
         for structure in STRUCTURES:
@@ -193,7 +193,7 @@ def _phase_group(common: Common, phase: Phase, role: str | None, structure: Stru
         referenced_segment=segment,
         finding_type=structure.code,
         finding_sites=[FindingSite(structure.code)],
-        # without the order of the time point, a number that readers take for a measurement
+        # without the order of the time point, because readers show that number as a measurement
         time_point_context=TimePointContext(common.phase_words(phase), {"ED": codes.ED, "ES": codes.ES}.get(role)),
         algorithm_id=_algorithm(common),
         measurements=_phase_values(common, phase, role, structure),
@@ -240,7 +240,7 @@ def _wall_values(wall, role: str) -> list[Measurement]:
 
 
 def _papillary(common: Common, structure: Structure) -> QualitativeEvaluation:
-    """Whether what was measured here, the LV's volume or the mass, holds the papillary muscles."""
+    """Whether the measured value, the LV's volume or the mass, includes the papillary muscles."""
     in_mass = follows(common, "papillary_muscles", papillary="mass")
     return QualitativeEvaluation(codes.PAPILLARY, codes.INCLUDED if (structure is MYO) == in_mass else codes.EXCLUDED)
 
@@ -251,7 +251,7 @@ def number(
     """A value with the decimals that :data:`~cardiacseg.io.dicom_results.codes.DECIMALS` has for it."""
     decimals = DECIMALS.get(name.value, DECIMALS[unit.value])
     sites = None if site is None else [FindingSite(site)]
-    rounded = round(float(value), decimals) + 0.0  # no minus before a zero
+    rounded = round(float(value), decimals) + 0.0  # 0 instead of -0
     made = Measurement(name, rounded, unit, finding_sites=sites, **more)
     made[0].MeasuredValueSequence[0].NumericValue = f"{rounded:.{decimals}f}"
     del made[0].MeasuredValueSequence[0].FloatingPointValue  # for values that a decimal string cannot hold

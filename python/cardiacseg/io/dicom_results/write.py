@@ -1,4 +1,4 @@
-"""All DICOM results of one cine, made first and then written."""
+"""All DICOM results of one cine: all are made before the first is written."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,10 @@ def write_all(folder: Path, segmented: SegmentedCine, options: DicomResultOption
 
 
 def check_headers(cine: Cine) -> tuple[Note, ...]:
-    """Make the SEG of the first phase without labels; says what was made or shortened. Raises what writing raises."""
+    """Make the SEG of the first phase without labels; return notes on generated or shortened attributes.
+
+    Raises what writing raises.
+    """
     first = replace(cine, image=cine.image[:1], dicom=replace(cine.dicom, frames=cine.dicom.frames[:1]))
     empty = np.zeros(first.image.shape, np.uint8)
     with suppress_logs(PYDICOM), _typed_errors():
@@ -43,7 +46,7 @@ def check_headers(cine: Cine) -> tuple[Note, ...]:
 
 @contextmanager
 def _typed_errors() -> Iterator[None]:
-    """What pydicom and highdicom raise for headers that they cannot take, as ours; their texts may hold values."""
+    """Turn errors of pydicom and highdicom for unusable headers into this library's; their texts may hold values."""
     try:
         yield
     except (Error, MemoryError):

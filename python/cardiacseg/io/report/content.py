@@ -1,4 +1,4 @@
-"""What page, PDF and preview show, ready to draw: rows, facts, the time axis, the 16 segments and their colors.
+"""The content of page, PDF and preview, ready to draw: rows, facts, the time axis, the 16 segments and their colors.
 
 Numbers and names of the segments: Cerqueira et al. 2002, Circulation 105:539, without segment 17. Segment 1 is on top,
 the septum on the left, as seen from the apex.
@@ -13,7 +13,7 @@ from cardiacseg.measurements import Measurements, Wall
 
 _SIX = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")
 _FOUR = ("anterior", "septal", "inferior", "lateral")
-# Name, unit, digits after the point, what follows "lv_" and "rv_" in Measurements, and in its indices.
+# Name, unit, decimals, name after "lv_" and "rv_" in Measurements, and the same in its indices.
 _FUNCTION = (
     ("End-diastolic volume", "ml", 0, "edv_ml", "edv_ml_m2"),
     ("End-systolic volume", "ml", 0, "esv_ml", "esv_ml_m2"),
@@ -34,7 +34,7 @@ NONE = "\N{EN DASH}"
 
 @dataclass(frozen=True, eq=False)
 class TimeAxis:
-    """Where each phase lies, ``at`` ``[T]``, and in what: ms after the R wave if that is known, else its number."""
+    """Position ``at`` ``[T]`` of each phase and its unit: ms after the R wave if known, else the phase's number."""
 
     at: np.ndarray
     label: str
@@ -59,7 +59,7 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Segment:
-    """Radii as parts of the bullseye's; angles in degrees, counter-clockwise from the right."""
+    """Radii as fractions of the bullseye's; angles in degrees, counter-clockwise from the right."""
 
     number: int
     name: str
@@ -70,7 +70,7 @@ class Segment:
 
     @property
     def middle(self) -> tuple[float, float]:
-        """Right and up from the center, as parts of the radius."""
+        """Right and up from the center, as fractions of the radius."""
         angle, radius = np.radians((self.start + self.end) / 2), (self.inner + self.outer) / 2
         return float(radius * np.cos(angle)), float(radius * np.sin(angle))
 
@@ -104,7 +104,7 @@ class Scale:
 
     @property
     def caption(self) -> str:
-        """What is shown, with its unit."""
+        """The quantity with its unit."""
         return f"{self.title} ({self.unit})"
 
     def color(self, value: float) -> str:
@@ -153,12 +153,12 @@ class Row:
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """``value`` with so many digits after the point; a dash for what does not exist."""
+    """``value`` with ``digits`` decimals; a dash for ``None``."""
     return NONE if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
 def measurement_rows(measurements: Measurements) -> list[Row]:
-    """Volumes, function, mass and rates, as far as they exist; of one frame its volumes and mass."""
+    """Existing volumes, function, mass and rates; for a single frame its volumes and mass."""
     if measurements.es_frame is None:
         return _one_frame_rows(measurements)
     rows = [_function_row(measurements, *line) for line in _FUNCTION]
@@ -196,7 +196,7 @@ def _cell(key: str, value: float | None, digits: int) -> Cell | None:
 
 
 def acquisition_facts(segmented: SegmentedCine) -> list[tuple[str, str]]:
-    """Name and value of what is known of the images; no patient data."""
+    """Names and values of known facts of the images; no patient data."""
     cine, m = segmented.cine, segmented.measurements
     frames, slices, height, width = cine.image.shape
     between, row, column = cine.spacing
@@ -225,13 +225,13 @@ def convention_facts(measurements: Measurements) -> list[tuple[str, str]]:
 
 
 def _heading(key: str) -> str:
-    """A key as people write it: its short names in capitals."""
+    """A key as a heading: its abbreviations in capitals."""
     words = " ".join(word.upper() if word in _SHORT_NAMES else word for word in key.split("_"))
     return words[:1].upper() + words[1:]
 
 
 def model_facts(segmented: SegmentedCine) -> list[tuple[str, str]]:
-    """Which model and software made the labels."""
+    """The model and software that made the labels."""
     if segmented.result is None:
         return [("Labels", "read from a file; no model ran")]
     report = segmented.result.report
@@ -252,13 +252,13 @@ def model_phrase(segmented: SegmentedCine) -> str:
 
 
 def counts_phrase(segmented: SegmentedCine) -> str:
-    """What kind of images these are, and how many."""
+    """Kind and number of the images."""
     frames, slices = segmented.labels.shape[:2]
     return f"Short-axis cine, {slices} slice{'s' * (slices > 1)}, {frames} phase{'s' * (frames > 1)}"
 
 
 def phase_names(measurements: Measurements) -> list[tuple[str, int]]:
-    """The phases that have a name, in order of time; the RV's are there if they are not the LV's."""
+    """The phases that have a name, in order of time; the RV's only if they differ from the LV's."""
     m = measurements
     if m.es_frame is None:
         return []

@@ -3,8 +3,8 @@ const find = (id) => document.getElementById(id);
 const within = (value, count) => Math.min(Math.max(value, 0), count - 1);
 const around = (value, count) => (value % count + count) % count;
 
-function change(wanted) {
-  Object.assign(state, wanted);
+function change(changes) {
+  Object.assign(state, changes);
   show();
 }
 
@@ -49,11 +49,11 @@ function advance(now) {
 }
 
 function goTo(phase, slice) {
-  const wanted = { playing: false };
-  if (phase !== undefined) wanted.phase = within(Number(phase), data.phases);
-  if (slice !== undefined) Object.assign(wanted, { slice: within(Number(slice), data.slices) });
+  const changes = { playing: false };
+  if (phase !== undefined) changes.phase = within(Number(phase), data.phases);
+  if (slice !== undefined) Object.assign(changes, { slice: within(Number(slice), data.slices) });
   if (slice !== undefined && state.view === "all") setView("one");
-  change(wanted);
+  change(changes);
   find("viewer").scrollIntoView({ block: "nearest" });
 }
 

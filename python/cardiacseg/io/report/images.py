@@ -1,7 +1,7 @@
 """The cine's pictures inside a page: one sheet of tiles for each slice, a tile for each phase.
 
-Round the heart every pixel is kept, as PNG; the whole field of view goes in smaller, as JPEG. That makes about 4 MB
-of a cine of 25 phases and 10 slices.
+Around the heart every pixel is kept, as PNG; the whole field of view is smaller, as JPEG. A cine of 25 phases and 10
+slices takes about 4 MB.
 """
 
 import base64
@@ -13,7 +13,7 @@ import numpy as np
 
 from cardiacseg.io.report.preview import heart_window
 
-# Longest side of a tile in pixels; larger pictures are made smaller.
+# Longest side of a tile in pixels; larger pictures are reduced.
 _HEART_PIXELS, _FIELD_PIXELS = 192, 160
 _JPEG_QUALITY = 75
 _WINDOW_PERCENTILES = (0.5, 99.5)
@@ -32,7 +32,8 @@ class Box:
 
 @dataclass(frozen=True)
 class Sheets:
-    """Where the tiles lie in the patient's slice (mm from the image's corner) and in the sheet, and a URL per slice."""
+    """Positions of the tiles in the patient's slice (mm from the image's corner) and in the sheet, and a URL per
+    slice."""
 
     left: float
     top: float
@@ -45,7 +46,7 @@ class Sheets:
 
 
 def heart_box(labels: np.ndarray, spacing: tuple[float, float, float]) -> Box:
-    """Whole pixels round all labels ``[T, S, H, W]`` with a margin; the whole slice if there are none."""
+    """Whole pixels around all labels ``[T, S, H, W]`` with a margin; the whole slice if there are none."""
     _, row_mm, column_mm = spacing
     left, right, bottom, top = heart_window(labels, spacing)
     rows, columns = labels.shape[2:]
@@ -114,7 +115,7 @@ def _resized(frame: np.ndarray, tile: tuple[int, int]) -> np.ndarray:
 
 
 def _sheet(tiles: list[np.ndarray], columns: int) -> np.ndarray:
-    """Tiles row by row; what is left over is black."""
+    """Tiles row by row; the rest of the sheet is black."""
     height, width = tiles[0].shape
     sheet = np.zeros((math.ceil(len(tiles) / columns) * height, columns * width), np.uint8)
     for index, tile in enumerate(tiles):

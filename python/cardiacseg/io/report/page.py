@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no network, no font, no script of another."""
+"""The report as one self-contained HTML file: no network, no font, no other script."""
 
 import base64
 import hashlib
@@ -39,8 +39,8 @@ _MS_PER_CYCLE = 1000.0  # of the movie, if the RR interval is not known
 def write_page(path: str | Path, segmented: SegmentedCine) -> None:
     """Write the report as one HTML file, atomically. Needs matplotlib.
 
-    The movie shows the part of the image round the labels with all its pixels (192 a side at most), the whole field of
-    view smaller. Grey values are windowed once for the whole cine.
+    The movie shows the part of the image around the labels with all its pixels (at most 192 per side), and the whole
+    field of view smaller. Grey values are windowed once for the whole cine.
     """
     style, script = _part("page.css"), "\n".join(_part(name) for name in ("viewer.js", "controls.js"))
     page = Template(_part("page.html")).substitute(
@@ -68,12 +68,12 @@ def _policy(style: str, script: str) -> str:
 
 
 def _json(document: dict) -> str:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON that cannot end the script element that contains it."""
     return json.dumps(document, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _movie(segmented: SegmentedCine) -> dict:
-    """All that the page's script needs."""
+    """All data for the page's script."""
     cine, labels, m = segmented.cine, segmented.labels, segmented.measurements
     box = heart_box(labels, cine.spacing)
     window = grey_window(cine.image, box)
@@ -116,7 +116,9 @@ def _sections(segmented: SegmentedCine) -> dict[str, list[Element]]:
 def _volume_chart(segmented: SegmentedCine) -> Element:
     m = segmented.measurements
     highest = 1.1 * max(float(m.lv_ml.max()), float(m.rv_ml.max()), 1.0)
-    chart = Chart({"LV": m.lv_ml, "RV": m.rv_ml}, "ml", highest, 250, "Volumes of LV and RV in ml over the beat")
+    chart = Chart(
+        {"LV": m.lv_ml, "RV": m.rv_ml}, "ml", highest, 250, "Volumes of LV and RV in ml over the cardiac cycle"
+    )
     return chart_svg(chart, time_axis(segmented), phase_names(m))
 
 
@@ -125,13 +127,13 @@ def _quality(segmented: SegmentedCine) -> list[Element]:
     if segmented.result is None or not np.isfinite(segmented.result.quality).any():
         return []
     quality = segmented.result.quality
-    chart = Chart({"Dice": quality}, "mean Dice", 1.0, 140, "Predicted quality of the labels over the beat")
+    chart = Chart({"Dice": quality}, "mean Dice", 1.0, 140, "Predicted quality of the labels over the cardiac cycle")
     parts = [quality_summary(quality), chart_svg(chart, time_axis(segmented), ())]
     return [_card("quality", "Predicted quality", *parts)]
 
 
 def _wall(segmented: SegmentedCine) -> list[Element]:
-    """Bullseyes of which one is shown at a time."""
+    """Bullseyes, one of which is shown at a time."""
     wall = segmented.measurements.wall
     if wall is None:
         return []
@@ -148,7 +150,7 @@ def _wall(segmented: SegmentedCine) -> list[Element]:
 
 
 def _notes(segmented: SegmentedCine) -> list[Element]:
-    """What the reader noted and no flag says already."""
+    """Notes of the reader that are not flags."""
     said = {(flag.code, flag.text) for flag in segmented.flags}
     notes = [note for note in segmented.cine.notes if (note.code, note.text) not in said]
     return [_card("notes", "Notes of the reader", _notes_list(notes))] if notes else []
@@ -191,7 +193,7 @@ def _table(name: str, heads: Sequence[tuple[str, str]], body: Sequence[Element])
 
 
 def _slice_table(measurements: Measurements) -> Element:
-    """Area of each structure in each slice at ED and at ES, and whether it counts; a slice's number goes there."""
+    """Area of each structure in each slice at ED and at ES, and whether it counts; a slice's number is a link to it."""
     m = measurements
     phases = [("ED", m.ed_frame), ("ES", m.es_frame)] if m.es_frame is not None else [("", m.ed_frame)]
     heads = [("Slice", "")]
@@ -224,10 +226,12 @@ def _area(area_mm2: float, included: bool) -> Element:
 
 
 def _flag_list(segmented: SegmentedCine) -> Element:
-    """One item for each flag; if it concerns a place in the cine, a button goes there."""
+    """One item for each flag; if it concerns a place in the cine, a button shows it."""
     if not segmented.flags:
         return element(
-            "p", {"class": "quiet"}, "No flag was raised. That is no proof that the contours are right: look."
+            "p",
+            {"class": "quiet"},
+            "No flag was raised. This does not prove that the contours are right: look at them.",
         )
     return element("ul", {"class": "flags"}, *(_flag(flag) for flag in segmented.flags))
 
@@ -247,7 +251,7 @@ def _go_to(text: str, frame: int | None, index: int | None, spoken: str) -> Elem
 
 
 def _facts_list(facts: Sequence[tuple[str, str]]) -> Element:
-    """Names and what is said of them."""
+    """Names and their values."""
     pairs = (element("div", None, element("dt", None, name), element("dd", None, text)) for name, text in facts)
     return element("dl", None, *pairs)
 
@@ -264,7 +268,7 @@ def _notes_list(notes: Sequence[Note]) -> Element:
 def quality_summary(quality: np.ndarray) -> Element:
     """Mean and lowest predicted quality."""
     worst = int(np.nanargmin(quality))
-    text = f"The model expects a mean Dice of {np.nanmean(quality):.2f}; lowest {quality[worst]:.2f} in "
+    text = f"Predicted mean Dice {np.nanmean(quality):.2f}; lowest {quality[worst]:.2f} in "
     return element(
         "p", {"class": "quiet"}, text, _go_to(f"phase {worst + 1}", worst, None, f"Show phase {worst + 1}"), "."
     )

@@ -58,7 +58,7 @@ def _axes(figure, left: float, bottom: float, width: float, height: float):
 
 
 def _write(figure, x: float, y: float, text: str, **look) -> None:
-    """``text`` as it is: a dollar sign in it starts no formula."""
+    """Unchanged ``text``: a dollar sign does not start a formula."""
     look = {"color": INK, "fontsize": 7.5, "va": "top", "parse_math": False, **look}
     figure.text(x / _WIDTH, y / _HEIGHT, drawable(text), **look)
 
@@ -74,7 +74,7 @@ def _heading(figure, x: float, y: float, text: str) -> None:
 
 
 def _draw_head(figure, segmented: SegmentedCine) -> float:
-    """Title, model and use; gives the height that is left."""
+    """Title, model and use; returns the remaining height."""
     top = _HEIGHT - 0.45
     title = textwrap.shorten(segmented.title or "Short-axis cine", _TITLE_LETTERS, placeholder=" …")
     size = 13 * min(1, _TITLE_LETTERS_13_PT / max(len(title), 1))
@@ -135,7 +135,7 @@ def _draw_middle(figure, segmented: SegmentedCine, top: float) -> None:
 
 
 def _draw_table(figure, segmented: SegmentedCine, top: float, right: float) -> float:
-    """The measurements' rows down to the height that is returned."""
+    """The measurements' rows; returns the height below them."""
     rows = measurement_rows(segmented.measurements)
     indexed = any(row.lv_index or row.rv_index for row in rows)
     places = [2.15, 2.7, 2.78] + ([3.75, 4.35] if indexed else [])
@@ -155,7 +155,7 @@ def _draw_table(figure, segmented: SegmentedCine, top: float, right: float) -> f
 
 
 def _draw_texts(figure, segmented: SegmentedCine, top: float) -> None:
-    """Flags, facts, conventions and the model, as far as the page goes."""
+    """Flags, facts, conventions and the model, as far as the page has room."""
     _rule(figure, top + 0.1)
     _heading(figure, _MARGIN, top, "Quality flags")
     top = _write_lines(figure, top - 0.2, _flag_lines(segmented), INK)
@@ -177,7 +177,7 @@ def _method_lines(segmented: SegmentedCine, room: int) -> list[str]:
 
 def _flag_lines(segmented: SegmentedCine) -> list[str]:
     if not segmented.flags:
-        return ["No flag was raised. That is no proof that the contours are right."]
+        return ["No flag was raised. This does not prove that the contours are right."]
     lines: list[str] = []
     for index, flag in enumerate(segmented.flags):
         wrapped = textwrap.wrap(f"• {flag.text}", _LETTERS)
@@ -219,7 +219,7 @@ def _draw_foot(figure, segmented: SegmentedCine) -> None:
 
 
 def _draw_curves(axes, measurements: Measurements, axis: TimeAxis, names: Sequence[tuple[str, int]]) -> None:
-    """Volumes of LV and RV over the cardiac cycle, with the phases that have a name."""
+    """Volumes of LV and RV over the cardiac cycle, with the named phases."""
     curves = {"LV": measurements.lv_ml, "RV": measurements.rv_ml}
     highest = 1.1 * max(1.0, *(float(values.max()) for values in curves.values()))
     for name, values in curves.items():

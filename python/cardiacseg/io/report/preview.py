@@ -64,7 +64,7 @@ def shown_slices(labels: np.ndarray) -> list[int]:
 
 
 def heart_window(labels: np.ndarray, spacing: tuple[float, float, float]) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top in mm of a square round all labels; the whole image if there are none."""
+    """Left, right, bottom and top in mm of a square around all labels; the whole image if there are none."""
     _, row_mm, column_mm = spacing
     height, width = labels.shape[2] * row_mm, labels.shape[3] * column_mm
     mask = labels.any(axis=(0, 1))

@@ -1,4 +1,4 @@
-"""Elements of HTML and SVG, and the curves and the bullseye made of them.
+"""Elements of HTML and SVG, and curves and bullseye made of them.
 
 The standard library writes the elements, so every text and attribute is escaped. The page's script moves the cursor of
 the curves and takes clicks.
@@ -50,7 +50,7 @@ def _append_text(made: Element, text: str) -> None:
 
 @dataclass(frozen=True)
 class Chart:
-    """What to draw: curves ``[T]`` by name, which is also their CSS class, and the value at the axis's top."""
+    """A chart: curves ``[T]`` by name, which is also their CSS class, and the value at the top of the axis."""
 
     curves: Mapping[str, np.ndarray]
     label: str
@@ -77,7 +77,7 @@ def chart_svg(chart: Chart, axis: TimeAxis, marks: Sequence[tuple[str, int]]) ->
 
 
 def phase_places(axis: TimeAxis) -> list[float]:
-    """Where each phase lies across the picture, in its units."""
+    """Horizontal position of each phase in the picture, in its units."""
     low, high = _ends(axis)
     return [_LEFT + (at - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT) for at in axis.at]
 

@@ -76,23 +76,24 @@ nvinfer1::ComputeCapability capability_of(const std::string& text) {
   throw Error(ErrorCode::backend, "expected a compute capability such as 8.6, got " + text);
 }
 
-void set_compute_capabilities(nvinfer1::IBuilderConfig& config, const std::vector<std::string>& wanted) {
-  if (wanted.empty()) return;
-  const auto count = static_cast<std::int32_t>(wanted.size());
+void set_compute_capabilities(nvinfer1::IBuilderConfig& config, const std::vector<std::string>& requested) {
+  if (requested.empty()) return;
+  const auto count = static_cast<std::int32_t>(requested.size());
   Attempt("does not build for " + std::to_string(count) + " compute capabilities")
       .expect(config.setNbComputeCapabilities(count));
   for (std::int32_t index = 0; index < count; ++index) {
-    const std::string& one = wanted[static_cast<std::size_t>(index)];
+    const std::string& one = requested[static_cast<std::size_t>(index)];
     const Attempt attempt(version_text(inference_library().version) + " does not build for the compute capability " +
                           one);
     attempt.expect(config.setComputeCapability(capability_of(one), index));
   }
 }
 #else
-void set_compute_capabilities(nvinfer1::IBuilderConfig&, const std::vector<std::string>& wanted) {
-  if (wanted.empty()) return;
-  throw Error(ErrorCode::backend,
-              "TensorRT builds for the GPU that it runs on: expected no compute capabilities, got " + wanted.front());
+void set_compute_capabilities(nvinfer1::IBuilderConfig&, const std::vector<std::string>& requested) {
+  if (requested.empty()) return;
+  throw Error(
+      ErrorCode::backend,
+      "TensorRT builds for the GPU that it runs on: expected no compute capabilities, got " + requested.front());
 }
 #endif
 

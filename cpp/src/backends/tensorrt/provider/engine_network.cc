@@ -134,10 +134,10 @@ cuda::DeviceBuffer upload_slice_starts(std::int64_t frames, std::int64_t slices)
   return buffer;
 }
 
-void require_addresses(std::size_t wanted, std::span<float* const> outputs) {
-  if (outputs.size() == wanted) return;
+void require_addresses(std::size_t expected, std::span<float* const> outputs) {
+  if (outputs.size() == expected) return;
   throw Error(ErrorCode::backend,
-              "expected addresses of " + std::to_string(wanted) + " outputs, got " + std::to_string(outputs.size()));
+              "expected addresses of " + std::to_string(expected) + " outputs, got " + std::to_string(outputs.size()));
 }
 
 }  // namespace cardiacseg::tensorrt

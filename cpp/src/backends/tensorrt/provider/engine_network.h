@@ -54,7 +54,7 @@ class EngineNetwork : public DeviceNetwork {
 /// 0, S, 2S, ... for `frames` stacks of S slices: int32 `[frames + 1]` in device memory. Throws cuda::CudaError.
 cuda::DeviceBuffer upload_slice_starts(std::int64_t frames, std::int64_t slices);
 
-/// Throws Error(backend) unless there are addresses of `wanted` outputs.
-void require_addresses(std::size_t wanted, std::span<float* const> outputs);
+/// Throws Error(backend) unless there are addresses of `expected` outputs.
+void require_addresses(std::size_t expected, std::span<float* const> outputs);
 
 }  // namespace cardiacseg::tensorrt

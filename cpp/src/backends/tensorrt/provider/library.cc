@@ -78,12 +78,12 @@ struct Opened {
 Opened open(const std::string& name) {
   const Search result = search(name);
   if (result.library != nullptr) return {result.library, name};
-  const std::string wanted = std::string(kProduct) + ": expected the library " + name;
+  const std::string expected = std::string(kProduct) + ": expected the library " + name;
   if (!result.refusal.empty()) {
-    throw Error(ErrorCode::backend, wanted + ", got one that cannot be loaded: " + result.refusal);
+    throw Error(ErrorCode::backend, expected + ", got one that cannot be loaded: " + result.refusal);
   }
   throw Error(ErrorCode::backend,
-              wanted + ", got none in " + result.looked_in + "; " + kFolders + " may name the folder that holds it");
+              expected + ", got none in " + result.looked_in + "; " + kFolders + " may name the folder that holds it");
 }
 
 template <class Function>

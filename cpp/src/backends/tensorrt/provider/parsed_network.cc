@@ -54,9 +54,9 @@ void keep_in_float32(const nvinfer1::INetworkDefinition& network, const EngineRe
   for (std::int32_t index = 0; index < network.getNbLayers(); ++index) {
     names.emplace_back(network.getLayer(index)->getName());
   }
-  const std::vector<bool> wanted = layers_of_nodes(names, request.float32_nodes);
+  const std::vector<bool> in_float32 = layers_of_nodes(names, request.float32_nodes);
   for (std::int32_t index = 0; index < network.getNbLayers(); ++index) {
-    if (wanted[static_cast<std::size_t>(index)]) keep_in_float32(*network.getLayer(index));
+    if (in_float32[static_cast<std::size_t>(index)]) keep_in_float32(*network.getLayer(index));
   }
 }
 #endif

@@ -27,8 +27,8 @@ class TensorRtProvider final : public Provider {
 
 // kProviderSymbol
 extern "C" __attribute__((visibility("default"))) std::uint32_t cardiacseg_open_provider(
-    std::uint32_t wanted, const cardiacseg::tensorrt::Provider** provider) {
+    std::uint32_t version, const cardiacseg::tensorrt::Provider** provider) {
   static const cardiacseg::tensorrt::TensorRtProvider instance;
-  if (wanted == cardiacseg::tensorrt::kInterfaceVersion) *provider = &instance;
+  if (version == cardiacseg::tensorrt::kInterfaceVersion) *provider = &instance;
   return cardiacseg::tensorrt::kInterfaceVersion;
 }

@@ -112,7 +112,7 @@ class TensorRtExecution final : public DeviceExecution {
   std::string input_;
   std::vector<std::string> outputs_;
   EnginePointer engine_;
-  cuda::DeviceBuffer slice_starts_;  ///< empty where the engine has no such input
+  cuda::DeviceBuffer slice_starts_;  ///< empty if the engine has no such input
   std::size_t scratch_bytes_ = 0;
   std::unique_ptr<nvinfer1::IExecutionContext> context_;  // goes before its engine and the memory that it is bound to
 };
@@ -154,8 +154,8 @@ TensorNames tensor_names(const std::string& path, const nvinfer1::ICudaEngine& e
   for (std::int32_t index = 0; index < engine.getNbIOTensors(); ++index) {
     const std::string name = engine.getIOTensorName(index);
     const bool starts = name == kSliceStarts;
-    const auto wanted = starts ? nvinfer1::DataType::kINT32 : nvinfer1::DataType::kFLOAT;
-    if (engine.getTensorDataType(name.c_str()) != wanted) {
+    const auto expected = starts ? nvinfer1::DataType::kINT32 : nvinfer1::DataType::kFLOAT;
+    if (engine.getTensorDataType(name.c_str()) != expected) {
       throw Error(ErrorCode::backend, path + ": expected tensor " + name + " to hold " +
                                           (starts ? "int32" : "float32") + ", got another type");
     }

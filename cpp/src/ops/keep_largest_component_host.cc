@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "cardiacseg/labels.h"
-#include "ops/clean_up.h"
+#include "ops/keep_largest_component.h"
 #include "ops/parallel.h"
 #include "ops/require.h"
 
 namespace cardiacseg::ops {
 namespace {
 
-/// Stands round the working copy of a slice, so that no neighbour has to be looked for outside of it.
+/// Stands round the working copy of a slice, so that no neighbor has to be looked for outside of it.
 constexpr std::uint8_t kRim = kLabelCount;
 
 /// The smallest box that holds every labelled pixel of a slice.
@@ -93,15 +93,15 @@ class SliceCleaner {
   }
 
   /// Fills `region` with the pixels that have the label of `seed` and hang together with it through the first
-  /// `neighbours` of the steps, and marks them as seen. `border` is given the label of each other neighbour.
-  template <std::size_t neighbours, class Border>
+  /// `neighbors` of the steps, and marks them as seen. `border` is given the label of each other neighbor.
+  template <std::size_t neighbors, class Border>
   void grow(std::size_t seed, Region& region, Border&& border) {
     const std::array<std::size_t, 8> step = steps();
     const std::uint8_t label = labels_[seed];
     region.assign(1, seed);
     seen_[seed] = true;
     for (std::size_t next = 0; next < region.size(); ++next) {
-      for (std::size_t direction = 0; direction < neighbours; ++direction) {
+      for (std::size_t direction = 0; direction < neighbors; ++direction) {
         const std::size_t pixel = region[next] + step[direction];
         if (labels_[pixel] != label) {
           border(labels_[pixel]);
@@ -151,15 +151,15 @@ class SliceCleaner {
 void require_labels(std::span<const std::uint8_t> labels) {
   const std::uint8_t highest = *std::max_element(labels.begin(), labels.end());
   if (highest >= kLabelCount) {
-    throw std::invalid_argument("labels of clean_up: expected 0 to 3, got " + std::to_string(highest));
+    throw std::invalid_argument("labels of keep_largest_component: expected 0 to 3, got " + std::to_string(highest));
   }
 }
 
 }  // namespace
 
-std::int64_t clean_up(std::span<std::uint8_t> labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,
-                      int threads) {
-  require_size("labels of clean_up", labels.size(), {slices, rows, columns});
+std::int64_t keep_largest_component(std::span<std::uint8_t> labels, std::int64_t slices, std::int64_t rows,
+                                    std::int64_t columns, int threads) {
+  require_size("labels of keep_largest_component", labels.size(), {slices, rows, columns});
   require_labels(labels);
   const auto height = static_cast<std::size_t>(rows);
   const auto width = static_cast<std::size_t>(columns);

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "cuda/launch.h"
-#include "ops/clean_up_cuda.h"
-#include "ops/clean_up_regions.cuh"
+#include "ops/keep_largest_component_cuda.h"
+#include "ops/keep_largest_component_regions.cuh"
 #include "ops/require.h"
 
 namespace cardiacseg::ops {
@@ -82,7 +82,7 @@ __device__ void for_hole_pixels(const Frame& frame, const int* forest, const Vis
   });
 }
 
-/// Pairs of a hole's pixel and a neighbour with label 1, 2 or 3.
+/// Pairs of a hole's pixel and a neighbor with label 1, 2 or 3.
 struct Border {
   unsigned pairs[3];
 
@@ -132,21 +132,22 @@ __global__ void __launch_bounds__(kThreads, 2) clean_slices(const Job job) {
 
 /// Entries of a forest for the largest frame of a slice.
 std::int64_t forest_size(std::int64_t slices, std::int64_t rows, std::int64_t columns) {
-  element_count("labels of clean_up", {slices, rows, columns});
+  element_count("labels of keep_largest_component", {slices, rows, columns});
   if (rows < 1 << 30 && columns < 1 << 30 && (rows + 2) * (columns + 2) < 1 << 30) return (rows + 2) * (columns + 2);
-  throw std::invalid_argument("labels of clean_up: expected fewer than 2^30 pixels in a slice and its rim, got " +
-                              std::to_string(rows) + " x " + std::to_string(columns));
+  throw std::invalid_argument(
+      "labels of keep_largest_component: expected fewer than 2^30 pixels in a slice and its rim, got " +
+      std::to_string(rows) + " x " + std::to_string(columns));
 }
 
 }  // namespace
 
-std::size_t clean_up_workspace(std::int64_t slices, std::int64_t rows, std::int64_t columns) {
-  return element_count("workspace of clean_up",
+std::size_t keep_largest_component_workspace(std::int64_t slices, std::int64_t rows, std::int64_t columns) {
+  return element_count("workspace of keep_largest_component",
                        {std::min(slices, kSlots), forest_size(slices, rows, columns), sizeof(int)});
 }
 
-void clean_up_cuda(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns, void* workspace,
-                   DeviceStream stream) {
+void keep_largest_component_cuda(std::uint8_t* labels, std::int64_t slices, std::int64_t rows, std::int64_t columns,
+                                 void* workspace, DeviceStream stream) {
   Job job{};
   job.forest_size = forest_size(slices, rows, columns);
   job.labels = labels;
@@ -156,7 +157,7 @@ void clean_up_cuda(std::uint8_t* labels, std::int64_t slices, std::int64_t rows,
   job.vectors = reinterpret_cast<std::uintptr_t>(labels) % 16 == 0 && job.plane % 16 == 0;
   job.forests = static_cast<int*>(workspace);
   const auto ctas = static_cast<unsigned>(std::min(slices, kSlots));
-  cuda::launch("clean_up", clean_slices, dim3(ctas), dim3(kThreads), stream, job);
+  cuda::launch("keep_largest_component", clean_slices, dim3(ctas), dim3(kThreads), stream, job);
 }
 
 }  // namespace cardiacseg::ops

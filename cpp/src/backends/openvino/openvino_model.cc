@@ -1,4 +1,4 @@
-#include "backends/openvino/float32_layers.h"
+#include "backends/openvino/openvino_model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -10,13 +10,15 @@
 #include <openvino/op/constant.hpp>
 #include <openvino/op/convolution.hpp>
 #include <openvino/op/matmul.hpp>
+#include <openvino/op/result.hpp>
+#include <unordered_map>
 #include <vector>
 
 namespace ov {
 
 /// OpenVINO's libraries export this function; its public headers do not declare it. With `precision` f16 a node
-/// computes in float32 in a model that is compiled for f16 or bf16; the CPU plugin does not look at a mark for bf16. A
-/// version of OpenVINO without the function does not link.
+/// computes in float32 in a model that is compiled for f16 or bf16; the CPU plugin ignores a mark for bf16. A version
+/// of OpenVINO without the function does not link.
 void disable_conversion(const std::shared_ptr<Node>& node, const element::Type& precision);
 
 }  // namespace ov
@@ -36,8 +38,8 @@ std::shared_ptr<ov::op::v0::Constant> float_constant(const ov::Shape& shape, con
   return ov::op::v0::Constant::create(ov::element::f32, shape, std::vector<float>(values.begin(), values.end()));
 }
 
-/// Replaces `norm` by a convolution with scaled weights and an addition, as passes/fold.py of the package does. Leaves
-/// it alone if what it normalises is not a convolution's result, or if a value is not a constant.
+/// Replaces `norm` by a convolution with scaled weights and an addition, as fold_constants in export/engine_graph.py
+/// does. Does nothing if `norm` does not follow a convolution, or if a value is not a constant.
 void fold(const std::shared_ptr<ov::op::v5::BatchNormInference>& norm) {
   const auto convolution = ov::as_type_ptr<ov::op::v1::Convolution>(norm->input_value(0).get_node_shared_ptr());
   if (!convolution || convolution->output(0).get_target_inputs().size() != 1) return;
@@ -90,6 +92,48 @@ void keep_float32_layers(ov::Model& model, const Float32Layers& layers) {
     const bool at_end = seen > count - layers.last;
     if (at_start || at_end || (!layer && layers.other_operations)) ov::disable_conversion(node, ov::element::f16);
   }
+}
+
+namespace {
+
+/// Compiled code and descriptions of layers.
+constexpr std::int64_t kCode = 8 << 20;
+
+std::int64_t output_bytes(const ov::Node& node) {
+  std::int64_t bytes = 0;
+  for (const auto& output : node.outputs()) {
+    const std::size_t values = ov::shape_size(output.get_shape());
+    bytes += static_cast<std::int64_t>(values * output.get_element_type().size());
+  }
+  return bytes;
+}
+
+}  // namespace
+
+std::int64_t working_bytes(const ov::Model& model) {
+  const std::vector<std::shared_ptr<ov::Node>> nodes = model.get_ordered_ops();
+  std::unordered_map<const ov::Node*, std::size_t> last_use;
+  for (std::size_t index = 0; index < nodes.size(); ++index) {
+    for (const auto& input : nodes[index]->input_values()) last_use[input.get_node()] = index;
+  }
+  std::int64_t weights = 0;
+  std::int64_t alive = 0;
+  std::int64_t most = 0;
+  std::vector<std::int64_t> ending(nodes.size(), 0);
+  for (std::size_t index = 0; index < nodes.size(); ++index) {
+    const ov::Node& node = *nodes[index];
+    const std::int64_t bytes = dynamic_cast<const ov::op::v0::Result*>(&node) != nullptr ? 0 : output_bytes(node);
+    if (dynamic_cast<const ov::op::v0::Constant*>(&node) != nullptr) {
+      weights += bytes;
+      continue;
+    }
+    alive += bytes;
+    most = std::max(most, alive);
+    const auto use = last_use.find(&node);
+    if (use != last_use.end()) ending[use->second] += bytes;
+    alive -= ending[index];
+  }
+  return most + 2 * weights + kCode;
 }
 
 }  // namespace cardiacseg

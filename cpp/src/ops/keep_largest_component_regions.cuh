@@ -1,11 +1,11 @@
 #pragma once
 
-#include "ops/clean_up_frame.cuh"
+#include "ops/keep_largest_component_frame.cuh"
 
-/// Regions of equal labels by union and find, for clean_up_cuda.cu. A forest has an entry for each pixel of a frame:
-/// the place of a pixel of the same region that comes before it in C order, or its own. So a region's root is its first
-/// pixel, in whatever order threads join what they find (after Playne and Hawick, A new algorithm for parallel
-/// connected-component labelling on GPUs, 2018).
+/// Regions of equal labels by union and find, for keep_largest_component_cuda.cu. A forest has an entry for each pixel
+/// of a frame: the place of a pixel of the same region that comes before it in C order, or its own. So a region's root
+/// is its first pixel, in whatever order threads join what they find (after Playne and Hawick, A new algorithm for
+/// parallel connected-component labelling on GPUs, 2018).
 namespace cardiacseg::ops {
 namespace {
 
@@ -63,7 +63,7 @@ __device__ void join_rows(const Frame& frame, int* forest) {
 }
 
 /// Joins the runs of pixels that `counts(label)` with those of the row above, across corners too if asked. What a
-/// neighbour in the row joins is left to it.
+/// neighbor in the row joins is left to it.
 template <bool kCorners, class Counts>
 __device__ void join_columns(const Frame& frame, int* forest, const Counts& counts) {
   for_pixels(frame, [&](int row, int column, int place) {

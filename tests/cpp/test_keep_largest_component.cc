@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "expect_error.h"
-#include "ops/clean_up.h"
+#include "ops/keep_largest_component.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -27,7 +27,7 @@ bool cleans(const std::string& before, const std::string& after, std::int64_t ro
   Labels labels = drawn(before);
   const Labels old = labels;
   const auto slices = static_cast<std::int64_t>(labels.size()) / (rows * columns);
-  const std::int64_t changed = clean_up(labels, slices, rows, columns);
+  const std::int64_t changed = keep_largest_component(labels, slices, rows, columns);
   std::int64_t differ = 0;
   for (std::size_t index = 0; index < labels.size(); ++index) differ += labels[index] != old[index];
   return labels == drawn(after) && changed == differ;
@@ -70,7 +70,7 @@ TEST(KeepLargestComponent, SlicesAreSeparate) {
 TEST(KeepLargestComponent, ThreadsGiveTheSameLabels) {
   for (const int threads : {0, 2, 3, 16}) {
     Labels labels = drawn("11.1 1.11 .... 222. 2.22");
-    EXPECT_EQ(clean_up(labels, 5, 1, 4, threads), 3);
+    EXPECT_EQ(keep_largest_component(labels, 5, 1, 4, threads), 3);
     EXPECT_EQ(labels, drawn("11.. ..11 .... 222. ..22"));
   }
 }
@@ -133,11 +133,11 @@ TEST(KeepLargestComponent, CleanLabelsAreUnchanged) {
 
 TEST(KeepLargestComponent, WrongInputIsRefused) {
   Labels labels(6);
-  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 2), std::invalid_argument,
-                       "labels of clean_up: expected 4 values, got 6");
-  EXPECT_THROW_MESSAGE(clean_up({}, 0, 2, 3), std::invalid_argument, "1 or more");
+  EXPECT_THROW_MESSAGE(keep_largest_component(labels, 1, 2, 2), std::invalid_argument,
+                       "labels of keep_largest_component: expected 4 values, got 6");
+  EXPECT_THROW_MESSAGE(keep_largest_component({}, 0, 2, 3), std::invalid_argument, "1 or more");
   labels[4] = 4;
-  EXPECT_THROW_MESSAGE(clean_up(labels, 1, 2, 3), std::invalid_argument, "expected 0 to 3, got 4");
+  EXPECT_THROW_MESSAGE(keep_largest_component(labels, 1, 2, 3), std::invalid_argument, "expected 0 to 3, got 4");
 }
 
 }  // namespace cardiacseg::ops

@@ -1,12 +1,12 @@
-#include "ops/clean_up.h"
+#include "ops/keep_largest_component.h"
 
 #include <random>
 #include <string>
 
 #include "check.h"
 #include "device_array.h"
-#include "ops/clean_up_cuda.h"
-#include "reference_clean_up.h"
+#include "ops/keep_largest_component_cuda.h"
+#include "reference_keep_largest_component.h"
 
 namespace cardiacseg::ops {
 namespace {
@@ -21,7 +21,8 @@ std::int64_t slices_of(const Labels& labels, const Plane& plane) {
 
 Labels on_host(Labels labels, const Plane& plane, int threads) {
   const Labels before = labels;
-  const std::int64_t changed = clean_up(labels, slices_of(labels, plane), plane.rows, plane.columns, threads);
+  const std::int64_t changed =
+      keep_largest_component(labels, slices_of(labels, plane), plane.rows, plane.columns, threads);
   std::int64_t differ = 0;
   for (std::size_t pixel = 0; pixel < labels.size(); ++pixel) differ += labels[pixel] != before[pixel];
   CHECK(changed == differ);
@@ -34,8 +35,8 @@ Labels on_device(const Labels& labels, const Plane& plane, std::size_t shift = 0
   shifted.insert(shifted.end(), labels.begin(), labels.end());
   const DeviceArray<std::uint8_t> memory(shifted);
   const std::int64_t slices = slices_of(labels, plane);
-  const DeviceArray<std::uint8_t> workspace(clean_up_workspace(slices, plane.rows, plane.columns));
-  clean_up_cuda(memory.data() + shift, slices, plane.rows, plane.columns, workspace.data(), nullptr);
+  const DeviceArray<std::uint8_t> workspace(keep_largest_component_workspace(slices, plane.rows, plane.columns));
+  keep_largest_component_cuda(memory.data() + shift, slices, plane.rows, plane.columns, workspace.data(), nullptr);
   Labels found = memory.values();
   CHECK(std::all_of(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(shift),
                     [](int byte) { return byte == 9; }));
@@ -43,8 +44,8 @@ Labels on_device(const Labels& labels, const Plane& plane, std::size_t shift = 0
   return found;
 }
 
-void check_clean_up(const Labels& labels, const Plane& plane) {
-  const Labels wanted = test::reference_clean_up(labels, plane);
+void check_keep_largest_component(const Labels& labels, const Plane& plane) {
+  const Labels wanted = test::reference_keep_largest_component(labels, plane);
   const std::string what = std::to_string(slices_of(labels, plane)) + " slices of " + std::to_string(plane.rows) +
                            " x " + std::to_string(plane.columns);
   test::report(on_host(labels, plane, 1) == wanted, "host: " + what, __FILE__, __LINE__);
@@ -66,7 +67,7 @@ Labels slice_of(const Plane& plane, const Label& label) {
   return labels;
 }
 
-/// Noise of which a share is labelled, each pixel by itself or like one of its neighbours before.
+/// Noise of which a share is labelled, each pixel by itself or like one of its neighbors before.
 Labels noise(const Plane& plane, std::mt19937& random) {
   const auto labelled = random() % 101;
   const auto alike = random() % 100;
@@ -111,7 +112,7 @@ TEST(anything_is_cleaned_as_by_reference) {
       if (random() % 2 == 0) keep_box(slice, plane, random);
       labels.insert(labels.end(), slice.begin(), slice.end());
     }
-    check_clean_up(labels, plane);
+    check_keep_largest_component(labels, plane);
   }
 }
 
@@ -119,37 +120,38 @@ TEST(anything_is_cleaned_as_by_reference) {
 TEST(large_slices_use_the_workspace) {
   std::mt19937 random(1);
   const Plane plane{112, 128};
-  for (int slice = 0; slice < 4; ++slice) check_clean_up(noise(plane, random), plane);
-  check_clean_up(slice_of({104, 96}, [](int row, int column) { return 1 + (row / 3 + column / 5) % 3; }), {104, 96});
+  for (int slice = 0; slice < 4; ++slice) check_keep_largest_component(noise(plane, random), plane);
+  check_keep_largest_component(slice_of({104, 96}, [](int row, int column) { return 1 + (row / 3 + column / 5) % 3; }),
+                               {104, 96});
 }
 
 // Regions whose pixels find their root over long ways, and one hole of two that wind round each other.
 TEST(snakes_and_spirals) {
   const Plane plane{41, 64};
   for (const int label : {1, 2, 3}) {
-    check_clean_up(
+    check_keep_largest_component(
         slice_of(plane, [&](int row,
                             int column) { return row % 2 == 0 || column == (row / 2 % 2 == 0 ? 0 : 63) ? label : 0; }),
         plane);
-    check_clean_up(slice_of(plane,
-                            [&](int row, int column) {
-                              return column % 2 == 0 || row == (column / 2 % 2 == 0 ? 0 : 40) ? label : 0;
-                            }),
-                   plane);
+    check_keep_largest_component(slice_of(plane,
+                                          [&](int row, int column) {
+                                            return column % 2 == 0 || row == (column / 2 % 2 == 0 ? 0 : 40) ? label : 0;
+                                          }),
+                                 plane);
   }
-  check_clean_up(slice_of({33, 33},
-                          [](int row, int column) {
-                            const int ring = std::min({row, column, 32 - row, 32 - column});
-                            return row == ring + 1 && column == ring ? 0 : ring % 2 == 0 ? 1 : 0;
-                          }),
-                 {33, 33});
+  check_keep_largest_component(slice_of({33, 33},
+                                        [](int row, int column) {
+                                          const int ring = std::min({row, column, 32 - row, 32 - column});
+                                          return row == ring + 1 && column == ring ? 0 : ring % 2 == 0 ? 1 : 0;
+                                        }),
+                               {33, 33});
 }
 
 TEST(combs_join_at_their_last_row) {
   const Plane plane{20, 70};
   const auto comb = [](int row, int column) { return column % 2 == 0 || row == 19 ? 2 : 0; };
-  check_clean_up(slice_of(plane, comb), plane);
-  check_clean_up(slice_of(plane, [&](int row, int column) { return comb(19 - row, column); }), plane);
+  check_keep_largest_component(slice_of(plane, comb), plane);
+  check_keep_largest_component(slice_of(plane, [&](int row, int column) { return comb(19 - row, column); }), plane);
 }
 
 // 570 holes; some touch three structures.
@@ -158,14 +160,14 @@ TEST(more_holes_than_are_filled_at_once) {
   const auto holes = [](int row, int column) {
     return row % 2 == 1 && column % 2 == 1 ? 0 : 1 + (column > 20) + (column + row > 60);
   };
-  check_clean_up(slice_of(plane, holes), plane);
+  check_keep_largest_component(slice_of(plane, holes), plane);
 }
 
 TEST(nothing_but_background_or_but_one_label_stays) {
   for (const int label : {0, 1, 3}) {
     const Plane plane{16, 32};
     const Labels labels(2 * 16 * 32, static_cast<std::uint8_t>(label));
-    check_clean_up(labels, plane);
+    check_keep_largest_component(labels, plane);
     CHECK(on_device(labels, plane) == labels);
   }
 }
@@ -178,7 +180,7 @@ TEST(more_slices_than_there_are_workspaces) {
     const Labels one = slice % 3 == 0 ? Labels(20, 0) : noise(plane, random);
     labels.insert(labels.end(), one.begin(), one.end());
   }
-  check_clean_up(labels, plane);
+  check_keep_largest_component(labels, plane);
 }
 
 TEST(labels_above_three_do_no_harm) {
@@ -188,14 +190,14 @@ TEST(labels_above_three_do_no_harm) {
 
 TEST(extents_that_cannot_be_are_refused) {
   const auto clean = [](std::int64_t slices, std::int64_t rows, std::int64_t columns) {
-    clean_up_cuda(nullptr, slices, rows, columns, nullptr, nullptr);
+    keep_largest_component_cuda(nullptr, slices, rows, columns, nullptr, nullptr);
   };
-  CHECK_THROWS(clean(0, 2, 3), std::invalid_argument, "labels of clean_up: expected extents of 1");
+  CHECK_THROWS(clean(0, 2, 3), std::invalid_argument, "labels of keep_largest_component: expected extents of 1");
   CHECK_THROWS(clean(1, 1 << 15, 1 << 15), std::invalid_argument, "fewer than 2^30 pixels");
   CHECK_THROWS(clean(1, 1LL << 40, 1), std::invalid_argument, "fewer than 2^30 pixels");
-  CHECK_THROWS(clean_up_workspace(1, 5, 0), std::invalid_argument, "got 0");
-  CHECK(clean_up_workspace(3, 5, 6) == std::size_t{3 * 7 * 8 * 4});
-  CHECK(clean_up_workspace(100000, 5, 6) == std::size_t{512 * 7 * 8 * 4});
+  CHECK_THROWS(keep_largest_component_workspace(1, 5, 0), std::invalid_argument, "got 0");
+  CHECK(keep_largest_component_workspace(3, 5, 6) == std::size_t{3 * 7 * 8 * 4});
+  CHECK(keep_largest_component_workspace(100000, 5, 6) == std::size_t{512 * 7 * 8 * 4});
 }
 
 }  // namespace cardiacseg::ops

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-/// clean_up in plain loops, as its header words it: one slice, pixel lists, no box.
+/// keep_largest_component in plain loops, as its header words it: one slice, pixel lists, no box.
 namespace cardiacseg::test {
 
 using Labels = std::vector<std::uint8_t>;
@@ -17,9 +17,9 @@ struct Plane {
   std::int64_t columns;
 };
 
-/// Calls `visit(neighbour)` for each neighbour inside the slice; gives whether there are any outside.
+/// Calls `visit(neighbor)` for each neighbor inside the slice; gives whether there are any outside.
 template <class Visit>
-bool reference_neighbours(const Plane& plane, std::int64_t pixel, bool corners, const Visit& visit) {
+bool reference_neighbors(const Plane& plane, std::int64_t pixel, bool corners, const Visit& visit) {
   bool at_rim = false;
   for (std::int64_t down = -1; down <= 1; ++down) {
     for (std::int64_t right = -1; right <= 1; ++right) {
@@ -46,7 +46,7 @@ inline std::vector<Region> reference_regions(std::span<const std::uint8_t> slice
     seen[first] = true;
     Region region{static_cast<std::int64_t>(first)};
     for (std::size_t next = 0; next < region.size(); ++next) {
-      reference_neighbours(plane, region[next], corners, [&](std::size_t pixel) {
+      reference_neighbors(plane, region[next], corners, [&](std::size_t pixel) {
         if (slice[pixel] != label || seen[pixel]) return;
         seen[pixel] = true;
         region.push_back(static_cast<std::int64_t>(pixel));
@@ -78,7 +78,7 @@ inline void reference_fill_holes(std::span<std::uint8_t> slice, const Plane& pla
     std::array<std::int64_t, 4> border{};
     bool at_rim = false;
     for (const std::int64_t pixel : region) {
-      at_rim |= reference_neighbours(plane, pixel, false, [&](std::size_t neighbour) { ++border[slice[neighbour]]; });
+      at_rim |= reference_neighbors(plane, pixel, false, [&](std::size_t neighbor) { ++border[slice[neighbor]]; });
     }
     if (at_rim) continue;
     const auto most = std::max_element(border.begin() + 1, border.end());  // the first of equal ones
@@ -87,7 +87,7 @@ inline void reference_fill_holes(std::span<std::uint8_t> slice, const Plane& pla
 }
 
 /// Of all slices; the labels that come out.
-inline Labels reference_clean_up(Labels labels, const Plane& plane) {
+inline Labels reference_keep_largest_component(Labels labels, const Plane& plane) {
   const auto size = static_cast<std::size_t>(plane.rows * plane.columns);
   for (std::size_t first = 0; first < labels.size(); first += size) {
     const std::span<std::uint8_t> slice = std::span(labels).subspan(first, size);

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-/// The part of a slice that clean_up_cuda.cu works on.
+/// The part of a slice that keep_largest_component_cuda.cu works on.
 namespace cardiacseg::ops {
 namespace {
 
