@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from cardiacseg.models.det_seg import DetSeg
-from cardiacseg.models.plain_unet import PlainUNet
+from cardiacseg.models.comparison import DetSeg, PlainUNet
 
 STAGES = ("locate", "seg", "ref")
 

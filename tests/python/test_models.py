@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cardiacseg.models import SystemConfig, create_model, list_models
-from cardiacseg.models.det_seg import DetSeg, DetSegConfig, heart_box, pixel_grid, sample
+from cardiacseg.models.comparison import DetSeg, DetSegConfig, heart_box, pixel_grid, sample
 from cardiacseg.models.sk_unet import Attention, SelectiveKernelConv, SkUNet, SkUNetConfig, SliceFusionTransformer
 
 

@@ -18,7 +18,7 @@ from cardiacseg.export.bundle import BundleInfo, export_bundle, load_bundle_weig
 from cardiacseg.export.engine_graph import engine_graph
 from cardiacseg.export.onnx import export_graph
 from cardiacseg.models import create_model, list_models
-from cardiacseg.models.det_seg import heart_box
+from cardiacseg.models.comparison import heart_box
 from cardiacseg.training.config import Preprocessing
 from cardiacseg.training.data import prepare_stack
 from cardiacseg.training.inference import segment_stack

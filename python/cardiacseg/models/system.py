@@ -12,8 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from cardiacseg.models.det_seg import DetSeg, DetSegConfig
-from cardiacseg.models.plain_unet import PlainUNet, PlainUNetConfig
+from cardiacseg.models.comparison import DetSeg, DetSegConfig, PlainUNet, PlainUNetConfig
 from cardiacseg.models.sk_unet import SkUNet, SkUNetConfig
 
 _NETWORKS = {SkUNetConfig: SkUNet, DetSegConfig: DetSeg, PlainUNetConfig: PlainUNet}
