@@ -167,7 +167,7 @@ def test_labels_from_a_file_are_not_called_a_models(tmp_path):
     write_dicom_results(tmp_path, segmented(study, result=False))
     segment = pydicom.dcmread(tmp_path / "seg-ed.dcm").SegmentSequence[0]
     assert segment.SegmentAlgorithmType == "MANUAL" and "SegmentAlgorithmName" not in segment
-    assert "how they were made is not known" in segment.SegmentDescription
+    assert "their origin is unknown" in segment.SegmentDescription
 
 
 def test_what_cannot_become_dicom_is_refused(cine, tmp_path):

@@ -245,8 +245,8 @@ def test_the_dice_table_stands_beside_the_papers():
     table = dice_table(dice, ROWS["seg_ref_mt"])
     base = next(line for line in table.splitlines() if line.startswith("| Base"))
     assert base.split()[3::2] == ["0.900", "0.800", "0.950", "0.883", "0.920", "0.848", "0.955", "0.908"]
-    assert "data were others" in table
-    assert "no row of this model" in dice_table(dice, None) and "paper:" not in dice_table(dice, None)
+    assert "used other data" in table
+    assert "no row for this model" in dice_table(dice, None) and "paper:" not in dice_table(dice, None)
 
 
 def test_models_stand_beside_each_other_and_the_paper():
