@@ -133,7 +133,7 @@ def _is_list(found: object) -> bool:
 
 @dataclass(frozen=True)
 class Header:
-    """A file's dataset without pixels, its kind, and what is wrong with its pixels, if anything is."""
+    """A file's dataset without pixels, its kind, and the fault of its pixels, if there is one."""
 
     dataset: Dataset
     sop_class_uid: str
@@ -184,10 +184,10 @@ def read_damaged(file: File, tags: list[str]) -> Dataset:
 
 
 def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Dataset:
-    """The file's dataset; if ``tags`` are given, these, of what is before its pixels.
+    """The file's dataset; if ``tags`` are given, only these, before its pixels.
 
-    Ends at the first zeros between attributes, since a file that was never written out may hold a gigabyte of them.
-    Raises ``DicomError`` if pydicom finds no sense in it.
+    Ends at the first zeros between attributes, because an unfinished file may hold a gigabyte of them. Raises
+    ``DicomError`` if pydicom cannot parse it.
     """
     stream.seek(0)
     try:
@@ -214,7 +214,7 @@ def parse_whole(file: File) -> Dataset:
 
 
 def _guessed_syntax(dataset: Dataset) -> str:
-    """Of a file without a file header, as pydicom found it."""
+    """The transfer syntax of a file without a file header, as pydicom found it."""
     little, implicit = dataset.original_encoding[1], dataset.original_encoding[0]
     return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
@@ -236,11 +236,11 @@ def _check_deflated(file: File, stream: BinaryIO) -> str:
 
 
 def _pixel_problem(file: File, stream: BinaryIO, dataset: Dataset, syntax: UID) -> DicomError | None:
-    """What is wrong with the pixel data that begin at the position of ``stream``."""
+    """The fault of the pixel data that begin at the position of ``stream``; ``None`` if they are complete."""
     if syntax == DeflatedExplicitVRLittleEndian:
-        return None  # the stream stands elsewhere; decoding will tell
+        return None  # the stream is at another position; decoding finds faults
     if stream.read(4) not in _PIXEL_TAGS:
-        # Then the header may be cut too, and nothing in it can be trusted.
+        # The header may be cut too, so its attributes are not reliable.
         raise DicomError(E_TRUNCATED, f"{file.name} ends before its pixel data")
     length = _length(stream, syntax)
     if length is None:
@@ -269,7 +269,7 @@ def _native_bytes(dataset: Dataset) -> int:
 
 
 def _fragments_problem(file: File, stream: BinaryIO) -> DicomError | None:
-    """Walk the fragments of compressed pixel data up to the mark behind the last."""
+    """Check the fragments of compressed pixel data up to the delimiter after the last."""
     count = 0
     while len(head := stream.read(8)) == 8 and head[:4] == _ITEM:
         count += 1

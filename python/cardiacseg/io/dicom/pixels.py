@@ -48,7 +48,7 @@ from cardiacseg.io.dicom.headers import NATIVE, has_decimal_comma, parse_whole
 from cardiacseg.io.dicom.slices import Slices
 from cardiacseg.io.dicom.sources import File
 
-# pydicom decodes these itself, in Python; the others are decoded in a process of their own.
+# pydicom decodes these itself, in Python; the others are decoded in a separate process.
 IN_PYTHON = {*NATIVE, RLELossless}
 _CHILD = Path(__file__).with_name("decoder_child.py")
 _SECONDS, _SECONDS_A_FRAME = 20.0, 0.2
@@ -58,7 +58,7 @@ _PADDING = Note(N_PADDING, "pixels with PixelPaddingValue were set to the smalle
 _PALETTE = Note(N_PALETTE, "PhotometricInterpretation is PALETTE COLOR; the grey values of the palette were taken")
 _NO_SLOPE = Note(N_PIXEL_ATTRIBUTE, "RescaleSlope and RescaleIntercept are 0; no rescaling was taken")
 _COMMA = Note(N_DECIMAL_COMMA, "numbers are written with a decimal comma, which was read as a decimal point")
-# Those of text, which a comma may be in.
+# Those with values as text, in which a comma is possible.
 _NUMBERS = [
     "PixelSpacing",
     "ImagePositionPatient",
@@ -85,7 +85,7 @@ class Job:
 
     @property
     def holds_words(self) -> bool:
-        """Whether frames come as they are stored, of uncompressed ones also with the bits that are not used."""
+        """Whether frames are stored words, which include unused bits if they are uncompressed."""
         return self.syntax in IN_PYTHON and "PixelData" in self.header
 
     def forget_pixels(self) -> None:
@@ -94,9 +94,9 @@ class Job:
 
 
 def decode(jobs: Iterable[Job]) -> list[list[np.ndarray]]:
-    """For each job its frames ``[H, W]``, as stored; the pixels are taken out of the job's header.
+    """For each job its frames ``[H, W]``, as stored; the pixels are removed from the job's header.
 
-    Raises ``DicomError`` if there is no decoder, or if it cannot make sense of the data.
+    Raises ``DicomError`` if there is no decoder, or if it cannot decode the data.
     """
     done, far = [], {}
     for number, job in enumerate(jobs):
@@ -127,7 +127,7 @@ def _decode_here(job: Job) -> list[np.ndarray]:
         frames = list(iter_pixels(job.header, indices=job.indices, correct_unused_bits=False))
         job.forget_pixels()
         return frames
-    # Damaged data make pydicom raise almost anything.
+    # pydicom raises almost any error for damaged data.
     except Exception as error:
         raise _damaged(job, type(error).__name__) from error
 
@@ -196,7 +196,7 @@ def _answer(answers: io.BytesIO, job: Job) -> np.ndarray:
 
 @dataclass(eq=False)
 class _Part:
-    """A file of which frames were chosen. ``layout`` is set if pixels come as they are stored, else ``None``."""
+    """A file with chosen frames. ``layout`` is set if pixels are stored words, else ``None``."""
 
     file: File
     frames: list[Frame]
@@ -211,7 +211,7 @@ def read_pixels(slices: Slices) -> tuple[np.ndarray, dict[str, Dataset], tuple[N
     """Image ``[T, S, H, W]``, instances without pixels by SOP instance UID (the last of several with one), and notes.
 
     The image has the files' type if the modality transform is the identity for every frame, else it is float32.
-    Raises ``DicomError`` for what cannot be decoded.
+    Raises ``DicomError`` for undecodable pixels.
     """
     first, phases = slices[0][0], len(slices[0])
     shape = (phases, len(slices), first.rows, first.columns)
@@ -241,7 +241,7 @@ def _jobs(slices: Slices, parts: list[_Part], notes: set[Note]) -> Iterator[Job]
 
 
 def _by_file(slices: Slices) -> dict[File, list[Frame]]:
-    """Each file once, in the order in which they are best read, and of it each chosen frame once, by its number."""
+    """Each file once, in the best order for reading, with each of its chosen frames once, by number."""
     chosen: dict[File, set[Frame]] = defaultdict(set)
     for frames in slices:
         for frame in frames:
@@ -259,7 +259,7 @@ def _bits_of_parts(parts: list[_Part]) -> dict[Field, StoredBits]:
 
 
 def _image(slices: Slices, shape: tuple[int, ...], parts: list[_Part], notes: set[Note]) -> np.ndarray:
-    """Each frame in its places; a file's decoded frames are forgotten as they are put there."""
+    """The image with each frame in its places; decoded frames are freed once they are copied."""
     places = defaultdict(list)
     for s, frames in enumerate(slices):
         for t, frame in enumerate(frames):
@@ -289,7 +289,7 @@ def _picture(part: _Part, frame: Frame, decoded: np.ndarray, bits: StoredBits | 
         return _grey_values(part, frame.number, decoded, bits, notes)
     except DicomError:
         raise
-    # Attributes of a wrong kind or length make pydicom raise almost anything.
+    # pydicom raises almost any error for attributes of a wrong kind or length.
     except Exception as error:
         raise DicomError(E_DAMAGED, f"{name} has malformed attributes of its grey values") from error
 

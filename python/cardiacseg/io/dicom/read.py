@@ -31,7 +31,7 @@ _DICOMDIR = "1.2.840.10008.1.3.10"
 
 @dataclass(frozen=True)
 class Groups:
-    """What files hold: the groups of images, counts of files by kind, and why no cine could be taken, if so.
+    """The content of files: groups of images, counts of files by kind, and the reason if there is no cine.
 
     ``damaged`` has a sentence for each file that could not be read; ``problem`` begins with the error's code.
     """
@@ -48,7 +48,7 @@ class Groups:
 
 
 def list_groups(path: Path | Sequence[Path], *, series: str | None = None, budget: Budget | None = None) -> Groups:
-    """The groups of images in files, which one :func:`read_dicom` takes, and why it does not take each other one.
+    """The groups of images in files, the one that :func:`read_dicom` reads, and why it does not read each other one.
 
     Pixels are read only if images may be copies of each other. Raises ``DicomError`` if there are no files;
     damaged ones are listed.
@@ -75,12 +75,12 @@ def read_dicom(
 ) -> Cine:
     """Read the short-axis cine of a study from a folder, a file, a list of files, a DICOMDIR or a zip.
 
-    ``series`` names another group (``g2``) or series (by number or UID, several with commas) than the one that would
-    be taken. ``nearest_phase`` fills slices that have other phases than most, ``latest_retake`` keeps the latest repeat
-    of a slice taken more than once; each repair is noted. ``uneven`` takes slices that are unevenly spaced, and notes
-    it: ``Cine.geometry`` then says where each lies, and how much of the axis it stands for. Slices lie in the order of
-    increasing position along the normal; which end is the base is not decided. ``budget`` limits what is spent on
-    reading. Raises ``DicomError`` with one of the codes of :mod:`cardiacseg.io.dicom.errors`.
+    ``series`` selects a group (``g2``) or series (by number or UID, several with commas) instead of the automatic
+    choice. ``nearest_phase`` fills slices whose phases differ from those of most slices, ``latest_retake`` keeps the
+    latest repeat of a slice that was acquired more than once; each repair is noted. ``uneven`` accepts unevenly spaced
+    slices, with a note: ``Cine.geometry`` then has the position of each and the length of the axis that it represents.
+    Slices are in the order of increasing position along the normal; it is not decided which end is the base. ``budget``
+    limits the cost of reading. Raises ``DicomError`` with one of the codes of :mod:`cardiacseg.io.dicom.errors`.
     """
     with suppress_logs(PYDICOM), find_files(path, budget) as files:
         found = scan(files)
@@ -116,7 +116,7 @@ def _choose(found: Scan, groups: Sequence[Group], series: str | None) -> Group:
 
 @dataclass(frozen=True, eq=False)
 class _Arranged:
-    """Slices by position, in each the phases in order; by what they were ordered; what was repaired."""
+    """Slices by position, each with its phases in order; the attributes that gave the order; notes on repairs."""
 
     slices: Slices
     rules: list[str]
@@ -174,7 +174,7 @@ def _source_frame(frame: Frame) -> SourceFrame:
 
 
 def _patient_size(instance: Dataset) -> tuple[Body, tuple[Note, ...]]:
-    """Height and weight; zero is unknown, and what no person has is unknown and noted."""
+    """Height and weight; zero means unknown, and an impossible value is unknown and noted."""
     height, weight = number(instance, "PatientSize"), number(instance, "PatientWeight")
     notes = [
         Note(N_BODY, f"{name} lies outside {low:g} to {high:g} {unit} and was not used")
@@ -194,7 +194,7 @@ def _within(value: float | None, limits: tuple[float, float]) -> float | None:
 def files_by_study(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """The files of each study by its Study Instance UID, the oldest study first.
 
-    A file that does not say its study, because it is damaged, is listed in each; a DICOMDIR in none.
+    A damaged file without a study is listed in each; a DICOMDIR in none.
     """
     found: dict[str, list[Path]] = {}
     dates: dict[str, str] = {}

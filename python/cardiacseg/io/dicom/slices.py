@@ -28,13 +28,13 @@ SHIFT_MM, _NOTED_SHIFT_PIXELS, _SLOPE_DEGREES = 3.0, 0.05, 10.0
 _TAG_DIFFERS = 0.05
 
 Slices = list[tuple[Frame, ...]]
-ROUNDED_DEGREES = 0.1  # what rounded cosines differ by; it is neither corrected nor noted
+ROUNDED_DEGREES = 0.1  # difference of rounded cosines; it is neither corrected nor noted
 
 
 def bin_slices(frames: Sequence[Frame], cosines: tuple[float, ...]) -> Slices:
     """Frames with equal positions along the normal of ``cosines`` together, by increasing position.
 
-    Positions that drift from image to image are one slice if the slices lie clearly farther apart than that.
+    Positions that drift from image to image belong to one slice if the slices are clearly farther apart.
     """
     depths = depths_mm(frames, cosines)
     order = np.argsort(depths, kind="stable")
@@ -55,9 +55,9 @@ def _equal(depths: np.ndarray, order: np.ndarray) -> list[list[int]]:
 
 
 def _drifting(depths: np.ndarray, order: np.ndarray, uneven: bool) -> list[np.ndarray] | None:
-    """Slices whose images lie at most some tenths of a mm apart, or ``None`` if they may be slices of their own.
+    """Slices whose images lie at most some tenths of a mm apart, or ``None`` if they may be separate slices.
 
-    A single slice is one only if positions have ``uneven`` numbers of images, unlike a stack of thin slices.
+    They are a single slice only if positions have ``uneven`` numbers of images, unlike a stack of thin slices.
     """
     parts = np.split(order, np.flatnonzero(np.diff(depths[order]) > _DRIFT_MM) + 1)
     spans = [float(np.ptp(depths[part])) for part in parts]
@@ -96,7 +96,7 @@ def _distances_mm(slices: Slices, uneven: bool) -> tuple[float, tuple[float, ...
         return step, None, notes
     depths = depths_mm([part[0] for part in slices], first.orientation)
     steps = np.diff(depths)
-    # The mean of even steps: the last slice then lies where its file says.
+    # The mean of even steps: the last slice then has the position in its file.
     between = float((depths[-1] - depths[0]) / len(steps))
     odd = _uneven_words(steps)
     if odd is None:
@@ -113,7 +113,7 @@ def _distances_mm(slices: Slices, uneven: bool) -> tuple[float, tuple[float, ...
 
 
 def _uneven_words(steps: np.ndarray) -> str | None:
-    """Which of the distances of slices differs most from the median; ``None`` if all are even."""
+    """The distance of slices that differs most from the median, in words; ``None`` if all are even."""
     median = float(np.median(steps))
     worst = int(np.argmax(np.abs(steps - median)))
     if abs(steps[worst] - median) <= max(_UNEVEN_SHARE * median, _UNEVEN_MM):
@@ -142,7 +142,8 @@ def _stand_in(frame: Frame) -> tuple[float, tuple[Note, ...]]:
 
 
 def _check_shift(slices: Slices, direction: np.ndarray) -> tuple[Note, ...]:
-    """Slices must lie behind each other, upright or on a slope; the network and the measurements take them so."""
+    """Require slices that lie behind each other, along the normal or on a slope, as the networks and measurements
+    assume."""
     row_mm, column_mm = slices[0][0].pixel_spacing
     limits = np.maximum(SHIFT_MM, (column_mm, row_mm))
     places = [np.array([frame.position for frame in part]) @ direction for part in slices]
@@ -161,13 +162,13 @@ def _check_shift(slices: Slices, direction: np.ndarray) -> tuple[Note, ...]:
 
 
 def _slope(places: list[np.ndarray]) -> np.ndarray:
-    """How many mm a stack leans along columns and rows for each mm along its normal."""
+    """Shift of a stack along columns and rows in mm for each mm along its normal."""
     steps = np.diff([place[0] for place in places], axis=0)
     return np.median(steps[:, :2] / steps[:, 2:], axis=0) if len(steps) else np.zeros(2)
 
 
 def _beside_mm(places: list[np.ndarray], slope: np.ndarray) -> np.ndarray:
-    """How far each slice's farthest frame lies beside the stack's axis, along columns and rows, ``[S, 2]``."""
+    """Distance of each slice's farthest frame from the stack's axis, along columns and rows, ``[S, 2]``."""
     flat = [place[:, :2] - place[:, 2:] * slope for place in places]
     axis = np.median([place[0] for place in flat], axis=0)
     return np.array([np.abs(place - axis).max(axis=0) for place in flat])
@@ -179,7 +180,7 @@ def tilt_degrees(first: Frame, other: Frame) -> float:
 
 
 def center(frame: Frame) -> np.ndarray:
-    """Where the middle of an image lies in the patient."""
+    """Position of an image's center in the patient."""
     return frame.position + directions(frame.orientation)[:, :2] @ _half_mm(frame)
 
 
@@ -190,8 +191,8 @@ def _half_mm(frame: Frame) -> np.ndarray:
 def level(frames: Sequence[Frame], orientation: tuple[float, ...]) -> list[Slices]:
     """Slices of one orientation, in one or two ways.
 
-    Tilted images are turned about the center, or about the corner that positions name: which of the two was fixed when
-    they were tilted, no file says.
+    Tilted images are turned about the center, or about the corner of Image Position: the files do not say which of the
+    two was fixed when they were tilted.
     """
     tilted = {own for own in {f.orientation for f in frames} if turn_degrees(own, orientation) > ROUNDED_DEGREES}
     if not tilted:
@@ -206,10 +207,10 @@ def level(frames: Sequence[Frame], orientation: tuple[float, ...]) -> list[Slice
 
 
 def _position(frame: Frame, orientation: tuple[float, ...]) -> tuple[float, ...]:
-    """Where the image begins that has another orientation and the same center."""
+    """Image position for another orientation and the same center."""
     return tuple((center(frame) - directions(orientation)[:, :2] @ _half_mm(frame)).tolist())
 
 
 def drift_mm(slices: Slices) -> float:
-    """How far apart the images of a slice lie along the normal, at most."""
+    """Largest distance between images of a slice along the normal."""
     return max(float(np.ptp(depths_mm(frames, slices[0][0].orientation))) for frames in slices)

@@ -1,4 +1,4 @@
-"""Where DICOM bytes come from: folders, lists of files, DICOMDIRs and archives, read within the budget of the input."""
+"""Sources of DICOM bytes: folders, lists of files, DICOMDIRs and archives, read within the budget of the input."""
 
 import io
 import os
@@ -27,15 +27,15 @@ _PREAMBLE_BYTES, _ITEM = 132, b"\xfe\xff\x00\xe0"
 
 
 def open_bounded(path: Path, budget: Budget) -> BinaryIO:
-    """A file that is never read past its end: an absurd length must not become an absurd buffer.
+    """A file that is never read past its end, so that a wrong length does not allocate a huge buffer.
 
-    What is read is spent from ``budget``. Raises ``DicomError`` for a file that the system does not let read.
+    Bytes that are read count to ``budget``. Raises ``DicomError`` if the system refuses to read the file.
     """
     try:
         length = path.stat().st_size
         file = _BoundedFile(path, length, budget)
         if length > _READ_AT_ONCE:
-            budget.take("bytes", _READ_AT_ONCE, path.name)  # for all that is little
+            budget.take("bytes", _READ_AT_ONCE, path.name)  # for all small reads
             return file
         with file:
             return io.BytesIO(file.read())
@@ -51,7 +51,7 @@ def inflate(stream: BinaryIO, name: str, budget: Budget) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     unpacked = inflater.decompress(stream.read(), budget.limits.part_bytes + 1)
     budget.check("part_bytes", len(unpacked), name)
-    budget.take("bytes", 2 * len(unpacked), name)  # pydicom does it again
+    budget.take("bytes", 2 * len(unpacked), name)  # pydicom unpacks it again
     return unpacked
 
 
@@ -61,7 +61,7 @@ class _BoundedFile(io.BufferedReader):
         self._length, self._budget, self._taken = length, budget, 0
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is not None and 0 <= size <= _LITTLE:  # of which there are many in a header
+        if size is not None and 0 <= size <= _LITTLE:  # small reads, of which a header has many
             return super().read(size)
         left = max(0, self._length - self.tell())
         count = left if size is None or size < 0 else min(size, left)
@@ -74,7 +74,7 @@ class _BoundedFile(io.BufferedReader):
 def _files_of_dicomdir(path: Path, budget: Budget) -> list[Path]:
     """Paths of the files in use that the directory at ``path`` names.
 
-    Raises ``DicomError`` if one is not there or would lie outside of the medium.
+    Raises ``DicomError`` if one is missing or outside of the medium.
     """
     found = {parts: _resolve(path.parent, parts) for parts in _file_identifiers(path, budget)}
     missing = ["/".join(parts) for parts, file in found.items() if file is None]
@@ -95,14 +95,14 @@ def _file_identifiers(path: Path, budget: Budget) -> list[tuple[str, ...]]:
             named = [record.ReferencedFileID for record in used if record.get("ReferencedFileID")]
     except DicomError:
         raise
-    # A damaged file makes pydicom raise almost anything.
+    # pydicom raises almost any error for a damaged file.
     except Exception as error:
         raise DicomError(E_DAMAGED, f"{path.name} is no readable DICOMDIR") from error
     return [(part,) if isinstance(part, str) else tuple(map(str, part)) for part in named]
 
 
 def _check_size(file: BinaryIO, name: str, budget: Budget) -> None:
-    """Count the records before they are parsed, which takes long; there is one, if not more, for each file."""
+    """Count the records before parsing, which is slow; each file has at least one."""
     budget.check("part_bytes", file.seek(0, 2), name)
     file.seek(_PREAMBLE_BYTES)
     meta = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
@@ -126,10 +126,10 @@ def _resolve(medium: Path, parts: tuple[str, ...]) -> Path | None:
 
 @dataclass(frozen=True)
 class File:
-    """One file, called ``name`` relative to what the caller gave; ``open`` gives its bytes from the beginning.
+    """One file; ``name`` is relative to the caller's input; ``open`` opens it at its beginning.
 
-    Characters that cannot be printed, which names on disk and in a zip may have, are escaped in ``name``. What is read
-    is spent from ``budget``, which all files of an input share.
+    Characters that cannot be printed, which names on disk and in a zip may have, are escaped in ``name``. Bytes that
+    are read count to ``budget``, which all files of an input share.
     """
 
     name: str
@@ -158,8 +158,8 @@ class _OnDisk(Entry):
 def find_files(source: Path | Sequence[Path], budget: Budget | None = None) -> Iterator[list[File]]:
     """All files of a source, of any kind, while archives stay open.
 
-    Archives and compressed files are looked into, also in archives and, if no other file there is DICOM, in folders.
-    Raises ``DicomError`` for what is missing, too many or too large.
+    Archives and compressed files are opened, also inside archives and, if a folder has no other DICOM file, in folders.
+    Raises ``DicomError`` for missing files, and for too many or too large ones.
     """
     budget = budget or Budget(dicom=True)
     paths = [Path(source)] if isinstance(source, (str, os.PathLike)) else [Path(path) for path in source]
@@ -169,7 +169,7 @@ def find_files(source: Path | Sequence[Path], budget: Budget | None = None) -> I
     named = sorted(_named(paths, budget).items())
     budget.take("files", len(named), paths[0].name)
     on_disk = [_OnDisk(name, partial(open_bounded, path, budget), path) for name, path in named]
-    # Beside DICOM files an archive holds something else, or the same files once more.
+    # Beside DICOM files an archive holds other data, or the same files again.
     archives = not any(path.is_dir() for path in paths) or not any(map(_is_dicom, on_disk))
     with ExitStack() as stack:
         unpacker, found = Unpacker(budget, stack), []
@@ -209,7 +209,7 @@ def _below(path: Path, budget: Budget) -> list[Path]:
 
 
 def _is_regular(path: Path) -> bool:
-    """Not a folder, and not a pipe or a device, whose reading may never end."""
+    """Whether it is a regular file: reading a pipe or a device may never end."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:

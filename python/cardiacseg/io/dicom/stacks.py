@@ -1,8 +1,8 @@
-"""Which images of one matrix and nearly one orientation make a stack.
+"""Stacks: images of one matrix and nearly one orientation that belong together.
 
-Images are first separated by all that may tell one acquisition from another: identifiers of study and space, what
-they show, the sequence, a tilt. Parts whose slices continue each other are then joined again, the largest first: a
-difference that no slice shows twice means nothing. Values that are rounded differently are equal within a tolerance.
+Images are first separated by all attributes that may distinguish acquisitions: identifiers of study and space, kind of
+image, sequence, tilt. Parts whose slices continue each other are then joined again, the largest first, because a
+difference without repeated slices is not significant. Values with different rounding are equal within a tolerance.
 """
 
 import math
@@ -66,7 +66,7 @@ def _equal(first: Vector, other: Vector, tolerances: Sequence[float], is_near: C
 
 
 class _Key(NamedTuple):
-    """What tells acquisitions apart."""
+    """Attributes that distinguish acquisitions."""
 
     study: str
     space: str
@@ -78,21 +78,21 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Images of one acquisition, as their files have them and as slices of one orientation."""
+    """Images of one acquisition, as in their files and as slices of one orientation."""
 
     key: _Key
     frames: Sequence[Frame]
     slices: Slices
 
     def rank(self) -> tuple:
-        """The better a base, the smaller."""
+        """A sort key; smaller for a better base of a stack."""
         kind = CINE_KINDS.index(self.key.kind) if self.key.kind in CINE_KINDS else len(CINE_KINDS)
         cine_slices = sum(len(frames) >= LEAST_FRAMES for frames in self.slices)
         return kind, -cine_slices, -len(self.slices), min(map(Frame.order, self.frames))
 
 
 def stacks(frames: Sequence[Frame], by_protocol: bool) -> Iterator[tuple[Slices, tuple[Note, ...]]]:
-    """The slices of each stack, all of one orientation, and what differs within it."""
+    """The slices of each stack, all of one orientation, and notes on differences within it."""
     rest = sorted(_parts(frames, by_protocol), key=_Part.rank)
     for _ in range(_MOST_BASES):
         if not rest:
@@ -128,7 +128,7 @@ def _parts(frames: Sequence[Frame], by_protocol: bool) -> list[_Part]:
 
 
 def _tells(slices: Slices, identifier: Callable[[Frame], str]) -> bool:
-    """Whether an identifier tells anything: one that each image of a slice has for itself does not."""
+    """Whether an identifier is significant: one that differs between all images of a slice is not."""
     full = [Counter(map(identifier, frames)) for frames in slices if len(frames) >= LEAST_FRAMES]
     return not full or max(max(count.values()) for count in full) > 1
 
@@ -141,7 +141,7 @@ def _by_series(frames: Sequence[Frame]) -> dict[str, Slices]:
 
 
 def _manners(series: dict[str, Slices], slices: Slices) -> dict[str, str]:
-    """Series with one image in each slice, if others have several, and such as show signs of another series."""
+    """Series with one image in each slice, if others have several, and series with signs against a cine."""
     most = {uid: max(map(len, own)) for uid, own in series.items()}
     stills = {uid for uid, phases in most.items() if phases == 1 < max(most.values())}
     stills -= _of_runs(slices, stills)
@@ -162,7 +162,7 @@ def _of_runs(slices: Slices, stills: set[str]) -> set[str]:
 
 
 def _orientations(frames: Sequence[Frame], series: dict[str, Slices]) -> dict[tuple, tuple[float, ...]]:
-    """For a series and an orientation the one that stands for it, a single one if it varies within a slice."""
+    """For each series and orientation its representative, a single one if the orientation varies within a slice."""
     counted = Counter(frame.orientation for frame in frames)
     stands_for = representatives(counted, [_COSINE_TOLERANCE] * 6)
     found = {}
@@ -208,12 +208,12 @@ def _together(own: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def _is_same_run(base: _Key, other: _Key) -> bool:
-    """Whether two parts differ in nothing but the sequence, which scanners adapt from breath-hold to breath-hold."""
+    """Whether two parts differ only in the sequence, which scanners adapt from breath-hold to breath-hold."""
     return base._replace(protocol=(), manner="") == other._replace(protocol=(), manner="")
 
 
 def _may_join(base: _Part, part: _Part) -> bool:
-    """Whether nothing but their places can tell that the images do not belong together."""
+    """Whether no attribute except the positions can separate the images."""
     if part.key.manner != base.key.manner:
         is_single_image = {part.key.manner, base.key.manner} == {"still", ""}
         return is_single_image and part.key._replace(manner=base.key.manner) == base.key
@@ -227,14 +227,14 @@ def _may_join(base: _Part, part: _Part) -> bool:
 
 
 def same_person(first: Frame, other: Frame) -> bool:
-    """Whether no attribute of the patient or the day contradicts; removed ones do not."""
+    """Whether no attribute of the patient or the day differs; removed attributes do not count."""
     return all(a == b or not a or not b for a, b in zip(first.person, other.person, strict=True))
 
 
 def _fits(own: np.ndarray, new: np.ndarray, limit_mm: np.ndarray | None) -> bool:
     """Whether new slices lie in gaps or at the ends of the stack, or between all of its slices.
 
-    With a limit they must also follow one another, and begin no farther than that beside the stack.
+    With a limit they must also follow one another, and begin within that distance of the stack.
     """
     between = np.abs(new[:, None, 2] - own[None, :, 2])
     row, column = np.unravel_index(between.argmin(), between.shape)
@@ -250,13 +250,13 @@ def _fits(own: np.ndarray, new: np.ndarray, limit_mm: np.ndarray | None) -> bool
 
 
 def step_mm(depths: np.ndarray) -> float:
-    """The usual distance between slices, also if half of the slices are missing."""
+    """The usual distance between slices, even if half of the slices are missing."""
     steps = np.diff(depths)
     return float(np.median(steps[steps <= np.median(steps)]))
 
 
 def _notes(parts: Sequence[_Part], slices: Slices) -> tuple[Note, ...]:
-    """What differs between the images of a stack."""
+    """Notes on differences between the images of a stack."""
     frames = [frame for part in parts for frame in part.frames]
     notes = []
     for code, name, found in (

@@ -1,6 +1,6 @@
-"""When the frames were taken, how long the RR interval is, and which of these times can be believed.
+"""Times of the frames and the RR interval, and which of these times are plausible.
 
-Times of one cardiac cycle in ms are believed. Times in s or us are believed if only that unit explains them.
+Times of one cardiac cycle in ms are used. Times in s or us are used if they fit only in that unit.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ Slice = Sequence[Frame]
 _SEVERAL_CYCLES = "cover several cardiac cycles, so that slices may not show the same moment of the cycle"
 _NO_CYCLE = "fit no cardiac cycle in ms, s or us"
 _MS_PER_UNIT = {"ms": 1.0, "s": 1000.0, "us": 0.001}
-# In RR intervals: the least that all frames of a slice cover together, and the latest trigger time.
+# In RR intervals: the least time that the frames of a slice cover, and the latest trigger time.
 _LEAST_COVERED, _LATEST = 0.1, 2.0
 _STEP_MS = (5.0, 500.0)  # between frames that cover several cardiac cycles
 _COVERED_BY_TRUE_RR_INTERVAL = (0.5, 1.25)
@@ -34,7 +34,7 @@ _HEART_RATE_AGREES = 0.2
 
 
 def _is_rr_interval(length_ms: float | None) -> bool:
-    """Whether an RR interval can last so long: heart rates of 20 to 300 a minute."""
+    """Whether it can be the length of an RR interval: heart rates of 20 to 300 a minute."""
     return length_ms is not None and SHORTEST_MS <= length_ms <= LONGEST_MS
 
 
@@ -65,7 +65,7 @@ def _nominal_ms(frames: Slice) -> float | None:
 
 
 def _from_heart_rate_ms(frames: Slice) -> float | None:
-    """The RR interval that follows from the heart rate."""
+    """The RR interval by the heart rate."""
     rates = [frame.heart_rate_per_min for frame in frames]
     return _mean([_plausible(60000 / rate) if rate else None for rate in rates])
 
@@ -90,8 +90,8 @@ def timing(slices: Sequence[Slice], doubts: Sequence[str]) -> tuple[Timing, tupl
     """Timing of a cine from its slices' frames in order.
 
     The RR interval is the mean over the slices of the first attribute that any of them has; a frame's time is the
-    mean over the slices of its rank's trigger time, scaled to that interval. ``doubts`` says why a slice's trigger
-    times were not believed.
+    mean over the slices of its rank's trigger time, scaled to that interval. ``doubts``: why a slice's trigger times
+    were not used.
     """
     for source, rr_interval_of in _SOURCES.items():
         rr_intervals = [rr_interval_of(frames) for frames in slices]
@@ -119,7 +119,7 @@ def _why_unknown(frames: Slice) -> str:
 
 
 def _unknown_notes(reasons: list[str], slices: int) -> tuple[Note, ...]:
-    """One note that says why the trigger times of some or all slices were not used."""
+    """One note with the reasons why the trigger times of some or all slices were not used."""
     if not reasons:
         return ()
     said = ", those ".join(f"of {count} of {slices} slices {why}" for why, count in sorted(Counter(reasons).items()))
