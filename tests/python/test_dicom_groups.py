@@ -175,7 +175,7 @@ def test_a_short_axis_wins_over_a_larger_stack_of_long_axes(tmp_path):
 def test_the_only_stack_is_taken_though_it_lies_unusually(tmp_path):
     cine = read(classic_study(Recipe(slices=3, size=(32, 40), direction=np.eye(3))).datasets, tmp_path)
     assert [note.code for note in cine.notes] == ["N_UNUSUAL_ORIENTATION"]
-    assert cine.notes[0].text.endswith("axial; it was taken because no other group is a stack")
+    assert cine.notes[0].text.endswith("axial; it was chosen because no other group is a stack")
 
 
 def test_the_larger_of_two_stacks_that_lie_unusually(tmp_path):

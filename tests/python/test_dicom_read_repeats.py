@@ -42,13 +42,13 @@ def repeat_slice(study, s, name, brighter=50, **values):
 def test_a_slice_taken_twice(tmp_path, study):
     again = repeat_slice(study, 1, "retake", AcquisitionTime="110000", SeriesNumber=1)
     write(study.datasets + again, tmp_path, shuffle=4)
-    refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was taken 2 times", "`latest_retake`", "`series`")
+    refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was acquired 2 times", "`latest_retake`", "`series`")
     cine = read_dicom(tmp_path, latest_retake=True)
     np.testing.assert_array_equal(cine.image[:, 1], study.image[:, 1] + 50)
     np.testing.assert_array_equal(np.delete(cine.image, 1, 1), np.delete(study.image, 1, 1))
     (note,) = cine.notes
     assert note.code == "N_LATEST_RETAKE"
-    assert note.text.startswith("slice 2 was taken 2 times")
+    assert note.text.startswith("slice 2 was acquired 2 times")
     assert {f.series_instance_uid for f in (frames[1] for frames in cine.dicom.frames)} == {SMALL.uid("retake")}
 
 
@@ -135,7 +135,7 @@ def test_takes_that_begin_at_other_times_are_no_run(tmp_path, study, slices):
     for image in again:
         image.TriggerTime = f"{float(image.TriggerTime) + 7:.2f}"
     write(study.datasets + again, tmp_path)
-    refused("E_DUPLICATE_SLICE", tmp_path, f"slice {slices[0] + 1} was taken 2 times")
+    refused("E_DUPLICATE_SLICE", tmp_path, f"slice {slices[0] + 1} was acquired 2 times")
 
 
 def test_a_take_whose_numbers_go_on_is_no_run(tmp_path, study):
@@ -145,7 +145,7 @@ def test_a_take_whose_numbers_go_on_is_no_run(tmp_path, study):
     for image in (*study.datasets, *again):
         image.TriggerTime = None
     write(study.datasets + again, tmp_path)
-    refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was taken 2 times")
+    refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was acquired 2 times")
 
 
 def test_equal_headers_with_other_pixels_are_no_copies(tmp_path, study):
@@ -153,7 +153,7 @@ def test_equal_headers_with_other_pixels_are_no_copies(tmp_path, study):
     for t, image in enumerate(again):
         image.TriggerTime = study.at(1, t).TriggerTime
     write(study.datasets + again, tmp_path)
-    refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was taken 2 times")
+    refused("E_DUPLICATE_SLICE", tmp_path, "slice 2 was acquired 2 times")
 
 
 def copied(datasets, **values):

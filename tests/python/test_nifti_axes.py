@@ -96,7 +96,7 @@ def test_affine_and_pixel_sizes_a_little_apart(tmp_path, apart, noted):
     assert cine.spacing == pytest.approx(SIZES[::-1])  # the affine's
     assert list(notes(cine)) == ["nifti_two_sizes"] * noted
     if noted:
-        volumes = f"the affine's were taken. Volumes differ by {100 * abs(apart):.1f} %."
+        volumes = f"the affine's were used. Volumes differ by {100 * abs(apart):.1f} %."
         assert notes(cine)["nifti_two_sizes"].endswith(volumes)
     labels_come_back(path, cine)
 

@@ -31,7 +31,7 @@ _TURNED_DEGREES = 10.0  # less can be the part of sheared axes that a qform cann
 _FAR_MM = 1e6
 _NO_ORIENTATION = Note(
     "nifti_no_orientation",
-    "The file does not say how its axes lie in the patient; they were taken as columns, rows and slices of a picture.",
+    "The file does not say how its axes lie in the patient; they were read as columns, rows and slices of a picture.",
 )
 _MS_PER_UNIT = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 # ms between frames of a cine, and ms of an RR interval: heart rates of 20 to 250 a minute.
@@ -86,7 +86,7 @@ def _one_answer(file: NiftiFile, by_affine: np.ndarray, stored: np.ndarray) -> t
             f"{file.name} has voxels of {both}; expected equal sizes, because volumes depend on them: {_OPTION}"
         )
     volumes = 100 * abs(float(np.prod(by_affine / stored)) - 1)
-    text = f"The file has voxels of {both}; the affine's were taken. Volumes differ by {volumes:.1f} %."
+    text = f"The file has voxels of {both}; the affine's were used. Volumes differ by {volumes:.1f} %."
     return by_affine, [Note("nifti_two_sizes", text)] if apart > _SAME_SIZE else []
 
 
@@ -233,7 +233,7 @@ def _shear_notes(file: NiftiFile, directions: np.ndarray) -> list[Note]:
         raise InvalidInputError(f"{file.name} has axes {angle:.1f} degrees from right angles; expected at most 6")
     larger = 100 * (1 / abs(np.linalg.det(directions)) - 1)
     text = (
-        f"The file's axes are {angle:.1f} degrees from right angles; distances were taken along them, which makes "
+        f"The file's axes are {angle:.1f} degrees from right angles; distances were measured along them, which makes "
         f"volumes {larger:.1f} % larger than at right angles."
     )
     return [Note("nifti_sheared", text)] if shear > _NOTED_SHEAR else []
@@ -253,7 +253,7 @@ def _turned_notes(file: NiftiFile) -> list[Note]:
     degrees = math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
     if not degrees > _TURNED_DEGREES:
         return []
-    text = f"The file's sform and qform turn its axes in ways {degrees:.0f} degrees apart; the sform was taken."
+    text = f"The file's sform and qform turn its axes in ways {degrees:.0f} degrees apart; the sform was used."
     return [Note("nifti_two_orientations", text)]
 
 
@@ -318,7 +318,7 @@ def _start_ms(file: NiftiFile, factor: float, rr_interval: float) -> tuple[float
     start = float(file.header["toffset"]) * factor
     if math.isfinite(start) and 0 <= start < rr_interval:
         return start, []
-    text = "The file's time of the first frame lies outside of the cardiac cycle; 0 was taken."
+    text = "The file's time of the first frame lies outside of the cardiac cycle; 0 was used."
     return 0.0, [Note("nifti_time_offset", text)]
 
 

@@ -155,7 +155,7 @@ def _frames_axis(name: str, axes: tuple[int, ...]) -> tuple[int, list[Note]]:
     index = longer[0]
     if axes[index] <= _MOST_VALUES:
         raise InvalidInputError(f"{name} has {axes[index]} values for each voxel on axis {index + 1}; {_AXES}")
-    text = f"The file's axes have lengths {axes}; axis {index + 1} was taken as frames."
+    text = f"The file's axes have lengths {axes}; axis {index + 1} was read as frames."
     return index, [Note("nifti_frames_axis", text)]
 
 

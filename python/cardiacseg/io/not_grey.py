@@ -71,7 +71,7 @@ def notes_on_values(file: NiftiFile, image: np.ndarray, timing: Timing) -> list[
         raise InvalidInputError(
             f"{file.name} holds a color picture, whose {len(image)} colors are its last axis; expected grey values"
         )
-    text = f"The file's {len(image)} frames have no times; they were not taken for the colors of one picture."
+    text = f"The file's {len(image)} frames have no times; they were not read as the colors of one picture."
     return [*notes, Note("nifti_no_colours", text)] if image.dtype == np.uint8 else notes
 
 

@@ -191,7 +191,7 @@ class OpenStudies:
         return self._studies.pop(waiting[0])
 
     def done(self, study: Study) -> None:
-        """Forget a study that was taken, and its files."""
+        """Remove a study that was returned by :meth:`take_finished`, and its files."""
         shutil.rmtree(study.folder, ignore_errors=True)
         self._in_work -= 1
 
@@ -201,7 +201,7 @@ class OpenStudies:
         return None if due == float("inf") else max(0.0, due - self._clock())
 
     def unfinished(self) -> int:
-        """Number of studies that have not been taken."""
+        """Number of studies that were not returned yet."""
         return sum(not study.refused for study in self._studies.values())
 
     def _due(self, study: Study) -> float:

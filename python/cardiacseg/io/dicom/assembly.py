@@ -52,7 +52,7 @@ def one_repeat(slices: Slices, latest_retake: bool) -> tuple[Slices, tuple[Note,
         if len(found) > 1:
             which = "latest complete" if len(kept[-1]) == expected else "most complete"
             notes.append(
-                Note(N_LATEST_RETAKE, f"slice {index} was taken {len(found)} times; the {which} repeat was kept")
+                Note(N_LATEST_RETAKE, f"slice {index} was acquired {len(found)} times; the {which} repeat was kept")
             )
     return kept, tuple(notes)
 
@@ -131,10 +131,8 @@ def _is_even(values: Sequence[float], longest: float) -> bool:
 def _check_repeats(repeats: Sequence[Repeat], expected: int, index: int, latest_retake: bool) -> None:
     if len(repeats) > 1 and not latest_retake:
         counts = " and ".join(str(len(repeat)) for repeat in repeats)
-        text = (
-            f"slice {index} was taken {len(repeats)} times ({counts} frames); {_advice(repeats, expected)}; {COUNTING}"
-        )
-        raise DicomError(E_DUPLICATE_SLICE, text)
+        text = f"slice {index} was acquired {len(repeats)} times ({counts} frames); {_advice(repeats, expected)}"
+        raise DicomError(E_DUPLICATE_SLICE, f"{text}; {COUNTING}")
     doubled = next((repeat for repeat in repeats if len(repeat) == 2 * expected), None)
     if doubled is not None:
         raise DicomError(
@@ -227,7 +225,7 @@ def equal_frame_counts(slices: Slices, nearest_phase: bool) -> tuple[Slices, tup
     _check_odd(slices, odd, expected, nearest_phase)
     targets = np.mean([_relative_times(frames) for frames in slices if len(frames) == expected], axis=0)
     filled = [frames if len(frames) == expected else _nearest(frames, targets) for frames in slices]
-    sentence = "slice {} has {} frames instead of {}; the nearest ones were taken"
+    sentence = "slice {} has {} frames instead of {}; the nearest ones were used"
     notes = (Note(N_NEAREST_PHASE, sentence.format(index + 1, len(slices[index]), expected)) for index in odd)
     return filled, tuple(notes)
 

@@ -175,7 +175,7 @@ def _reason_against(group: Group, chosen: Group | None, by_hand: bool) -> tuple[
     if group.signs_against:
         return "R_NOT_A_CINE", f"it is not certain to be a cine: {group.signs_against}"
     if chosen is None:
-        return "R_UNDECIDED", "it can be the short-axis cine; none was taken"
+        return "R_UNDECIDED", "it can be the short-axis cine; none was chosen"
     if by_hand:
         return "R_NOT_CHOSEN", f"the caller chose {chosen.name}"
     if not is_like_short_axis(group) and is_like_short_axis(chosen):
@@ -201,10 +201,10 @@ def _choice_notes(groups: Sequence[Group], chosen: Group) -> tuple[Note, ...]:
     rivals = [group.name for group in others if CINE_KINDS.index(group.kind) <= CINE_KINDS.index(chosen.kind)]
     notes = []
     if rivals:
-        text = f"{chosen.name} was taken as the short-axis cine; {' and '.join(rivals)} could have been it too"
+        text = f"{chosen.name} was read as the short-axis cine; {' and '.join(rivals)} could have been it too"
         notes.append(Note(N_OTHER_CANDIDATE, text))
     if not is_like_short_axis(chosen):
-        text = f"the planes of {chosen.name} are {chosen.plane}; it was taken because {_why_unusual(chosen, others)}"
+        text = f"the planes of {chosen.name} are {chosen.plane}; it was chosen because {_why_unusual(chosen, others)}"
         notes.append(Note(N_UNUSUAL_ORIENTATION, text))
     studies = len(_studies(*groups))
     if studies > len(_studies(chosen)) == 1:
@@ -294,7 +294,7 @@ def _rest_notes(part: Group, rest: Sequence[Group]) -> tuple[Note, ...]:
     """Notes on other images of the same slices in the series, such as phase images and copies; no slice is lost."""
     images = sum(len(other.frames) for other in rest)
     kinds = " and ".join(sorted({other.kind for other in rest}))
-    text = f"{images} other images of the same slices, in the series that `series` names, were not taken ({kinds})"
+    text = f"{images} other images of the same slices, in the series that `series` names, were not used ({kinds})"
     return (Note(N_PART_OF_SERIES, text),) if rest else ()
 
 

@@ -52,7 +52,7 @@ def pixel_header(dataset: Dataset) -> tuple[Dataset, set[Note]]:
         setattr(made, name, right)
     made.NumberOfFrames = max(1, whole(dataset, "NumberOfFrames") or 1)
     return made, {
-        Note(N_PIXEL_ATTRIBUTE, f"{name} is absent or cannot be right; {right} was taken")
+        Note(N_PIXEL_ATTRIBUTE, f"{name} is absent or cannot be right; {right} was used")
         for name, right in repaired.items()
     }
 

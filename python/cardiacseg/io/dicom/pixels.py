@@ -55,8 +55,8 @@ _SECONDS, _SECONDS_A_FRAME = 20.0, 0.2
 _LOSSY = Note(N_LOSSY, "images went through lossy compression, which changed their grey values")
 _MONOCHROME1 = Note(N_MONOCHROME1, "PhotometricInterpretation is MONOCHROME1; grey values were inverted")
 _PADDING = Note(N_PADDING, "pixels with PixelPaddingValue were set to the smallest grey value of their image")
-_PALETTE = Note(N_PALETTE, "PhotometricInterpretation is PALETTE COLOR; the grey values of the palette were taken")
-_NO_SLOPE = Note(N_PIXEL_ATTRIBUTE, "RescaleSlope and RescaleIntercept are 0; no rescaling was taken")
+_PALETTE = Note(N_PALETTE, "PhotometricInterpretation is PALETTE COLOR; the grey values of the palette were used")
+_NO_SLOPE = Note(N_PIXEL_ATTRIBUTE, "RescaleSlope and RescaleIntercept are 0; no rescaling was applied")
 _COMMA = Note(N_DECIMAL_COMMA, "numbers are written with a decimal comma, which was read as a decimal point")
 # Those with values as text, in which a comma is possible.
 _NUMBERS = [

@@ -136,7 +136,7 @@ def _stand_in(frame: Frame) -> tuple[float, tuple[Note, ...]]:
         ("SliceThickness", frame.thickness_mm),
     ):
         if step is not None and step > 0:
-            text = f"there is one slice; {name} ({step:.2f} mm) was taken as the distance of slices"
+            text = f"there is one slice; {name} ({step:.2f} mm) was used as the distance of slices"
             return step, (Note(N_ONE_SLICE, text),)
     raise DicomError(E_NO_GEOMETRY, "there is one slice, with neither SpacingBetweenSlices nor SliceThickness")
 

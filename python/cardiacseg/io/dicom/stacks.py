@@ -264,11 +264,13 @@ def _notes(parts: Sequence[_Part], slices: Slices) -> tuple[Note, ...]:
         (N_STUDY_UID, "StudyInstanceUIDs", {frame.study_uid for frame in frames}),
     ):
         if len(found) > 1:
-            text = f"the images have {len(found)} {name}; they were taken together, as their positions make one stack"
+            text = (
+                f"the images have {len(found)} {name}; they were read together, because their positions make one stack"
+            )
             notes.append(Note(code, text))
     derived = sum(any(frame.kind != MAGNITUDE for frame in part) for part in slices)
     if derived and frames[0].kind in CINE_KINDS:
-        text = f"Image Type marks {derived} of {len(slices)} slices as derived from other images; they were taken"
+        text = f"Image Type marks {derived} of {len(slices)} slices as derived from other images; they were used"
         notes.append(Note(N_DERIVED, text))
     return (*notes, *_tilt_notes(frames, slices), *_drift_notes(slices))
 
@@ -277,7 +279,7 @@ def _tilt_notes(frames: Sequence[Frame], slices: Slices) -> tuple[Note, ...]:
     tilt = max(turn_degrees(cosines, slices[0][0].orientation) for cosines in {frame.orientation for frame in frames})
     if tilt <= ROUNDED_DEGREES:
         return ()
-    text = f"the directions of the images differ by up to {tilt:.1f} degrees; all slices were taken as parallel"
+    text = f"the directions of the images differ by up to {tilt:.1f} degrees; all slices were treated as parallel"
     flat = {(frame.sop_instance_uid, frame.number): frame for part in slices for frame in part}
     normal = directions(slices[0][0].orientation)[:, 2]
     away = (center(frame) - center(flat[frame.sop_instance_uid, frame.number]) for frame in frames)
@@ -292,5 +294,5 @@ def _drift_notes(slices: Slices) -> tuple[Note, ...]:
     drift = drift_mm(slices)
     if drift <= SAME_SLICE_MM:
         return ()
-    text = f"the images of a slice lie up to {drift:.2f} mm apart along the normal; they were taken as one slice"
+    text = f"the images of a slice lie up to {drift:.2f} mm apart along the normal; they were read as one slice"
     return (Note(N_DRIFT, text),)
