@@ -191,7 +191,7 @@ def test_two_orientations_are_noted(tmp_path):
 
 def test_dicom_has_a_spacing_of_its_own(tmp_path):
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
-    with pytest.raises(InvalidInputError, match="NIfTI files alone"):
+    with pytest.raises(InvalidInputError, match="only for NIfTI files"):
         read_cine(tmp_path / "IM0001", spacing=(8.0, 1.25, 1.5))
 
 
