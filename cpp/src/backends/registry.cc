@@ -32,7 +32,7 @@ std::string no_bfloat16_on_gpu() { return "engines on a GPU compute in fp16 or f
 
 #ifdef CARDIACSEG_WITH_TENSORRT
 template <const char* flavor>
-EngineChoice wanted_engines(const SegmenterOptions& options) {
+EngineChoice requested_engines(const SegmenterOptions& options) {
   return {flavor, options.engines, options.precision == "fp32" ? "fp32" : ""};
 }
 
@@ -42,10 +42,10 @@ constexpr Entry tensorrt_entry() {
           "cuda",
           [] { return describe_tensorrt(flavor); },
           [](const SegmenterOptions& options, Precision, const Float32Stages&) -> std::unique_ptr<Backend> {
-            return make_tensorrt_backend(wanted_engines<flavor>(options));
+            return make_tensorrt_backend(requested_engines<flavor>(options));
           },
           [](const SegmenterOptions& options, const StageFiles& files) {
-            return find_engines(wanted_engines<flavor>(options), files);
+            return find_engines(requested_engines<flavor>(options), files);
           },
           no_bfloat16_on_gpu};
 }
