@@ -161,6 +161,19 @@ def test_the_c_example_gives_pythons_labels(consumer, tiny_bundle, segmenter, ci
     assert f"LV of the first frame {measured.lv_ml[0]:.3f} ml" in output
 
 
+def test_the_rust_example_gives_pythons_labels(prefix, tiny_bundle, segmenter, cine, tmp_path):
+    rustc = shutil.which("rustc") or pytest.skip("rustc is not installed")
+    folder, program = next(prefix.glob("lib*/libcardiacseg.so")).parent, tmp_path / "segment"
+    source = ROOT / "cpp/examples/segment.rs"
+    link = ("-L", folder, "-l", "cardiacseg", "-C", f"link-arg=-Wl,-rpath,{folder}")
+    run_command(rustc, "--edition", "2021", "-D", "warnings", *link, "-o", program, source)
+    pixels, labels = tmp_path / "pixels", tmp_path / "labels"
+    cine.astype(np.float32).tofile(pixels)
+    run_command(program, tiny_bundle, pixels, *cine.shape, *SPACING, labels)
+    expected = segmenter.run(cine, spacing=SPACING).labels
+    np.testing.assert_array_equal(np.fromfile(labels, np.uint8).reshape(cine.shape), expected)
+
+
 @pytest.mark.parametrize(("language", "seed"), [("c99", 1), ("cpp11", 2)])
 def test_wrong_calls_are_refused(consumer, tiny_bundle, language, seed):
     assert "1000 calls, 1000 refused" in run_command(consumer / f"misuse_{language}", tiny_bundle, seed)
