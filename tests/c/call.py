@@ -120,5 +120,31 @@ thread.start()
 thread.join()
 assert elsewhere == [b""]
 assert library.csg_last_error() != b""
+
+# Threads share a segmenter. It is destroyed during their runs, which go on; a later run is refused.
+running = threading.Barrier(4)
+
+
+def run_beside_others(labels):
+    def wait_for_others(_context, done, _total):
+        if done == 0:
+            running.wait(60)
+        return 1
+
+    own = Outputs(report=None, labels=labels.ctypes.data, labels_capacity=labels.size)
+    wait = RunOptions(progress=Progress(wait_for_others))
+    status.append(library.csg_segmenter_run(segmenter, ctypes.byref(cine), ctypes.byref(wait), ctypes.byref(own)))
+
+
+status = []
+found = [np.zeros_like(arrays["labels"]) for _ in range(3)]
+threads = [threading.Thread(target=run_beside_others, args=(labels,)) for labels in found]
+for thread in threads:
+    thread.start()
+running.wait(60)
 call(library.csg_segmenter_destroy, segmenter)
+for thread in threads:
+    thread.join()
+assert status == [0, 0, 0], status
+assert all(np.array_equal(labels, arrays["labels"]) for labels in found)
 call(library.csg_segmenter_destroy, segmenter, expected="CSG_INVALID_HANDLE")
