@@ -109,8 +109,8 @@ TEST(Bundle, BadManifestIsRefusedByName) {
   EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.string());
   write(path, "");
   EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, path.string());
-  write(path, replaced(manifest_text(), "\"format_version\": 1", "\"format_version\": 2"));
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "got 2");
+  write(path, replaced(manifest_text(), "\"format_version\": 1", "\"format_version\": 3"));
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "got 3");
   write(path, manifest_text() + std::string(1 << 20, ' '));
   EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "at most 1048576 bytes");
 }
@@ -121,8 +121,8 @@ TEST(Bundle, TooManyListedBytesAreRefusedBeforeReading) {
   const auto list = [&](const std::string& bytes) {
     write(folder.path() / "manifest.json", replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": " + bytes));
   };
-  list("268435457");
-  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "up to 256 MiB (268435456), got 268435457");
+  list("536870913");
+  EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::bad_bundle, "up to 512 MiB (536870912), got 536870913");
   list("268435456");
   EXPECT_ERROR(read_bundle(folder.path()), ErrorCode::not_found, "seg.onnx");
   std::string text = replaced(manifest_text(), "\"bytes\": 11", "\"bytes\": 268435456");

@@ -130,10 +130,38 @@ TEST(Manifest, LocateAndRefMayBeAbsent) {
   EXPECT_FALSE(document.networks.ref);
 }
 
+TEST(Manifest, Format2SaysHowANetworkSeesWindows) {
+  std::string text = replaced(manifest_text(), "\"format_version\": 1", "\"format_version\": 2");
+  text = replaced(text, R"("spacing_mm": 1.5, "crop_pixels": 144, "percentiles": [1.0, 99.0],)",
+                  R"("spacing_mm": [1.5, 1.25], "normalization": "z_score", "window_pixels": [256, 224],
+                     "image_order": 3, "logits_order": 1,)");
+  EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "\"networks\": expected only \"seg\" in format 2");
+  text = replaced(text, R"("locate": "nets/locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx")",
+                  R"("seg": "seg.onnx")");
+  const Manifest manifest = parsed(text).manifest;
+  ASSERT_TRUE(manifest.windows);
+  EXPECT_EQ(manifest.windows->spacing_mm, (std::array{1.5, 1.25}));
+  EXPECT_EQ(manifest.windows->size, (std::array<std::int64_t, 2>{256, 224}));
+  EXPECT_FALSE(manifest.windows->nonzero_mask);
+  EXPECT_EQ(manifest.windows->image_order, 3);
+  EXPECT_EQ(manifest.windows->logits_order, 1);
+  EXPECT_TRUE(parsed(replaced(text, "\"z_score\"", "\"z_score_nonzero\"")).manifest.windows->nonzero_mask);
+  const auto refuses = [&text](const std::string& from, const std::string& to, const std::string& message) {
+    EXPECT_ERROR(parsed(replaced(text, from, to)), ErrorCode::bad_bundle, message);
+  };
+  refuses("[1.5, 1.25]", "1.5", "\"spacing_mm\": expected two numbers of mm, rows and columns, above 0 and at most 20");
+  refuses("[1.5, 1.25]", "[1.5, 0]", "at most 20, got [1.5,0]");
+  refuses("[256, 224]", "[256]", "\"window_pixels\": expected two numbers of pixels, rows and columns, got [256]");
+  refuses("[256, 224]", "[256, 4]", "a number of pixels from 8 to 2048");
+  refuses("\"z_score\"", "\"min_max\"", "expected \"z_score\" or \"z_score_nonzero\", got \"min_max\"");
+  refuses("\"image_order\": 3", "\"image_order\": 2", "\"image_order\": expected 1, linear, or 3, a cubic spline");
+  refuses("\"format_version\": 2", "\"format_version\": 1", "\"spacing_mm\": expected a number of mm");
+}
+
 TEST(Manifest, OtherFormatVersionsAreRefused) {
   check_refused(R"("format_version": 1, )", "",
-                "\"format_version\": expected 1, the format that this library reads, got nothing");
-  check_refused("\"format_version\": 1", "\"format_version\": 2", "got 2");
+                "\"format_version\": expected 1 or 2, the formats that this library reads, got nothing");
+  check_refused("\"format_version\": 1", "\"format_version\": 3", "got 3");
   check_refused("\"format_version\": 1", "\"format_version\": 0", "got 0");
   check_refused("\"format_version\": 1", "\"format_version\": 1.0", "got 1.0");
   check_refused("\"format_version\": 1", "\"format_version\": \"1\"", "got \"1\"");

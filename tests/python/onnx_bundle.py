@@ -10,6 +10,8 @@ from scipy import special
 SIDE = 32
 CENTERS = np.array([0.15, 0.4, 0.6, 0.85], np.float32)
 SEG_WEIGHT, SEG_BIAS = 60 * CENTERS, -30 * CENTERS**2
+WINDOW_WEIGHT = np.array([-4, -1, 2, 5], np.float32)
+WINDOW_BIAS, WINDOW_SHARE = np.array([0, 1, 0.5, -2], np.float32), np.array([3, -8, 2, -6], np.float32)
 REF_WEIGHT, REF_BIAS = np.array([7, 5, 6, 8], np.float32), np.array([0.3, 0.8, 0, -0.5], np.float32)
 SEG_PRESENCE = np.array([[9, -9, 4]], np.float32), np.array([-4, 4.5, -2], np.float32)
 REF_PRESENCE = (
@@ -59,6 +61,24 @@ def write_seg(path, presence=False, outputs=None, labels=4):
         more, values = _presence("input", SEG_PRESENCE)
         nodes, constants = nodes + more, constants | values
     _graph(path, 1, nodes, constants, outputs or (["logits", "presence"] if presence else ["logits"]))
+
+
+def write_window_seg(path):
+    """Logits as Seg's of intensities round 0, plus each label's share of the window's mean."""
+    nodes, constants = _affine("input", "own", WINDOW_WEIGHT, WINDOW_BIAS)
+    constants |= {"axes": np.array([2, 3, 4]), "share": WINDOW_SHARE.reshape(-1, 1, 1)}
+    nodes += [
+        helper.make_node("ReduceMean", ["input", "axes"], ["mean"]),
+        helper.make_node("Mul", ["mean", "share"], ["shared"]),
+        helper.make_node("Add", ["own", "shared"], ["logits"]),
+    ]
+    _graph(path, 1, nodes, constants, ["logits"])
+
+
+def window_seg(window):
+    """The same of one window ``[H, W]``: ``[4, H, W]``."""
+    own = window * WINDOW_WEIGHT[:, None, None] + WINDOW_BIAS[:, None, None]
+    return own + window.mean() * WINDOW_SHARE[:, None, None]
 
 
 def write_ref(path, presence=False):
@@ -111,6 +131,21 @@ def write_bundle(folder, seg_presence=False, ref=False, ref_presence=False, loca
     if ref:
         write_ref(folder / "ref.onnx", ref_presence)
     return write_manifest(folder, **more)
+
+
+def write_window_bundle(folder, **rules):
+    """A bundle whose network sees windows; ``rules`` are keys of its preprocessing."""
+    folder.mkdir()
+    write_window_seg(folder / "seg.onnx")
+    preprocessing = {
+        "spacing_mm": [1.6, 1.5],
+        "normalization": "z_score",
+        "window_pixels": [64, 48],
+        "image_order": 3,
+        "logits_order": 1,
+        **rules,
+    }
+    return write_manifest(folder, format_version=2, preprocessing=preprocessing)
 
 
 def seg(image):

@@ -202,6 +202,10 @@ std::string precision_of(const std::vector<FittingEngine>& engines) {
 /// Headers first: engines that will not do are not loaded.
 ChosenBackend choose_engines(const Entry& entry, const SegmenterOptions& options, const Bundle& bundle,
                              Engines engines) {
+  if (bundle.manifest.windows) {
+    throw Error(ErrorCode::backend,
+                "this bundle runs on the CPU: its network sees windows of a slice, as nnU-Net's do");
+  }
   if (options.precision == "bf16") throw Error(ErrorCode::backend, no_bfloat16_on_gpu());
   const StageFiles files = network_files(bundle);
   const std::vector<FittingEngine> found = entry.find(options, files);

@@ -15,10 +15,10 @@
 namespace cardiacseg {
 
 /// Newest manifest format that this library reads.
-inline constexpr int kBundleFormatVersion = 1;
+inline constexpr int kBundleFormatVersion = 2;
 
 /// Largest file of a bundle, and largest sum of all files that its manifest lists, in bytes.
-inline constexpr std::int64_t kBundleFileLimit = std::int64_t{256} << 20;
+inline constexpr std::int64_t kBundleFileLimit = std::int64_t{512} << 20;
 inline constexpr std::int64_t kBundleLimit = std::int64_t{512} << 20;
 
 /// Parameters of the heart localization.
@@ -26,6 +26,16 @@ struct LocateRules {
   double spacing_mm;           ///< in-plane pixel size of its input
   std::int64_t size_multiple;  ///< its input is zero-padded below and right to a multiple of this
   float threshold;             ///< heart probability from which a pixel counts
+};
+
+/// How a network sees a stack in windows, as nnU-Net's do (format 2): cropped to what is not 0, divided by the standard
+/// deviation after the mean is subtracted, resampled in plane, padded to the window.
+struct WindowRules {
+  std::array<double, 2> spacing_mm;  ///< of its input: row, column
+  std::array<std::int64_t, 2> size;  ///< rows and columns of a window
+  bool nonzero_mask;                 ///< mean and standard deviation are those of voxels that are not 0
+  int image_order;                   ///< of the interpolation to the input's grid: 1 linear, 3 cubic spline
+  int logits_order;                  ///< and back
 };
 
 /// Predicted mean Dice of a stack: intercept + slope * mean agreement of Seg and Ref.
@@ -45,6 +55,7 @@ struct Manifest {
   float temperature;                    ///< divides the last stage's logits before their softmax
   bool clean_up;                        ///< whether only the largest component is kept and holes are filled
   std::optional<LocateRules> locate;    ///< absent: the crop is the middle of the image
+  std::optional<WindowRules> windows;   ///< given: spacing_mm, crop_pixels and percentiles are 0, and there is only Seg
   std::optional<QualityRule> quality;   ///< absent: no quality is predicted
   bool keeps_labels_in_bfloat16;        ///< whether the networks passed the parity gate in bf16 (recorded)
   Float32Stages float32_in_bfloat16{};  ///< what stays in float32 if the networks compute in bfloat16

@@ -27,17 +27,23 @@ constexpr NumberRule kCropPixels{"a multiple of 16 from 16 to 1024", [](double p
                                  }};
 constexpr NumberRule kSizeMultiple{"an integer from 1 to 1024",
                                    [](double pixels) { return pixels >= 1 && pixels <= 1024; }};
+constexpr NumberRule kWindowPixels{"a number of pixels from 8 to 2048",
+                                   [](double pixels) { return pixels >= 8 && pixels <= 2048; }};
+constexpr NumberRule kOrder{"1, linear, or 3, a cubic spline", [](double order) { return order == 1 || order == 3; }};
 constexpr NumberRule kLayers{"a number of layers from 0 to 10000",
                              [](double layers) { return layers >= 0 && layers <= 10000; }};
-constexpr NumberRule kBytes{"a number of bytes up to 256 MiB (268435456)",
+constexpr NumberRule kBytes{"a number of bytes up to 512 MiB (536870912)",
                             [](double bytes) { return bytes >= 0 && bytes <= static_cast<double>(kBundleFileLimit); }};
 
-void require_format(const Section& root) {
-  const std::string expected = std::to_string(kBundleFormatVersion) + ", the format that this library reads";
+/// The format of the manifest. In format 2, a network sees windows.
+int read_format(const Section& root) {
+  static_assert(kBundleFormatVersion == 2);
+  const std::string expected = "1 or 2, the formats that this library reads";
   const json& version = root.at("format_version", expected);
-  if (!version.is_number_integer() || version != kBundleFormatVersion) {
+  if (!version.is_number_integer() || (version != 1 && version != 2)) {
     root.refuse_value("format_version", expected, version);
   }
+  return version.get<int>();
 }
 
 void require_labels(const Section& root) {
@@ -67,6 +73,32 @@ std::array<double, 2> read_percentiles(const Section& preprocessing) {
   return values;
 }
 
+std::array<double, 2> read_spacings(const Section& preprocessing) {
+  const std::string expected = "two numbers of mm, rows and columns, above 0 and at most 20";
+  const json& pair = preprocessing.at("spacing_mm", expected);
+  const auto fits = [](const json& value) { return value.is_number() && kSpacing.fits(value.get<double>()); };
+  if (!pair.is_array() || pair.size() != 2 || !std::all_of(pair.begin(), pair.end(), fits)) {
+    preprocessing.refuse_value("spacing_mm", expected, pair);
+  }
+  return {pair[0].get<double>(), pair[1].get<double>()};
+}
+
+WindowRules read_windows(const Section& preprocessing) {
+  const std::vector<std::int64_t> size = preprocessing.integers("window_pixels", kWindowPixels);
+  if (size.size() != 2) {
+    preprocessing.refuse_value("window_pixels", "two numbers of pixels, rows and columns", size);
+  }
+  const std::string normalization = preprocessing.text("normalization");
+  if (normalization != "z_score" && normalization != "z_score_nonzero") {
+    preprocessing.refuse_value("normalization", "\"z_score\" or \"z_score_nonzero\"", normalization);
+  }
+  return {.spacing_mm = read_spacings(preprocessing),
+          .size = {size[0], size[1]},
+          .nonzero_mask = normalization == "z_score_nonzero",
+          .image_order = static_cast<int>(preprocessing.integer("image_order", kOrder)),
+          .logits_order = static_cast<int>(preprocessing.integer("logits_order", kOrder))};
+}
+
 Float32Stages read_float32(const Section& record) {
   Float32Stages stages;
   if (!record.has("float32")) return stages;
@@ -90,14 +122,26 @@ void read_bfloat16_record(const Section& root, Manifest& manifest) {
   manifest.float32_in_bfloat16 = read_float32(record);
 }
 
-Manifest read_rules(const Section& root) {
-  const Section preprocessing = root.section("preprocessing");
-  Manifest manifest{};
-  manifest.name = root.text("name");
-  manifest.version = root.text("version");
+/// How networks see a crop, or the windows of format 2.
+void read_preprocessing(const Section& preprocessing, int format, Manifest& manifest) {
+  if (format == 2) {
+    manifest.windows = read_windows(preprocessing);
+    return;
+  }
   manifest.spacing_mm = preprocessing.number("spacing_mm", kSpacing);
   manifest.crop_pixels = preprocessing.integer("crop_pixels", kCropPixels);
   manifest.percentiles = read_percentiles(preprocessing);
+  if (!preprocessing.has("locate")) return;
+  const Section locate = preprocessing.section("locate");
+  manifest.locate = LocateRules{locate.number("spacing_mm", kSpacing), locate.integer("size_multiple", kSizeMultiple),
+                                static_cast<float>(locate.number("threshold", kThreshold))};
+}
+
+Manifest read_rules(const Section& root, int format) {
+  Manifest manifest{};
+  manifest.name = root.text("name");
+  manifest.version = root.text("version");
+  read_preprocessing(root.section("preprocessing"), format, manifest);
   manifest.presence_threshold = static_cast<float>(root.number("presence_threshold", kThreshold));
   manifest.temperature = root.has("temperature") ? static_cast<float>(root.number("temperature", kTemperature)) : 1.0F;
   manifest.clean_up = root.has("clean_up") && root.flag("clean_up");
@@ -106,11 +150,6 @@ Manifest read_rules(const Section& root) {
     manifest.quality = QualityRule{quality.number("intercept", kCoefficient), quality.number("slope", kCoefficient)};
   }
   read_bfloat16_record(root, manifest);
-  if (preprocessing.has("locate")) {
-    const Section locate = preprocessing.section("locate");
-    manifest.locate = LocateRules{locate.number("spacing_mm", kSpacing), locate.integer("size_multiple", kSizeMultiple),
-                                  static_cast<float>(locate.number("threshold", kThreshold))};
-  }
   return manifest;
 }
 
@@ -149,9 +188,10 @@ std::string read_network(const Section& networks, const char* key, const std::ve
   return name;
 }
 
-NetworkFiles read_networks(const Section& root, const std::vector<ListedFile>& files) {
+NetworkFiles read_networks(const Section& root, bool windows, const std::vector<ListedFile>& files) {
   const Section networks = root.section("networks");
   for (const auto& [key, value] : networks.object().items()) {
+    if (windows && key != "seg") root.refuse_value("networks", "only \"seg\" in format 2", key);
     if (key != "locate" && key != "seg" && key != "ref") {
       root.refuse_value("networks", "only \"locate\", \"seg\" and \"ref\"", key);
     }
@@ -168,13 +208,13 @@ NetworkFiles read_networks(const Section& root, const std::vector<ListedFile>& f
 ManifestDocument parse_manifest(std::string_view text, const std::string& where) {
   const json document = parse_json(text, where, kManifestLimit, ErrorCode::bad_bundle);
   const Section root(document, where, ErrorCode::bad_bundle);
-  require_format(root);
+  const int format = read_format(root);
   require_labels(root);
   require_description(root);
   ManifestDocument read;
-  read.manifest = read_rules(root);
+  read.manifest = read_rules(root, format);
   read.files = read_files(root);
-  read.networks = read_networks(root, read.files);
+  read.networks = read_networks(root, format == 2, read.files);
   if (read.manifest.locate.has_value() != read.networks.locate.has_value()) {
     throw Error(ErrorCode::bad_bundle, where +
                                            ": expected \"locate\" under both \"preprocessing\" and \"networks\" or " +

@@ -64,9 +64,8 @@ NetworksParity check_parity(const Bundle& bundle, const Backend& reference, cons
   const Networks compared = load_networks(bundle, load);
   const RunOptions options{.temporal = "off"};
   NetworksParity found{.stages = {}, .reference = empty_segmentation(cine.shape, options)};
-  HostPlans plans(compared, threads, {});
   StageClock clock;
-  CineRun(compared, plans, cine, options, most, found.reference).run(clock);
+  run_on_host(compared, cine, options, most, threads, found.reference, clock);
   for (const TestedNetwork& entry : tested) found.stages.push_back(comparisons.at(entry.stage).result());
   return found;
 }

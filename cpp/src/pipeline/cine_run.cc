@@ -9,6 +9,7 @@
 #include "cardiacseg/error.h"
 #include "cardiacseg/labels.h"
 #include "pipeline/temporal_presence.h"
+#include "pipeline/windowed_run.h"
 
 namespace cardiacseg {
 namespace {
@@ -112,6 +113,15 @@ void check_temporal(const RunOptions& options) {
   throw Error(ErrorCode::invalid_input, "temporal: expected \"auto\" or \"off\", got \"" + options.temporal + "\"");
 }
 
+void report_progress(const RunOptions& options, std::int64_t done, std::int64_t total) {
+  const auto stop = [&](const std::string& who) {
+    throw Error(ErrorCode::cancelled,
+                who + " stopped the run after " + std::to_string(done) + " of " + std::to_string(total) + " frames");
+  };
+  if (options.progress && !options.progress(done, total)) stop("the progress function");
+  if (options.keep_going && !options.keep_going()) stop("the caller");
+}
+
 void CineRun::run(StageClock& clock) {
   const std::int64_t total = cine_.shape.frames;
   for (const FrameBatch& batch : batches_) {
@@ -176,15 +186,14 @@ std::vector<bool> CineRun::decide_presence() {
   return changed;
 }
 
-/// Tells the progress function and asks whether to go on. Throws Error(cancelled) if either says stop.
-void CineRun::report_progress(std::int64_t done) const {
-  const std::int64_t total = cine_.shape.frames;
-  const auto stop = [&](const std::string& who) {
-    throw Error(ErrorCode::cancelled,
-                who + " stopped the run after " + std::to_string(done) + " of " + std::to_string(total) + " frames");
-  };
-  if (options_.progress && !options_.progress(done, total)) stop("the progress function");
-  if (options_.keep_going && !options_.keep_going()) stop("the caller");
+void run_on_host(const Networks& networks, const CineView& cine, const RunOptions& options, std::int64_t most,
+                 int threads, Segmentation& result, StageClock& clock) {
+  if (networks.manifest.windows) {
+    WindowedRun(networks, cine, options, threads, result).run(clock);
+    return;
+  }
+  HostPlans plans(networks, threads, options.keep_going);
+  CineRun(networks, plans, cine, options, most, result).run(clock);
 }
 
 }  // namespace cardiacseg

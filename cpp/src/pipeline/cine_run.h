@@ -73,6 +73,10 @@ std::vector<FrameBatch> batches_of(std::int64_t frames, std::int64_t most);
 std::vector<BatchKind> kinds_of(const CineShape& shape, const Spacing& spacing, PixelType type, bool probabilities,
                                 std::int64_t most);
 
+/// Tells the progress function that `done` of `total` frames are done and asks whether to go on. Throws
+/// Error(cancelled) if either says stop.
+void report_progress(const RunOptions& options, std::int64_t done, std::int64_t total);
+
 /// Throws Error(invalid_input) for an unknown value of RunOptions::temporal.
 void check_temporal(const RunOptions& options);
 
@@ -100,7 +104,7 @@ class CineRun {
   void relabel(const FrameBatch& batch, StageClock& clock);
   void label(ExecutionPlan& plan, const FrameBatch& batch, StageClock& clock);
   std::vector<bool> decide_presence();
-  void report_progress(std::int64_t done) const;
+  void report_progress(std::int64_t done) const { cardiacseg::report_progress(options_, done, cine_.shape.frames); }
 
   const Networks& networks_;
   PlanSource& plans_;
@@ -109,5 +113,10 @@ class CineRun {
   std::vector<FrameBatch> batches_;
   Segmentation& result_;
 };
+
+/// A run on the host by CineRun or, if the networks see windows, by WindowedRun. As CineRun; operations use at most
+/// `threads` threads (0: all cores).
+void run_on_host(const Networks& networks, const CineView& cine, const RunOptions& options, std::int64_t most,
+                 int threads, Segmentation& result, StageClock& clock);
 
 }  // namespace cardiacseg

@@ -18,14 +18,15 @@ std::string to_string(const Names& names) {
   return text.empty() ? "none" : text;
 }
 
-std::vector<Names> outputs_of(const std::string& stage) {
+std::vector<Names> outputs_of(const std::string& stage, bool windows) {
   if (stage == "locate") return {{"heart"}};
+  if (windows) return {{"logits"}};
   return {{"logits"}, {"logits", "presence"}};
 }
 
 /// Throws Error(bad_bundle) unless the outputs of `network` are what `stage` gives.
-void require_outputs(const std::string& stage, const Network& network) {
-  const std::vector<Names> choices = outputs_of(stage);
+void require_outputs(const std::string& stage, bool windows, const Network& network) {
+  const std::vector<Names> choices = outputs_of(stage, windows);
   if (std::find(choices.begin(), choices.end(), network.outputs()) != choices.end()) return;
   std::string expected;
   for (const Names& choice : choices) expected += (expected.empty() ? "" : " or ") + to_string(choice);
@@ -33,10 +34,10 @@ void require_outputs(const std::string& stage, const Network& network) {
               "network " + stage + ": expected the outputs " + expected + ", got " + to_string(network.outputs()));
 }
 
-std::unique_ptr<const Network> load_one(const LoadNetwork& load, const std::string& stage,
+std::unique_ptr<const Network> load_one(const LoadNetwork& load, const std::string& stage, bool windows,
                                         std::span<const std::byte> onnx) {
   std::unique_ptr<const Network> network = load(stage, onnx);
-  require_outputs(stage, *network);
+  require_outputs(stage, windows, *network);
   return network;
 }
 
@@ -52,9 +53,10 @@ bool Networks::classify() const { return classifies(seg) || classifies(ref); }
 
 Networks load_networks(const Bundle& bundle, const LoadNetwork& load) {
   Networks networks{.manifest = bundle.manifest, .locate = nullptr, .seg = nullptr, .ref = nullptr};
-  if (bundle.locate && bundle.manifest.locate) networks.locate = load_one(load, "locate", *bundle.locate);
-  networks.seg = load_one(load, "seg", bundle.seg);
-  if (bundle.ref) networks.ref = load_one(load, "ref", *bundle.ref);
+  const bool windows = bundle.manifest.windows.has_value();
+  if (bundle.locate && bundle.manifest.locate) networks.locate = load_one(load, "locate", windows, *bundle.locate);
+  networks.seg = load_one(load, "seg", windows, bundle.seg);
+  if (bundle.ref) networks.ref = load_one(load, "ref", windows, *bundle.ref);
   return networks;
 }
 

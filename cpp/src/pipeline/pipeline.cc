@@ -39,8 +39,7 @@ class HostPipeline : public Pipeline {
     check_cine(cine);
     clock.add("check", checking.milliseconds());
     Segmentation result = empty_segmentation(cine.shape, options);
-    HostPlans plans(networks_, threads_, options.keep_going);
-    CineRun(networks_, plans, cine, options, frames_per_call(cine.shape), result).run(clock);
+    run_on_host(networks_, cine, options, frames_per_call(cine.shape), threads_, result, clock);
     return result;
   }
 

@@ -142,6 +142,10 @@ def _read_bundle(bundle: Path) -> tuple[dict, dict[str, bytes]]:
     if not (bundle / "manifest.json").is_file():
         raise BundleNotFoundError(f"no bundle at {bundle}: it holds no manifest.json")
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    if "window_pixels" in manifest["preprocessing"]:
+        raise BackendError(
+            f"{bundle}: this bundle runs on the CPU: its network sees windows of a slice, as nnU-Net's do"
+        )
     files = {}
     for stage, name in manifest["networks"].items():
         files[stage] = (bundle / name).read_bytes()
