@@ -17,6 +17,7 @@ from cardiacseg.cli.arguments import (
 )
 from cardiacseg.cli.build_engine import add_engine_options, build_engine
 from cardiacseg.cli.commands import batch, bench, demo, info, measure, receive, segment, send
+from cardiacseg.cli.import_nnunet import add_nnunet_options, import_nnunet
 
 _EPILOG = """\
 A default value stands in parentheses at the end of an option's text.
@@ -73,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(info)
     _bench(add(bench))
     add_engine_options(add(build_engine, json=False))
+    add_nnunet_options(add(import_nnunet))
     return parser
 
 

@@ -9,7 +9,8 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -68,11 +69,7 @@ def export_bundle(
     set, and ``ParityError`` if an exported graph is not its network; ``output`` is then as it was.
     """
     _check_crop(model, preprocessing.crop_pixels, info.model)
-    if output.exists() and not overwrite:
-        raise FileExistsError(f"{output} exists; give another folder or ask to overwrite it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
+    with new_bundle_folder(output, overwrite) as work:
         for stage, graph in stage_graphs(model.eval()).items():
             export_graph(graph, work / f"{stage}.onnx")
         parity = check_parity(model, work)
@@ -86,11 +83,25 @@ def export_bundle(
         if record is not None:
             record(work)
             manifest = json.loads((work / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
+
+
+@contextmanager
+def new_bundle_folder(output: Path, overwrite: bool) -> Iterator[Path]:
+    """A folder that takes the place of ``output`` if the block ends without an error, and else is removed.
+
+    Raises ``FileExistsError`` if ``output`` exists and ``overwrite`` is not set.
+    """
+    if output.exists() and not overwrite:
+        raise FileExistsError(f"{output} exists; give another folder or ask to overwrite it")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+    try:
+        yield work
         work.chmod(0o755)
         _take_place(work, output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return manifest
 
 
 def _check_crop(model: SegmentationSystem, crop_pixels: int, name: str) -> None:

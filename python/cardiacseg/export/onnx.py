@@ -77,30 +77,34 @@ def example_input(graph: nn.Module, slices: int, size: tuple[int, int], frames: 
     return 4 * torch.randn(shape, generator=generator)
 
 
-def export_graph(graph: nn.Module, path: Path) -> None:
-    """Write ``graph`` to ``path`` and check it. Raises ``RuntimeError`` if an axis did not stay dynamic."""
+def export_graph(graph: nn.Module, path: Path, size: tuple[int, int] | None = None) -> None:
+    """Write ``graph`` to ``path`` and check it. If ``size`` is given, height and width are fixed.
+
+    Raises ``RuntimeError`` if another axis did not stay dynamic.
+    """
     import onnx
 
-    frames, slices = torch.export.Dim("frames", max=4096), torch.export.Dim("slices", max=4096)
-    # the networks halve the size level by level, so a size must be a multiple of the deepest level's stride
-    stride = graph.network.stride
-    height = stride * torch.export.Dim("height_in_strides", max=1024)
-    width = stride * torch.export.Dim("width_in_strides", max=1024)
+    axes = {0: torch.export.Dim("frames", max=4096), 1: torch.export.Dim("slices", max=4096)}
+    if size is None:
+        # the networks halve the size level by level, so a size must be a multiple of the deepest level's stride
+        stride = graph.network.stride
+        axes[3] = stride * torch.export.Dim("height_in_strides", max=1024)
+        axes[4] = stride * torch.export.Dim("width_in_strides", max=1024)
     program = torch.onnx.export(
         graph.eval(),
-        (example_input(graph, 3, (3 * stride, 4 * stride), frames=2),),
+        (example_input(graph, 3, size or (3 * stride, 4 * stride), frames=2),),
         dynamo=True,
         opset_version=OPSET,
         optimize=False,
         verbose=False,
         input_names=list(graph.inputs),
         output_names=list(graph.outputs),
-        dynamic_shapes=({0: frames, 1: slices, 3: height, 4: width},),
+        dynamic_shapes=(axes,),
     )
     _simplify(program)
     proto = _without_metadata(program.model_proto)
     onnx.checker.check_model(proto, full_check=True)
-    _check_dynamic(proto.graph, path)
+    _check_dynamic(proto.graph, list(axes), path)
     onnx.save(proto, str(path))
 
 
@@ -131,10 +135,10 @@ def _without_metadata(proto):
     return proto
 
 
-def _check_dynamic(graph, path: Path) -> None:
+def _check_dynamic(graph, dynamic: list[int], path: Path) -> None:
     for value in (*graph.input, *graph.output):
         axes = value.type.tensor_type.shape.dim
-        expected = [0, 1] if len(axes) == 3 else [0, 1, 3, 4]
+        expected = [axis for axis in dynamic if axis < len(axes)]  # presence has no rows and columns
         fixed = [axis for axis in expected if not axes[axis].dim_param]
         if fixed:
             raise RuntimeError(f"{path.name}: axes {fixed} of {value.name!r} should be dynamic but were exported fixed")
