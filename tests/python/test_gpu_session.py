@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
+import onnx_bundle
 import pytest
 
 import cardiacseg
@@ -76,6 +77,25 @@ NO_GPU = """if True:
     except cardiacseg.BackendError as error:
         print(json.dumps(str(error)))"""
 
+WINDOWS = """if True:
+    import json, sys
+    import numpy as np
+    import cardiacseg
+    from cardiacseg.export.engine_options import EngineOptions
+    from cardiacseg.export.engine import build_engines
+    from pathlib import Path
+    said = []
+    for refused in (
+        lambda: cardiacseg.CardiacSegmenter(sys.argv[1], device="cuda"),
+        lambda: build_engines(Path(sys.argv[1]), Path(sys.argv[2]), EngineOptions()),
+    ):
+        try:
+            refused()
+        except cardiacseg.BackendError as error:
+            said.append(str(error))
+    result = cardiacseg.CardiacSegmenter(sys.argv[1]).run(np.load(sys.argv[3]), spacing=(8.0, 1.5, 1.25))
+    print(json.dumps({"said": said, "backend": result.report.backend, "reason": result.report.reason}))"""
+
 
 def run_script(package, script, *words, **variables):
     command = [sys.executable, "-c", script, *words]
@@ -134,6 +154,16 @@ def test_a_session(package, tiny_bundle, cine, tmp_path):
 def test_without_a_gpu_the_error_says_what_to_do(package, tiny_bundle, device):
     said = run_script(package, NO_GPU, tiny_bundle, device, CARDIACSEG_SIMULATED_GPUS="0")
     assert "no GPU answers" in said and said.endswith("; device 'cpu' or 'auto' runs without a GPU")
+
+
+def test_a_bundle_with_windows_runs_on_the_cpu(package, cine, tmp_path):
+    np.save(tmp_path / "cine.npy", cine)
+    bundle = onnx_bundle.write_window_bundle(tmp_path / "windows")
+    found = run_script(package, WINDOWS, bundle, tmp_path / "engines", tmp_path / "cine.npy")
+    sentence = "this bundle runs on the CPU: its network sees windows of a slice, as nnU-Net's do"
+    assert [sentence in said for said in found["said"]] == [True, True]
+    assert found["backend"] == "openvino" and sentence in found["reason"]
+    assert not (tmp_path / "engines").exists()
 
 
 def test_info_says_which_device_would_run(package):
