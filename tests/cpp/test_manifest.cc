@@ -136,8 +136,8 @@ TEST(Manifest, Format2SaysHowANetworkSeesWindows) {
                   R"("spacing_mm": [1.5, 1.25], "normalization": "z_score", "window_pixels": [256, 224],
                      "image_order": 3, "logits_order": 1,)");
   EXPECT_ERROR(parsed(text), ErrorCode::bad_bundle, "\"networks\": expected only \"seg\" in format 2");
-  text = replaced(text, R"("locate": "nets/locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx")",
-                  R"("seg": "seg.onnx")");
+  text =
+      replaced(text, R"("locate": "nets/locate.onnx", "seg": "seg.onnx", "ref": "ref.onnx")", R"("seg": "seg.onnx")");
   const Manifest manifest = parsed(text).manifest;
   ASSERT_TRUE(manifest.windows);
   EXPECT_EQ(manifest.windows->spacing_mm, (std::array{1.5, 1.25}));

@@ -68,7 +68,7 @@ TEST(Windows, ShortAxesArePaddedMoreAtTheEnd) {
 TEST(Windows, WeightsAreGaussianAndSumToOne) {
   const WindowAxis axis = window_axis(24, 16);
   ASSERT_EQ(axis.starts, (std::vector<std::int64_t>{0, 8}));
-  EXPECT_EQ(axis.weights[0], 1.0F);  // only the first window has that pixel
+  EXPECT_EQ(axis.weights[0], 1.0F);         // only the first window has that pixel
   const double first = std::exp(-0.5 * 4);  // pixel 12: two standard deviations from 8, and from 16
   EXPECT_NEAR(axis.weights[12], first / (first + first), 1e-6);
   for (std::size_t pixel = 8; pixel < 16; ++pixel) {
