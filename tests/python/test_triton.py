@@ -1,7 +1,7 @@
 """The model repository deploy/triton in a real Triton server on the CPU.
 
-nvidia-pytriton, from PyPI, has the server and its Python backend; it was built for NumPy 1. ``.ci/run`` installs both into
-a folder of their own, because the other tests run with NumPy 2.
+nvidia-pytriton, from PyPI, has the server and its Python backend; it was built for NumPy 1. ``.ci/run`` installs both
+into a folder of their own, because the other tests run with NumPy 2.
 """
 
 import contextlib
@@ -24,7 +24,9 @@ import cardiacseg
 
 REPOSITORY = Path(__file__).parents[2] / "deploy" / "triton"
 TRITON = os.environ.get("CARDIACSEG_TEST_TRITON")  # folder with nvidia-pytriton and numpy<2
-pytestmark = pytest.mark.skipif(not TRITON, reason="CARDIACSEG_TEST_TRITON names no folder with nvidia-pytriton (.ci/run)")
+pytestmark = pytest.mark.skipif(
+    not TRITON, reason="CARDIACSEG_TEST_TRITON names no folder with nvidia-pytriton (.ci/run)"
+)
 
 
 def free_port():
@@ -33,7 +35,7 @@ def free_port():
 
 
 def python_environment(folder, packages):
-    """A virtual environment that sees ``packages`` first, then the packages of this test; Triton uses the one on PATH."""
+    """A virtual environment that sees ``packages``, then those of this test; Triton uses the one on PATH."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     installed = [str(Path(cardiacseg.__file__).parents[1]), *(path for path in sys.path if "-packages" in path)]
     (site,) = folder.glob("lib/python3*/site-packages")

@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "cardiacseg/labels.h"
-#include "ops/clean_up.h"
+#include "ops/keep_largest_component.h"
 #include "ops/mask_fusion_common.h"
 #include "ops/parallel.h"
 #include "ops/presence_gate.h"
@@ -70,7 +70,7 @@ void WindowedRun::run_frame(std::int64_t frame, StageClock& clock) {
   const std::vector<float> padded = timed("preprocess", [&] { return preprocess(frame); });
   const std::vector<float> logits = timed("seg", [&] { return infer(padded); });
   timed("fusion", [&] { return label(frame, logits), true; });
-  if (networks_.manifest.clean_up) timed("clean_up", [&] { return clean_up(frame), true; });
+  if (networks_.manifest.clean_up) timed("clean_up", [&] { return keep_largest_component(frame), true; });
 }
 
 void WindowedRun::place(const ops::StackBox& box) {
@@ -214,10 +214,10 @@ void WindowedRun::label_slice(std::int64_t slice, std::span<const float> logits)
   }
 }
 
-void WindowedRun::clean_up(std::int64_t frame) {
+void WindowedRun::keep_largest_component(std::int64_t frame) {
   const CineShape& shape = cine_.shape;
-  ops::clean_up(frame_span(result_.labels, {frame, 1}, shape.voxels_per_frame()), shape.slices, shape.rows,
-                shape.columns, threads_);
+  ops::keep_largest_component(frame_span(result_.labels, {frame, 1}, shape.voxels_per_frame()), shape.slices,
+                              shape.rows, shape.columns, threads_);
 }
 
 }  // namespace cardiacseg

@@ -51,7 +51,7 @@ class WindowedRun {
   void add_window(std::span<const float> plane, std::size_t down, std::size_t across, std::span<float> logits) const;
   void label(std::int64_t frame, std::span<const float> logits);
   void label_slice(std::int64_t slice, std::span<const float> logits);
-  void clean_up(std::int64_t frame);
+  void keep_largest_component(std::int64_t frame);
 
   const WindowRules& rules_;
   const Networks& networks_;

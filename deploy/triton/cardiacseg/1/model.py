@@ -61,7 +61,7 @@ def _text(*lines: str) -> np.ndarray:
 
 
 def _require_whole_arrays() -> None:
-    """Stop if this Triton was built for NumPy 1 and NumPy 2 is installed: arrays would be exchanged with wrong values."""
+    """Stop if this Triton was built for NumPy 1 and NumPy 2 is installed, because arrays would get wrong values."""
     numbers = np.arange(3.0)
     copied = triton.Tensor.from_dlpack("numbers", triton.Tensor("numbers", numbers).to_dlpack())
     if not np.array_equal(copied.as_numpy(), numbers):
