@@ -48,17 +48,17 @@ struct QualityRule {
 struct Manifest {
   std::string name;
   std::string version;
-  double spacing_mm;                    ///< in-plane pixel size of Seg and Ref
-  std::int64_t crop_pixels;             ///< side of the square crop around the heart
-  std::array<double, 2> percentiles;    ///< of a stack's intensities; they become 0 and 1
-  float presence_threshold;             ///< a structure is shown in a slice if its presence is above this
-  float temperature;                    ///< divides the last stage's logits before their softmax
-  bool clean_up;                        ///< whether only the largest component is kept and holes are filled
-  std::optional<LocateRules> locate;    ///< absent: the crop is the middle of the image
-  std::optional<WindowRules> windows;   ///< given: spacing_mm, crop_pixels and percentiles are 0, and there is only Seg
-  std::optional<QualityRule> quality;   ///< absent: no quality is predicted
-  bool keeps_labels_in_bfloat16;        ///< whether the networks passed the parity gate in bf16 (recorded)
-  Float32Stages float32_in_bfloat16{};  ///< what stays in float32 if the networks compute in bfloat16
+  double spacing_mm;                     ///< in-plane pixel size of Seg and Ref
+  std::int64_t crop_pixels;              ///< side of the square crop around the heart
+  std::array<double, 2> percentiles;     ///< of a stack's intensities; they become 0 and 1
+  float presence_threshold;              ///< a structure is shown in a slice if its presence is above this
+  float temperature;                     ///< divides the last stage's logits before their softmax
+  bool clean_up;                         ///< whether only the largest component is kept and holes are filled
+  std::optional<LocateRules> locate;     ///< absent: the crop is the middle of the image
+  std::optional<WindowRules> windows{};  ///< given: only Seg; spacing, crop and percentiles are 0
+  std::optional<QualityRule> quality;    ///< absent: no quality is predicted
+  bool keeps_labels_in_bfloat16;         ///< whether the networks passed the parity gate in bf16 (recorded)
+  Float32Stages float32_in_bfloat16{};   ///< what stays in float32 if the networks compute in bfloat16
 };
 
 /// A model as read from disk, every digest checked. The networks are the bytes of ONNX files.

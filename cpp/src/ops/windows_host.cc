@@ -10,8 +10,9 @@ namespace {
 
 std::vector<double> gaussian(std::int64_t window) {
   std::vector<double> weights;
+  const std::int64_t middle = window / 2;
   for (std::int64_t pixel = 0; pixel < window; ++pixel) {
-    const double distance = static_cast<double>(pixel - window / 2) / (static_cast<double>(window) / 8);
+    const double distance = static_cast<double>(pixel - middle) / (static_cast<double>(window) / 8);
     weights.push_back(std::exp(-0.5 * distance * distance));
   }
   return weights;
