@@ -18,7 +18,6 @@ namespace cardiacseg {
 inline constexpr int kBundleFormatVersion = 2;
 
 /// Largest file of a bundle, and largest sum of all files that its manifest lists, in bytes.
-inline constexpr std::int64_t kBundleFileLimit = std::int64_t{512} << 20;
 inline constexpr std::int64_t kBundleLimit = std::int64_t{512} << 20;
 
 /// Parameters of the heart localization.

@@ -33,7 +33,7 @@ constexpr NumberRule kOrder{"1, linear, or 3, a cubic spline", [](double order) 
 constexpr NumberRule kLayers{"a number of layers from 0 to 10000",
                              [](double layers) { return layers >= 0 && layers <= 10000; }};
 constexpr NumberRule kBytes{"a number of bytes up to 512 MiB (536870912)",
-                            [](double bytes) { return bytes >= 0 && bytes <= static_cast<double>(kBundleFileLimit); }};
+                            [](double bytes) { return bytes >= 0 && bytes <= static_cast<double>(kBundleLimit); }};
 
 /// The format of the manifest. In format 2, a network sees windows.
 int read_format(const Section& root) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace cardiacseg::ops {
@@ -19,6 +20,15 @@ struct ResampleTaps {
   std::vector<std::int32_t> count;  ///< 1 or more
   std::vector<float> weights;       ///< `[width, outputs]`, 0 behind the count
 };
+
+/// Input pixels `first`, `first` + 1, ... and their weights in one output pixel; the weights sum to 1.
+struct ResampleTap {
+  std::int64_t first;
+  std::vector<float> weights;
+};
+
+/// The taps of all output pixels of an axis of `inputs` pixels as one table.
+ResampleTaps table_of(std::int64_t inputs, std::span<const ResampleTap> taps);
 
 /// Linear interpolation along an axis, anti-aliased if it shrinks: the triangle filter is widened by the factor of
 /// shrinking and its weights normalized, as in Pillow's BILINEAR and PyTorch's `interpolate(mode="bilinear",

@@ -11,31 +11,25 @@
 namespace cardiacseg::ops {
 namespace {
 
-/// Input pixels `first`, `first` + 1, ... and their shares in one output pixel; the shares sum to 1.
-struct Tap {
-  std::int32_t first;
-  std::vector<float> weights;
-};
-
 /// The pixels under a triangle whose middle is `center` and whose half width is `radius`. Pixel j covers j to j + 1.
-Tap triangle(double center, double radius, double length) {
+ResampleTap triangle(double center, double radius, double length) {
   const double first = std::max(0.0, std::floor(center - radius - 0.5) + 1);
   const double end = std::min(length, std::ceil(center + radius - 0.5));
-  std::vector<double> shares;
+  std::vector<double> weights;
   double sum = 0;
   for (std::int64_t index = 0; index < static_cast<std::int64_t>(end - first); ++index) {
     const double pixel = first + static_cast<double>(index);
-    shares.push_back(1 - std::abs(pixel + 0.5 - center) / radius);
-    sum += shares.back();
+    weights.push_back(1 - std::abs(pixel + 0.5 - center) / radius);
+    sum += weights.back();
   }
-  Tap tap{static_cast<std::int32_t>(first), {}};
-  for (const double share : shares) tap.weights.push_back(static_cast<float>(share / sum));
+  ResampleTap tap{static_cast<std::int64_t>(first), {}};
+  for (const double weight : weights) tap.weights.push_back(static_cast<float>(weight / sum));
   return tap;
 }
 
 /// One tap for each output pixel of an axis.
-std::vector<Tap> axis_taps(std::int64_t length, double scale, std::int64_t outputs) {
-  std::vector<Tap> taps;
+std::vector<ResampleTap> axis_taps(std::int64_t length, double scale, std::int64_t outputs) {
+  std::vector<ResampleTap> taps;
   taps.reserve(static_cast<std::size_t>(outputs));
   for (std::int64_t i = 0; i < outputs; ++i) {
     taps.push_back(triangle((static_cast<double>(i) + 0.5) * scale, std::max(scale, 1.0), static_cast<double>(length)));
@@ -56,12 +50,10 @@ std::int64_t resampled_length(std::int64_t length, double spacing, double target
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(pixels));
 }
 
-ResampleTaps resample_taps(std::int64_t length, double spacing, double target) {
-  const std::int64_t outputs = resampled_length(length, spacing, target);
-  const std::vector<Tap> taps = axis_taps(length, target / spacing, outputs);
-  ResampleTaps table{length, outputs, 0, {}, {}, {}};
-  for (const Tap& tap : taps) {
-    table.first.push_back(tap.first);
+ResampleTaps table_of(std::int64_t inputs, std::span<const ResampleTap> taps) {
+  ResampleTaps table{inputs, static_cast<std::int64_t>(taps.size()), 0, {}, {}, {}};
+  for (const ResampleTap& tap : taps) {
+    table.first.push_back(static_cast<std::int32_t>(tap.first));
     table.count.push_back(static_cast<std::int32_t>(tap.weights.size()));
     table.width = std::max(table.width, static_cast<std::int64_t>(tap.weights.size()));
   }
@@ -70,6 +62,11 @@ ResampleTaps resample_taps(std::int64_t length, double spacing, double target) {
     for (std::size_t k = 0; k < taps[i].weights.size(); ++k) table.weights[k * taps.size() + i] = taps[i].weights[k];
   }
   return table;
+}
+
+ResampleTaps resample_taps(std::int64_t length, double spacing, double target) {
+  const std::int64_t outputs = resampled_length(length, spacing, target);
+  return table_of(length, axis_taps(length, target / spacing, outputs));
 }
 
 }  // namespace cardiacseg::ops

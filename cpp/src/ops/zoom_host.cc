@@ -38,25 +38,21 @@ double linear_weight(double at, std::int64_t pixel) {
   return std::max(0.0, 1 - std::abs(at - static_cast<double>(pixel)));
 }
 
-struct Tap {
-  std::int64_t first;
-  std::vector<double> weights;
-};
-
 /// The pixels of an axis of `inputs` pixels round `at`; those outside add to the first or the last.
-Tap tap_at(double at, std::int64_t inputs, int order) {
+ResampleTap tap_at(double at, std::int64_t inputs, int order) {
   const std::int64_t middle = static_cast<std::int64_t>(std::floor(at));
   const std::int64_t reach = order == 3 ? kSplineReach : 1;
   const std::int64_t last = inputs - 1;
-  Tap tap{std::clamp<std::int64_t>(middle - reach + 1, 0, last), {}};
+  const std::int64_t first = std::clamp<std::int64_t>(middle - reach + 1, 0, last);
   const std::int64_t end = std::clamp<std::int64_t>(middle + reach, 0, last) + 1;
-  tap.weights.resize(static_cast<std::size_t>(end - tap.first));
+  std::vector<double> weights(static_cast<std::size_t>(end - first));
   for (std::int64_t pixel = middle - reach + 1; pixel <= middle + reach; ++pixel) {
-    const auto index = static_cast<std::size_t>(std::clamp<std::int64_t>(pixel, 0, last) - tap.first);
-    tap.weights[index] += order == 3 ? spline_weight(at, pixel) : linear_weight(at, pixel);
+    const auto index = static_cast<std::size_t>(std::clamp<std::int64_t>(pixel, 0, last) - first);
+    weights[index] += order == 3 ? spline_weight(at, pixel) : linear_weight(at, pixel);
   }
-  const double sum = std::accumulate(tap.weights.begin(), tap.weights.end(), 0.0);
-  for (double& weight : tap.weights) weight /= sum;
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  ResampleTap tap{first, {}};
+  for (const double weight : weights) tap.weights.push_back(static_cast<float>(weight / sum));
   return tap;
 }
 
@@ -67,24 +63,12 @@ ResampleTaps zoom_taps(std::int64_t inputs, std::int64_t outputs, int order) {
   if (order != 1 && order != 3) {
     throw std::invalid_argument("zoom: expected the order 1 or 3, got " + std::to_string(order));
   }
-  std::vector<Tap> taps;
+  std::vector<ResampleTap> taps;
   for (std::int64_t i = 0; i < outputs; ++i) {
     const double at = (static_cast<double>(i) + 0.5) * static_cast<double>(inputs) / static_cast<double>(outputs) - 0.5;
-    taps.push_back(inputs == outputs ? Tap{i, {1.0}} : tap_at(at, inputs, order));
+    taps.push_back(inputs == outputs ? ResampleTap{i, {1.0F}} : tap_at(at, inputs, order));
   }
-  ResampleTaps table{inputs, outputs, 0, {}, {}, {}};
-  for (const Tap& tap : taps) {
-    table.first.push_back(static_cast<std::int32_t>(tap.first));
-    table.count.push_back(static_cast<std::int32_t>(tap.weights.size()));
-    table.width = std::max(table.width, static_cast<std::int64_t>(tap.weights.size()));
-  }
-  table.weights.resize(static_cast<std::size_t>(table.width) * taps.size());
-  for (std::size_t i = 0; i < taps.size(); ++i) {
-    for (std::size_t k = 0; k < taps[i].weights.size(); ++k) {
-      table.weights[k * taps.size() + i] = static_cast<float>(taps[i].weights[k]);
-    }
-  }
-  return table;
+  return table_of(inputs, taps);
 }
 
 void zoom(std::span<const float> plane, const ResampleTaps& rows, const ResampleTaps& columns,

@@ -112,8 +112,7 @@ void WindowedRun::resample(std::span<const float> voxels, std::span<float> padde
       const std::array range = each_slice ? std::array{*low, *high} : stack;
       for (std::int64_t row = 0; row < grids.rows.outputs; ++row) {
         const float* from = &plane[index_of(row * grids.columns.outputs)];
-        float* to = &padded[slice * grids.padded_plane() +
-                            index_of((grids.down.before + row) * grids.across.padded + grids.across.before)];
+        float* to = &padded[slice * grids.padded_plane() + grids.in_padded_plane(row)];
         std::transform(from, from + grids.columns.outputs, to,
                        [&range](float value) { return std::clamp(value, range[0], range[1]); });
       }
@@ -187,9 +186,8 @@ void WindowedRun::label_slice(std::int64_t slice, std::span<const float> logits)
   std::vector<float> plane(grids.plane());
   for (std::size_t label = 0; label < kLabels; ++label) {
     for (std::int64_t row = 0; row < grids.rows.outputs; ++row) {
-      const std::size_t from = label * grids.padded_plane() +
-                               index_of((grids.down.before + row) * grids.across.padded + grids.across.before);
-      std::copy_n(&logits[from], grids.columns.outputs, &plane[index_of(row * grids.columns.outputs)]);
+      std::copy_n(&logits[label * grids.padded_plane() + grids.in_padded_plane(row)], grids.columns.outputs,
+                  &plane[index_of(row * grids.columns.outputs)]);
     }
     ops::zoom(plane, grids.back_rows, grids.back_columns, std::span(fine).subspan(label * inside, inside));
   }

@@ -40,6 +40,10 @@ class WindowedRun {
     ops::WindowAxis across;
 
     std::size_t padded_plane() const { return static_cast<std::size_t>(down.padded * across.padded); }
+    /// Where row `row` of the resampled plane begins in a padded plane.
+    std::size_t in_padded_plane(std::int64_t row) const {
+      return static_cast<std::size_t>((down.before + row) * across.padded + across.before);
+    }
     std::size_t plane() const { return static_cast<std::size_t>(rows.outputs * columns.outputs); }
   };
 

@@ -17,8 +17,8 @@ from torch import nn
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.export.bundle import INTENDED_USE, fingerprint, new_bundle_folder
-from cardiacseg.export.nnunet_folder import NnunetModel
-from cardiacseg.export.onnx import TOLERANCE, ParityError, export_graph, smooth_image
+from cardiacseg.export.nnunet_folder import NnunetModel, refuse
+from cardiacseg.export.onnx import export_graph, graph_difference, require_parity, smooth_image
 from cardiacseg.io.log_suppression import suppress_logs
 
 FORMAT_VERSION = 2  # of manifests whose network sees windows
@@ -50,7 +50,6 @@ def import_nnunet(
     output: Path,
     name: str,
     licence: str = "not stated",
-    version: str = "1",
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write ``model`` as the bundle ``output`` and return its manifest.
@@ -65,7 +64,7 @@ def import_nnunet(
         with suppress_logs("torch.onnx._internal.exporter._registration"):
             export_graph(graph, work / "seg.onnx", model.window_pixels)
         facts = {**model.facts, **trainer}
-        manifest = _manifest(model, facts, {"name": name, "version": "1", "licence": licence})
+        manifest = _manifest(model, facts, name, licence)
         manifest["parameters"] = sum(parameter.numel() for parameter in network.parameters())
         manifest["parity"] = {"seg": float(f"{_check_graph(graph, work / 'seg.onnx', model.window_pixels):.3g}")}
         (work / "MODEL_CARD.md").write_text(_model_card(manifest), encoding="utf-8")
@@ -82,7 +81,7 @@ def load_network(model: NnunetModel) -> tuple[nn.Module, dict[str, Any]]:
     network = _build(model)
     size = 4 * sum(parameter.numel() for parameter in network.parameters())
     if size > LARGEST_NETWORK:
-        raise _refuse(model, f"weights of at most {LARGEST_NETWORK} bytes, as the runtime reads", str(size))
+        raise refuse(model.checkpoint, f"weights of at most {LARGEST_NETWORK} bytes, as the runtime reads", str(size))
     weights = {
         re.sub(r"^(module\.|_orig_mod\.)+", "", key): value for key, value in checkpoint["network_weights"].items()
     }
@@ -90,9 +89,11 @@ def load_network(model: NnunetModel) -> tuple[nn.Module, dict[str, Any]]:
         network.load_state_dict(weights)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
-        raise _refuse(model, f"the weights of {model.architecture}", " ".join(lines[1:2]) or lines[0]) from error
+        raise refuse(
+            model.checkpoint, f"the weights of {model.architecture}", " ".join(lines[1:2]) or lines[0]
+        ) from error
     if not all(bool(torch.isfinite(parameter).all()) for parameter in network.parameters()):
-        raise _refuse(model, "finite weights", "infinite ones or NaN")
+        raise refuse(model.checkpoint, "finite weights", "infinite ones or NaN")
     head = network.decoder.seg_layers[-1]
     with torch.no_grad():
         for parameter in (head.weight, head.bias):
@@ -102,10 +103,6 @@ def load_network(model: NnunetModel) -> tuple[nn.Module, dict[str, Any]]:
         "checkpoint": f"{model.checkpoint.parent.name}/{model.checkpoint.name}",
         "epochs": int(checkpoint.get("current_epoch", 0)),
     }
-
-
-def _refuse(model: NnunetModel, expected: str, got: str) -> InvalidInputError:
-    return InvalidInputError(f"{model.checkpoint}: expected {expected}, got {got}")
 
 
 def _read_checkpoint(path: Path) -> Any:
@@ -133,13 +130,17 @@ def _check_checkpoint(checkpoint: Any, model: NnunetModel) -> None:
     weights = checkpoint.get("network_weights") if isinstance(checkpoint, dict) else None
     arguments = checkpoint.get("init_args") if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not isinstance(arguments, dict) or "trainer_name" not in checkpoint:
-        raise _refuse(
-            model, 'a checkpoint of nnU-Net v2 with "network_weights", "init_args" and "trainer_name"', "none"
+        raise refuse(
+            model.checkpoint,
+            'a checkpoint of nnU-Net v2 with "network_weights", "init_args" and "trainer_name"',
+            "none",
         )
     if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in weights.items()):
-        raise _refuse(model, 'tensors by name as "network_weights"', "something else")
+        raise refuse(model.checkpoint, 'tensors by name as "network_weights"', "something else")
     if arguments.get("configuration") != model.configuration:
-        raise _refuse(model, f"the configuration {model.configuration!r}", repr(arguments.get("configuration")))
+        raise refuse(
+            model.checkpoint, f"the configuration {model.configuration!r}", repr(arguments.get("configuration"))
+        )
 
 
 def _build(model: NnunetModel) -> nn.Module:
@@ -157,7 +158,9 @@ def _build(model: NnunetModel) -> nn.Module:
             input_channels=1, num_classes=4, **{**arguments, "deep_supervision": False}
         )
     except (TypeError, ValueError, AssertionError, IndexError, RuntimeError) as error:
-        raise _refuse(model, f"arguments of {model.architecture} in plans.json", f"others: {error}") from error
+        raise refuse(
+            model.checkpoint, f"arguments of {model.architecture} in plans.json", f"others: {error}"
+        ) from error
 
 
 def _class_of(model: NnunetModel, key: str) -> type[nn.Module] | None:
@@ -166,34 +169,25 @@ def _class_of(model: NnunetModel, key: str) -> type[nn.Module] | None:
         return None
     last = str(name).rpartition(".")[2]
     if not str(name).startswith("torch.nn.") or last not in _CLASSES:
-        raise _refuse(model, f'one of {", ".join(_CLASSES)} as "{key}" in plans.json', repr(name))
+        raise refuse(model.checkpoint, f'one of {", ".join(_CLASSES)} as "{key}" in plans.json', repr(name))
     return _CLASSES[last]
 
 
-@torch.no_grad()
 def _check_graph(graph: nn.Module, path: Path, size: tuple[int, int]) -> float:
     """The largest difference in probability between ``graph`` and the file, in ONNX Runtime. Raises ``ParityError``."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for slices in (1, 2):
-        image = 4 * smooth_image(slices, size, seed=slices) - 2
-        found = torch.from_numpy(session.run(None, {"image": image.numpy()})[0])
-        difference = float((torch.softmax(found, dim=2) - torch.softmax(graph(image), dim=2)).abs().max())
-        worst = max(worst, difference if difference == difference else float("inf"))
-    if not worst <= TOLERANCE:
-        raise ParityError(f"seg.onnx differs from the network by {worst:.2e} in probability; at most {TOLERANCE:.0e}")
-    return worst
+    images = (4 * smooth_image(slices, size, seed=slices) - 2 for slices in (1, 2))
+    difference = graph_difference("seg", graph, path, images)
+    require_parity("seg", difference)
+    return difference
 
 
-def _manifest(model: NnunetModel, facts: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, Any]:
+def _manifest(model: NnunetModel, facts: Mapping[str, Any], name: str, licence: str) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
-        "name": about["name"],
-        "version": about["version"],
+        "name": name,
+        "version": "1",
         "model": f"nnU-Net v2 {model.configuration}, {model.architecture}",
-        "licence": about["licence"],
+        "licence": licence,
         "intended_use": INTENDED_USE,
         "labels": {"background": 0, "rv": 1, "myo": 2, "lv": 3},
         "preprocessing": {

@@ -79,17 +79,18 @@ def read_nnunet_folder(
     )
 
 
-def _refuse(path: Path, expected: str, got: object) -> InvalidInputError:
+def refuse(path: Path, expected: str, got: object) -> InvalidInputError:
+    """The error to raise for a file of the folder."""
     return InvalidInputError(f"{path}: expected {expected}, got {got}")
 
 
 def _document(folder: Path, name: str) -> dict[str, Any]:
     path = folder / name
     if not path.is_file():
-        raise _refuse(path, "a file of nnU-Net's model folder", "nothing")
+        raise refuse(path, "a file of nnU-Net's model folder", "nothing")
     document = read_json(path)
     if not isinstance(document, dict):
-        raise _refuse(path, "an object", type(document).__name__)
+        raise refuse(path, "an object", type(document).__name__)
     return document
 
 
@@ -97,13 +98,13 @@ def _configuration(plans: dict[str, Any], name: str, path: Path) -> dict[str, An
     """The plan of one configuration, with what it inherits."""
     every = plans.get("configurations")
     if not isinstance(every, dict):
-        raise _refuse(path, 'an object "configurations"', repr(every))
+        raise refuse(path, 'an object "configurations"', repr(every))
     chain: list[dict[str, Any]] = []
     seen: list[str] = []
     current: object = name
     while current is not None:
         if not isinstance(current, str) or not isinstance(every.get(current), dict) or current in seen:
-            raise _refuse(path, f"a configuration {current!r}", f"only {', '.join(map(str, every)) or 'none'}")
+            raise refuse(path, f"a configuration {current!r}", f"only {', '.join(map(str, every)) or 'none'}")
         seen.append(current)
         chain.append(every[current])
         current = every[current].get("inherits_from")
@@ -113,34 +114,34 @@ def _configuration(plans: dict[str, Any], name: str, path: Path) -> dict[str, An
 def _check_kind(plans: dict[str, Any], rules: dict[str, Any], name: str, path: Path) -> None:
     patch = rules.get("patch_size")
     if isinstance(patch, list) and len(patch) == 3:
-        raise _refuse(path, "a 2-D configuration", f"{name!r}, which is 3-D")
+        raise refuse(path, "a 2-D configuration", f"{name!r}, which is 3-D")
     if rules.get("previous_stage") is not None:
-        raise _refuse(path, "a configuration without a previous stage", f"{name!r}, which is a cascade's")
-    wanted = {
+        raise refuse(path, "a configuration without a previous stage", f"{name!r}, which is a cascade's")
+    facts = {
         "transpose_forward": (plans.get("transpose_forward"), ([0, 1, 2],)),
         "label_manager": (plans.get("label_manager", "LabelManager"), ("LabelManager",)),
         "image_reader_writer": (plans.get("image_reader_writer"), _READERS),
         "preprocessor_name": (rules.get("preprocessor_name"), ("DefaultPreprocessor",)),
     }
-    for key, (value, known) in wanted.items():
+    for key, (value, known) in facts.items():
         if value not in known:
-            raise _refuse(path, f'"{key}" {" or ".join(map(str, known))}', repr(value))
+            raise refuse(path, f'"{key}" {" or ".join(map(str, known))}', repr(value))
 
 
 def _check_channels(dataset: dict[str, Any], path: Path) -> None:
     channels = dataset.get("channel_names", dataset.get("modality"))
     if not isinstance(channels, dict) or len(channels) != 1:
         found = ", ".join(map(str, channels.values())) if isinstance(channels, dict) else repr(channels)
-        raise _refuse(path, "one input channel", found)
+        raise refuse(path, "one input channel", found)
 
 
 def _outputs(dataset: dict[str, Any], given: Mapping[str, int] | None, path: Path) -> tuple[int, int, int, int]:
     """The network's output of background, RV, MYO and LV: nnU-Net's outputs are in the order of its labels."""
     named = dataset.get("labels")
     if not isinstance(named, dict):
-        raise _refuse(path, 'an object "labels"', repr(named))
+        raise refuse(path, 'an object "labels"', repr(named))
     if dataset.get("regions_class_order") is not None or any(isinstance(value, list) for value in named.values()):
-        raise _refuse(path, "labels of one number each", "regions, of which a voxel can have several")
+        raise refuse(path, "labels of one number each", "regions, of which a voxel can have several")
     trained = {name: value for name, value in named.items() if name != "ignore"}
     if given is None:
         found = {ours: theirs for theirs, ours in label_mapping({"labels": trained}, path).items()}
@@ -149,7 +150,7 @@ def _outputs(dataset: dict[str, Any], given: Mapping[str, int] | None, path: Pat
     numbers = sorted(trained.values(), key=str)
     if sorted(found.values()) != [0, 1, 2, 3] or numbers != [0, 1, 2, 3]:
         got = f"{trained}" if given is None else f"{dict(given)} for the labels {trained}"
-        raise _refuse(path, "the labels 0 to 3 for background, RV, myocardium and LV", got)
+        raise refuse(path, "the labels 0 to 3 for background, RV, myocardium and LV", got)
     return found[0], found[1], found[2], found[3]
 
 
@@ -159,17 +160,17 @@ def _numbers(rules: dict[str, Any], key: str, kind: type, path: Path) -> tuple[A
     if not fits or not all(
         isinstance(value, (int, kind)) and not isinstance(value, bool) and value > 0 for value in pair
     ):
-        raise _refuse(path, f'two numbers above 0 as "{key}", rows and columns', repr(pair))
+        raise refuse(path, f'two numbers above 0 as "{key}", rows and columns', repr(pair))
     return kind(pair[0]), kind(pair[1])
 
 
 def _normalization(rules: dict[str, Any], path: Path) -> bool:
     """Whether mean and standard deviation are those of the voxels that are not 0."""
     if rules.get("normalization_schemes") != ["ZScoreNormalization"]:
-        raise _refuse(path, "the normalization ZScoreNormalization", rules.get("normalization_schemes"))
+        raise refuse(path, "the normalization ZScoreNormalization", rules.get("normalization_schemes"))
     masks = rules.get("use_mask_for_norm")
     if masks not in ([True], [False]):
-        raise _refuse(path, '"use_mask_for_norm" [true] or [false]', repr(masks))
+        raise refuse(path, '"use_mask_for_norm" [true] or [false]', repr(masks))
     return bool(masks[0])
 
 
@@ -177,11 +178,11 @@ def _order(rules: dict[str, Any], what: str, path: Path) -> int:
     """The order of the spline by which ``what`` is resampled."""
     function, options = rules.get(f"resampling_fn_{what}"), rules.get(f"resampling_fn_{what}_kwargs")
     if function != _RESAMPLING or not isinstance(options, dict):
-        raise _refuse(path, f"resampling of {what} by {_RESAMPLING}", function)
+        raise refuse(path, f"resampling of {what} by {_RESAMPLING}", function)
     order = options.get("order", 3)
     if order not in (1, 3) or options.get("is_seg", False) or options.get("force_separate_z", False) is not None:
         expected = f"resampling of {what} with order 1 or 3, is_seg false and force_separate_z null"
-        raise _refuse(path, expected, options)
+        raise refuse(path, expected, options)
     return int(order)
 
 
@@ -194,9 +195,9 @@ def _architecture(rules: dict[str, Any], path: Path) -> tuple[str, dict[str, Any
     name = str(plan.get("network_class_name")) if isinstance(plan, dict) else repr(plan)
     module, _, last = name.rpartition(".")
     if last not in ARCHITECTURES or not f"{module}.".startswith("dynamic_network_architectures."):
-        raise _refuse(path, f"the architecture {' or '.join(ARCHITECTURES)}", name)
+        raise refuse(path, f"the architecture {' or '.join(ARCHITECTURES)}", name)
     if not isinstance(arguments, dict):
-        raise _refuse(path, 'an object "arch_kwargs"', repr(arguments))
+        raise refuse(path, 'an object "arch_kwargs"', repr(arguments))
     return last, arguments
 
 
@@ -220,7 +221,7 @@ def _older_architecture(rules: dict[str, Any], path: Path) -> dict[str, Any]:
             "nonlin_kwargs": {"inplace": True},
         }
     except (KeyError, TypeError) as error:
-        raise _refuse(path, "the network's architecture", f"none: {error}") from error
+        raise refuse(path, "the network's architecture", f"none: {error}") from error
     return {"network_class_name": f"dynamic_network_architectures.architectures.unet.{name}", "arch_kwargs": arguments}
 
 
@@ -234,9 +235,9 @@ def _check_strides(arguments: dict[str, Any], window: Sequence[int], path: Path)
             total = [total[0] * rows, total[1] * columns]
         fits = all(size % step == 0 for size, step in zip(window, total, strict=True))
     except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise _refuse(path, 'a stride or two for each level as "strides"', repr(strides)) from error
+        raise refuse(path, 'a stride or two for each level as "strides"', repr(strides)) from error
     if not fits:
-        raise _refuse(path, f"a patch size whose sides are multiples of {total}", list(window))
+        raise refuse(path, f"a patch size whose sides are multiples of {total}", list(window))
 
 
 def _checkpoint(folder: Path, fold: str | None, name: str) -> Path:
@@ -245,11 +246,11 @@ def _checkpoint(folder: Path, fold: str | None, name: str) -> Path:
     if fold is not None:
         path = folder / f"fold_{fold}" / name
         if re.fullmatch(r"\d+|all", fold) is None or not path.is_file():
-            raise _refuse(path, "a checkpoint", "nothing")
+            raise refuse(path, "a checkpoint", "nothing")
         return path
     found = sorted(path for path in folder.glob(f"fold_*/{name}") if path.is_file())
     if not found:
-        raise _refuse(folder / "fold_0" / name, "a checkpoint, there or of another fold", "nothing")
+        raise refuse(folder / "fold_0" / name, "a checkpoint, there or of another fold", "nothing")
     if len(found) > 1:
         folds = ", ".join(path.parent.name.removeprefix("fold_") for path in found)
         raise InvalidInputError(f"{folder}: expected --fold with one of the folds {folds}: a bundle holds one network")
@@ -266,6 +267,6 @@ def _facts(folder: Path, plans: dict[str, Any], dataset: dict[str, Any]) -> dict
         try:
             median = [sorted(map(float, axis))[len(axis) // 2] for axis in zip(*spacings, strict=True)]
         except (TypeError, ValueError) as error:
-            raise _refuse(path, 'a list of spacings as "spacings"', repr(spacings)[:40]) from error
+            raise refuse(path, 'a list of spacings as "spacings"', repr(spacings)[:40]) from error
         facts["median spacing, mm"] = " x ".join(f"{value:.3g}" for value in median)
     return {key: value for key, value in facts.items() if value is not None}

@@ -6,7 +6,7 @@ gate compares each exported graph with its network, in probability, in ONNX Runt
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -167,16 +167,13 @@ def shapes(stride: int) -> list[tuple[int, tuple[int, int]]]:
 
 
 @torch.no_grad()
-def stage_difference(stage: str, model: SegmentationSystem, path: Path) -> float:
-    """Largest difference in probability between ``model``'s stage and the graph at ``path`` over all shapes."""
+def graph_difference(stage: str, graph: nn.Module, path: Path, inputs: Iterable[torch.Tensor]) -> float:
+    """Largest difference in probability over ``inputs`` between ``graph`` and its file; infinite if one is NaN."""
     import onnxruntime
 
-    graph = stage_graphs(model)[stage].eval()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
-    for slices, size in shapes(graph.network.stride):
-        image = smooth_image(slices, size, seed=slices)
-        given = model.seg(image) if stage == "ref" else image
+    for given in inputs:
         expected = graph(given)
         expected = expected if isinstance(expected, tuple) else (expected,)
         found = [torch.from_numpy(part) for part in session.run(None, {graph.inputs[0]: given.numpy()})]
@@ -184,6 +181,23 @@ def stage_difference(stage: str, model: SegmentationSystem, path: Path) -> float
             difference = float((ours - theirs).abs().max())
             worst = max(worst, difference if difference == difference else float("inf"))
     return worst
+
+
+@torch.no_grad()
+def stage_difference(stage: str, model: SegmentationSystem, path: Path) -> float:
+    """Largest difference in probability between ``model``'s stage and the graph at ``path`` over all shapes."""
+    graph = stage_graphs(model)[stage].eval()
+    images = (smooth_image(slices, size, seed=slices) for slices, size in shapes(graph.network.stride))
+    return graph_difference(stage, graph, path, (model.seg(image) if stage == "ref" else image for image in images))
+
+
+def require_parity(stage: str, difference: float) -> None:
+    """Raises :class:`ParityError` if a graph differs from its network by more than :data:`TOLERANCE`."""
+    if not difference <= TOLERANCE:
+        raise ParityError(
+            f"{stage}.onnx differs from the PyTorch network by {difference:.2e} in probability; "
+            f"expected at most {TOLERANCE:.0e}"
+        )
 
 
 def check_parity(model: SegmentationSystem, folder: Path, stages: Sequence[str] | None = None) -> dict[str, float]:
@@ -194,9 +208,5 @@ def check_parity(model: SegmentationSystem, folder: Path, stages: Sequence[str] 
     differences = {}
     for stage in stages or stage_graphs(model):
         differences[stage] = stage_difference(stage, model, folder / f"{stage}.onnx")
-        if not differences[stage] <= TOLERANCE:
-            raise ParityError(
-                f"{stage}.onnx differs from the PyTorch network by {differences[stage]:.2e} in probability; "
-                f"expected at most {TOLERANCE:.0e}"
-            )
+        require_parity(stage, differences[stage])
     return differences

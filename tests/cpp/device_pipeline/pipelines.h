@@ -18,20 +18,11 @@
 #include "fake_network.h"
 #include "ops/pixels.h"
 #include "pipeline/pipeline.h"
+#include "require_device.h"
 
 namespace cardiacseg::test {
 
 constexpr Spacing kSpacing{8.0, 1.4, 1.3};
-
-/// Ends the program as skipped if no GPU answers.
-inline bool require_device() {
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status == cudaSuccess && count > 0) return true;
-  std::cout << "skipped: no GPU answers (" << cudaGetErrorString(status) << ")\n";
-  std::exit(77);
-}
-const bool kHasDevice = require_device();
 
 /// Calls so far that took memory; on a real GPU nobody counts them.
 inline int allocations() {

@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "cuda/launch.h"
+#include "require_device.h"
 
 // Under the address sanitizer the simulated GPU reports whatever touches a canary, reads too.
 #if defined(CARDIACSEG_SIMULATED_GPU) && defined(__SANITIZE_ADDRESS__)
@@ -20,16 +21,6 @@
 #endif
 
 namespace cardiacseg::test {
-
-/// Ends the program as skipped if no GPU answers.
-inline bool require_device() {
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status == cudaSuccess && count > 0) return true;
-  std::cout << "skipped: no GPU answers (" << cudaGetErrorString(status) << ")\n";
-  std::exit(77);
-}
-inline const bool kHasDevice = require_device();
 
 /// Whether the run is watched by a tool that makes kernels a hundred times slower: then the largest cases are left out.
 inline bool watched() { return std::getenv("CARDIACSEG_SANITIZER") != nullptr; }
