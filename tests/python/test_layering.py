@@ -154,7 +154,7 @@ FLOORS = (
     "io",
     "quality training",
     "export network study",
-    "evaluation installation",
+    "cohort evaluation installation",
     "cli",
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor.split()}
@@ -178,7 +178,10 @@ def test_arrows_point_down(room):
     ("patterns", "never"),
     [
         (
-            ["*.py", *(f"{room}/**/*.py" for room in ("cli", "io", "measurements", "network", "quality", "study"))],
+            [
+                "*.py",
+                *(f"{room}/**/*.py" for room in ("cli", "cohort", "io", "measurements", "network", "quality", "study")),
+            ],
             ["torch"],
         ),
         (["evaluation/*.py"], ["torch", "cardiacseg.models", "cardiacseg.training", "cardiacseg.export"]),
@@ -213,7 +216,9 @@ def test_reading_and_writing_run_no_model():
 
 def test_heavy_imports_wait_inside_functions():
     light = ["io/dicom_results/__init__.py"]
-    for path in sources("*.py", "io/*.py", "io/report/*.py", "evaluation/*.py", "quality/*.py", "study/*.py", *light):
+    for path in sources(
+        "*.py", "io/*.py", "io/report/*.py", "evaluation/*.py", "quality/*.py", "study/*.py", "cohort/*.py", *light
+    ):
         for module in HEAVY:
             assert not uses(path, module, whole=False), f"{path.relative_to(ROOT)} imports {module} at its top"
 
@@ -228,8 +233,15 @@ def test_at_its_top_the_package_needs_numpy_alone():
 @pytest.mark.parametrize(
     ("patterns", "extra"),
     [
-        (["*.py", *(f"{room}/*.py" for room in ("cli", "io", "io/report", "measurements", "quality", "study"))], None),
+        (
+            [
+                "*.py",
+                *(f"{room}/*.py" for room in ("cli", "io", "io/report", "measurements", "quality", "study")),
+            ],
+            None,
+        ),
         (["io/dicom/*.py", "io/dicom_results/*.py", "network/*.py"], "dicom"),
+        (["cohort/*.py"], "parquet"),
     ],
 )
 def test_what_is_imported_is_declared(patterns, extra):

@@ -129,11 +129,17 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def batch(options: argparse.Namespace) -> int:
-    """Segment all cases in a folder. A second run continues the first; a failed case does not stop the others."""
+    """Segment all cases of a folder or a list. A second run continues the first; failed cases do not stop the rest."""
     from cardiacseg.study.batch import CaseSegmenter, run_batch
+    from cardiacseg.study.case_list import read_case_list
     from cardiacseg.study.cases import find_cases
 
-    cases = find_cases(options.input, without=options.output)
+    if options.input.is_file():
+        cases, unused = read_case_list(options.input)
+        if unused:
+            say(f"columns of {options.input.name} that are not used: {', '.join(unused)}")
+    else:
+        cases = find_cases(options.input, without=options.output)
     segment_one = CaseSegmenter(load_segmenter(options), study_options(options), options.model)
     found = run_batch(
         cases, options.output, segment_one, resume=not options.overwrite, progress=progress_bar(options.quiet, "cases")
@@ -143,6 +149,32 @@ def batch(options: argparse.Namespace) -> int:
     else:
         show(found.lines())
     return 6 if found.failed else 0
+
+
+def tables(options: argparse.Namespace) -> None:
+    """Write a batch's measurements as tables: by case, by frame and by wall segment, as CSV and Parquet."""
+    from cardiacseg.cohort import write_tables
+    from cardiacseg.errors import InvalidInputError
+
+    try:
+        made = write_tables(options.results, parquet=options.parquet)
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(f'--parquet needs {error.name}: pip install "cardiacseg[parquet]"') from error
+    _show_files(options, made)
+
+
+def review(options: argparse.Namespace) -> None:
+    """Write one HTML page over a batch: distributions, and a table of all cases, outliers first."""
+    from cardiacseg.cohort import write_review
+
+    _show_files(options, [write_review(options.results, most=options.most)])
+
+
+def _show_files(options: argparse.Namespace, made: list[Path]) -> None:
+    if options.json:
+        print_json({"files": [str(path) for path in made]})
+    else:
+        show([str(path) for path in made])
 
 
 def send(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from cardiacseg.cli.arguments import (
     at_least,
 )
 from cardiacseg.cli.build_engine import add_engine_options, build_engine
-from cardiacseg.cli.commands import batch, bench, demo, info, measure, receive, segment, send
+from cardiacseg.cli.commands import batch, bench, demo, info, measure, receive, review, segment, send, tables
 from cardiacseg.cli.import_nnunet import add_nnunet_options, import_nnunet
 
 _EPILOG = """\
@@ -68,6 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
     _segment(add(segment))
     _measure(add(measure))
     _batch(add(batch))
+    _tables(add(tables))
+    _review(add(review))
     _send(add(send))
     _receive(add(receive, json=False))
     _demo(add(demo))
@@ -119,8 +121,9 @@ def _batch(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "input",
         type=Path,
-        metavar="FOLDER",
-        help="folder of cases: NIfTI files, DICOM studies, or data in the layout of nnU-Net or ACDC",
+        metavar="INPUT",
+        help="folder of cases (NIfTI files, DICOM studies, zips, or the layout of nnU-Net, ACDC or UK Biobank), "
+        "or a CSV that lists them",
     )
     command.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder for all results")
     command.add_argument(
@@ -137,6 +140,18 @@ def _batch(command: argparse.ArgumentParser) -> None:
     add_result_options(command, one_case=False)
     command.add_argument("--quiet", action="store_true", help="show no progress")
     add_model_options(command)
+
+
+def _tables(command: argparse.ArgumentParser) -> None:
+    command.add_argument("results", type=Path, metavar="RESULTS", help="folder with the results of 'batch'")
+    command.add_argument("--parquet", action="store_true", help="also write Parquet files (needs pyarrow)")
+
+
+def _review(command: argparse.ArgumentParser) -> None:
+    command.add_argument("results", type=Path, metavar="RESULTS", help="folder with the results of 'batch'")
+    command.add_argument(
+        "--most", type=at_least(1), metavar="N", default=5000, help="largest number of cases on the page (5000)"
+    )
 
 
 def _send(command: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cardiacseg import _core
+from cardiacseg.acquisition import UNKNOWN_BODY
 from cardiacseg.errors import CancelledError, DicomError, Error, InvalidInputError
 from cardiacseg.io.cine import Note
 from cardiacseg.io.output import locked, output_errors, partial_folder, remove_leftovers, sync
@@ -19,6 +20,7 @@ from cardiacseg.study.case_folder import (
     finish,
     finished_row,
     key_of,
+    provenance,
     refuse_foreign,
     summary_of,
     write_table,
@@ -51,24 +53,28 @@ class StudySegmenter:
         source: Path | Sequence[Path],
         folder: Path,
         notes: Sequence[Note] = (),
-        ed_es: tuple[int, int] | None = None,
+        options: StudyOptions | None = None,
     ) -> Outcome:
-        """Segment a study and write all results.
-
-        ``ed_es`` are the frames of ED and ES if the data set names them; explicit options override them.
-        """
-        watch, options = Stopwatch(), _with_ed_es(self._options, ed_es)
+        """Segment a study and write all results, with ``options`` in place of the study segmenter's."""
+        watch, options = Stopwatch(), options or self._options
         with watch.time("read"):
             cine = read_study(source, options.read)
         cine = dataclasses.replace(cine, notes=(*notes, *cine.notes))
         return segment_into(folder, cine, self._segmenter, options, watch)
 
 
-def _with_ed_es(options: StudyOptions, ed_es: tuple[int, int] | None) -> StudyOptions:
+def options_of(case: Case, options: StudyOptions) -> StudyOptions:
+    """``options`` with what the data set says of the case. Its frames of ED and ES give way to those in ``options``."""
     asked = options.measurements
-    if ed_es is None or (asked.ed, asked.es) != ("largest", "smallest"):
-        return options
-    return dataclasses.replace(options, measurements=dataclasses.replace(asked, ed=ed_es[0], es=ed_es[1]))
+    if case.ed_es is not None and (asked.ed, asked.es) == ("largest", "smallest"):
+        asked = dataclasses.replace(asked, ed=case.ed_es[0], es=case.ed_es[1])
+    return dataclasses.replace(
+        options,
+        measurements=asked,
+        read=dataclasses.replace(options.read, series=case.series or options.read.series),
+        body=case.body if options.body == UNKNOWN_BODY else options.body,
+        heart_rate_per_min=options.heart_rate_per_min or case.heart_rate_per_min,
+    )
 
 
 class CaseSegmenter:
@@ -78,7 +84,7 @@ class CaseSegmenter:
     """
 
     def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions, model: str):
-        self._segment = StudySegmenter(segmenter, options)
+        self._segment, self._options = StudySegmenter(segmenter, options), options
         self.made_with: Mapping[str, Any] = {
             "model": bundle_digest(model),
             "options": dataclasses.asdict(options),
@@ -88,7 +94,8 @@ class CaseSegmenter:
 
     def __call__(self, case: Case, folder: Path) -> Mapping[str, Any]:
         """Errors are those of reading and of the segmenter."""
-        return summary_of(self._segment.outcome(case.source, folder, ed_es=case.ed_es).segmented)
+        outcome = self._segment.outcome(case.source, folder, options=options_of(case, self._options))
+        return {**summary_of(outcome.segmented), **provenance(self.made_with)}
 
 
 class SegmentCase(Protocol):
@@ -211,7 +218,8 @@ def _run_case(case: Case, folder: Path, segment_one: SegmentCase, resume: bool) 
             text += f", see {case.name}/{TRACEBACK}"
         for parent in (case.path.parent, folder.parent):  # the table may be read on another machine
             text = text.replace(f"{parent}{os.sep}", "")
-        return {"case": case.name, "state": "failed", "seconds": seconds, "error": text}, False
+        row = {"case": case.name, "state": "failed", "seconds": seconds, "error": text, "error_code": _code(error)}
+        return {**row, **provenance(segment_one.made_with)}, False
 
 
 def _segment_into(case: Case, folder: Path, segment_one: SegmentCase, key: str, started: float) -> dict[str, Any]:
@@ -222,6 +230,10 @@ def _segment_into(case: Case, folder: Path, segment_one: SegmentCase, key: str, 
         row = {"case": case.name, "state": "done", "seconds": round(time.perf_counter() - started, 3), **found}
         finish(made, folder, key, row)
         return row
+
+
+def _code(error: Exception) -> str:
+    return getattr(error, "code", None) or type(error).__name__
 
 
 def _sentence(error: Exception) -> str:

@@ -17,16 +17,14 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.cine import SegmentedCine
 from cardiacseg.io.json_files import REPORT, Record, read_record, sha256_of, write_json
 from cardiacseg.io.output import csv_cell, is_hidden, move_results, write_bytes
+from cardiacseg.study.columns import CASE_COLUMNS
 from cardiacseg.study.nifti_cases import Case
 
+COLUMNS = tuple(column.name for column in CASE_COLUMNS)
+_TEXTS = {column.name for column in CASE_COLUMNS if column.kind == "string"}
 _VOLUMES = tuple(f"{side}_{name}" for side in ("lv", "rv") for name in ("edv_ml", "esv_ml", "sv_ml", "ef_percent"))
-# ``state`` is "done", "failed" or "left out"; ``error`` says why it is not "done"; ``flags`` are their codes, one space
-# between two; ``predicted_quality`` is the lowest of all frames, a mean Dice from 0 to 1.
-COLUMNS = (
-    *("case", "state", "seconds", "frames", "slices"),
-    *(*_VOLUMES, "lv_mass_g", "flag_count", "flags", "predicted_quality", "error"),
-)
-_TEXTS = {"case", "state", "flags", "error"}
+_MEASURED = (*_VOLUMES, "lv_mass_g", "heart_rate_per_min", "lv_co_l_min", "bsa_m2")
+_INDEXED = tuple(name for name in COLUMNS if name.endswith("_m2") and name != "bsa_m2")
 _LARGEST = 1e12  # no number of a row is larger
 # Written last: if it is there and says "complete", so are all files that it names.
 MARKER = "case.json"
@@ -42,11 +40,26 @@ def summary_of(segmented: SegmentedCine) -> dict[str, Any]:
     return {
         "frames": frames,
         "slices": slices,
-        **{name: _rounded(getattr(measured, name)) for name in (*_VOLUMES, "lv_mass_g")},
+        **{name: _rounded(getattr(measured, name)) for name in _MEASURED},
+        **{name: _rounded(measured.indexed.get(name)) for name in _INDEXED},
+        "ed_frame": _from_one(measured.ed_frame),
+        "es_frame": _from_one(measured.es_frame),
         "flag_count": len(segmented.flags),
         "flags": " ".join(codes),
         "predicted_quality": None if segmented.result is None else _rounded(np.min(segmented.result.quality)),
     }
+
+
+def provenance(made_with: Mapping[str, Any]) -> dict[str, str | None]:
+    """The columns that say what made a case's results; see :class:`cardiacseg.study.batch.SegmentCase`."""
+    options = made_with.get("options")
+    digest = options and hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+    named = {"model_sha256": "model", "precision": "precision", "version": "version"}
+    return {**{column: made_with.get(name) for column, name in named.items()}, "options_sha256": digest}
+
+
+def _from_one(frame: int | None) -> int | None:
+    return None if frame is None else frame + 1
 
 
 def _rounded(value: float | None) -> float | None:
@@ -80,7 +93,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def key_of(case: Case, made_with: Mapping[str, Any]) -> str:
     """SHA-256 of names and contents of the case's files and of ``made_with``. Raises ``OSError``."""
     files = {name: sha256_of(path) for name, path in _files_of(case)}
-    document = json.dumps([case.kind, files, case.ed_es, dict(made_with)], sort_keys=True)
+    listed = [case.body.height_m, case.body.weight_kg, case.heart_rate_per_min, case.series]
+    parts = [case.kind, files, case.ed_es, dict(made_with), *([listed] if any(listed) else [])]
+    document = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
 
 

@@ -23,8 +23,12 @@ __all__ = ["Case", "find_cases"]
 
 _IMAGES, _PARTS = ("imagesTr", "imagesTs"), ("training", "testing")
 _ACDC = re.compile(r"patient\d+$")
+# UK Biobank's bulk files: participant, field, visit, index. Field 20209 is the short axis.
+_BIOBANK = re.compile(r"\d+_(?P<field>202\d\d)_\d+_\d+\.zip$")
 # What ACDC has beside each cine: its labels, and of a cine with all frames ED and ES once more.
 _ACDC_BESIDE = re.compile(r"_(gt|frame\d+)$")
+# What lies beside the cases' folders in a batch's results.
+RESERVED = ("summary.csv", "frames.csv", "segments.csv", "datapackage.json", "review", "review.html")
 _REASONS_SAID = 3
 _LONGEST_NAME = 150  # bytes; a file system has 255 for a name
 
@@ -65,7 +69,7 @@ class Found:
         if self.problem:
             return [Case(self.name, self.path, "dicom")]  # reading it gives the same reason
         found = nifti_cases(self.nifti, self._name_of)
-        found += [Case(self._name_of(path), path, "dicom") for path in self.archives]
+        found += [Case(self._name_of(path), path, "dicom", left_out=_other_field(path)) for path in self.archives]
         if self.dicom and self.deep:
             reason = "it lies beside a DICOM study, which is taken"
             return self._dicom_cases() + [replace(case, left_out=case.left_out or reason) for case in found]
@@ -184,7 +188,7 @@ def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
             f"{root} holds no cases; expected nnU-Net's or ACDC's layout, NIfTI files, or a DICOM study in each folder"
             + (f" (left out: {some})" if some else "")
         )
-    return sorted(_with_unique_names(found), key=lambda case: case.name)
+    return sorted(with_unique_names(found), key=lambda case: case.name)
 
 
 def _is_same(other: Path, path: Path) -> bool:
@@ -230,10 +234,10 @@ def _plain(root: Path, without: Without) -> list[Case]:
     ]
 
 
-def _with_unique_names(cases: Iterable[Case]) -> list[Case]:
+def with_unique_names(cases: Iterable[Case]) -> list[Case]:
     """Cases of the same name (``a.nii``, ``a.nii.gz``) get the file's whole name, if needed with the folder's name.
 
-    The name ``summary.csv`` is reserved for the table.
+    The names of a batch's own tables and pages are reserved.
     """
     cases = [replace(case, name=_as_folder(case.name)) for case in cases]
     for longer in (lambda case: case.path.name, lambda case: f"{case.path.parent.name}_{case.name}"):
@@ -241,7 +245,7 @@ def _with_unique_names(cases: Iterable[Case]) -> list[Case]:
         cases = [
             replace(case, name=_as_folder(longer(case))) if taken[_folded(case.name)] > 1 else case for case in cases
         ]
-    taken = {"summary.csv"}
+    taken = set(RESERVED)
     unique = []
     for case in cases:
         names = chain([case.name], (f"{case.name}-{number}" for number in count(2)))
@@ -249,6 +253,14 @@ def _with_unique_names(cases: Iterable[Case]) -> list[Case]:
         taken.add(_folded(name))
         unique.append(replace(case, name=name))
     return unique
+
+
+def _other_field(archive: Path) -> str:
+    """Why a zip of UK Biobank's heart images is not a short-axis cine, by its name; else an empty text."""
+    found = _BIOBANK.match(archive.name)
+    if found is None or found["field"] == "20209":
+        return ""
+    return f"it is field {found['field']} of UK Biobank; short-axis cines are field 20209"
 
 
 def _as_folder(name: str) -> str:

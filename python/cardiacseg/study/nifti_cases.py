@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cardiacseg.acquisition import UNKNOWN_BODY, Body
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.file_kind import kind_of
 from cardiacseg.io.not_grey import is_label_map
@@ -29,7 +30,8 @@ class Case:
 
     If ``files`` is not empty, only these are read: the NIfTI files of a cine with one file for each frame, or the files
     of one study in a folder of several. ``ed_es`` are the indices of ED and ES among the frames if the data set names
-    them. ``left_out`` says why this is not a case to segment, for example because it is a label map.
+    them; ``body``, ``heart_rate_per_min`` and ``series`` are set if a list of cases has them. ``left_out`` says why
+    this is not a case to segment, for example because it is a label map.
     """
 
     name: str
@@ -38,6 +40,9 @@ class Case:
     files: tuple[Path, ...] = ()
     ed_es: tuple[int, int] | None = None
     left_out: str = ""
+    body: Body = UNKNOWN_BODY
+    heart_rate_per_min: float | None = None
+    series: str | None = None
 
     @property
     def source(self) -> Path | tuple[Path, ...]:

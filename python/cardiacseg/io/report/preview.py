@@ -14,6 +14,8 @@ COLORS = {"RV": "#56B4E9", "MYO": "#CC79A7", "LV": "#E69F00"}
 _GROUND, _INK, _FAINT = "#12161c", "#e8ecf1", "#8a94a3"
 _COLUMNS = 6
 _MARGIN_MM = 14.0
+_DPI, _PICTURE_INCH = 130, 2.0
+_LEFT_INCH, _RIGHT_INCH, _HEAD_INCH, _FOOT_INCH = 0.55, 0.15, 0.75, 2.75
 
 
 def write_preview(
@@ -32,16 +34,16 @@ def write_preview(
     if measurements.es_frame is None:
         rows = [(measurements.ed_frame, "")]
     columns = shown_slices(labels)
-    picture_inch, foot_inch = 2.0, 2.75
-    height = picture_inch * len(rows) + foot_inch + 0.75
-    figure = Figure(figsize=(0.55 + picture_inch * _COLUMNS + 0.15, height), dpi=130, facecolor=_GROUND)
+    height = _PICTURE_INCH * len(rows) + _FOOT_INCH + _HEAD_INCH
+    width = _LEFT_INCH + _PICTURE_INCH * _COLUMNS + _RIGHT_INCH
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor=_GROUND)
     _write_head(figure, title, height)
     window = heart_window(labels, spacing)
     for row, (frame, phase) in enumerate(rows):
         for column, index in enumerate(columns):
-            bottom = (foot_inch + picture_inch * (len(rows) - 1 - row)) / height
-            left = (0.55 + picture_inch * column) / figure.get_figwidth()
-            box = (left, bottom, picture_inch * 0.97 / figure.get_figwidth(), picture_inch * 0.97 / height)
+            bottom = (_FOOT_INCH + _PICTURE_INCH * (len(rows) - 1 - row)) / height
+            left = (_LEFT_INCH + _PICTURE_INCH * column) / width
+            box = (left, bottom, _PICTURE_INCH * 0.97 / width, _PICTURE_INCH * 0.97 / height)
             axes = figure.add_axes(box)
             draw_slice(axes, image[frame, index], labels[frame, index], spacing, window)
             if row == 0:
@@ -49,10 +51,16 @@ def write_preview(
             if column == 0:
                 note = f"{phase}  frame {frame + 1}" if phase else f"frame {frame + 1}"
                 axes.text(-0.05, 0.5, note, transform=axes.transAxes, rotation=90, color=_INK, va="center", ha="right")
-    _draw_foot(figure, measurements, foot_inch / height)
+    _draw_foot(figure, measurements, _FOOT_INCH / height)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, pil_kwargs={"compress_level": 3})  # half the time, a tenth more bytes
     write_bytes(Path(path), buffer.getvalue())
+
+
+def pictures_box(width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the slices in a preview of that size, in pixels."""
+    left, right, top, bottom = (round(inch * _DPI) for inch in (_LEFT_INCH, _RIGHT_INCH, _HEAD_INCH, _FOOT_INCH))
+    return left, top, width - right, height - bottom
 
 
 def shown_slices(labels: np.ndarray) -> list[int]:

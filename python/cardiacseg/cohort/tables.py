@@ -1,0 +1,235 @@
+"""Tables of a batch for statistics: cases, frames and wall segments, as CSV and Parquet, with a data package.
+
+``datapackage.json`` describes names, types and units of all columns as a Frictionless Data Package (version 1).
+"""
+
+import contextlib
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cardiacseg import _core
+from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.json_files import REPORT, RESEARCH_USE, Record, read_record, write_json
+from cardiacseg.io.output import csv_cell, locked, output_errors, partial_folder, sync
+from cardiacseg.study.batch import TABLE
+from cardiacseg.study.case_folder import check_row
+from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS, TABLES_VERSION, Column
+
+PACKAGE = "datapackage.json"
+_ROW_GROUP = 50_000  # rows that are in memory at once
+_LARGEST = 1e12
+_FALSE_TRUE = {False: "false", True: "true"}
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its columns, the columns that name a row, and a function that makes its rows of a case's folder."""
+
+    name: str
+    about: str
+    columns: Sequence[Column]
+    key: tuple[str, ...]
+    rows_of: Callable[[Row, Path], Iterable[Row]] | None = None
+
+
+def frame_rows(case: Row, folder: Path) -> Iterator[Row]:
+    """One row for each frame of a case that is done. Raises ``InvalidInputError`` for results that are damaged."""
+    measured, report = read_record(folder / "measurements.json"), read_record(folder / REPORT)
+    frames = report.whole("frames", 1, 1_000_000)
+    curves = {name: _numbers(measured, name, frames) for name in ("rv_ml", "myo_ml", "lv_ml")}
+    times = _numbers(report.record("acquisition"), "frame_times_ms", frames)
+    quality, agreement = _numbers(report, "predicted_quality", frames), report.list_of("stage_agreement", frames, True)
+    ed, es = (measured.number(name, 0, frames - 1, optional=True) for name in ("ed_frame", "es_frame"))
+    for frame in range(frames):
+        found = agreement.record(str(frame)) if agreement else Record("", {})
+        yield {
+            "case": case["case"],
+            "frame": frame + 1,
+            "time_ms": times[frame],
+            "is_ed": frame == ed,
+            "is_es": frame == es,
+            **{name: values[frame] for name, values in curves.items()},
+            "predicted_quality": quality[frame],
+            **{f"agreement_{name}": found.number(name, 0, 1, optional=True) for name in ("rv", "myo", "lv")},
+        }
+
+
+def segment_rows(case: Row, folder: Path) -> Iterator[Row]:
+    """One row for each wall segment; none if the wall was not measured. Errors as in :func:`frame_rows`."""
+    measured = read_record(folder / "measurements.json")
+    if measured.values.get("wall") is None:
+        return
+    columns = {name: _numbers(measured.record("wall"), name, 16) for name in ("ed_mm", "es_mm", "thickening_percent")}
+    for index in range(16):
+        row = {name: values[index] for name, values in columns.items()}
+        yield {"case": case["case"], "segment": index + 1, **row}
+
+
+def _numbers(record: Record, key: str, count: int) -> list[float | None]:
+    """A list of numbers or nulls; nulls alone if there is no list."""
+    found = record.list_of(key, count, optional=True)
+    if found is None:
+        return [None] * count
+    return [found.number(str(index), -_LARGEST, _LARGEST, optional=True) for index in range(count)]
+
+
+CASES = Table("summary", "one row for each case", CASE_COLUMNS, ("case",))
+TABLES = (
+    CASES,
+    Table("frames", "one row for each frame of each case", FRAME_COLUMNS, ("case", "frame"), frame_rows),
+    Table("segments", "one row for each AHA segment of each case", SEGMENT_COLUMNS, ("case", "segment"), segment_rows),
+)
+
+
+def read_summary(results: str | Path) -> list[dict[str, Any]]:
+    """The rows of a batch's ``summary.csv``, typed; missing values are left out.
+
+    Raises ``InvalidInputError`` if ``results`` holds no such table, or one with values of other types.
+    """
+    path = Path(results) / TABLE
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            if not {"case", "state"} <= set(table.fieldnames or ()):
+                raise InvalidInputError(f"{path}: expected a table with the columns case and state")
+            return [_typed(row, f"{path}, line {table.line_num}") for row in table]
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"{path} does not exist; expected the folder of results of a batch") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{path} cannot be read as a table ({error})") from error
+
+
+def _typed(cells: Mapping[str, str], place: str) -> dict[str, Any]:
+    """A row from its cells. ``'`` in front of a text that looks like a formula is removed."""
+    row: dict[str, Any] = {}
+    for column in CASE_COLUMNS:
+        text = cells.get(column.name)
+        if not text:
+            continue
+        try:
+            row[column.name] = _PARSERS[column.kind](text)
+        except ValueError:
+            raise InvalidInputError(f"{place}: expected {column.kind} under {column.name}, got {text[:30]!a}") from None
+    return check_row(Record(place, row))
+
+
+def _unquoted(text: str) -> str:
+    return text[1:] if text.startswith("'") and csv_cell(text[1:]) == text else text
+
+
+_PARSERS = {"string": _unquoted, "integer": int, "number": float, "boolean": "true".__eq__}
+
+
+def write_tables(results: str | Path, parquet: bool = False) -> list[Path]:
+    """Write ``frames.csv``, ``segments.csv`` and ``datapackage.json`` into a batch's folder of results.
+
+    With ``parquet`` (needs pyarrow) all tables are written as Parquet, too. Rows are those of the cases that are done,
+    in the order of ``summary.csv``. All files are replaced together at
+    the end. Raises ``InvalidInputError`` if a case's results are missing or damaged or a batch is at work there, and
+    ``ModuleNotFoundError`` without pyarrow.
+    """
+    results = Path(results)
+    cases = read_summary(results)
+    with locked(results), partial_folder(results) as scratch:
+        for table in TABLES:
+            _write(table, cases, results, scratch, parquet)
+        write_json(scratch / PACKAGE, package_document(parquet))
+        made = sorted(path.name for path in scratch.iterdir())
+        for name in made:
+            if (results / name).is_dir():
+                raise InvalidInputError(f"{name} in {results} is a folder; expected room for a table")
+            sync(scratch / name)
+        with output_errors("write", results):
+            for name in made:
+                os.replace(scratch / name, results / name)
+        sync(results)
+    return [results / name for name in made]
+
+
+def _write(table: Table, cases: Sequence[Row], results: Path, scratch: Path, parquet: bool) -> None:
+    rows = iter(cases) if table.rows_of is None else _rows(table, cases, results)
+    with contextlib.ExitStack() as stack:
+        sinks = []
+        if table.rows_of is not None:  # the batch keeps summary.csv itself
+            path = scratch / f"{table.name}.csv"
+            with output_errors("write", path):
+                file = stack.enter_context(open(path, "x", newline="", encoding="utf-8"))
+            sinks.append(_csv_sink(file, table))
+        if parquet:
+            sinks.append(_parquet_sink(stack, scratch / f"{table.name}.parquet", table))
+        while part := list(islice(rows, _ROW_GROUP)):
+            for sink in sinks:
+                sink(part)
+
+
+def _rows(table: Table, cases: Sequence[Row], results: Path) -> Iterator[Row]:
+    for case in cases:
+        if case["state"] == "done":
+            yield from table.rows_of(case, results / case["case"])
+
+
+def _csv_sink(file, table: Table) -> Callable[[Sequence[Row]], None]:
+    writer = csv.DictWriter(file, [column.name for column in table.columns], restval="")
+    writer.writeheader()
+
+    def write(rows: Sequence[Row]) -> None:
+        for row in rows:
+            cells = {
+                name: _FALSE_TRUE.get(value, value) if isinstance(value, bool) else value for name, value in row.items()
+            }
+            writer.writerow({name: csv_cell(value) for name, value in cells.items()})
+
+    return write
+
+
+def _parquet_sink(stack: contextlib.ExitStack, path: Path, table: Table) -> Callable[[Sequence[Row]], None]:
+    import pyarrow
+    from pyarrow import parquet
+
+    kinds = {
+        "string": pyarrow.string(),
+        "integer": pyarrow.int64(),
+        "number": pyarrow.float64(),
+        "boolean": pyarrow.bool_(),
+    }
+    fields = [
+        pyarrow.field(column.name, kinds[column.kind], metadata={"unit": column.unit, "description": column.meaning})
+        for column in table.columns
+    ]
+    schema = pyarrow.schema(fields, metadata={"tables_version": str(TABLES_VERSION)})
+    writer = stack.enter_context(parquet.ParquetWriter(path, schema, compression="zstd"))
+    return lambda rows: writer.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows], schema))
+
+
+def package_document(parquet: bool) -> dict[str, Any]:
+    """The content of ``datapackage.json``: each table as a resource with its columns."""
+    endings = ("csv", "parquet") if parquet else ("csv",)
+    return {
+        "profile": "data-package",
+        "name": "cardiacseg-batch",
+        "title": "Measurements of a batch of short-axis cines",
+        "version": f"{TABLES_VERSION}.0.0",
+        "description": RESEARCH_USE,
+        "cardiacseg_version": _core.__version__,
+        "resources": [_resource(table, ending) for ending in endings for table in TABLES],
+    }
+
+
+def _resource(table: Table, ending: str) -> dict[str, Any]:
+    fields = [
+        {"name": column.name, "type": column.kind, "description": column.meaning, "unit": column.unit}
+        for column in table.columns
+    ]
+    return {
+        "name": table.name if ending == "csv" else f"{table.name}-{ending}",
+        "path": f"{table.name}.{ending}",
+        "description": table.about,
+        "format": ending,
+        "schema": {"fields": fields, "primaryKey": list(table.key), "missingValues": [""]},
+    }
