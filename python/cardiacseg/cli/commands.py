@@ -130,7 +130,8 @@ def measure(options: argparse.Namespace) -> None:
 
 def batch(options: argparse.Namespace) -> int:
     """Segment all cases in a folder. A second run continues the first; a failed case does not stop the others."""
-    from cardiacseg.study.batch import CaseSegmenter, run_batch
+    from cardiacseg.study.batch import run_batch
+from cardiacseg.study.case_run import CaseSegmenter
     from cardiacseg.study.cases import find_cases
 
     cases = find_cases(options.input, without=options.output)
@@ -164,7 +165,7 @@ def receive(options: argparse.Namespace) -> None:
     from cardiacseg.errors import InvalidInputError
     from cardiacseg.network.receive import Receiver, ReceiverOptions, serve
     from cardiacseg.network.send import Peer
-    from cardiacseg.study.batch import StudySegmenter
+    from cardiacseg.study.case_run import StudySegmenter
 
     if options.to and not options.dicom:
         raise InvalidInputError(
