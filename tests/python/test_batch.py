@@ -16,8 +16,8 @@ from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.measurements import measure
 from cardiacseg.phantom import beating_heart
 from cardiacseg.study.batch import run_batch
-from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.case_folder import COLUMNS, summary_of, write_table
+from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import Case, find_cases
 from cardiacseg.study.segment import ResultOptions, StudyOptions
 

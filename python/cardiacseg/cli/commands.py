@@ -128,24 +128,6 @@ def measure(options: argparse.Namespace) -> None:
     print_results(options.output, files, {"measurements": measurements.to_dict(), **document}, lines, options.json)
 
 
-def batch(options: argparse.Namespace) -> int:
-    """Segment all cases in a folder. A second run continues the first; a failed case does not stop the others."""
-    from cardiacseg.study.batch import run_batch
-from cardiacseg.study.case_run import CaseSegmenter
-    from cardiacseg.study.cases import find_cases
-
-    cases = find_cases(options.input, without=options.output)
-    segment_one = CaseSegmenter(load_segmenter(options), study_options(options), options.model)
-    found = run_batch(
-        cases, options.output, segment_one, resume=not options.overwrite, progress=progress_bar(options.quiet, "cases")
-    )
-    if options.json:
-        print_json(found.to_dict())
-    else:
-        show(found.lines())
-    return 6 if found.failed else 0
-
-
 def send(options: argparse.Namespace) -> None:
     """Send DICOM files to another DICOM node (C-STORE)."""
     from cardiacseg.network.send import Peer
@@ -167,9 +149,10 @@ def receive(options: argparse.Namespace) -> None:
     from cardiacseg.network.send import Peer
     from cardiacseg.study.case_run import StudySegmenter
 
-    if options.to and not options.dicom:
+    if options.to and (options.only or not options.dicom):
+        other = f"--only {options.only}" if options.only else "--no-dicom"
         raise InvalidInputError(
-            "expected --to or --no-dicom, got both: --to sends DICOM results, which --no-dicom switches off"
+            f"expected --to or {other}, got both: --to sends DICOM results, which {other} switches off"
         )
     receiver = ReceiverOptions(
         title=options.title,
@@ -208,8 +191,7 @@ def demo(options: argparse.Namespace) -> None:
             write_image(cine.path, cine)
             write_labels(folder / "truth.nii.gz", phantom.labels, cine)
         title = f"Synthetic beating heart, seed {options.seed}"
-        with watch.time("segment"):
-            segmented = analyse(cine, segmenter, study, title, progress_bar(options.quiet, "frames"))
+        segmented = analyse(cine, segmenter, study, title, watch, progress_bar(options.quiet, "frames"))
         outcome = write_outcome(folder, segmented, study, watch)
     scores = dice_by_structure(segmented.labels, phantom.labels)
     mean = sum(scores.values()) / len(scores)

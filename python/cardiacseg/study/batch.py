@@ -1,4 +1,4 @@
-"""Batch: many cases, here or in other processes. It can be resumed, a failed case does not stop it, a table lists all."""
+"""Batch: many cases, here or elsewhere. It can be resumed, a failed case does not stop it, a table lists all."""
 
 import os
 import time
@@ -118,7 +118,7 @@ def run_cases(
     with locked(own), partial_folder(own) as scratch:
         table = _Table(output, scratch, [case.name for case in cases], shard)
         kept = _fill(table, [CaseTask(case, output, resume) for case in cases], executor, progress)
-        table.finish()
+        table.complete()
     return BatchSummary(tuple(table.in_order()), tuple(case.name for case in cases if case.name in kept), table.path)
 
 
@@ -145,7 +145,8 @@ def _fill(table: "_Table", tasks: Sequence[CaseTask], executor: Executor, progre
                 kept |= {task.case.name} if run.kept else set()
                 _report(progress, len(table.rows), len(tasks))
     finally:
-        table.write()
+        if table.rows:
+            table.write()
     return kept
 
 
@@ -161,7 +162,8 @@ class _Table:
         self.rows: dict[str, Mapping[str, Any]] = {}
         self.path = output / (TABLE if shard is None else shard.table)
         self._growing = self.path if shard is None else output / shard.unfinished
-        self._scratch, self._names, self._not_before = scratch / TABLE, names, 0.0
+        self._scratch, self._names = scratch / TABLE, names
+        self._written, self._not_before = -1, 0.0
         if shard is not None:  # its presence means that the shard is complete
             self.path.unlink(missing_ok=True)
 
@@ -176,15 +178,18 @@ class _Table:
             self.write()
 
     def write(self) -> None:
-        """Write all rows. Raises ``OutputError``."""
+        """Write all rows that were added. Raises ``OutputError``."""
+        if self._written == len(self.rows):
+            return
         started = time.monotonic()
         write_table(self._scratch, self.in_order())
         _rename(self._scratch, self._growing)
         ended = time.monotonic()
-        self._not_before = ended + (ended - started) / _TABLE_TIME
+        self._written, self._not_before = len(self.rows), ended + (ended - started) / _TABLE_TIME
 
-    def finish(self) -> None:
-        """Give the file of a shard its final name."""
+    def complete(self) -> None:
+        """Say that all rows are there: the file gets its final name."""
+        self.write()
         if self._growing != self.path:
             _rename(self._growing, self.path)
 
