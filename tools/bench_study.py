@@ -16,7 +16,7 @@ import time
 import warnings
 from pathlib import Path
 
-PARTS = ("read", "segment", "write")
+PARTS = ("read", "segment", "measure", "write", "report")
 
 
 def run_once(source: Path, folder: Path, words: list[str]) -> dict[str, float]:

@@ -15,8 +15,9 @@ from cardiacseg.io.cine import Flag, SegmentedCine
 from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.measurements import measure
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.batch import CaseSegmenter, run_batch
+from cardiacseg.study.batch import run_batch
 from cardiacseg.study.case_folder import COLUMNS, summary_of, write_table
+from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import Case, find_cases
 from cardiacseg.study.segment import ResultOptions, StudyOptions
 
@@ -178,7 +179,7 @@ def test_an_unexpected_error_keeps_its_traceback_without_its_text(tmp_path, case
 def test_no_traceback_is_put_into_a_folder_that_is_not_ours(tmp_path, cases, monkeypatch):
     (tmp_path / "out/a").mkdir(parents=True)
     (tmp_path / "out/a/notes.txt").write_text("somebody's own")
-    monkeypatch.setattr("cardiacseg.study.batch.key_of", lambda *_: {}["unexpected"])
+    monkeypatch.setattr("cardiacseg.study.case_run.key_of", lambda *_: {}["unexpected"])
     found = run_batch(cases[:1], tmp_path / "out", Threshold())
     assert found.failed == ["a"] and "traceback" not in found.rows[0]["error"]
     assert [path.name for path in (tmp_path / "out/a").iterdir()] == ["notes.txt"]

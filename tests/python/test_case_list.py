@@ -9,9 +9,9 @@ import pytest
 
 from cardiacseg.acquisition import Body
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.study.batch import options_of
 from cardiacseg.study.case_folder import key_of
 from cardiacseg.study.case_list import read_case_list
+from cardiacseg.study.case_run import options_of
 from cardiacseg.study.cases import find_cases
 from cardiacseg.study.segment import StudyOptions
 

@@ -135,7 +135,7 @@ def test_segment_writes_everything(tmp_path, tiny_bundle, stack):
     assert report["predicted_quality"] == [None]
     assert [sorted(frame) for frame in report["stage_agreement"]] == [["lv", "myo", "rv"]]
     assert report["seconds"]["segment"] * 1000 >= sum(report["stages_ms"].values()) > 0
-    assert list(report["seconds"]) == ["read", "segment", "write"]
+    assert list(report["seconds"]) == ["read", "segment", "measure", "write", "report"]
     measured = json.loads((out / "measurements.json").read_text())
     assert measured["es_frame"] is None
     assert measured["lv_ml"] == pytest.approx([np.sum(np.asarray(labels.dataobj) == 3) * 1.5 * 1.25 * 8 / 1000])

@@ -13,8 +13,9 @@ from cardiacseg.cohort.review import outlier_scores
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.batch import CaseSegmenter, run_batch
+from cardiacseg.study.batch import run_batch
 from cardiacseg.study.case_folder import write_table
+from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import find_cases
 from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS
 from cardiacseg.study.segment import ResultOptions, StudyOptions
@@ -126,13 +127,13 @@ def test_damaged_results_are_refused_and_old_tables_stay(batch):
     ("text", "sentence"),
     [
         (None, "does not exist; expected the folder of results of a batch"),
-        ("name\nx\n", "expected a table with the columns case and state"),
-        ("case,state,frames\nx,done,many\n", "line 2: expected integer under frames, got 'many'"),
+        ("name\nx\n", "expected the columns of this version, got others; run the batch again"),
+        (b"\xff\xfe", r"is not a readable table of a batch \(UnicodeDecodeError\)"),
     ],
 )
 def test_a_folder_that_no_batch_wrote_is_refused(tmp_path, text, sentence):
     if text is not None:
-        (tmp_path / "summary.csv").write_text(text)
+        (tmp_path / "summary.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InvalidInputError, match=sentence):
         write_tables(tmp_path)
 

@@ -17,7 +17,7 @@ from synthetic_dicom import SECRETS, classic_study
 
 from cardiacseg.errors import DicomError, InvalidInputError
 from cardiacseg.io.dicom_results import DicomResultOptions, result_notes, write_dicom_results
-from cardiacseg.study.segment import ResultOptions, with_result_notes, write_results
+from cardiacseg.study.segment import ResultOptions, Stopwatch, with_result_notes, write_results
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
@@ -238,7 +238,7 @@ def test_all_other_results_are_there_with_a_note(tmp_path, missing):
     made = each(study, drop("StudyInstanceUID")) if missing else segmented(study)
     options = ResultOptions(report=False, dicom=missing)
     for known in (made.cine, with_result_notes(made.cine, options)):  # found out while writing, and before
-        noted, names = write_results(tmp_path, replace(made, cine=known), options)
+        noted, names = write_results(tmp_path, replace(made, cine=known), options, Stopwatch())
         assert names == ["labels.nii.gz", "measurements.json", "quality.json", "slices.csv", "preview.png"]
         assert [note.code for note in noted.cine.notes] == missing * ["N_NO_DICOM_RESULTS"]
         assert ("N_NO_DICOM_RESULTS" in (tmp_path / "quality.json").read_text()) == missing

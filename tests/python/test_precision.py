@@ -15,7 +15,7 @@ import cardiacseg
 from cardiacseg.cli.parser import build_parser
 from cardiacseg.errors import BackendError, BundleError, InvalidInputError
 from cardiacseg.export.parity_gate import ParityGateError, _layers, measure_bf16, record_bf16
-from cardiacseg.study.batch import CaseSegmenter
+from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.segment import StudyOptions
 
 SPACING = (8.0, 1.5, 1.5)

@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from typing import Any
 
 
 def at_least(smallest: int) -> Callable[[str], int]:
@@ -189,6 +190,11 @@ def add_result_options(command: argparse.ArgumentParser, one_case: bool = True) 
             help="text at the top of the HTML page, the PDF and the preview, for example name and date of the case",
         )
     group.add_argument(
+        "--only",
+        choices=("measurements",),
+        help="write only measurements.json, quality.json, slices.csv and report.json, no labels, DICOM, page, picture",
+    )
+    group.add_argument(
         "--no-report", dest="report", action="store_false", help="do not write the HTML page and the PDF"
     )
     group.add_argument(
@@ -232,6 +238,7 @@ def study_options(options: argparse.Namespace):
             bsa_formula=options.bsa,
         ),
         results=ResultOptions(
+            only=getattr(options, "only", None),
             report=options.report,
             phases=options.phases,
             labelmap=options.labelmap,
@@ -246,14 +253,13 @@ def study_options(options: argparse.Namespace):
     )
 
 
+def segmenter_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of :class:`CardiacSegmenter` in the parsed options."""
+    return {name: getattr(options, name) for name in ("model", "device", "threads", "cache", "precision")}
+
+
 def load_segmenter(options: argparse.Namespace):
     """The segmenter that the options describe."""
     from cardiacseg.segmenter import CardiacSegmenter
 
-    return CardiacSegmenter(
-        options.model,
-        device=options.device,
-        threads=options.threads,
-        cache=options.cache,
-        precision=options.precision,
-    )
+    return CardiacSegmenter(**segmenter_arguments(options))

@@ -128,55 +128,6 @@ def measure(options: argparse.Namespace) -> None:
     print_results(options.output, files, {"measurements": measurements.to_dict(), **document}, lines, options.json)
 
 
-def batch(options: argparse.Namespace) -> int:
-    """Segment all cases of a folder or a list. A second run continues the first; failed cases do not stop the rest."""
-    from cardiacseg.study.batch import CaseSegmenter, run_batch
-    from cardiacseg.study.case_list import read_case_list
-    from cardiacseg.study.cases import find_cases
-
-    if options.input.is_file():
-        cases, unused = read_case_list(options.input)
-        if unused:
-            say(f"columns of {options.input.name} that are not used: {', '.join(unused)}")
-    else:
-        cases = find_cases(options.input, without=options.output)
-    segment_one = CaseSegmenter(load_segmenter(options), study_options(options), options.model)
-    found = run_batch(
-        cases, options.output, segment_one, resume=not options.overwrite, progress=progress_bar(options.quiet, "cases")
-    )
-    if options.json:
-        print_json(found.to_dict())
-    else:
-        show(found.lines())
-    return 6 if found.failed else 0
-
-
-def tables(options: argparse.Namespace) -> None:
-    """Write a batch's measurements as tables: by case, by frame and by wall segment, as CSV and Parquet."""
-    from cardiacseg.cohort import write_tables
-    from cardiacseg.errors import InvalidInputError
-
-    try:
-        made = write_tables(options.results, parquet=options.parquet)
-    except ModuleNotFoundError as error:
-        raise InvalidInputError(f'--parquet needs {error.name}: pip install "cardiacseg[parquet]"') from error
-    _show_files(options, made)
-
-
-def review(options: argparse.Namespace) -> None:
-    """Write one HTML page over a batch: distributions, and a table of all cases, outliers first."""
-    from cardiacseg.cohort import write_review
-
-    _show_files(options, [write_review(options.results, most=options.most)])
-
-
-def _show_files(options: argparse.Namespace, made: list[Path]) -> None:
-    if options.json:
-        print_json({"files": [str(path) for path in made]})
-    else:
-        show([str(path) for path in made])
-
-
 def send(options: argparse.Namespace) -> None:
     """Send DICOM files to another DICOM node (C-STORE)."""
     from cardiacseg.network.send import Peer
@@ -196,11 +147,12 @@ def receive(options: argparse.Namespace) -> None:
     from cardiacseg.errors import InvalidInputError
     from cardiacseg.network.receive import Receiver, ReceiverOptions, serve
     from cardiacseg.network.send import Peer
-    from cardiacseg.study.batch import StudySegmenter
+    from cardiacseg.study.case_run import StudySegmenter
 
-    if options.to and not options.dicom:
+    if options.to and (options.only or not options.dicom):
+        other = f"--only {options.only}" if options.only else "--no-dicom"
         raise InvalidInputError(
-            "expected --to or --no-dicom, got both: --to sends DICOM results, which --no-dicom switches off"
+            f"expected --to or {other}, got both: --to sends DICOM results, which {other} switches off"
         )
     receiver = ReceiverOptions(
         title=options.title,
@@ -239,8 +191,7 @@ def demo(options: argparse.Namespace) -> None:
             write_image(cine.path, cine)
             write_labels(folder / "truth.nii.gz", phantom.labels, cine)
         title = f"Synthetic beating heart, seed {options.seed}"
-        with watch.time("segment"):
-            segmented = analyse(cine, segmenter, study, title, progress_bar(options.quiet, "frames"))
+        segmented = analyse(cine, segmenter, study, title, watch, progress_bar(options.quiet, "frames"))
         outcome = write_outcome(folder, segmented, study, watch)
     scores = dice_by_structure(segmented.labels, phantom.labels)
     mean = sum(scores.values()) / len(scores)

@@ -15,8 +15,18 @@ from cardiacseg.cli.arguments import (
     add_writing_options,
     at_least,
 )
+from cardiacseg.cli.batch import (
+    add_batch_options,
+    add_merge_options,
+    add_review_options,
+    add_tables_options,
+    batch,
+    batch_merge,
+    review,
+    tables,
+)
 from cardiacseg.cli.build_engine import add_engine_options, build_engine
-from cardiacseg.cli.commands import batch, bench, demo, info, measure, receive, review, segment, send, tables
+from cardiacseg.cli.commands import bench, demo, info, measure, receive, segment, send
 from cardiacseg.cli.import_nnunet import add_nnunet_options, import_nnunet
 
 _EPILOG = """\
@@ -28,7 +38,7 @@ exit codes:
   2    wrong usage, or an input or output that cannot be used
   3    model error: the bundle is missing, damaged or of a newer format
   4    backend error: the device is not available, or inference failed
-  5    network error: a DICOM node cannot be reached, refuses, or answers with a failure
+  5    network error: a DICOM node or a scheduler cannot be reached, refuses, or fails
   6    the batch is complete, but one or more cases failed
   130  interrupted (Ctrl-C)
   141  the reader of standard output closed it early, as "| head" does
@@ -67,9 +77,10 @@ def build_parser() -> argparse.ArgumentParser:
 
     _segment(add(segment))
     _measure(add(measure))
-    _batch(add(batch))
-    _tables(add(tables))
-    _review(add(review))
+    add_batch_options(add(batch))
+    add_merge_options(add(batch_merge))
+    add_tables_options(add(tables))
+    add_review_options(add(review))
     _send(add(send))
     _receive(add(receive, json=False))
     _demo(add(demo))
@@ -115,43 +126,6 @@ def _measure(command: argparse.ArgumentParser) -> None:
     add_measurement_options(command)
     add_result_options(command)
     add_writing_options(command)
-
-
-def _batch(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "input",
-        type=Path,
-        metavar="INPUT",
-        help="folder of cases (NIfTI files, DICOM studies, zips, or the layout of nnU-Net, ACDC or UK Biobank), "
-        "or a CSV that lists them",
-    )
-    command.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder for all results")
-    command.add_argument(
-        "--overwrite",
-        "--again",
-        dest="overwrite",
-        action="store_true",
-        help="segment every case again; without it, cases with complete results are kept",
-    )
-    add_read_options(command, series=False)
-    add_spacing_option(command)
-    add_temporal_option(command)
-    add_measurement_options(command, one_person=False)
-    add_result_options(command, one_case=False)
-    command.add_argument("--quiet", action="store_true", help="show no progress")
-    add_model_options(command)
-
-
-def _tables(command: argparse.ArgumentParser) -> None:
-    command.add_argument("results", type=Path, metavar="RESULTS", help="folder with the results of 'batch'")
-    command.add_argument("--parquet", action="store_true", help="also write Parquet files (needs pyarrow)")
-
-
-def _review(command: argparse.ArgumentParser) -> None:
-    command.add_argument("results", type=Path, metavar="RESULTS", help="folder with the results of 'batch'")
-    command.add_argument(
-        "--most", type=at_least(1), metavar="N", default=5000, help="largest number of cases on the page (5000)"
-    )
 
 
 def _send(command: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.json_files import REPORT, RESEARCH_USE, Record, read_record, write_json
 from cardiacseg.io.output import csv_cell, locked, output_errors, partial_folder, sync
 from cardiacseg.study.batch import TABLE
-from cardiacseg.study.case_folder import check_row
+from cardiacseg.study.case_folder import read_table
 from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS, TABLES_VERSION, Column
 
 PACKAGE = "datapackage.json"
@@ -90,40 +90,12 @@ TABLES = (
 def read_summary(results: str | Path) -> list[dict[str, Any]]:
     """The rows of a batch's ``summary.csv``, typed; missing values are left out.
 
-    Raises ``InvalidInputError`` if ``results`` holds no such table, or one with values of other types.
+    Raises ``InvalidInputError`` if ``results`` holds no such table, a damaged one, or one with other columns.
     """
     path = Path(results) / TABLE
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            if not {"case", "state"} <= set(table.fieldnames or ()):
-                raise InvalidInputError(f"{path}: expected a table with the columns case and state")
-            return [_typed(row, f"{path}, line {table.line_num}") for row in table]
-    except FileNotFoundError as error:
-        raise InvalidInputError(f"{path} does not exist; expected the folder of results of a batch") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{path} cannot be read as a table ({error})") from error
-
-
-def _typed(cells: Mapping[str, str], place: str) -> dict[str, Any]:
-    """A row from its cells. ``'`` in front of a text that looks like a formula is removed."""
-    row: dict[str, Any] = {}
-    for column in CASE_COLUMNS:
-        text = cells.get(column.name)
-        if not text:
-            continue
-        try:
-            row[column.name] = _PARSERS[column.kind](text)
-        except ValueError:
-            raise InvalidInputError(f"{place}: expected {column.kind} under {column.name}, got {text[:30]!a}") from None
-    return check_row(Record(place, row))
-
-
-def _unquoted(text: str) -> str:
-    return text[1:] if text.startswith("'") and csv_cell(text[1:]) == text else text
-
-
-_PARSERS = {"string": _unquoted, "integer": int, "number": float, "boolean": "true".__eq__}
+    if not path.is_file():
+        raise InvalidInputError(f"{path} does not exist; expected the folder of results of a batch")
+    return read_table(path)
 
 
 def write_tables(results: str | Path, parquet: bool = False) -> list[Path]:

@@ -1,114 +1,47 @@
-"""Batch: many cases, one after another. It can be resumed, a failed case does not stop it, and a table lists all."""
+"""Batch: many cases, here or elsewhere. It can be resumed, a failed case does not stop it, a table lists all."""
 
-import dataclasses
 import os
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cardiacseg import _core
-from cardiacseg.acquisition import UNKNOWN_BODY
-from cardiacseg.errors import CancelledError, DicomError, Error, InvalidInputError
-from cardiacseg.io.cine import Note
-from cardiacseg.io.output import locked, output_errors, partial_folder, remove_leftovers, sync
-from cardiacseg.segmenter import CardiacSegmenter, bundle_digest
-from cardiacseg.study.case_folder import (
-    TRACEBACK,
-    finish,
-    finished_row,
-    key_of,
-    provenance,
-    refuse_foreign,
-    summary_of,
-    write_table,
-    write_traceback,
-)
+from cardiacseg.errors import CancelledError, InvalidInputError
+from cardiacseg.io.output import locked, output_errors, partial_folder, sync
+from cardiacseg.study.case_folder import write_table
+from cardiacseg.study.case_run import LEFT_OUT, CaseRun, CaseTask, SegmentCase, left_out, run_case
 from cardiacseg.study.nifti_cases import Case
-from cardiacseg.study.segment import Outcome, Stopwatch, StudyOptions, read_study, segment_into
+from cardiacseg.study.shards import Shard, rows_of_shards
 
-TABLE, LEFT_OUT = "summary.csv", "left out"
-
-
-class StudySegmenter:
-    """A function of a study's files and an empty folder, which writes all results there.
-
-    It returns the paths of the DICOM results and all notes of the cine, including ``notes``.
-    """
-
-    def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions):
-        self._segmenter = segmenter
-        self._options = options
-
-    def __call__(self, source: Path, folder: Path, notes: Sequence[Note] = ()) -> tuple[list[Path], tuple[Note, ...]]:
-        """Errors are those of reading and of the segmenter."""
-        found = self.outcome(source, folder, notes)
-        files = [folder / name for name in found.files if name.endswith(".dcm")]
-        return files, found.segmented.cine.notes
-
-    def outcome(
-        self,
-        source: Path | Sequence[Path],
-        folder: Path,
-        notes: Sequence[Note] = (),
-        options: StudyOptions | None = None,
-    ) -> Outcome:
-        """Segment a study and write all results, with ``options`` in place of the study segmenter's."""
-        watch, options = Stopwatch(), options or self._options
-        with watch.time("read"):
-            cine = read_study(source, options.read)
-        cine = dataclasses.replace(cine, notes=(*notes, *cine.notes))
-        return segment_into(folder, cine, self._segmenter, options, watch)
+TABLE = "summary.csv"
+# Writing the table takes at most about this part of a batch's time.
+_TABLE_TIME = 0.05
+Progress = Callable[[int, int], bool | None]
 
 
-def options_of(case: Case, options: StudyOptions) -> StudyOptions:
-    """``options`` with what the data set says of the case. Its frames of ED and ES give way to those in ``options``."""
-    asked = options.measurements
-    if case.ed_es is not None and (asked.ed, asked.es) == ("largest", "smallest"):
-        asked = dataclasses.replace(asked, ed=case.ed_es[0], es=case.ed_es[1])
-    return dataclasses.replace(
-        options,
-        measurements=asked,
-        read=dataclasses.replace(options.read, series=case.series or options.read.series),
-        body=case.body if options.body == UNKNOWN_BODY else options.body,
-        heart_rate_per_min=options.heart_rate_per_min or case.heart_rate_per_min,
-    )
+class Executor(Protocol):
+    """Where the cases of a batch are segmented: in this process, in worker processes, on other machines."""
+
+    def run(self, tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, CaseRun]]:
+        """Run each task by :func:`run_case` and yield it with its run as it ends, in any order.
+
+        A bounded number of tasks is begun ahead. Closing the iterator stops the work in progress.
+        """
+        ...
 
 
-class CaseSegmenter:
-    """A function of a case and an empty folder, which writes all results there and returns the case's columns.
+class ThisProcess:
+    """One case after another, in this process."""
 
-    ``made_with`` holds everything that results depend on beside the case's files.
-    """
+    def __init__(self, segment_one: SegmentCase):
+        self._segment_one = segment_one
 
-    def __init__(self, segmenter: CardiacSegmenter, options: StudyOptions, model: str):
-        self._segment, self._options = StudySegmenter(segmenter, options), options
-        self.made_with: Mapping[str, Any] = {
-            "model": bundle_digest(model),
-            "options": dataclasses.asdict(options),
-            "precision": segmenter.precision,
-            "version": _core.__version__,
-        }
-
-    def __call__(self, case: Case, folder: Path) -> Mapping[str, Any]:
-        """Errors are those of reading and of the segmenter."""
-        outcome = self._segment.outcome(case.source, folder, options=options_of(case, self._options))
-        return {**summary_of(outcome.segmented), **provenance(self.made_with)}
-
-
-class SegmentCase(Protocol):
-    """The function that a batch calls for each case.
-
-    ``made_with`` is JSON-ready and holds everything that the results depend on beside the case's files: digest of the
-    model, options, version. The function writes all results into an empty folder and returns the case's columns of the
-    table (:func:`cardiacseg.study.case_folder.summary_of`).
-    """
-
-    made_with: Mapping[str, Any]
-
-    def __call__(self, case: Case, folder: Path) -> Mapping[str, Any]: ...
+    def run(self, tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, CaseRun]]:
+        """As :class:`Executor`, in order."""
+        for task in tasks:
+            yield task, run_case(task, self._segment_one)
 
 
 @dataclass(frozen=True)
@@ -151,98 +84,125 @@ def run_batch(
     segment_one: SegmentCase,
     *,
     resume: bool = True,
-    progress: Callable[[int, int], bool | None] | None = None,
+    progress: Progress | None = None,
 ) -> BatchSummary:
-    """Segment ``cases``, each into ``output/NAME``, and write ``output/summary.csv``, also after each case.
+    """:func:`run_cases` in this process."""
+    return run_cases(cases, output, ThisProcess(segment_one), resume=resume, progress=progress)
+
+
+def run_cases(
+    cases: Sequence[Case],
+    output: str | Path,
+    executor: Executor,
+    *,
+    resume: bool = True,
+    progress: Progress | None = None,
+    shard: Shard | None = None,
+) -> BatchSummary:
+    """Segment ``cases``, each into ``output/NAME``, and write ``output/summary.csv``.
 
     A case's results are written completely or not at all. With ``resume`` a case is kept if all of its results are
     unchanged and were made from the same files with the same ``made_with``. A case that fails becomes a row with the
     error, a case that is left out a row with the reason; the others go on. An unexpected error also leaves
-    ``traceback.txt`` in the case's folder. ``progress`` is called with the number of cases done and of all cases, first
+    ``traceback.txt`` in the case's folder. The table is also written after each case, or after some cases if it is so
+    large that this would take long. ``progress`` is called with the number of cases done and of all cases, first
     with 0; if it returns False, the batch stops with :class:`CancelledError`. After that, or after
-    ``KeyboardInterrupt``, finished cases and their table stay. Cases inside of ``output`` are ignored. Raises
-    ``InvalidInputError`` before any work if ``output`` is a file, is in use by another run or holds all cases, and
-    ``OutputError`` if the table cannot be written.
+    ``KeyboardInterrupt``, finished cases and their table stay. Cases inside of ``output`` are ignored. With ``shard``
+    only its cases are segmented, into its own table, and other shards may run at the same time. Raises
+    ``InvalidInputError`` before any work if ``output`` is a file, is in use by another run or holds all cases,
+    ``OutputError`` if the table cannot be written, and what the executor raises.
     """
     output = Path(output)
+    cases = [case for case in _outside(cases, output) if shard is None or shard.has(case.name)]
+    own = output if shard is None else output / shard.hidden
+    with locked(own), partial_folder(own) as scratch:
+        table = _Table(output, scratch, [case.name for case in cases], shard)
+        kept = _fill(table, [CaseTask(case, output, resume) for case in cases], executor, progress)
+        table.complete()
+    return BatchSummary(tuple(table.in_order()), tuple(case.name for case in cases if case.name in kept), table.path)
+
+
+def _outside(cases: Sequence[Case], output: Path) -> list[Case]:
+    """The cases that do not lie inside of ``output``."""
     if output.exists() and not output.is_dir():
         raise InvalidInputError(f"{output} is not a folder; expected a folder for the results")
-    outside = [case for case in cases if output.resolve() not in (case.path.resolve(), *case.path.resolve().parents)]
+    inside = output.resolve()
+    outside = [case for case in cases if inside not in (case.path.resolve(), *case.path.resolve().parents)]
     if cases and not outside:
         raise InvalidInputError(f"all cases lie inside of the output folder {output}; choose another output folder")
-    cases = outside
-    rows, kept = [], []
-    with locked(output), partial_folder(output) as scratch:
-        for folder in output.iterdir():
-            if folder.is_dir() and not folder.is_symlink():
-                remove_leftovers(folder)
-        for done, case in enumerate(cases):
-            _report(progress, done, len(cases))
-            row, was_there = _run_case(case, output / case.name, segment_one, resume)
-            rows.append(row)
-            kept += [case.name] if was_there else []
-            _put_table(scratch / TABLE, output / TABLE, rows)
-        _report(progress, len(cases), len(cases))
-    return BatchSummary(tuple(rows), tuple(kept), output / TABLE)
+    return outside
 
 
-def _put_table(scratch: Path, table: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    write_table(scratch, rows)
-    with output_errors("write", table):
-        os.replace(scratch, table)
-        sync(table.parent)
+def _fill(table: "_Table", tasks: Sequence[CaseTask], executor: Executor, progress: Progress | None) -> set[str]:
+    """Run all tasks; returns the names of the cases that were kept."""
+    kept: set[str] = set()
+    _report(progress, 0, len(tasks))
+    try:
+        table.rows.update((task.case.name, left_out(task).row) for task in tasks if task.case.left_out)
+        with closing(executor.run([task for task in tasks if not task.case.left_out])) as runs:
+            for task, run in runs:
+                table.add(run.row)
+                kept |= {task.case.name} if run.kept else set()
+                _report(progress, len(table.rows), len(tasks))
+    finally:
+        if table.rows:
+            table.write()
+    return kept
 
 
-def _report(progress: Callable[[int, int], bool | None] | None, done: int, total: int) -> None:
+def _report(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None and progress(done, total) is False:
         raise CancelledError(f"the batch was stopped after {done} of {total} cases")
 
 
-def _run_case(case: Case, folder: Path, segment_one: SegmentCase, resume: bool) -> tuple[dict[str, Any], bool]:
-    """The case's row, and whether its results were kept from an earlier run."""
-    started = time.perf_counter()
-    if case.left_out:
-        return {"case": case.name, "state": LEFT_OUT, "error": case.left_out}, False
-    try:
-        key = key_of(case, segment_one.made_with)
-        row = finished_row(folder, key) if resume else None
-        if row is not None:
-            return row, True
-        return _segment_into(case, folder, segment_one, key, started), False
-    except CancelledError:
-        raise
-    except Exception as error:  # a failed case must not stop the others
-        seconds = round(time.perf_counter() - started, 3)
-        text = _sentence(error)
-        if not isinstance(error, (Error, OSError)) and write_traceback(folder, error):
-            text += f", see {case.name}/{TRACEBACK}"
-        for parent in (case.path.parent, folder.parent):  # the table may be read on another machine
-            text = text.replace(f"{parent}{os.sep}", "")
-        row = {"case": case.name, "state": "failed", "seconds": seconds, "error": text, "error_code": _code(error)}
-        return {**row, **provenance(segment_one.made_with)}, False
+class _Table:
+    """The rows of the cases that are done, by name, and the file that lists them in order of the cases."""
+
+    def __init__(self, output: Path, scratch: Path, names: Sequence[str], shard: Shard | None):
+        self.rows: dict[str, Mapping[str, Any]] = {}
+        self.path = output / (TABLE if shard is None else shard.table)
+        self._growing = self.path if shard is None else output / shard.unfinished
+        self._scratch, self._names = scratch / TABLE, names
+        self._written, self._not_before = -1, 0.0
+        if shard is not None:  # its presence means that the shard is complete
+            self.path.unlink(missing_ok=True)
+
+    def in_order(self) -> list[Mapping[str, Any]]:
+        """The rows in order of the cases."""
+        return [self.rows[name] for name in self._names if name in self.rows]
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a row, and write the file unless it was written just before."""
+        self.rows[row["case"]] = row
+        if time.monotonic() >= self._not_before:
+            self.write()
+
+    def write(self) -> None:
+        """Write all rows that were added. Raises ``OutputError``."""
+        if self._written == len(self.rows):
+            return
+        started = time.monotonic()
+        write_table(self._scratch, self.in_order())
+        _rename(self._scratch, self._growing)
+        ended = time.monotonic()
+        self._written, self._not_before = len(self.rows), ended + (ended - started) / _TABLE_TIME
+
+    def complete(self) -> None:
+        """Say that all rows are there: the file gets its final name."""
+        self.write()
+        if self._growing != self.path:
+            _rename(self._growing, self.path)
 
 
-def _segment_into(case: Case, folder: Path, segment_one: SegmentCase, key: str, started: float) -> dict[str, Any]:
-    refuse_foreign(folder)
-    with locked(folder), partial_folder(folder) as made:
-        (folder / TRACEBACK).unlink(missing_ok=True)
-        found = dict(segment_one(case, made))
-        row = {"case": case.name, "state": "done", "seconds": round(time.perf_counter() - started, 3), **found}
-        finish(made, folder, key, row)
-        return row
+def _rename(old: Path, new: Path) -> None:
+    with output_errors("write", new):
+        os.replace(old, new)
+        sync(new.parent)
 
 
-def _code(error: Exception) -> str:
-    return getattr(error, "code", None) or type(error).__name__
-
-
-def _sentence(error: Exception) -> str:
-    """Code and sentence; of an unexpected error only type and place, because its text may hold a file's contents."""
-    if isinstance(error, DicomError):
-        return str(error)
-    if isinstance(error, Error):
-        return f"{type(error).__name__}: {error}"
-    if isinstance(error, OSError):
-        return f"{type(error).__name__}: {error.strerror}, {Path(error.filename or 'a file').name}"
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: unexpected, at line {place.lineno} of {Path(place.filename).name}"
+def merge_shards(output: str | Path) -> BatchSummary:
+    """Join the tables of all shards in ``output`` into ``output/summary.csv``. Errors are those of rows_of_shards."""
+    output = Path(output)
+    rows = rows_of_shards(output)
+    write_table(output / TABLE, rows)
+    return BatchSummary(tuple(rows), (), output / TABLE)

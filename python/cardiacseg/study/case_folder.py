@@ -8,6 +8,7 @@ import math
 import os
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,30 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     table.writeheader()
     table.writerows({name: csv_cell(value) for name, value in row.items()} for row in rows)
     write_bytes(path, text.getvalue().encode())
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table of :func:`write_table`; numbers are numbers. Raises ``InvalidInputError``."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file, strict=True)
+            cells = [{name: cell for name, cell in row.items() if cell} for row in table]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InvalidInputError(f"{path} is not a readable table of a batch ({type(error).__name__})") from error
+    if tuple(table.fieldnames or ()) != COLUMNS:
+        raise InvalidInputError(f"{path}: expected the columns of this version, got others; run the batch again")
+    return [check_row(Record(str(path), {name: _value(name, cell) for name, cell in row.items()})) for row in cells]
+
+
+def _value(name: str, cell: str) -> str | int | float:
+    """What :func:`write_table` wrote as ``cell``."""
+    if name in _TEXTS:
+        return cell[1:] if cell[:1] == "'" and csv_cell(cell[1:]) == cell else cell
+    with suppress(ValueError):
+        return int(cell)
+    with suppress(ValueError):
+        return float(cell)
+    return cell  # which is refused as a row
 
 
 def key_of(case: Case, made_with: Mapping[str, Any]) -> str:

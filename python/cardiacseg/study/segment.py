@@ -47,10 +47,11 @@ class ReadOptions:
 class ResultOptions:
     """The files to write. ``phases`` selects the DICOM segmentations: ``"ed-es"`` or ``"all"``.
 
+    ``only="measurements"``: ``measurements.json``, ``quality.json``, ``slices.csv`` and ``report.json`` alone.
     ``report``: the HTML page and the PDF. ``dicom``: all DICOM results; ``labelmap`` and ``rtstruct`` add further ones.
     ``series_number`` is that of the first DICOM series that is written. ``title`` stands unchanged at the top of page,
     PDF and preview, so the caller decides whether it names a patient. Raises ``InvalidInputError`` if ``labelmap`` or
-    ``rtstruct`` is set without ``dicom``.
+    ``rtstruct`` is set without ``dicom`` or with ``only``.
     """
 
     report: bool = True
@@ -60,10 +61,20 @@ class ResultOptions:
     series_number: int = 9000
     dicom: bool = True
     title: str | None = None
+    only: str | None = None
 
     def __post_init__(self):
+        if self.only not in (None, "measurements"):
+            raise InvalidInputError(f"only: expected None or 'measurements', got {self.only!r}")
+        if self.only and (self.labelmap or self.rtstruct):
+            raise InvalidInputError("expected only measurements, or also label maps or RT structure sets; got both")
         if not self.dicom and (self.labelmap or self.rtstruct):
             raise InvalidInputError("label maps and RT structure sets are DICOM results, which were switched off")
+
+    @property
+    def writes_dicom(self) -> bool:
+        """Whether there are DICOM results of a DICOM study."""
+        return self.dicom and self.only is None
 
 
 _READ, _MEASUREMENTS, _RESULTS = ReadOptions(), MeasurementOptions(), ResultOptions()
@@ -118,7 +129,7 @@ class Stopwatch:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """``files`` are the names written, ``seconds`` the wall time of reading, segmenting and writing."""
+    """``files`` are the names written, ``seconds`` the wall time of each part of the work."""
 
     segmented: SegmentedCine
     files: list[str]
@@ -171,15 +182,13 @@ def segment_into(
 ) -> Outcome:
     """Segment ``cine`` and write all results into ``folder``, which the caller has made."""
     cine = with_result_notes(cine, options.results)
-    with watch.time("segment"):
-        segmented = analyse(cine, segmenter, options, title_of(cine, options), progress)
+    segmented = analyse(cine, segmenter, options, title_of(cine, options), watch, progress)
     return write_outcome(folder, segmented, options, watch)
 
 
 def write_outcome(folder: Path, segmented: SegmentedCine, options: StudyOptions, watch: Stopwatch) -> Outcome:
     """Write all results of a segmented cine, ``report.json`` last."""
-    with watch.time("write"):
-        segmented, files = write_results(folder, segmented, options.results)
+    segmented, files = write_results(folder, segmented, options.results, watch)
     files.append(REPORT)
     document = report_document(segmented, input_document(segmented.cine), files, watch.seconds)
     write_json(folder / REPORT, document)
@@ -187,11 +196,18 @@ def write_outcome(folder: Path, segmented: SegmentedCine, options: StudyOptions,
 
 
 def analyse(
-    cine: Cine, segmenter: CardiacSegmenter, options: StudyOptions, title: str, progress: Progress | None = None
+    cine: Cine,
+    segmenter: CardiacSegmenter,
+    options: StudyOptions,
+    title: str,
+    watch: Stopwatch,
+    progress: Progress | None = None,
 ) -> SegmentedCine:
     """Segment a cine, measure the labels and check them."""
-    result = segmenter.run(cine.image, spacing=cine.spacing, progress=progress, temporal=options.temporal)
-    return measured(cine, result.labels, options, title, result)
+    with watch.time("segment"):
+        result = segmenter.run(cine.image, spacing=cine.spacing, progress=progress, temporal=options.temporal)
+    with watch.time("measure"):
+        return measured(cine, result.labels, options, title, result)
 
 
 def measured(
@@ -233,40 +249,51 @@ def body_of(found: Body, given: Body) -> Body:
 
 def with_result_notes(cine: Cine, options: ResultOptions) -> Cine:
     """The cine with notes on what its DICOM results will lack. Call this before any long work."""
-    if not options.dicom or cine.dicom is None:
+    if not options.writes_dicom or cine.dicom is None:
         return cine
     return replace(cine, notes=(*cine.notes, *result_notes(cine)))
 
 
-def write_results(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> tuple[SegmentedCine, list[str]]:
+def write_results(
+    folder: Path, segmented: SegmentedCine, options: ResultOptions, watch: Stopwatch
+) -> tuple[SegmentedCine, list[str]]:
     """Write all results except ``report.json`` into ``folder``; return the cine and the names in order.
 
     DICOM results come first: if they cannot be written, a note says so in the other results and in the returned cine.
     """
-    try:
-        dicom = _write_dicom(folder, segmented, options)
-    except DicomError as error:
-        dicom = []
-        segmented = with_note(segmented, no_results_note(error))
-    return segmented, [*_write_others(folder, segmented, options), *dicom]
+    with watch.time("write"):
+        try:
+            dicom = _write_dicom(folder, segmented, options)
+        except DicomError as error:
+            dicom = []
+            segmented = with_note(segmented, no_results_note(error))
+        _write_data(folder, segmented, options)
+    if options.only is None:
+        with watch.time("report"):
+            _write_pictures(folder, segmented, options)
+    others = [name for name in RESULTS if not name.endswith(".dcm") and (folder / name).is_file()]
+    return segmented, [*others, *dicom]
 
 
-def _write_others(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> list[str]:
-    cine, measurements = segmented.cine, segmented.measurements
-    write_labels(folder / "labels.nii.gz", segmented.labels, cine)
-    write_json(folder / "measurements.json", measurements_document(measurements, cine.spacing))
+def _write_data(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> None:
+    if options.only is None:
+        write_labels(folder / "labels.nii.gz", segmented.labels, segmented.cine)
+    write_json(folder / "measurements.json", measurements_document(segmented.measurements, segmented.cine.spacing))
     write_json(folder / "quality.json", quality_document(segmented))
-    write_slice_list(folder / "slices.csv", measurements)
-    write_preview(folder / "preview.png", cine.image, segmented.labels, cine.spacing, measurements, segmented.title)
+    write_slice_list(folder / "slices.csv", segmented.measurements)
+
+
+def _write_pictures(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> None:
+    image, spacing = segmented.cine.image, segmented.cine.spacing
+    write_preview(folder / "preview.png", image, segmented.labels, spacing, segmented.measurements, segmented.title)
     if options.report:
         write_page(folder / "report.html", segmented)
         write_pdf(folder / "report.pdf", segmented)
-    return [name for name in RESULTS if not name.endswith(".dcm") and (folder / name).is_file()]
 
 
 def _write_dicom(folder: Path, segmented: SegmentedCine, options: ResultOptions) -> list[str]:
     impossible = any(note.code == N_NO_DICOM_RESULTS for note in segmented.cine.notes)
-    if not options.dicom or segmented.cine.dicom is None or impossible:
+    if not options.writes_dicom or segmented.cine.dicom is None or impossible:
         return []
     dicom_options = DicomResultOptions(
         phases=options.phases,

@@ -1,0 +1,136 @@
+"""A batch on the workers of a Dask cluster, which see the folders of the cases and of the results."""
+
+import pickle
+import threading
+import uuid
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+from cardiacseg.errors import BackendError, InputWarning, InvalidInputError, NetworkError
+from cardiacseg.study.case_run import (
+    WORKER_ENDED,
+    CaseRun,
+    CaseTask,
+    SegmentCase,
+    clear_after_kill,
+    failed,
+    run_case,
+)
+
+_AHEAD = 64  # tasks that the scheduler holds beyond those in work
+_LOOK = 1.0  # seconds between looks whether the scheduler is still there
+_LOST = "the connection to the Dask scheduler was lost; finished cases are kept, so start again"
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class DaskCluster:
+    """Segments cases on a cluster: ``scheduler`` is its address (``tcp://HOST:8786``) or the scheduler's file.
+
+    Each worker process calls ``make``, which must be picklable, once. A case whose worker dies goes to another one.
+    """
+
+    def __init__(self, make: Callable[[], SegmentCase], scheduler: str):
+        self._make, self._scheduler = _packed(make), scheduler
+
+    def run(self, tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, CaseRun]]:
+        """As :class:`cardiacseg.study.batch.Executor`.
+
+        Raises what ``make`` raises, ``InvalidInputError`` if the scheduler's file is missing, ``NetworkError`` if the
+        scheduler cannot be reached or ends, and ``BackendError`` if the workers cannot run cardiacseg.
+        """
+        with _connected(self._scheduler) as client:
+            waiting, ended, submitted = iter(tasks), Queue(), {}
+            while True:
+                with _reaching(self._scheduler):
+                    room = _AHEAD + sum(client.nthreads().values()) - len(submitted)
+                    for task in islice(waiting, max(0, room)):
+                        future = client.submit(_on_worker, self._make, _packed(task), key=_key(), pure=False)
+                        submitted[future.key] = task, future  # Dask forgets a future that nobody holds
+                        future.add_done_callback(ended.put)
+                if not submitted:
+                    return
+                future = _next(ended, client)
+                task, _ = submitted.pop(future.key)
+                yield task, _run_of(future, task)
+
+
+def _connected(scheduler: str) -> Any:
+    from distributed import Client
+
+    is_address = "://" in scheduler
+    if not is_address and not Path(scheduler).is_file():
+        raise InvalidInputError(f"{scheduler} is not a file; expected tcp://HOST:PORT or the file of a Dask scheduler")
+    where = {"address": scheduler} if is_address else {"scheduler_file": scheduler}
+    with _reaching(scheduler):
+        return Client(**where, set_as_default=False)
+
+
+@contextmanager
+def _reaching(scheduler: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: an address of another form
+        raise NetworkError(f"cannot reach the Dask scheduler {scheduler} ({type(error).__name__})") from error
+
+
+def _next(ended: Queue, client: Any) -> Any:
+    """The next future that ended."""
+    while True:
+        with suppress(Empty):
+            return ended.get(timeout=_LOOK)
+        if client.status in ("closing", "closed"):
+            raise NetworkError(_LOST)
+
+
+def _run_of(future: Any, task: CaseTask) -> CaseRun:
+    from distributed import KilledWorker
+
+    if future.status == "finished":
+        found = future.result()
+        if isinstance(found, Exception):
+            raise found
+        return found
+    if future.status != "error":  # cancelled, because the connection was lost
+        raise NetworkError(_LOST)
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        clear_after_kill(task)
+        return failed(task, "its worker ended, and so did those that tried it again", 0.0, WORKER_ENDED)
+    raise BackendError(f"a worker cannot run cardiacseg ({type(error).__name__}); it needs the version of this program")
+
+
+def _key() -> str:
+    """Of a task; it stands in Dask's logs, so it does not name the case."""
+    return f"cardiacseg-{uuid.uuid4().hex}"
+
+
+def _packed(value: Any) -> bytes:
+    """Compressed, so that no name of a file can be read in Dask's logs."""
+    return zlib.compress(pickle.dumps(value))
+
+
+def _unpacked(data: bytes) -> Any:
+    return pickle.loads(zlib.decompress(data))
+
+
+def _on_worker(make: bytes, task: bytes) -> CaseRun | Exception:
+    """The run of a case, or the error of making the segmenter. One case at a time, whatever the worker's threads."""
+    with _ONE_AT_A_TIME:
+        try:
+            segment_one = _made(make)
+        except Exception as error:  # returned, because Dask would log it with the arguments
+            return error
+        return run_case(_unpacked(task), segment_one)
+
+
+@lru_cache(maxsize=1)
+def _made(make: bytes) -> SegmentCase:
+    warnings.simplefilter("ignore", InputWarning)
+    return _unpacked(make)()
