@@ -1,0 +1,282 @@
+"""HTTP for DICOMweb: a service's address, how to authenticate, redirects, retries, and errors in one sentence."""
+
+import ipaddress
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from cardiacseg.errors import InvalidInputError, NetworkError
+from cardiacseg.io.log_suppression import suppress_logs
+
+T = TypeVar("T")
+_AGAIN = {408, 429, 500, 502, 503, 504}
+_LONGEST_WAIT_S = 60.0
+_ANSWER_BYTES = 64 << 20  # of an answer that is no multipart message
+_HINTS = {
+    401: "; the token, the user name, the password or the client certificate is missing or not accepted",
+    403: "; this user may not do it",
+    404: "; the address or the study is not there",
+}
+
+
+@dataclass(frozen=True)
+class WebServer:
+    """The root of a DICOMweb service (``https://host/dicom-web``), and how to authenticate.
+
+    ``token``: a bearer token; ``user`` and ``password``: basic authentication; ``certificate`` and ``key``: PEM files
+    of a client certificate (``key`` may be in the same file); ``ca``: a PEM file with the authorities to trust instead
+    of the usual ones. Plain http is accepted for this computer, for others only with ``allow_http``. ``timeout``, in
+    seconds, applies to the connection and to each wait for bytes. An action is tried ``attempts`` times if the service
+    cannot be reached or is overloaded, after ``wait_s``, 2 ``wait_s``, ... or what Retry-After says. Raises
+    ``InvalidInputError``.
+    """
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    allow_http: bool = False
+    timeout: float = 60.0
+    attempts: int = 5
+    wait_s: float = 0.5
+
+    def __post_init__(self):
+        _check_address(self.url)
+        _check_credentials(self)
+        if not self.may_use(self.url):
+            raise InvalidInputError(
+                f"{self.name}: expected an https address, got http, which would show images and passwords to the "
+                "network; allow_http (--allow-http) accepts it"
+            )
+
+    @property
+    def name(self) -> str:
+        """Host and port, for messages; the path of an address may hold identifiers."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def root(self) -> str:
+        """The address without a slash at its end."""
+        return self.url.rstrip("/")
+
+    def may_use(self, url: str) -> bool:
+        """Whether an address is encrypted, on this computer, or allowed."""
+        return urlsplit(url).scheme == "https" or self.allow_http or _is_loopback(url)
+
+
+def _check_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and url.isprintable()
+    except ValueError:
+        usable = False
+    if not usable or " " in url:
+        raise InvalidInputError("expected the address of a DICOMweb service, such as https://host/dicom-web")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInputError("expected an address without user name and password, which every user could see")
+    if parts.query or parts.fragment:
+        raise InvalidInputError("expected the root of a DICOMweb service, got an address with a query or a fragment")
+
+
+def _check_credentials(server: WebServer) -> None:
+    if server.token is not None and (server.user is not None or server.password is not None):
+        raise InvalidInputError("expected a token or a user name and password, got both")
+    if (server.user is None) != (server.password is None):
+        raise InvalidInputError("expected both a user name and a password, got one of them")
+    if server.token is not None and not (server.token.isascii() and server.token.isprintable() and server.token):
+        raise InvalidInputError("expected a token of printable ASCII characters in one line")
+    if ":" in (server.user or ""):
+        raise InvalidInputError("expected a user name without a colon")
+    if server.key is not None and server.certificate is None:
+        raise InvalidInputError("expected a client certificate beside its key, got the key alone")
+    for path, what in ((server.ca, "certificates of authorities"), (server.certificate, "a client certificate")):
+        if path is not None and not path.is_file():
+            raise InvalidInputError(f"{path} does not exist or is not a file; expected {what} (PEM)")
+    _check_certificates(server)
+
+
+def _check_certificates(server: WebServer) -> None:
+    try:
+        context = ssl.create_default_context(cafile=server.ca)
+        if server.certificate is not None:  # the empty password: OpenSSL would ask on the terminal
+            context.load_cert_chain(server.certificate, server.key, password="")
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
+        files = ", ".join(str(path) for path in (server.ca, server.certificate, server.key) if path is not None)
+        raise InvalidInputError(
+            f"certificates cannot be used ({reason}): {files}; expected PEM files, keys without a password"
+        ) from None
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+class TruncatedError(Exception):
+    """A multipart message without its end, or without the end of a part's header."""
+
+
+class WebSession(requests.Session):
+    """Requests to one service; also a context manager. Credentials are not sent to other hosts.
+
+    Redirects to other hosts are followed for reading only; one that leaves https is refused.
+    """
+
+    def __init__(self, server: WebServer):
+        super().__init__()
+        self._server = server
+        self.verify = True if server.ca is None else str(server.ca)
+        if server.certificate is not None:
+            self.cert = str(server.certificate) if server.key is None else (str(server.certificate), str(server.key))
+        self.auth = partial(_authenticate, server)
+        self.trust_env = not _is_loopback(server.url)  # proxies
+        self.mount("https://", _BoundedAdapter())
+        self.mount("http://", _BoundedAdapter())
+        self._quiet = ExitStack()
+
+    def __enter__(self) -> "WebSession":
+        self._quiet.enter_context(suppress_logs("urllib3.connectionpool"))  # lines with addresses
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._quiet.close()
+        self.close()
+
+    def merge_environment_settings(self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """As in requests, but REQUESTS_CA_BUNDLE does not replace the server's ``ca``."""
+        return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """As in requests, for redirects that may be followed. Raises ``NetworkError`` for others."""
+        target = super().get_redirect_target(resp)
+        if target is None:
+            return None
+        if resp.request.method != "GET":
+            resp.close()
+            raise NetworkError(f"{self.name} redirects what is stored; give the address that it redirects to")
+        if not self._server.may_use(urljoin(resp.url, target)):
+            resp.close()
+            raise NetworkError(f"{self.name} redirects to an address without encryption")
+        if urlsplit(urljoin(resp.url, target)).netloc != urlsplit(resp.url).netloc:
+            self.cert = None
+        return target
+
+    @property
+    def name(self) -> str:
+        """As :attr:`WebServer.name`."""
+        return self._server.name
+
+    def ask(self, method: str, path: str, **settings: Any) -> requests.Response:
+        """One request below the root. Raises requests' errors, also for an answer that is no success."""
+        response = self.request(method, f"{self._server.root}/{path}", timeout=self._server.timeout, **settings)
+        if not response.ok:
+            response.close()
+        response.raise_for_status()
+        return response
+
+    def again(self, action: Callable[[], T]) -> T:
+        """The result of ``action``, which may run several times. Raises ``NetworkError`` with one sentence."""
+        for attempt in range(1, self._server.attempts + 1):
+            try:
+                return action()
+            except (requests.RequestException, TruncatedError) as error:
+                if attempt == self._server.attempts or not _may_pass(error):
+                    raise NetworkError(_sentence(self._server, error)) from None
+                time.sleep(_wait_s(error, self._server.wait_s * 2 ** (attempt - 1)))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _authenticate(server: WebServer, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    if server.token is not None:
+        request.headers["Authorization"] = f"Bearer {server.token}"
+    elif server.user is not None:
+        pair = b64encode(f"{server.user}:{server.password}".encode()).decode()
+        request.headers["Authorization"] = f"Basic {pair}"
+    return request
+
+
+class _BoundedAdapter(HTTPAdapter):
+    """Limits the size of an answer that requests holds in memory. Multipart messages are read in pieces."""
+
+    def send(self, *arguments: Any, **settings: Any) -> requests.Response:
+        response = super().send(*arguments, **settings)
+        if not response.headers.get("Content-Type", "").lower().startswith("multipart/"):
+            response.iter_content = partial(_bounded, response, response.iter_content)
+        return response
+
+
+def _bounded(
+    response: requests.Response, iter_content: Callable[..., Iterator[bytes]], *arguments: Any, **settings: Any
+) -> Iterator[bytes]:
+    size = 0
+    for piece in iter_content(*arguments, **settings):
+        size += len(piece)
+        if size > _ANSWER_BYTES:
+            response.close()
+            raise NetworkError(f"expected an answer of at most {_ANSWER_BYTES >> 20} MiB, got more")
+        yield piece
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another attempt may succeed."""
+    if isinstance(error, requests.HTTPError):
+        return error.response.status_code in _AGAIN
+    broken = requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, TruncatedError
+    return isinstance(error, broken) and not isinstance(error, requests.exceptions.SSLError)
+
+
+def _wait_s(error: Exception, default: float) -> float:
+    """What Retry-After says, in seconds or as a date, else ``default``; at most a minute."""
+    said = error.response.headers.get("Retry-After", "") if isinstance(error, requests.HTTPError) else ""
+    if said.isdecimal():
+        default = float(said)
+    elif said:
+        with suppress(ValueError, TypeError):
+            default = (parsedate_to_datetime(said) - datetime.now(timezone.utc)).total_seconds()
+    return min(max(default, 0.0), _LONGEST_WAIT_S)
+
+
+def _sentence(server: WebServer, error: Exception) -> str:
+    """Without addresses, headers and bodies, which hold identifiers and tokens."""
+    if isinstance(error, requests.HTTPError):
+        status = error.response.status_code
+        phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "an unknown status"
+        return f"{server.name} answered {status} {phrase}{_HINTS.get(status, '')}"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"{server.name}: no TLS connection: {_tls_reason(error)}"
+    if isinstance(error, requests.Timeout):
+        return f"{server.name} did not answer within {server.timeout:g} s"
+    if isinstance(error, requests.TooManyRedirects):
+        return f"{server.name} redirects in a circle"
+    if isinstance(error, (TruncatedError, requests.exceptions.ChunkedEncodingError)):
+        return f"{server.name} sent an incomplete answer, in {server.attempts} attempts"
+    if isinstance(error, requests.ConnectionError):
+        return f"{server.name} cannot be reached, or ends the connection, in {server.attempts} attempts"
+    return f"{server.name} gave an answer that cannot be read ({type(error).__name__})"
+
+
+def _tls_reason(error: BaseException | None) -> str:
+    """The reason that OpenSSL gave, somewhere inside the error."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        inside = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = inside if isinstance(inside, BaseException) else None
+    return getattr(error, "verify_message", "") or getattr(error, "reason", None) or "the handshake failed"
