@@ -1,15 +1,23 @@
 """The DICOMweb client against a loopback service that answers as each test says."""
 
+import io
 import itertools
+import os
+import subprocess
+import sys
+import threading
 import tracemalloc
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pydicom
 import pytest
+import requests
 import trustme
 from dicom_nodes import captured_log, synthetic_study
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
 from web_service import JSON, multipart, series_json, serving, stow_json
 
 from cardiacseg.cli import main
@@ -17,7 +25,7 @@ from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
 from cardiacseg.network import dicomweb
 from cardiacseg.network.dicomweb import retrieve_study, store
 from cardiacseg.network.multipart import FilesMessage, Parts, boundary_of
-from cardiacseg.network.web import TruncatedError, WebServer
+from cardiacseg.network.web import TruncatedError, WebServer, WebSession
 
 STUDY, SERIES, OTHER = "1.2.3.4567", "1.2.3.4567.1", "1.2.3.4567.2"
 TOKEN = "secret-token-of-the-test"
@@ -169,12 +177,38 @@ def test_a_redirect_to_another_host_does_not_carry_the_token(tmp_path):
 
 def test_redirects_that_are_refused(tmp_path):
     _, folder = synthetic_study(tmp_path)
-    for place, words in (("http://images.example/", "without encryption"), ("/dicom-web/", "in a circle")):
+    places = {
+        "http://images.example/": "without encryption",
+        "ftp://images.example/": "without encryption",
+        "http://[x": "no address",
+        "/dicom-web/": "in a circle",
+    }
+    for place, words in places.items():
         with serving(lambda request, place=place: (302, {"Location": place}, b"")) as service:
             with pytest.raises(NetworkError, match=words):
                 retrieve_study(STUDY, service.server(token=TOKEN), tmp_path)
             with pytest.raises(NetworkError, match="redirects what is stored"):
                 store(folder, service.server(token=TOKEN))
+
+
+def test_other_hosts_do_not_see_the_client_certificate(tmp_path):
+    class Redirecting(HTTPAdapter):
+        def send(self, request, cert=None, **settings):
+            seen.append((urlsplit(request.url).hostname, cert))
+            answer = requests.Response()
+            answer.status_code, answer.url, answer.request, answer.raw = 302, request.url, request, io.BytesIO()
+            answer.headers["Location"] = f"https://host-{len(seen)}/"
+            return answer
+
+    seen, authority = [], trustme.CA()
+    authority.issue_cert("host").private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    server = WebServer("https://host", certificate=tmp_path / "client.pem", attempts=1)
+    with WebSession(server) as web:
+        web.mount("https://", Redirecting())
+        with pytest.raises(NetworkError, match="circle"):
+            web.again(lambda: web.ask("GET", "studies"))
+    assert seen[0] == ("host", str(tmp_path / "client.pem"))
+    assert {cert for host, cert in seen if host != "host"} == {None}
 
 
 def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
@@ -311,6 +345,27 @@ def test_a_service_that_is_not_there(capsys, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     assert main(["segment", "http://127.0.0.1:1/dicom-web", "--study", STUDY, "--list"]) == 5
     assert "127.0.0.1:1 cannot be reached" in capsys.readouterr().err
+
+
+def test_sigterm_removes_what_was_retrieved(tmp_path):
+    arrived, end = threading.Event(), threading.Event()
+
+    def slowly():
+        yield multipart(b"first")[2].removesuffix(b"--cut--")
+        arrived.set()
+        end.wait(60)
+
+    (tmp_path / "temporary").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    with study_service((*multipart()[:2], slowly())) as service:
+        words = ["-m", "cardiacseg.cli", "segment", service.url, "--study", STUDY, "--list"]
+        command = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE)
+        assert arrived.wait(60)
+        assert list((tmp_path / "temporary").glob("cardiacseg-retrieve-*"))
+        command.terminate()
+        assert (command.wait(60), command.communicate()[1]) == (143, b"")
+        end.set()
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @given(st.lists(st.binary(max_size=40), max_size=4), st.integers(1, 50), st.booleans())

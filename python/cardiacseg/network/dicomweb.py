@@ -42,14 +42,15 @@ class Series:
 def find_series(study: str, web: WebSession) -> list[Series]:
     """All series of the study with this Study Instance UID, in pages, as services limit their answers (QIDO-RS)."""
     found: dict[str, Series] = {}
-    while len(found) < _MOST_SERIES:
+    while True:
         query = {"offset": len(found), "includefield": [_SERIES_NUMBER, _INSTANCES]}
         page = web.again(partial(_query, web, f"studies/{study}/series", query))
         new = {series.uid: series for series in page if series.uid not in found}
-        found |= new
         if not new:
-            break
-    return list(found.values())
+            return list(found.values())
+        found |= new
+        if len(found) > _MOST_SERIES:
+            raise NetworkError(f"{web.name}: expected at most {_MOST_SERIES} series in a study, got more")
 
 
 def _query(web: WebSession, path: str, query: dict[str, object]) -> list[Series]:

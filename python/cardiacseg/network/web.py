@@ -108,7 +108,8 @@ def _check_credentials(server: WebServer) -> None:
     for path, what in ((server.ca, "certificates of authorities"), (server.certificate, "a client certificate")):
         if path is not None and not path.is_file():
             raise InvalidInputError(f"{path} does not exist or is not a file; expected {what} (PEM)")
-    _check_certificates(server)
+    if server.ca is not None or server.certificate is not None:
+        _check_certificates(server)
 
 
 def _check_certificates(server: WebServer) -> None:
@@ -165,20 +166,29 @@ class WebSession(requests.Session):
         """As in requests, but REQUESTS_CA_BUNDLE does not replace the server's ``ca``."""
         return super().merge_environment_settings(url, proxies, stream, self.verify if verify is None else verify, cert)
 
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        """As in requests, which also sends redirected requests by it; other hosts do not see the client certificate."""
+        if urlsplit(request.url).netloc != self.name:
+            settings["cert"] = None
+        return super().send(request, **settings)
+
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """As in requests, for redirects that may be followed. Raises ``NetworkError`` for others."""
         target = super().get_redirect_target(resp)
-        if target is None:
-            return None
-        if resp.request.method != "GET":
+        refusal = None if target is None else self._why_not(resp, target)
+        if refusal is not None:
             resp.close()
-            raise NetworkError(f"{self.name} redirects what is stored; give the address that it redirects to")
-        if not self._server.may_use(urljoin(resp.url, target)):
-            resp.close()
-            raise NetworkError(f"{self.name} redirects to an address without encryption")
-        if urlsplit(urljoin(resp.url, target)).netloc != urlsplit(resp.url).netloc:
-            self.cert = None
+            raise NetworkError(f"{self.name} redirects {refusal}")
         return target
+
+    def _why_not(self, resp: requests.Response, target: str) -> str | None:
+        if resp.request.method != "GET":
+            return "what is stored; give the address that it redirects to"
+        try:
+            usable = self._server.may_use(urljoin(resp.url, target))
+        except ValueError:
+            return "to something that is no address"
+        return None if usable else "to an address without encryption"
 
     @property
     def name(self) -> str:
@@ -195,14 +205,15 @@ class WebSession(requests.Session):
 
     def again(self, action: Callable[[], T]) -> T:
         """The result of ``action``, which may run several times. Raises ``NetworkError`` with one sentence."""
-        for attempt in range(1, self._server.attempts + 1):
+        attempt = 1
+        while True:
             try:
                 return action()
             except (requests.RequestException, TruncatedError) as error:
                 if attempt == self._server.attempts or not _may_pass(error):
                     raise NetworkError(_sentence(self._server, error)) from None
                 time.sleep(_wait_s(error, self._server.wait_s * 2 ** (attempt - 1)))
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                attempt += 1
 
 
 def _authenticate(server: WebServer, request: requests.PreparedRequest) -> requests.PreparedRequest:
