@@ -25,7 +25,8 @@ from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
 from cardiacseg.network import dicomweb
 from cardiacseg.network.dicomweb import retrieve_study, store
 from cardiacseg.network.multipart import FilesMessage, Parts, boundary_of
-from cardiacseg.network.web import TruncatedError, WebServer, WebSession
+from cardiacseg.network.web import WebServer
+from cardiacseg.network.web_session import TruncatedError, WebSession
 
 STUDY, SERIES, OTHER = "1.2.3.4567", "1.2.3.4567.1", "1.2.3.4567.2"
 TOKEN = "secret-token-of-the-test"

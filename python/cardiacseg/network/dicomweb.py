@@ -18,7 +18,8 @@ from cardiacseg.io.budget import LIMITS, Budget
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
 from cardiacseg.network.send import Instance, SendReport, find_instances
-from cardiacseg.network.web import TruncatedError, WebServer, WebSession
+from cardiacseg.network.web import WebServer
+from cardiacseg.network.web_session import TruncatedError, WebSession
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _DICOM, _JSON = "application/dicom", "application/dicom+json"
