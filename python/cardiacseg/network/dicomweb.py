@@ -1,12 +1,10 @@
-"""DICOMweb as a client (PS3.18): find the MR series of a study (QIDO-RS), retrieve them (WADO-RS), store (STOW-RS)."""
+"""DICOMweb as a client (PS3.18): retrieve the MR series of a study (WADO-RS), store files (STOW-RS)."""
 
-import json
 import logging
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,69 +15,16 @@ from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.budget import LIMITS, Budget
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
+from cardiacseg.network.query import JSON, Series, find_series, is_uid
 from cardiacseg.network.send import Instance, SendReport, find_instances
 from cardiacseg.network.web import WebServer
 from cardiacseg.network.web_session import TruncatedError, WebSession
 
 LOGGER = logging.getLogger("cardiacseg.network")
-_DICOM, _JSON = "application/dicom", "application/dicom+json"
+_DICOM = "application/dicom"
 _MULTIPART = f'multipart/related; type="{_DICOM}"'
 _REQUEST_BYTES = 64 << 20  # of files in one request, unless a single file is larger
-_MOST_SERIES = 10_000
 _NAMED = 5  # files that a sentence names
-_MODALITY, _SERIES_UID, _SERIES_NUMBER, _INSTANCES = "00080060", "0020000E", "00200011", "00201209"
-
-
-@dataclass(frozen=True)
-class Series:
-    """A series of a study; ``instances`` is the number that the service states, ``None`` if it states none."""
-
-    uid: str
-    modality: str
-    number: int | None
-    instances: int | None
-
-
-def find_series(study: str, web: WebSession) -> list[Series]:
-    """All series of the study with this Study Instance UID, in pages, as services limit their answers (QIDO-RS)."""
-    found: dict[str, Series] = {}
-    while True:
-        query = {"offset": len(found), "includefield": [_SERIES_NUMBER, _INSTANCES]}
-        page = web.again(partial(_query, web, f"studies/{study}/series", query))
-        new = {series.uid: series for series in page if series.uid not in found}
-        if not new:
-            return list(found.values())
-        found |= new
-        if len(found) > _MOST_SERIES:
-            raise NetworkError(f"{web.name}: expected at most {_MOST_SERIES} series in a study, got more")
-
-
-def _query(web: WebSession, path: str, query: dict[str, object]) -> list[Series]:
-    response = web.ask("GET", path, params=query, headers={"Accept": _JSON})
-    if response.status_code == 204 or not response.content:
-        return []
-    try:
-        return [_series(item) for item in json.loads(response.content)]
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError, RecursionError) as error:
-        raise NetworkError(f"{web.name} gave an answer to a query that is not DICOM JSON") from error
-
-
-def _series(item: dict) -> Series:
-    def first(tag: str) -> object:
-        return next(iter(item.get(tag, {}).get("Value") or ()), None)
-
-    def count(tag: str) -> int | None:
-        return None if first(tag) is None else int(float(first(tag)))
-
-    uid = str(first(_SERIES_UID))
-    if not _is_uid(uid):
-        raise ValueError("a series without a UID")
-    return Series(uid, str(first(_MODALITY) or ""), count(_SERIES_NUMBER), count(_INSTANCES))
-
-
-def _is_uid(text: str) -> bool:
-    """Whether it can stand in an address; some UIDs in use have parts that begin with zero."""
-    return re.fullmatch(r"[0-9.]{1,64}", text) is not None
 
 
 def retrieve_study(study: str, server: WebServer, folder: Path, series: str | None = None) -> int:
@@ -90,7 +35,7 @@ def retrieve_study(study: str, server: WebServer, folder: Path, series: str | No
     itself and written as it arrives; a series whose transfer breaks is asked for again. Raises ``InvalidInputError`` if
     there is no such series, ``DicomError`` with ``E_TOO_LARGE`` beyond the limits of one input, ``NetworkError`` else.
     """
-    if not _is_uid(study):
+    if not is_uid(study):
         raise InvalidInputError("expected a Study Instance UID (digits and dots, at most 64), got another text")
     with WebSession(server) as web:
         chosen, stored, count = _choose(find_series(study, web), series, web.name), 0, 0
@@ -203,7 +148,7 @@ def _split_by_bytes(instances: Sequence[Instance]) -> Iterator[list[Instance]]:
 
 def _post(web: WebSession, part: Sequence[Instance]) -> requests.Response:
     message = FilesMessage([instance.path for instance in part], _DICOM)
-    headers = {"Content-Type": message.content_type, "Accept": _JSON}
+    headers = {"Content-Type": message.content_type, "Accept": JSON}
     try:
         return web.ask("POST", "studies", data=message, headers=headers)
     except requests.HTTPError as error:
