@@ -1,16 +1,24 @@
-"""A real Orthanc for the tests, in a separate network if that is allowed: Orthanc listens on all interfaces."""
+"""A real Orthanc for the tests, in a separate network if that is allowed: Orthanc listens on all interfaces.
+
+A relay in front of it serves DICOMweb over TLS, because Debian's build crashes if it serves TLS itself.
+"""
 
 import ctypes
 import json
 import os
 import shutil
+import socket
+import socketserver
+import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +28,7 @@ from cardiacseg.network.send import Peer
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
 READY_S = 60
+_DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 @contextmanager
@@ -39,22 +48,26 @@ def own_network() -> Iterator[None]:
 class Orthanc:
     """The REST interface of a running Orthanc; ``peer`` is its DICOM node, ``sdk_port`` the port to which it sends."""
 
-    def __init__(self, http_port: int, peer: Peer, sdk_port: int):
-        self.peer, self.sdk_port = peer, sdk_port
+    def __init__(self, http_port: int, peer: Peer, sdk_port: int, user: tuple[str, str] | None):
+        self.peer, self.sdk_port, self.http_port = peer, sdk_port, http_port
         self._root = f"http://127.0.0.1:{http_port}"
+        opener = urllib.request.build_opener()
+        if user:
+            opener.addheaders = [("Authorization", f"Basic {b64encode(':'.join(user).encode()).decode()}")]
+        self._open = opener.open
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self._root + path, timeout=60) as answer:
+        with self._open(self._root + path, timeout=60) as answer:
             return answer.read()
 
     def post(self, path: str, document: object) -> object:
         request = urllib.request.Request(self._root + path, json.dumps(document).encode(), method="POST")
-        with urllib.request.urlopen(request, timeout=300) as answer:
+        with self._open(request, timeout=300) as answer:
             return json.load(answer)
 
     def delete_all(self) -> None:
         for study in json.loads(self.get("/studies")):
-            urllib.request.urlopen(urllib.request.Request(f"{self._root}/studies/{study}", method="DELETE"), timeout=60)
+            self._open(urllib.request.Request(f"{self._root}/studies/{study}", method="DELETE"), timeout=60).close()
 
     def files(self, modality: str) -> list[bytes]:
         """Every stored file of a modality."""
@@ -68,19 +81,23 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Starts Orthanc with an empty store in ``folder``; skips if it is not installed."""
+def running_orthanc(folder: Path, user: tuple[str, str] | None = None) -> Iterator[Orthanc]:
+    """Starts Orthanc with an empty store in ``folder``; skips if it is not installed.
+
+    With ``user``, a name and a password, also DICOMweb, and HTTP is for this user only.
+    """
     program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("Orthanc (package orthanc) is not installed")
     http, dicom, sdk = free_port(), free_port(), free_port()
     memory = Path("/dev/shm")  # Orthanc waits for the disk after each file
     store = Path(tempfile.mkdtemp(prefix="orthanc-test-", dir=memory if os.access(memory, os.W_OK) else folder))
-    (folder / "orthanc.json").write_text(json.dumps(_settings(store, http, dicom, sdk)))
+    settings = _settings(store, http, dicom, sdk) | (_dicomweb(*user) if user else {})
+    (folder / "orthanc.json").write_text(json.dumps(settings))
     with open(folder / "orthanc.log", "wb") as log:
         process = subprocess.Popen([program, folder / "orthanc.json"], stdout=log, stderr=log)
     try:
-        orthanc = Orthanc(http, Peer("ORTHANC", "127.0.0.1", dicom), sdk)
+        orthanc = Orthanc(http, Peer("ORTHANC", "127.0.0.1", dicom), sdk, user)
         _wait_until_ready(orthanc, process, folder / "orthanc.log")
         yield orthanc
     finally:
@@ -108,6 +125,46 @@ def _settings(store: Path, http: int, dicom: int, sdk: int) -> dict[str, object]
         "OverwriteInstances": True,
         "DicomModalities": {"sdk": ["CARDIACSEG", "127.0.0.1", sdk]},
     }
+
+
+def _dicomweb(name: str, password: str) -> dict[str, object]:
+    if not _DICOMWEB.exists():
+        pytest.skip("Orthanc's DICOMweb plugin (package orthanc-dicomweb) is not installed")
+    return {"Plugins": [str(_DICOMWEB)], "AuthenticationEnabled": True, "RegisteredUsers": {name: password}}
+
+
+@contextmanager
+def tls_in_front(port: int, context: ssl.SSLContext) -> Iterator[int]:
+    """A port that speaks TLS and passes what it reads on to ``port`` of this computer, and back."""
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self):
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as outer,
+                socket.create_connection(("127.0.0.1", port)) as inner,
+            ):
+                back = threading.Thread(target=_copy, args=(inner, outer))
+                back.start()
+                _copy(outer, inner)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        thread = threading.Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield relay.server_address[1]
+        finally:
+            relay.shutdown()
+            thread.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(1 << 16):
+            target.sendall(piece)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
 
 
 def _wait_until_ready(orthanc: Orthanc, process: subprocess.Popen, log: Path) -> None:

@@ -9,7 +9,7 @@ from cardiacseg.cli.parser import build_parser
 from cardiacseg.cli.terminal import complain
 from cardiacseg.errors import Error, InputWarning
 
-_DICOM_PACKAGES = {"pydicom", "pynetdicom", "highdicom"}
+_DICOM_PACKAGES = {"pydicom", "pynetdicom", "highdicom", "requests"}
 
 
 def _exit_code(error: Exception) -> int:

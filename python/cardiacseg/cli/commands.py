@@ -22,6 +22,7 @@ from cardiacseg.cli.terminal import (
     summary,
     volume_lines,
 )
+from cardiacseg.cli.web import local_input, web_server
 
 
 def segment(options: argparse.Namespace) -> None:
@@ -38,11 +39,11 @@ def segment(options: argparse.Namespace) -> None:
             "expected a folder for the results (-o DIR), or --list to list what a DICOM study holds; got neither"
         )
     watch, study = Stopwatch(), study_options(options)
-    with output_folder(options.output, RESULTS, options.overwrite) as folder:
+    with output_folder(options.output, RESULTS, options.overwrite) as folder, local_input(options) as source:
         segmenter = _Ahead(lambda: load_segmenter(options))
         with watch.time("read"):
-            _import_nibabel(options.input)
-            cine = read_study(options.input, study.read)
+            _import_nibabel(source)
+            cine = read_study(source, study.read)
         _Ahead(lambda: _import_for_writing(options.report))
         outcome = segment_into(folder, cine, segmenter.result(), study, watch, progress_bar(options.quiet, "frames"))
     document = {
@@ -100,9 +101,10 @@ def _list(options: argparse.Namespace) -> None:
     from cardiacseg.io.dicom.read import list_groups
     from cardiacseg.study.nifti_cases import is_nifti
 
-    if options.input.is_file() and is_nifti(options.input):
-        raise InvalidInputError(f"--list is for DICOM studies; {options.input} is a NIfTI file, which has no groups")
-    found = list_groups(options.input, series=options.series).to_dict()
+    with local_input(options) as source:
+        if source.is_file() and is_nifti(source):
+            raise InvalidInputError(f"--list is for DICOM studies; {source} is a NIfTI file, which has no groups")
+        found = list_groups(source, series=options.series).to_dict()
     if options.json:
         print_json(found)
         return
@@ -129,17 +131,26 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def send(options: argparse.Namespace) -> None:
-    """Send DICOM files to another DICOM node (C-STORE)."""
-    from cardiacseg.network.send import Peer
-    from cardiacseg.network.send import send as send_files
-
-    report = send_files(options.files, Peer.parse(options.to), calling=options.title, timeout=options.timeout)
+    """Send DICOM files to another DICOM node (C-STORE) or to a DICOMweb service (STOW-RS)."""
+    report = _stow(options) if options.to is None else _send(options)
     if options.json:
         print_json(dataclasses.asdict(report))
         return
     print(f"sent {report.sent} files ({report.bytes / 1e6:.1f} MB) in {report.seconds:.1f} s")
     for name, status in report.warnings:
         print(f"  {name}: stored with warning 0x{status:04X}")
+
+
+def _send(options: argparse.Namespace) -> Any:
+    from cardiacseg.network.send import Peer, send
+
+    return send(options.files, Peer.parse(options.to), calling=options.title, timeout=options.timeout)
+
+
+def _stow(options: argparse.Namespace) -> Any:
+    from cardiacseg.network.dicomweb import store
+
+    return store(options.files, dataclasses.replace(web_server(options, options.stow), timeout=options.timeout))
 
 
 def receive(options: argparse.Namespace) -> None:

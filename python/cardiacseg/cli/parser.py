@@ -28,6 +28,7 @@ from cardiacseg.cli.batch import (
 from cardiacseg.cli.build_engine import add_engine_options, build_engine
 from cardiacseg.cli.commands import bench, demo, info, measure, receive, segment, send
 from cardiacseg.cli.import_nnunet import add_nnunet_options, import_nnunet
+from cardiacseg.cli.web import add_web_options, path_or_url
 
 _EPILOG = """\
 A default value stands in parentheses at the end of an option's text.
@@ -38,7 +39,7 @@ exit codes:
   2    wrong usage, or an input or output that cannot be used
   3    model error: the bundle is missing, damaged or of a newer format
   4    backend error: the device is not available, or inference failed
-  5    network error: a DICOM node or a scheduler cannot be reached, refuses, or fails
+  5    network error: a DICOM node, a DICOMweb service or a scheduler cannot be reached, refuses, or fails
   6    the batch is complete, but one or more cases failed
   130  interrupted (Ctrl-C)
   141  the reader of standard output closed it early, as "| head" does
@@ -92,12 +93,19 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _segment(command: argparse.ArgumentParser) -> None:
-    command.add_argument("input", type=Path, metavar="INPUT", help=_INPUT)
+    command.add_argument(
+        "input",
+        type=path_or_url,
+        metavar="INPUT",
+        help=f"{_INPUT}, or the address of a DICOMweb service (https://host/dicom-web)",
+    )
     command.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for the results")
+    command.add_argument("--study", metavar="UID", help="Study Instance UID of the study to retrieve by DICOMweb")
     command.add_argument(
         "--list", action="store_true", help="list the groups of images in a DICOM study, and do not segment"
     )
     add_read_options(command)
+    add_web_options(command)
     add_spacing_option(command)
     add_temporal_option(command)
     add_measurement_options(command)
@@ -130,13 +138,14 @@ def _measure(command: argparse.ArgumentParser) -> None:
 
 def _send(command: argparse.ArgumentParser) -> None:
     command.add_argument("files", type=Path, nargs="+", metavar="FILE", help="DICOM files, or folders with DICOM files")
-    command.add_argument(
-        "--to", metavar="PEER", required=True, help="DICOM node that receives the files, as TITLE@host:port"
-    )
+    target = command.add_mutually_exclusive_group(required=True)
+    target.add_argument("--to", metavar="PEER", help="DICOM node that receives the files, as TITLE@host:port")
+    target.add_argument("--stow", metavar="URL", help="DICOMweb service that receives the files (STOW-RS)")
     command.add_argument("--title", metavar="TITLE", default="CARDIACSEG", help="AE title of this program (CARDIACSEG)")
     command.add_argument(
         "--timeout", type=at_least(1), metavar="S", default=30, help="seconds to wait for each answer (30)"
     )
+    add_web_options(command)
 
 
 def _receive(command: argparse.ArgumentParser) -> None:

@@ -68,6 +68,7 @@ class Instance:
     path: Path
     name: str
     sop_class_uid: UID
+    sop_instance_uid: str
     transfer_syntax_uid: UID
     bytes: int
 
@@ -113,14 +114,14 @@ def _instance(path: Path, name: str) -> Instance:
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
         kind = UID(uid_text(dataset, "SOPClassUID") or dataset.file_meta.MediaStorageSOPClassUID)
         is_dicomdir = kind == _DICOMDIR
-        complete = is_dicomdir or uid_text(dataset, "SOPInstanceUID")
+        own_uid = uid_text(dataset, "SOPInstanceUID")
     except Exception as error:  # pydicom raises many kinds of errors for damaged files
         raise InvalidInputError(f"{name}: the DICOM header is damaged ({type(error).__name__})") from None
-    if not (kind.is_valid and syntax.is_valid and complete):
+    if not (kind.is_valid and syntax.is_valid and (own_uid or is_dicomdir)):
         raise InvalidInputError(
             f"{name}: SOP Class UID, SOP Instance UID or Transfer Syntax UID is missing or not a UID"
         )
-    return Instance(path, name, kind, syntax, os.path.getsize(path))
+    return Instance(path, name, kind, own_uid, syntax, os.path.getsize(path))
 
 
 def uid_text(dataset: pydicom.Dataset, keyword: str) -> str:

@@ -18,11 +18,12 @@ REASONS = {
     "complex part": ("R_COMPLEX_PART", "its pixels are real or imaginary parts, not magnitudes"),
     "derived primary": ("R_DERIVED", "it is marked as derived from other images"),
     "derived": ("R_DERIVED", "it was derived from other images"),
-    "other": ("R_OTHER", "its pixels are colors, or it holds several frames in a classic instance"),
+    "other": ("R_OTHER", "its pixels are colors, or its classic instances hold several images each"),
 }
 _LOCALIZER = {"LOCALIZER", "SCOUT"}
 _PHASE = {"P", "PHASE", "PHASE MAP", "VELOCITY", "VELOCITY MAP", "PHASE CONTRAST", "FLOW_VELOCITY"}
 _PARTS = {"R", "I", "REAL", "IMAGINARY"}
+_TILES = {"MOSAIC", "VFRAME"}  # of Siemens and of UIH: images beside and below each other in one
 CLASSIC_TAGS = [
     "SpecificCharacterSet",
     "SOPClassUID",
@@ -62,6 +63,7 @@ CLASSIC_TAGS = [
     "SequenceVariant",
     "EchoTime",
     "InversionTime",
+    "DiffusionBValue",
 ]
 ENHANCED_TAGS = [
     "SharedFunctionalGroupsSequence",
@@ -79,10 +81,14 @@ _GROUPS = {
     "type": "MRImageFrameTypeSequence",
     "echo": "MREchoSequence",
     "modifier": "MRModifierSequence",
+    "diffusion": "MRDiffusionSequence",
     "source": "ConversionSourceAttributesSequence",
     "classic": "UnassignedPerFrameConvertedAttributesSequence",
     "shared classic": "UnassignedSharedConvertedAttributesSequence",
 }
+# Group, creator and element. Philips keeps the attributes of the classic image in the first, for each frame.
+_PHILIPS_CLASSIC = 0x2005, "Philips MR Imaging DD 005", 0x0F
+_PHILIPS_PHASE_NUMBER = 0x2001, "Philips Imaging DD 001", 0x08
 
 
 def image_kind(image_type: tuple[str, ...], component: tuple[str, ...], lossy: bool = False) -> str:
@@ -107,7 +113,7 @@ def classic_attributes(dataset: Dataset) -> dict:
     """Attributes of the frame by the names of :class:`cardiacseg.io.dicom.frames.Frame`."""
     one_frame = (whole(dataset, "NumberOfFrames") or 1) == 1
     is_grey = (whole(dataset, "SamplesPerPixel") or 1) == 1 and (not is_palette(dataset) or has_grey_palette(dataset))
-    usable = one_frame and is_grey
+    usable = one_frame and is_grey and not _TILES & {*words(dataset, "ImageType")}
     lossy = text(dataset, "LossyImageCompression") == "01"
     kind = image_kind(words(dataset, "ImageType"), words(dataset, "ComplexImageComponent"), lossy)
     orientation = numbers(dataset, "ImageOrientationPatient", 6)
@@ -129,6 +135,7 @@ def classic_attributes(dataset: Dataset) -> dict:
         "rr_interval_ms": number(dataset, "NominalInterval"),
         "heart_rate_per_min": number(dataset, "HeartRate"),
         "inversion_time_ms": number(dataset, "InversionTime"),
+        "b_value": number(dataset, "DiffusionBValue"),
     }
 
 
@@ -152,15 +159,39 @@ def _protocol(dataset: Dataset) -> tuple[str, ...]:
 def enhanced_attributes(dataset: Dataset, count: int) -> Iterator[dict]:
     """Attributes of each of ``count`` frames by the names of :class:`cardiacseg.io.dicom.frames.Frame`."""
     shared = first_item(dataset, "SharedFunctionalGroupsSequence") or Dataset()
-    per_frame = items(dataset, "PerFrameFunctionalGroupsSequence") or [Dataset()]
-    temporal = _temporal_dimension(dataset)
+    per_frame = (items(dataset, "PerFrameFunctionalGroupsSequence") or [Dataset()])[:count]
     common = {key: first_item(shared, sequence) for key, sequence in _GROUPS.items()}
-    for own in per_frame[:count]:
-        groups = {key: first_item(own, sequence) or common[key] or Dataset() for key, sequence in _GROUPS.items()}
-        yield _frame_attributes(dataset, groups, temporal)
+    frames = [
+        {key: first_item(own, sequence) or common[key] or Dataset() for key, sequence in _GROUPS.items()}
+        | {"philips": first_item(own, _private(own, *_PHILIPS_CLASSIC)) or Dataset()}
+        for own in per_frame
+    ]
+    for groups, position in zip(frames, _temporal_positions(dataset, frames), strict=True):
+        yield _frame_attributes(dataset, groups, position)
 
 
-def _frame_attributes(dataset: Dataset, groups: dict[str, Dataset], temporal: int | None) -> dict:
+def _private(dataset: Dataset, group: int, creator: str, element: int) -> tuple[int, int]:
+    """The tag of a private attribute in the block that ``creator`` has in this dataset; (0, 0) if it has none."""
+    blocks = (tag.element for tag in dataset.keys() if tag.group == group and 0x10 <= tag.element <= 0xFF)  # noqa: SIM118
+    own = (block for block in blocks if text(dataset, (group, block)).upper() == creator.upper())
+    return next(((group, block << 8 | element) for block in own), (0, 0))
+
+
+def _temporal_positions(dataset: Dataset, frames: Sequence[dict[str, Dataset]]) -> list[int | None]:
+    """The temporal position of each frame.
+
+    Philips counts repetitions of the whole acquisition in it, so that it is 1 in every frame of a cine, and the phases
+    in a private attribute.
+    """
+    dimension = _temporal_dimension(dataset)
+    found = [_temporal_position(groups["content"], dimension) for groups in frames]
+    if len(set(found)) > 1:
+        return found
+    phases = [whole(groups["philips"], _private(groups["philips"], *_PHILIPS_PHASE_NUMBER)) for groups in frames]
+    return [position if phase is None else phase for position, phase in zip(found, phases, strict=True)]
+
+
+def _frame_attributes(dataset: Dataset, groups: dict[str, Dataset], position: int | None) -> dict:
     measures, heart, content = (groups[key] for key in ("measures", "heart", "content"))
     orientation = numbers(groups["orientation"], "ImageOrientationPatient", 6)
     spacing = numbers(measures, "PixelSpacing", 2)
@@ -178,14 +209,15 @@ def _frame_attributes(dataset: Dataset, groups: dict[str, Dataset], temporal: in
         "spacing_between_slices_mm": number(measures, "SpacingBetweenSlices"),
         "inversion_time_ms": number(groups["modifier"], "InversionTimes"),
         "percent_of_cardiac_cycle": number(heart, "NominalPercentageOfCardiacPhase"),
-        **_times(dataset, groups, temporal),
+        "b_value": number(groups["diffusion"], "DiffusionBValue"),
+        **_times(dataset, groups, position),
     }
 
 
-def _times(dataset: Dataset, groups: dict[str, Dataset], temporal: int | None) -> dict:
-    """Times from the functional groups, else from the classic attributes that a Legacy Converted instance keeps."""
-    heart, classic = groups["heart"], (groups["classic"], groups["shared classic"])
-    position = _temporal_position(groups["content"], temporal)
+def _times(dataset: Dataset, groups: dict[str, Dataset], position: int | None) -> dict:
+    """Times from the functional groups, else from classic attributes: those that a Legacy Converted instance keeps, or
+    those that Philips keeps."""
+    heart, classic = groups["heart"], (groups["classic"], groups["shared classic"], groups["philips"])
     if position is None:
         position = _of_classic(classic, "TemporalPositionIdentifier", whole)
     rr_interval = number(heart, "RRIntervalTimeNominal") or number(dataset, "CardiacRRIntervalSpecified")

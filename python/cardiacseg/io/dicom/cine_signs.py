@@ -1,4 +1,4 @@
-"""Signs of series other than cines with many images per slice: first-pass perfusion, T1 and T2 maps, TI scouts.
+"""Signs of series other than cines with many images per slice: perfusion, T1 and T2 maps, TI scouts, diffusion.
 
 Only attributes of the header count: a cine without times and descriptions shows no sign against it.
 """
@@ -29,6 +29,8 @@ def signs_against(slices: _Slices) -> str:
         return ""
     if _most(len(_inversion_times(frames)) >= _INVERSION_TIMES for frames in full):
         return "the inversion time changes from image to image"
+    if _most(any((frame.b_value or 0) > 0 for frame in frames) for frames in full):
+        return "its images are diffusion-weighted"
     times = [found for frames in full if (found := _trigger_times(frames)) is not None]
     steps = [step for frames in full if (step := _cycles_between(frames)) is not None]
     is_beat_after_beat = 2 * len(steps) > len(full) and _most(step >= _OF_A_CYCLE for step in steps)

@@ -47,9 +47,9 @@ class Frame:
     ``converted_from`` is the SOP instance UID of the classic image that a Legacy Converted frame was made of.
     ``trigger_time_ms`` and ``rr_interval_ms`` are in the file's unit until
     :func:`cardiacseg.io.dicom.timing.in_ms` converts them. ``protocol``: attributes that distinguish acquisitions with
-    different parameters. ``person``: attributes that distinguish patients and days; ``described``: names of the
-    sequence by people and scanners, in capitals; neither leaves the program. ``problem``: the fault of the file's
-    pixels.
+    different parameters. ``b_value``: the diffusion weighting in s/mm2. ``person``: attributes that distinguish
+    patients and days; ``described``: names of the sequence by people and scanners, in capitals; neither leaves the
+    program. ``problem``: the fault of the file's pixels.
     """
 
     file: File
@@ -80,6 +80,7 @@ class Frame:
     rr_interval_ms: float | None
     heart_rate_per_min: float | None
     inversion_time_ms: float | None
+    b_value: float | None
     person: tuple[str, ...] = field(repr=False, compare=False)
     described: str = field(repr=False, compare=False)
     problem: DicomError | None

@@ -97,7 +97,7 @@ def whole(dataset: Dataset, name: str | tuple[int, int]) -> int | None:
     return None if read is None else int(read)
 
 
-def text(dataset: Dataset, name: str) -> str:
+def text(dataset: Dataset, name: str | tuple[int, int]) -> str:
     """Text without spaces at its ends; several values with backslashes between, as in the file; "" if absent."""
     found = value(dataset, name)
     if found is None or isinstance(found, (bytes, Dataset)):
@@ -110,18 +110,18 @@ def words(dataset: Dataset, name: str) -> tuple[str, ...]:
     return tuple(word.strip().upper() for word in text(dataset, name).split("\\"))
 
 
-def items(dataset: Dataset, name: str) -> Sequence[Dataset]:
+def items(dataset: Dataset, name: str | tuple[int, int]) -> Sequence[Dataset]:
     """Items of a sequence, not copied: there may be one for each of many thousand frames."""
     found = value(dataset, name)
     return found if isinstance(found, DicomSequence) else []
 
 
-def first_item(dataset: Dataset, name: str) -> Dataset | None:
+def first_item(dataset: Dataset, name: str | tuple[int, int]) -> Dataset | None:
     """The first item of a sequence."""
     return item_at(dataset, name, 0)
 
 
-def item_at(dataset: Dataset, name: str, index: int) -> Dataset | None:
+def item_at(dataset: Dataset, name: str | tuple[int, int], index: int) -> Dataset | None:
     """One item of a sequence, ``None`` if there are fewer."""
     found = items(dataset, name)
     return found[index] if index < len(found) else None

@@ -98,6 +98,7 @@ class Identity:
             device_serial_number=self.serial_number,
             contribution_description=f"Segmentation and measurement: {self.made_by}. {RESEARCH_USE}",
         )
+        processing.DeviceUID = self.device_uid  # IHE AI Results: another model is another device
         library = ContributingEquipment.for_highdicom()
         del library.ContributionDateTime  # the same input gives the same bytes
         return [acquisition, processing, library]

@@ -1,0 +1,398 @@
+"""The DICOMweb client against a loopback service that answers as each test says."""
+
+import io
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import tracemalloc
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pydicom
+import pytest
+import requests
+import trustme
+from dicom_nodes import captured_log, synthetic_study
+from hypothesis import given
+from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
+from web_service import JSON, multipart, series_json, serving, stow_json
+
+from cardiacseg.cli import main
+from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
+from cardiacseg.network import dicomweb
+from cardiacseg.network.dicomweb import retrieve_study, store
+from cardiacseg.network.multipart import FilesMessage, Parts, boundary_of
+from cardiacseg.network.web import WebServer
+from cardiacseg.network.web_session import TruncatedError, WebSession
+
+STUDY, SERIES, OTHER = "1.2.3.4567", "1.2.3.4567.1", "1.2.3.4567.2"
+TOKEN = "secret-token-of-the-test"
+ONE = series_json((SERIES, "MR", 7, 2))
+
+
+def study_service(*answers, series=ONE):
+    """Answers a first query with ``series``, further ones with nothing, and retrievals with ``answers`` in order."""
+    queries, retrievals = itertools.chain([series], itertools.repeat((204, {}, b""))), iter(answers)
+
+    def answer(request):
+        return next(queries) if "/series?" in request.path else next(retrievals)
+
+    return serving(answer)
+
+
+def contents(folder):
+    return [path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def test_a_study_is_retrieved_with_a_token(tmp_path):
+    with study_service(multipart(b"first", b"--cut\r\nsecond\r\n")) as service:
+        server = service.server(token=TOKEN)
+        assert retrieve_study(STUDY, server, tmp_path) == 2
+    assert contents(tmp_path) == [b"first", b"--cut\r\nsecond\r\n"]
+    *_, retrieval = service.requests
+    assert retrieval.path == f"/dicom-web/studies/{STUDY}/series/{SERIES}"
+    assert "transfer-syntax=*" in retrieval.headers["Accept"]
+    assert {request.headers["Authorization"] for request in service.requests} == {f"Bearer {TOKEN}"}
+    assert TOKEN not in repr(server)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        (503, {"Retry-After": "0"}, b""),
+        (429, {"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT"}, b""),
+        (503, {"Retry-After": "soon"}, b""),
+        multipart(b"first", end=b""),  # no end mark
+        (*multipart()[:2], b"--cut\r\nContent-Type: application/dicom\r\n\r\nhalf"),
+        (200, multipart()[1] | {"Content-Length": "2000000000"}, [multipart(b"first", b"second")[2][:-4]]),
+        (200, multipart()[1] | {"Transfer-Encoding": "chunked"}, [b"8000000\r\nshort"]),
+        (206, *multipart(b"first")[1:]),
+    ],
+)
+def test_what_may_pass_is_tried_again(broken, tmp_path):
+    with study_service(broken, multipart(b"first", b"second")) as service:
+        assert retrieve_study(STUDY, service.server(), tmp_path) == 2
+    assert contents(tmp_path) == [b"first", b"second"]
+    with study_service(*[broken] * 3) as service, pytest.raises(NetworkError) as error:
+        retrieve_study(STUDY, service.server(), tmp_path)
+    assert len(service.requests) == 5
+    assert STUDY not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "the token"), (403, "may not"), (404, "not there"), (400, "Bad Request"), (599, "unknown status")],
+)
+def test_what_cannot_pass_is_tried_once(status, words, tmp_path):
+    with (
+        serving(lambda request: (status, {}, b"patient")) as service,
+        pytest.raises(NetworkError, match=words) as error,
+    ):
+        retrieve_study(STUDY, service.server(token=TOKEN), tmp_path)
+    assert len(service.requests) == 1
+    assert not any(secret in str(error.value) for secret in (TOKEN, STUDY, "patient"))
+
+
+def test_a_service_that_does_not_know_every_syntax(tmp_path):
+    with study_service((406, {}, b""), multipart(b"first", b"second")) as service:
+        retrieve_study(STUDY, service.server(), tmp_path)
+    assert service.requests[-1].headers["Accept"] == 'multipart/related; type="application/dicom"'
+
+
+def test_nothing_is_held_in_memory(tmp_path):
+    piece, count = bytes(1 << 20), 96
+    head = multipart()[2].removesuffix(b"--cut--") + b"--cut\r\n\r\n"
+    message = itertools.chain([head], itertools.repeat(piece, count), [b"\r\n--cut--"])
+    with study_service((*multipart()[:2], message), series=series_json((SERIES, "MR", 7, 1))) as service:
+        tracemalloc.start()
+        retrieve_study(STUDY, service.server(), tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    (file,) = tmp_path.rglob("*.dcm")
+    assert file.stat().st_size == count << 20
+    assert peak < 16 << 20
+
+
+def test_limits(tmp_path, monkeypatch):
+    monkeypatch.setattr(dicomweb, "LIMITS", replace(dicomweb.LIMITS, file_bytes=1000))
+    with study_service(multipart(b"first", bytes(1001))) as service, pytest.raises(DicomError, match="E_TOO_LARGE"):
+        retrieve_study(STUDY, service.server(), tmp_path)
+    endless = series_json()[0], JSON, itertools.repeat(b"[" + b" " * (1 << 20), 100)
+    with serving(lambda request: endless) as service, pytest.raises(NetworkError, match="at most 64 MiB"):
+        retrieve_study(STUDY, service.server(), tmp_path)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'[{"0020000E": {"Value": ["name"]}}]', b"[" * 100_000, b"[1]"])
+def test_an_answer_that_is_not_dicom_json(body, tmp_path):
+    with serving(lambda request: (200, JSON, body)) as service, pytest.raises((NetworkError, InvalidInputError)):
+        retrieve_study(STUDY, service.server(), tmp_path)
+    assert len(service.requests) == 1
+
+
+def test_series_are_chosen(tmp_path):
+    rows = [(SERIES, "MR", 7, 1), (OTHER, "MR", 8, 1), ("1.2.3.4567.3", "SEG", 9, 1)]
+
+    def asked(wanted):
+        def answer(request):
+            if "/series?" not in request.path:
+                return multipart(b"one")
+            return series_json(rows[len(pages) - 1]) if len(pages) <= 3 else series_json(rows[0])  # ignores "offset"
+
+        pages = []
+        with serving(lambda request: (pages.append(1) if "?" in request.path else None, answer(request))[1]) as service:
+            retrieve_study(STUDY, service.server(), tmp_path, wanted)
+        return [request.path.rsplit("/", 1)[-1] for request in service.requests if "?" not in request.path]
+
+    assert asked(None) == asked("g2") == [SERIES, OTHER]
+    assert asked("8") == asked(OTHER) == [OTHER]
+    assert asked(f"7, {OTHER}") == [SERIES, OTHER]
+    with pytest.raises(InvalidInputError, match="none with this Series Instance UID"):
+        asked("1.2.3.9")
+    rows[:] = [(SERIES, "CT", 7, 1)] * 3
+    with pytest.raises(InvalidInputError, match="none of MR"):
+        asked(None)
+    with pytest.raises(InvalidInputError, match="Study Instance UID"):
+        retrieve_study("../admin", WebServer("http://127.0.0.1:1"), tmp_path)
+
+
+def test_fewer_instances_than_said(tmp_path):
+    with study_service(multipart(b"first")) as service, pytest.raises(NetworkError, match="1 of 2 instances"):
+        retrieve_study(STUDY, service.server(), tmp_path)
+
+
+def test_a_redirect_to_another_host_does_not_carry_the_token(tmp_path):
+    with study_service(multipart(b"first", b"second")) as other:
+        away = {"Location": other.url.replace("127.0.0.1", "localhost")}
+
+        def answer(request):
+            return 302, {"Location": away["Location"] + request.path.removeprefix("/dicom-web")}, b""
+
+        with serving(answer) as service:
+            retrieve_study(STUDY, service.server(token=TOKEN), tmp_path)
+    assert all("Authorization" in request.headers for request in service.requests)
+    assert other.requests and not any("Authorization" in request.headers for request in other.requests)
+
+
+def test_redirects_that_are_refused(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    places = {
+        "http://images.example/": "without encryption",
+        "ftp://images.example/": "without encryption",
+        "http://[x": "no address",
+        "/dicom-web/": "in a circle",
+    }
+    for place, words in places.items():
+        with serving(lambda request, place=place: (302, {"Location": place}, b"")) as service:
+            with pytest.raises(NetworkError, match=words):
+                retrieve_study(STUDY, service.server(token=TOKEN), tmp_path)
+            with pytest.raises(NetworkError, match="redirects what is stored"):
+                store(folder, service.server(token=TOKEN))
+
+
+def test_other_hosts_do_not_see_the_client_certificate(tmp_path):
+    class Redirecting(HTTPAdapter):
+        def send(self, request, cert=None, **settings):
+            seen.append((urlsplit(request.url).hostname, cert))
+            answer = requests.Response()
+            answer.status_code, answer.url, answer.request, answer.raw = 302, request.url, request, io.BytesIO()
+            answer.headers["Location"] = f"https://host-{len(seen)}/"
+            return answer
+
+    seen, authority = [], trustme.CA()
+    authority.issue_cert("host").private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+    server = WebServer("https://host", certificate=tmp_path / "client.pem", attempts=1)
+    with WebSession(server) as web:
+        web.mount("https://", Redirecting())
+        with pytest.raises(NetworkError, match="circle"):
+            web.again(lambda: web.ask("GET", "studies"))
+    assert seen[0] == ("host", str(tmp_path / "client.pem"))
+    assert {cert for host, cert in seen if host != "host"} == {None}
+
+
+def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
+    made, folder = synthetic_study(tmp_path)
+    files = sorted(folder.iterdir())
+    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 2 * files[0].stat().st_size + 10)
+    with serving(lambda request: stow_json()) as service, captured_log() as log:  # an empty sequence: none failed
+        report = store([folder], service.server(user="me", password="pä:ss"))
+    assert (report.sent, report.associations, report.warnings) == (4, 2, ())
+    parts = [
+        b"".join(part)
+        for request in service.requests
+        for part in Parts([request.body], boundary_of(request.headers["Content-Type"]))
+    ]
+    assert parts == [path.read_bytes() for path in files]
+    assert {request.path for request in service.requests} == {"/dicom-web/studies"}
+    assert service.requests[0].headers["Authorization"] == "Basic bWU6cMOkOnNz"
+    secrets = ("pä:ss", "Basic", made.datasets[0].StudyInstanceUID, made.datasets[0].SOPInstanceUID)
+    assert log.lines and not any(secret in line for line in log.lines for secret in secrets)
+
+
+def uids_and_names(folder):
+    return {pydicom.dcmread(path).SOPInstanceUID: path.name for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("status", [200, 202, 409])
+def test_files_that_are_not_stored_are_named(status, tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    (bad, name), *good = uids_and_names(folder).items()
+    content_type = {"Content-Type": "application/dicom+json; charset=utf-8"}
+    stored = [] if status == 409 else [uid for uid, _ in good]
+    answer = stow_json(stored, [(bad, 0xA700)], status, **content_type)
+    with serving(lambda request: answer) as service, pytest.raises(NetworkError) as error:
+        store(folder, service.server())
+    assert f"stored 3 of 4 files; it did not store {name} (reason 0xA700)" in str(error.value)
+    assert len(service.requests) == 1 and bad not in str(error.value)
+
+
+def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    (changed, name), *others = uids_and_names(folder).items()
+    said = [(changed, 0xB000), *(uid for uid, _ in others)]
+    with serving(lambda request: stow_json(said)) as service:
+        assert store(folder, service.server()).warnings == ((name, 0xB000),)
+    with serving(lambda request: stow_json(said[:-1])) as service, pytest.raises(NetworkError, match="not confirmed"):
+        store(folder, service.server())
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
+        ((409, {}, b""), "does not say which of 4 files"),
+        (stow_json(status=409), "stored none"),
+        ((500, {}, b""), "500"),
+        ((413, {}, b""), "413"),
+    ],
+)
+def test_an_answer_to_stow_that_confirms_nothing(answer, words, tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    with serving(lambda request: answer) as service, pytest.raises(NetworkError, match=words):
+        store(folder, service.server())
+
+
+def test_a_plain_yes_is_enough(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    with serving(lambda request: (200, {"Content-Type": "application/dicom+xml"}, b"<x/>")) as service:
+        assert store(folder, service.server()).sent == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("https://me:password@host/", {}),
+        ("https://host/?token=abc", {}),
+        ("ftp://host/", {}),
+        ("https://", {}),
+        ("https://host:99999/", {}),
+        ("http://host/dicom-web", {}),
+        ("http://127.0.0.1.example/", {}),
+        ("https://host/", {"token": "a\r\nX: y"}),
+        ("https://host/", {"token": "a", "user": "me", "password": "b"}),
+        ("https://host/", {"user": "me"}),
+        ("https://host/", {"ca": "absent.pem"}),
+        ("https://host/", {"key": "key.pem"}),
+        ("https://host/", {"ca": "text.pem"}),
+        ("https://host/", {"certificate": "ca.pem", "key": "text.pem"}),
+    ],
+)
+def test_addresses_and_credentials_that_are_refused(url, options, tmp_path):
+    (tmp_path / "text.pem").write_text("no certificate")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    files = {name: tmp_path / value for name, value in options.items() if value.endswith(".pem")}
+    with pytest.raises(InvalidInputError, match="expected") as error:
+        WebServer(url, **{**options, **files})
+    assert "password@" not in str(error.value) and "abc" not in str(error.value)
+
+
+def test_plain_http_is_accepted_on_this_computer_or_if_asked_for():
+    for url in ("http://localhost:1/", "http://[::1]:1/x", "http://127.8.0.1/"):
+        WebServer(url)
+    WebServer("http://host/", allow_http=True)
+
+
+def test_secrets_come_from_files_or_the_environment(tmp_path, monkeypatch, capsys):
+    _, folder = synthetic_study(tmp_path)
+    (tmp_path / "token").write_text(f" {TOKEN}\n")
+    (tmp_path / "password").write_text("word\n")
+    with serving(lambda request: stow_json()) as service:
+        send = ["send", str(folder), "--stow", service.url]
+        assert main([*send, "--token-file", str(tmp_path / "token")]) == 0
+        assert main([*send, "--user", "me", "--password-file", str(tmp_path / "password")]) == 0
+        monkeypatch.setenv("CARDIACSEG_DICOMWEB_TOKEN", "other")
+        assert main(send) == 0
+        assert main([*send, "--user", "me"]) == 2  # no password
+        assert main([*send, "--token-file", str(tmp_path / "absent")]) == 2
+    headers = [request.headers["Authorization"] for request in service.requests]
+    assert headers == [f"Bearer {TOKEN}", "Basic bWU6d29yZA==", "Bearer other"]
+    assert "sent 4 files" in capsys.readouterr().out
+
+
+def test_wrong_use_of_the_commands(tmp_path):
+    for words in (
+        ["segment", "https://host/dicom-web", "-o", tmp_path / "out"],
+        ["segment", tmp_path, "--study", STUDY, "-o", tmp_path / "out"],
+        ["segment", "http://host/dicom-web", "--study", STUDY, "--list"],
+        ["segment", "https://127.0.0.1:1/", "--study", STUDY, "--list", "--password-file", tmp_path],
+    ):
+        assert main(list(map(str, words))) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_service_that_is_not_there(capsys, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    assert main(["segment", "http://127.0.0.1:1/dicom-web", "--study", STUDY, "--list"]) == 5
+    assert "127.0.0.1:1 cannot be reached" in capsys.readouterr().err
+
+
+def test_sigterm_removes_what_was_retrieved(tmp_path):
+    arrived, end = threading.Event(), threading.Event()
+
+    def slowly():
+        yield multipart(b"first")[2].removesuffix(b"--cut--")
+        arrived.set()
+        end.wait(60)
+
+    (tmp_path / "temporary").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "temporary")}
+    with study_service((*multipart()[:2], slowly())) as service:
+        words = ["-m", "cardiacseg.cli", "segment", service.url, "--study", STUDY, "--list"]
+        command = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE)
+        assert arrived.wait(60)
+        assert list((tmp_path / "temporary").glob("cardiacseg-retrieve-*"))
+        command.terminate()
+        assert (command.wait(60), command.communicate()[1]) == (143, b"")
+        end.set()
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+@given(st.lists(st.binary(max_size=40), max_size=4), st.integers(1, 50), st.booleans())
+def test_parts_do_not_depend_on_the_pieces(parts, size, preamble):
+    message = (b"preamble\r\n" if preamble else b"") + multipart(*parts)[2] + b"\r\nepilogue"
+    pieces = [message[start : start + size] for start in range(0, len(message), size)]
+    assert [b"".join(part) for part in Parts(pieces, b"cut")] == parts
+    with pytest.raises(TruncatedError):
+        list(map(b"".join, Parts([message.rpartition(b"--cut--")[0]], b"cut")))
+
+
+def test_a_header_without_end():
+    with pytest.raises(TruncatedError):
+        list(Parts([b"--cut\r\n", *[b"x" * 1000] * 40], b"cut"))
+
+
+def test_boundaries():
+    assert boundary_of('Multipart/Related; type="application/dicom"; boundary="a b"') == b"a b"
+    assert boundary_of("multipart/related; start=x") is None
+    assert boundary_of("application/dicom; boundary=a") is None
+
+
+def test_a_file_that_shrinks_while_it_is_sent(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(100))
+    message = FilesMessage([tmp_path / "file"], "application/dicom")
+    assert len(message) == sum(map(len, message))
+    (tmp_path / "file").write_bytes(bytes(50))
+    with pytest.raises(OSError, match="shorter"):
+        list(message)

@@ -1,0 +1,147 @@
+"""Watching a DICOMweb service for studies."""
+
+import re
+import threading
+from datetime import date, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from dicom_nodes import captured_log
+from web_service import JSON, multipart, series_json, serving
+
+from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
+from cardiacseg.network.watch import StudyWatch
+
+ONE, TWO = "1.2.3.1", "1.2.3.2"
+
+
+class Archive:
+    """Studies by UID, each with its series: UID, modality, number, instances."""
+
+    def __init__(self):
+        self.studies = {}
+        self.queries = []
+        self.fault = None
+
+    def __call__(self, request):
+        if self.fault:
+            return self.fault
+        address = urlsplit(request.path)
+        if address.query and int(parse_qs(address.query)["offset"][0]):
+            return 204, {}, b""
+        series = re.search(r"/studies/([0-9.]+)/series(/[0-9.]+)?", address.path)
+        if series is None:
+            self.queries.append(parse_qs(address.query))
+            rows = [{"0020000D": {"Value": [study]}} for study in self.studies]
+            return 200, JSON, str(rows).replace("'", '"').encode()
+        if series[2] is None:
+            return series_json(*self.studies[series[1]])
+        (count,) = [row[3] for row in self.studies[series[1]] if row[0] == series[2][1:]]
+        return multipart(*[series[2].encode()] * count)
+
+
+@pytest.fixture
+def archive():
+    return Archive()
+
+
+@pytest.fixture
+def service(archive):
+    with serving(archive) as running:
+        yield running
+
+
+class Taken:
+    """Takes studies, or raises ``error``."""
+
+    def __init__(self):
+        self.studies, self.error, self.called = [], None, threading.Event()
+
+    def __call__(self, folder):
+        self.studies.append(sorted(path.read_bytes().decode()[1:] for path in folder.rglob("*.dcm")))
+        self.called.set()
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def taken():
+    return Taken()
+
+
+@pytest.fixture
+def watch(service, taken, tmp_path):
+    return StudyWatch(service.server(attempts=1), tmp_path / "seen.json", taken, query={"StudyDescription": "*heart*"})
+
+
+def test_a_study_is_taken_once_it_has_settled(archive, watch, taken):
+    assert watch.look() == 0
+    archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
+    assert watch.look() == 0
+    archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 2)]  # still arriving
+    assert watch.look() == 0
+    assert watch.look() == 1
+    assert taken.studies == [[f"{ONE}.1"] * 2]
+    archive.studies[ONE] += [(f"{ONE}.9", "SEG", 9000, 1)]  # our own result
+    assert [watch.look() for _ in range(3)] == [0, 0, 0]
+    archive.studies[ONE] += [(f"{ONE}.2", "MR", 2, 1)]
+    assert [watch.look() for _ in range(3)] == [0, 1, 0]
+    assert taken.studies[1] == [f"{ONE}.1", f"{ONE}.1", f"{ONE}.2"]
+
+
+def test_the_query(archive, watch):
+    watch.look()
+    today = date.today()
+    (query,) = archive.queries
+    assert query["ModalitiesInStudy"] == ["MR"]
+    assert query["StudyDescription"] == ["*heart*"]
+    assert query["StudyDate"] == [f"{today - timedelta(1):%Y%m%d}-{today:%Y%m%d}"]
+
+
+def test_a_restart_takes_nothing_twice(archive, watch, service, taken, tmp_path):
+    archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
+    assert [watch.look(), watch.look()] == [0, 1]
+    again = StudyWatch(service.server(), tmp_path / "seen.json", taken)
+    archive.studies[TWO] = [(f"{TWO}.1", "MR", 1, 1)]
+    assert [again.look(), again.look()] == [0, 1]
+    assert taken.studies == [[f"{ONE}.1"], [f"{TWO}.1"]]
+    assert ONE not in (tmp_path / "seen.json").read_text()
+
+
+@pytest.mark.parametrize(("error", "times"), [(NetworkError("no room"), 3), (OSError(28, "No space left"), 3)])
+def test_what_is_not_taken_is_offered_again(error, times, archive, watch, taken):
+    archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
+    taken.error = error
+    with captured_log() as log:
+        assert [watch.look() for _ in range(times)] == [0] * times
+    assert len(taken.studies) == times - 1
+    assert any("not taken" in line for line in log.lines) and not any(ONE in line for line in log.lines)
+    taken.error = None
+    assert [watch.look(), watch.look()] == [1, 0]
+
+
+def test_what_can_never_be_taken_is_not_offered_again(archive, watch, taken):
+    archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
+    taken.error = DicomError("E_TOO_LARGE", "expected less")
+    assert [watch.look() for _ in range(4)] == [0, 1, 0, 0]
+    assert len(taken.studies) == 1
+
+
+def test_the_thread_goes_on_after_a_fault(archive, service, taken, tmp_path):
+    archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
+    archive.fault = 500, {}, b""
+    with StudyWatch(service.server(attempts=1), tmp_path / "seen.json", taken, interval_s=0.01) as watch:
+        while len(service.requests) < 3:
+            threading.Event().wait(0.01)
+        archive.fault = None
+        assert taken.called.wait(60)
+        assert watch.is_alive()
+    assert not watch.is_alive()
+    assert len(taken.studies) == 1
+
+
+def test_a_memory_that_is_something_else(service, taken, tmp_path):
+    for content in ("{}", "[1]", "text"):
+        (tmp_path / "seen.json").write_text(content)
+        with pytest.raises(InvalidInputError, match="memory of a watch"):
+            StudyWatch(service.server(), tmp_path / "seen.json", taken)
