@@ -18,6 +18,7 @@ from cardiacseg.cli.arguments import (
 from cardiacseg.cli.build_engine import add_engine_options, build_engine
 from cardiacseg.cli.commands import batch, bench, demo, info, measure, receive, segment, send
 from cardiacseg.cli.import_nnunet import add_nnunet_options, import_nnunet
+from cardiacseg.cli.mrd_server import add_mrd_options, mrd_server
 
 _EPILOG = """\
 A default value stands in parentheses at the end of an option's text.
@@ -28,7 +29,7 @@ exit codes:
   2    wrong usage, or an input or output that cannot be used
   3    model error: the bundle is missing, damaged or of a newer format
   4    backend error: the device is not available, or inference failed
-  5    network error: a DICOM node cannot be reached, refuses, or answers with a failure
+  5    network error: a DICOM node cannot be reached, refuses, or answers with a failure; an MRD stream failed
   6    the batch is complete, but one or more cases failed
   130  interrupted (Ctrl-C)
   141  the reader of standard output closed it early, as "| head" does
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _batch(add(batch))
     _send(add(send))
     _receive(add(receive, json=False))
+    add_mrd_options(add(mrd_server, json=False))
     _demo(add(demo))
     add(info)
     _bench(add(bench))
