@@ -27,7 +27,11 @@ def add_mrd_options(command: argparse.ArgumentParser) -> None:
         "--stream", action="store_true", help="serve one session on standard input and output, and no port"
     )
     server.add_argument(
-        "--sessions", type=at_least(1), metavar="N", default=4, help="number of clients at one time; others are refused (4)"
+        "--sessions",
+        type=at_least(1),
+        metavar="N",
+        default=4,
+        help="number of clients at one time; others are refused (4)",
     )
     server.add_argument(
         "--memory", type=at_least(1), metavar="MIB", default=1024, help="images that a session may hold, in MiB (1024)"
@@ -66,7 +70,11 @@ def _add_session_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--contours", action="store_true", help="send the original images with contours")
     group.add_argument("--send-original", action="store_true", help="send back the images that were received")
     group.add_argument(
-        "--structures", type=_structures, default="all", metavar="NAMES", help="structures to show: RV,MYO,LV or fewer (all)"
+        "--structures",
+        type=_structures,
+        default="all",
+        metavar="NAMES",
+        help="structures to show: RV,MYO,LV or fewer (all)",
     )
     group.add_argument(
         "--lut",
@@ -79,7 +87,7 @@ def _add_session_options(group: argparse._ArgumentGroup) -> None:
         type=at_least(1),
         metavar="N",
         default=100,
-        help="series index of labels minus that of their images; overlays have twice, contours three times as much (100)",
+        help="series index of labels minus that of their images; overlays: twice, contours: three times as much (100)",
     )
     group.add_argument(
         "--slices", type=at_least(0), metavar="N", default=0, help="expected number of slices; 0: 3 or more (0)"

@@ -12,6 +12,7 @@ from cardiacseg.network.mrd.stacks import StackOptions
 ON_ERROR = ("auto", "close", "drop")
 GROUP, PLANE = ("series", "session"), ("sax", "any")
 OPEN_RECON = "openrecon"
+_STACKS, _RESULTS = StackOptions(), ResultOptions()
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Parameters:
     model: str = "default"
     group: str = "series"
     on_error: str = "auto"
-    stacks: StackOptions = StackOptions()
-    results: ResultOptions = ResultOptions()
+    stacks: StackOptions = _STACKS
+    results: ResultOptions = _RESULTS
 
     @property
     def drops(self) -> bool:

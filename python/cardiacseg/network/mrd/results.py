@@ -20,7 +20,12 @@ _MEASURED = {
     **{
         f"{side}{name}": f"{side.lower()}_{value}"
         for side in ("LV", "RV")
-        for name, value in (("EDV_ml", "edv_ml"), ("ESV_ml", "esv_ml"), ("SV_ml", "sv_ml"), ("EF_percent", "ef_percent"))
+        for name, value in (
+            ("EDV_ml", "edv_ml"),
+            ("ESV_ml", "esv_ml"),
+            ("SV_ml", "sv_ml"),
+            ("EF_percent", "ef_percent"),
+        )
     },
     "LVM_g": "lv_mass_g",
     "LVCO_l_min": "lv_co_l_min",
@@ -90,8 +95,13 @@ def original_image(source: Source) -> Image:
 
 
 def measurement_attributes(segmented: SegmentedCine) -> Attributes:
-    """Measurements, conventions, flags and model as attributes; values that do not exist are left out."""
+    """Measurements, conventions, flags and model as attributes; values that do not exist are left out.
+
+    One frame has no ED or ES: its volumes are LV_ml and RV_ml.
+    """
     values = {name: getattr(segmented.measurements, value) for name, value in _MEASURED.items()}
+    if len(segmented.labels) == 1:
+        values |= {"LV_ml": segmented.measurements.lv_ml[0], "RV_ml": segmented.measurements.rv_ml[0]}
     found = {name: [f"{value:.2f}"] for name, value in values.items() if value is not None}
     found["CARDIACSEG_Version"] = [__version__]
     found["CARDIACSEG_Labels"] = [f"{value} {name}" for name, value in LABEL_OF.items()]
@@ -109,14 +119,12 @@ def measurement_text(segmented: SegmentedCine) -> str:
     attributes = measurement_attributes(segmented)
     frames, slices = segmented.labels.shape[:2]
     model = f"model {attributes.get('CARDIACSEG_Model', ['unknown'])[0]}, research use only"
-    lines = [f"cardiacseg {__version__}: segmented {slices} slices, {frames} frames; {model}"]
-    lines += [f"{name} {attributes[name][0]}" for name in _MEASURED if name in attributes]
+    lines = [f"cardiacseg {__version__}: {slices} slices and {frames} phases segmented; {model}"]
+    lines += [f"{name} {attributes[name][0]}" for name in ("LV_ml", "RV_ml", *_MEASURED) if name in attributes]
     return "\n".join([*lines, *(f"look at: {flag.text}" for flag in segmented.flags)])
 
 
-def _label_image(
-    place: Place, index: int, labels: np.ndarray, measured: Attributes, options: ResultOptions
-) -> Image:
+def _label_image(place: Place, index: int, labels: np.ndarray, measured: Attributes, options: ResultOptions) -> Image:
     pixels = labels[place.frame, list(place.slices)][None].astype(np.uint16)
     own = {
         "DataRole": ["Image", "Quantitative"],  # so that the host does not rescale the values
@@ -165,9 +173,7 @@ def _rgb(name: str) -> tuple[float, ...]:
     return tuple(byte / 255 for byte in bytes.fromhex(COLORS[name][1:]))
 
 
-def _contour_image(
-    place: Place, index: int, labels: np.ndarray, measured: Attributes, options: ResultOptions
-) -> Image:
+def _contour_image(place: Place, index: int, labels: np.ndarray, measured: Attributes, options: ResultOptions) -> Image:
     own = {
         "SequenceDescriptionAdditional": ["CARDIACSEG_CONTOURS"],
         "ImageComments": ["contours of RV, myocardium and LV"],

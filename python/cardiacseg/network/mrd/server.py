@@ -158,12 +158,20 @@ def serve(server: MrdServer) -> None:
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with server:
-            signals.get()
+            _wait(signals)
             stopping = True
             LOGGER.info("stopping; another signal drops the sessions")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _wait(signals: queue.SimpleQueue[int]) -> None:
+    """Until a signal came. One that the system gives to another thread wakes no call that waits without an end."""
+    while True:
+        with suppress(queue.Empty):
+            signals.get(timeout=0.5)
+            return
 
 
 def serve_stream(segment: Mapping[str, SegmentCine], options: SessionOptions = _DEFAULT) -> Error | None:
