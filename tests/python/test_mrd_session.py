@@ -104,7 +104,7 @@ def test_measurements_as_attributes_and_text(server, image, expected):
     assert float(meta["LVEDV_ml"]) == pytest.approx(measured.lv_edv_ml, abs=0.01)
     assert float(meta["LVM_g"]) == pytest.approx(measured.lv_mass_g, abs=0.01)
     assert float(meta["BSA_m2"]) == pytest.approx(measured.bsa_m2, abs=0.01)
-    assert "HR_per_min" not in meta  # 3 phases of 40 ms cover no RR interval
+    assert "HR_per_min" not in meta  # of 3 phases no RR interval is estimated
     (text,) = [text for text in answer.texts if text.startswith("DBG")]
     assert f"LVEDV_ml {meta['LVEDV_ml']}" in text.splitlines()
 

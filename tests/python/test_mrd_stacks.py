@@ -60,11 +60,13 @@ def test_a_cine_in_any_order():
 
 
 def test_times_and_rr_interval():
-    timing = only_stack(cine_images(CINE, SPACING)).cine.timing
-    assert timing.frame_times_ms == tuple(FRAME_MS * t for t in range(5))
-    assert timing.rr_interval_ms == 200 and timing.rr_source.startswith("estimated")
-    twice = only_stack(cine_images(CINE, SPACING), StackOptions(tick_ms=2 * TICK_MS)).cine.timing
-    assert twice.rr_interval_ms == 400
+    images = cine_images(np.concatenate([CINE, CINE]), SPACING)
+    timing = only_stack(images).cine.timing
+    assert timing.frame_times_ms == tuple(FRAME_MS * t for t in range(10))
+    assert timing.rr_interval_ms == pytest.approx(400) and timing.rr_source.startswith("estimated")
+    assert only_stack(images, StackOptions(tick_ms=2 * TICK_MS)).cine.timing.rr_interval_ms == pytest.approx(800)
+    few = only_stack(cine_images(CINE, SPACING)).cine.timing
+    assert len(few.frame_times_ms) == 5 and few.rr_interval_ms is None
     still = only_stack([mrd_image(image.data[0], (6, 1.5, 1.25), image.position, slice=image.slice, phase=image.phase)
                         for image in cine_images(CINE, SPACING)]).cine.timing  # fmt: skip
     assert still.frame_times_ms is None and still.rr_interval_ms is None

@@ -42,7 +42,7 @@ _SAME_SLICE_MM, _SHIFT_MM, _UNEVEN_SHARE, _UNEVEN_MM = 0.1, 3.0, 0.01, 0.5
 _COSINE_TOLERANCE, _SPACING_TOLERANCE = 1e-3, 1e-3
 _LEAST_SLICES, _REPETITIONS = 3, 3
 _MOST_GROUPS = 256  # the time to group images grows with it
-_RR_MS = (200.0, 3000.0)
+_RR_MS, _LEAST_FRAMES = (200.0, 3000.0), 8
 NOT_FOR_US = (E_NO_SAX, E_NOT_A_CINE)  # images of another kind; nothing is wrong with them
 
 
@@ -309,12 +309,12 @@ def _time_ms(source: Source, options: StackOptions) -> float:
 
 
 def _timing(rows: list[list[float]]) -> Timing:
-    """Frame times, the mean over the slices, and an RR interval from them, if all of them grow."""
+    """Frame times, the mean over the slices, and an RR interval from those of 8 or more frames, if all of them grow."""
     if len(rows[0]) < 2 or not all(a < b for row in rows for a, b in pairwise(row)):
         return Timing()
     times = np.mean(rows, axis=0)
     rr_interval = float((times[-1] - times[0]) * len(times) / (len(times) - 1))
-    if not _RR_MS[0] <= rr_interval <= _RR_MS[1]:
+    if len(times) < _LEAST_FRAMES or not _RR_MS[0] <= rr_interval <= _RR_MS[1]:
         return Timing(tuple(times.tolist()))
     return Timing(tuple(times.tolist()), rr_interval, "estimated from the time stamps, mean over the slices")
 
