@@ -15,7 +15,7 @@ from dicom_nodes import captured_log, free_port
 from mrd_client import WAIT_S, cine_images, connected, exchange, mrd_header, receive, send
 from synthetic_dicom import SECRETS
 
-from cardiacseg.errors import Error, MrdError, NetworkError
+from cardiacseg.errors import Error, InvalidInputError, MrdError, NetworkError
 from cardiacseg.network.mrd.messages import IMAGE_HEADER, MessageLimits, Reader
 from cardiacseg.network.mrd.parameters import Parameters
 from cardiacseg.network.mrd.server import MrdServer, ServerOptions
@@ -164,7 +164,9 @@ def test_two_clients_at_once_and_a_third(segment, image):
         for thread in clients:
             thread.start()
         assert called.acquire(timeout=WAIT_S) and called.acquire(timeout=WAIT_S)
-        refused = answer_to(server.port, b"")
+        with connected(server.port) as file:
+            send(file, cine_images(image, SPACING)[:1], close=False)
+            refused = receive(file)
         assert not refused.closed and refused.texts == [
             "ERR E_BUSY: expected at most 2 sessions at one time, got another"
         ]
@@ -223,6 +225,8 @@ def test_stopping_finishes_what_was_sent_and_ends_what_waits(segment, image):
 def test_a_port_in_use(segment):
     with serving(segment) as server, pytest.raises(NetworkError, match=f"cannot listen on 127.0.0.1:{server.port}"):
         MrdServer(segment, ServerOptions(port=server.port)).start()
+    with pytest.raises(InvalidInputError, match="up to 65535, got 70000"):
+        ServerOptions(port=70000)
 
 
 def mutated(stream, seed):

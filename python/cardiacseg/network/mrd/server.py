@@ -7,12 +7,13 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from cardiacseg.errors import Error, NetworkError
+from cardiacseg.errors import Error, InvalidInputError, NetworkError
 from cardiacseg.network.mrd.messages import text_bytes
 from cardiacseg.network.mrd.session import SegmentCine, Session, SessionOptions
 
@@ -34,6 +35,10 @@ class ServerOptions:
     sessions: int = 4
     timeout_s: float = 600.0
     session: SessionOptions = _DEFAULT
+
+    def __post_init__(self):
+        if not 0 <= self.port <= 65535:
+            raise InvalidInputError(f"port: expected a number up to 65535, got {self.port}")
 
 
 class MrdServer:
@@ -114,9 +119,8 @@ class MrdServer:
         LOGGER.warning("refused a client: %s", E_BUSY)
         text = f"ERR {E_BUSY}: expected at most {self._options.sessions} sessions at one time, got another"
         with suppress(OSError), connection:
-            connection.settimeout(1.0)
-            connection.sendall(text_bytes(text))
-            connection.shutdown(socket.SHUT_RDWR)
+            connection.sendall(text_bytes(text))  # fits the buffer of a new connection
+            _say_goodbye(connection, 0.2)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
@@ -124,7 +128,7 @@ class MrdServer:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 options, stopping = self._options.session, self._stopping.is_set
                 Session(file, connection.sendall, self._segment, options, number, stopping).run()
-                _say_goodbye(connection)
+                _say_goodbye(connection, 1.0)
         except OSError:
             pass  # the client is gone already
         finally:
@@ -133,11 +137,12 @@ class MrdServer:
             self._slots.release()
 
 
-def _say_goodbye(connection: socket.socket) -> None:
-    """Close so that the client can read what was sent: closing with unread input would discard it."""
+def _say_goodbye(connection: socket.socket, seconds: float) -> None:
+    """End what is sent, and read what still comes for this time: closing with unread input discards what was sent."""
     connection.shutdown(socket.SHUT_WR)
-    connection.settimeout(1.0)
-    for _ in range(1000):
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        connection.settimeout(left)
         if not connection.recv(1 << 16):
             return
 
