@@ -2,12 +2,14 @@
 """Times a whole study, from its files to all results, in new processes: reading, segmenting, writing, peak memory.
 
 With --shapes N: the memory of one process that segments stacks of N random shapes, and the time of each.
+With --mrd: the time from the last image of an MRD session to the first label image, and to the end.
 """
 
 import argparse
 import json
 import math
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -61,6 +63,60 @@ def soak(shapes: int, cache: str | None) -> None:
             print(f"{number:6} {memory[-1]:11.0f} {max(memory):12.0f} {statistics.median(seconds):9.2f}", flush=True)
 
 
+def mrd_images(frames: int, slices: int) -> list[bytes]:
+    """IMAGE messages of a synthetic heart in a short-axis plane, slice by slice."""
+    import numpy as np
+
+    from cardiacseg.network.mrd.messages import IMAGE_HEADER, Image, image_bytes
+    from cardiacseg.phantom import beating_heart
+
+    phantom, header = beating_heart(frames, slices), np.zeros((), IMAGE_HEADER)
+    rows, columns = phantom.image.shape[2:]
+    header["image_type"], header["field_of_view"] = 1, (columns * phantom.spacing[2], rows * phantom.spacing[1], 6)
+    header["read_dir"], header["phase_dir"], header["slice_dir"] = (0.8, 0, 0.6), (0.36, 0.8, -0.48), (-0.48, 0.6, 0.64)
+    sent = []
+    for index in range(slices * frames):
+        s, t = divmod(index, frames)
+        header["slice"], header["phase"] = s, t
+        header["position"] = s * phantom.spacing[0] * header["slice_dir"]
+        header["physiology_time_stamp"] = round(t * phantom.frame_interval_ms / 2.5)
+        sent.append(image_bytes(Image(header[()], b"", phantom.image[t, s][None, None])))
+    return sent
+
+
+def mrd_session(port: int, images: list[bytes]) -> tuple[float, float]:
+    """Seconds from the last image to the first label image, and to CLOSE."""
+    from cardiacseg.network.mrd.messages import Image, MessageLimits, Reader, close_bytes, config_bytes
+
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as file:
+        connection.sendall(config_bytes("cardiacseg") + b"".join(images))
+        started, first = time.perf_counter(), 0.0
+        connection.sendall(close_bytes())
+        for message in iter(Reader(file, MessageLimits()).next, None):
+            if isinstance(message, Image) and not first:
+                first = time.perf_counter() - started
+    if not first:
+        raise SystemExit("the server sent no label image")
+    return first, time.perf_counter() - started
+
+
+def mrd(repeats: int) -> None:
+    """Print the times of sessions with the default model: the first of its shape in the process, and the median."""
+    from cardiacseg.network.mrd.server import MrdServer, ServerOptions
+    from cardiacseg.segmenter import CardiacSegmenter
+    from cardiacseg.study.segment import StudyOptions, analyse
+
+    segmenter = CardiacSegmenter()
+    segment = {"default": lambda cine: analyse(cine, segmenter, StudyOptions(), "")}
+    print("phases x slices   first session, s   median of later ones, s   to the end, s")
+    with MrdServer(segment, ServerOptions(port=0)) as server:
+        for frames, slices in ((1, 10), (25, 10)):
+            images = mrd_images(frames, slices)
+            times = [mrd_session(server.port, images) for _ in range(1 + repeats)]
+            first, end = (statistics.median(part) for part in zip(*times[1:], strict=True))
+            print(f"{frames:6} x {slices:<6} {times[0][0]:18.2f} {first:25.2f} {end:15.2f}", flush=True)
+
+
 def main() -> None:
     """Run the command several times and print medians."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -71,7 +127,11 @@ def main() -> None:
         "--shapes", type=int, help="instead, segment stacks of this number of random shapes in one process"
     )
     parser.add_argument("--cache", help="with --shapes: folder of compiled networks, or 'off' (the user's cache)")
+    parser.add_argument("--mrd", action="store_true", help="instead, time sessions of the MRD server")
     options = parser.parse_args()
+    if options.mrd:
+        mrd(options.repeats)
+        return
     if options.shapes:
         soak(options.shapes, options.cache)
         return

@@ -70,3 +70,18 @@ class DicomError(InvalidInputError):
 
 class NetworkError(Error, ConnectionError):
     """A DICOM node that cannot be reached, refuses an association or a file, or stops in the middle."""
+
+
+class MrdError(NetworkError):
+    """An MRD stream that cannot be read or answered, or images that are no short-axis cine.
+
+    ``code`` is stable (``E_TRUNCATED``, ...; docs/mrd.md lists them) and begins the message, of which ``sentence`` is
+    the rest. Neither holds patient data.
+    """
+
+    def __init__(self, code: str, sentence: str):
+        super().__init__(f"{code}: {sentence}")
+        self.code, self.sentence = code, sentence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.code, self.sentence)

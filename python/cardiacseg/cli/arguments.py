@@ -218,7 +218,6 @@ def add_result_options(command: argparse.ArgumentParser, one_case: bool = True) 
 def study_options(options: argparse.Namespace):
     """:class:`StudyOptions` from the parsed options."""
     from cardiacseg.acquisition import Body
-    from cardiacseg.measurements import MeasurementOptions
     from cardiacseg.study.segment import ReadOptions, ResultOptions, StudyOptions
 
     return StudyOptions(
@@ -229,14 +228,7 @@ def study_options(options: argparse.Namespace):
             uneven=options.uneven,
             spacing=tuple(getattr(options, "spacing", None) or ()) or None,
         ),
-        measurements=MeasurementOptions(
-            ed=options.ed,
-            es=options.es,
-            rv_phases=options.rv_phases,
-            end_slices=options.end_slices,
-            papillary=options.papillary,
-            bsa_formula=options.bsa,
-        ),
+        measurements=measurement_options(options),
         results=ResultOptions(
             only=getattr(options, "only", None),
             report=options.report,
@@ -258,8 +250,23 @@ def segmenter_arguments(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in ("model", "device", "threads", "cache", "precision")}
 
 
-def load_segmenter(options: argparse.Namespace):
-    """The segmenter that the options describe."""
+def measurement_options(options: argparse.Namespace):
+    """:class:`MeasurementOptions` from the parsed options."""
+    from cardiacseg.measurements import MeasurementOptions
+
+    return MeasurementOptions(
+        ed=options.ed,
+        es=options.es,
+        rv_phases=options.rv_phases,
+        end_slices=options.end_slices,
+        papillary=options.papillary,
+        bsa_formula=options.bsa,
+    )
+
+
+def load_segmenter(options: argparse.Namespace, model: str | None = None):
+    """The segmenter that the options describe, or the same with another ``model``."""
     from cardiacseg.segmenter import CardiacSegmenter
 
-    return CardiacSegmenter(**segmenter_arguments(options))
+    arguments = segmenter_arguments(options)
+    return CardiacSegmenter(**{**arguments, "model": model or arguments["model"]})

@@ -28,6 +28,7 @@ from cardiacseg.cli.batch import (
 from cardiacseg.cli.build_engine import add_engine_options, build_engine
 from cardiacseg.cli.commands import bench, demo, info, measure, receive, segment, send
 from cardiacseg.cli.import_nnunet import add_nnunet_options, import_nnunet
+from cardiacseg.cli.mrd_server import add_mrd_options, mrd_server
 from cardiacseg.cli.web import add_web_options, path_or_url
 
 _EPILOG = """\
@@ -39,7 +40,8 @@ exit codes:
   2    wrong usage, or an input or output that cannot be used
   3    model error: the bundle is missing, damaged or of a newer format
   4    backend error: the device is not available, or inference failed
-  5    network error: a DICOM node, a DICOMweb service or a scheduler cannot be reached, refuses, or fails
+  5    network error: a DICOM node, a DICOMweb service or a scheduler cannot be reached, refuses, or fails;
+       an MRD stream failed
   6    the batch is complete, but one or more cases failed
   130  interrupted (Ctrl-C)
   141  the reader of standard output closed it early, as "| head" does
@@ -84,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_review_options(add(review))
     _send(add(send))
     _receive(add(receive, json=False))
+    add_mrd_options(add(mrd_server, json=False))
     _demo(add(demo))
     add(info)
     _bench(add(bench))

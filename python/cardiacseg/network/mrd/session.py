@@ -1,0 +1,273 @@
+"""One client's session: messages in, results out, until both sides have said CLOSE."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+
+from cardiacseg.acquisition import UNKNOWN_BODY, Body
+from cardiacseg.errors import Error, MrdError
+from cardiacseg.io.cine import Cine, SegmentedCine
+from cardiacseg.network.mrd.messages import (
+    Close,
+    Config,
+    Header,
+    Image,
+    Message,
+    MessageLimits,
+    Reader,
+    Skipped,
+    Text,
+    close_bytes,
+    image_bytes,
+    read_xml,
+    text_bytes,
+)
+from cardiacseg.network.mrd.parameters import Parameters, with_json
+from cardiacseg.network.mrd.results import measurement_text, original_image, result_images
+from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Source, Stack, as_source, find_stacks
+
+LOGGER = logging.getLogger("cardiacseg.network")
+E_LOST, E_TIMEOUT, E_STOPPING, E_INTERNAL = "E_LOST", "E_TIMEOUT", "E_STOPPING", "E_INTERNAL"
+_OVERHEAD = 4096  # bytes of an image's own objects, at most
+_HEIGHT_M, _WEIGHT_KG = (0.2, 2.6), (0.5, 500.0)
+# Beginnings that Siemens' log viewer colors.
+_PLAIN, _WARNING, _ERROR = "DBG", "WRN", "ERR"
+
+SegmentCine = Callable[[Cine], SegmentedCine]
+_DEFAULT, _LIMITS = Parameters(), MessageLimits()
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """``session_bytes``: memory of the images that a session holds; segmentation takes about as much again."""
+
+    parameters: Parameters = _DEFAULT
+    limits: MessageLimits = _LIMITS
+    session_bytes: int = 1 << 30
+
+
+@dataclass
+class Counts:
+    """What a session received and sent."""
+
+    received: int = 0
+    skipped: Counter = field(default_factory=Counter)
+    sent: int = 0
+    stacks: int = 0
+
+
+class Session:
+    """Serves one client. ``segment`` has a function for each model's name; ``write`` sends bytes, or raises OSError.
+
+    ``stopping`` says whether the server is being stopped, so that a stream that ends then is named as that.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        write: Callable[[bytes], object],
+        segment: Mapping[str, SegmentCine],
+        options: SessionOptions,
+        number: int = 1,
+        stopping: Callable[[], bool] = lambda: False,
+    ):
+        self._reader = Reader(file, options.limits)
+        self._write, self._segment, self._options = write, segment, options
+        self._number, self._stopping = number, stopping
+        self._parameters, self._body = options.parameters, UNKNOWN_BODY
+        self._series: int | None = None
+        self._failure: Error | None = None
+        self._hold([])
+        self.counts = Counts()
+
+    def run(self) -> Error | None:
+        """Serve until the end; return the failure, which the client was told, or ``None``. Never raises ``Exception``.
+
+        A session fails if its stream cannot be read, or if a cine in it could not be segmented.
+        """
+        begin = time.perf_counter()
+        try:
+            self._serve()
+            failure = self._failure
+        except Error as error:
+            failure = error
+        except TimeoutError:
+            failure = MrdError(E_TIMEOUT, "the client neither sent nor received anything for the allowed time")
+        except OSError as error:
+            failure = MrdError(E_LOST, f"the connection was lost: {error.strerror or type(error).__name__}")
+        except Exception as error:  # no session may stop the server
+            LOGGER.exception("session %d: internal error", self._number, exc_info=_without_values(error))
+            failure = MrdError(E_INTERNAL, f"internal error ({type(error).__name__}); please report it")
+        self._hold([])
+        self._end(failure)
+        self._log_end(failure, time.perf_counter() - begin)
+        return failure
+
+    def _serve(self) -> None:
+        while True:
+            message = self._reader.next()
+            if message is None:
+                stopping = self._stopping()
+                text = "the server is being stopped" if stopping else "the client left without CLOSE"
+                raise MrdError(E_STOPPING if stopping else E_LOST, text)
+            if isinstance(message, Close):
+                self._finish()
+                return
+            self._handle(message)
+
+    def _handle(self, message: Message) -> None:
+        if isinstance(message, Image):
+            self._take(as_source(message))
+        elif isinstance(message, Config):
+            self._parameters = replace(self._parameters, config=message.name)
+            self._change(message.text)
+        elif isinstance(message, Header):
+            self._body = body_of(message.xml)
+        elif isinstance(message, Text):
+            self._change(message.text)
+        elif isinstance(message, Skipped):
+            if not self.counts.skipped[message.kind]:
+                self._say(_WARNING, f"messages of the kind {message.kind} are not used")
+            self.counts.skipped[message.kind] += 1
+
+    def _change(self, text: str) -> None:
+        self._parameters, problems = with_json(self._parameters, text, tuple(self._segment))
+        for problem in problems:
+            self._say(_WARNING, problem)
+
+    def _take(self, source: Source) -> None:
+        self.counts.received += 1
+        series, expected = int(source.header["image_series_index"]), self._parameters.stacks
+        if self._series not in (None, series) and source.is_magnitude and self._by_series:
+            self._segment_complete()
+        if source.is_magnitude:
+            self._series = series
+        self._sources.append(source)
+        self._reader.room -= source.image.bytes + _OVERHEAD
+        self._planes += source.shape[0] if source.is_magnitude else 0
+        if 0 < expected.slices * expected.phases <= self._planes:
+            self._segment_complete()
+
+    def _hold(self, sources: list[Source]) -> None:
+        """Keep these images and no others."""
+        self._sources = sources
+        self._planes = sum(source.shape[0] for source in sources if source.is_magnitude)
+        held = sum(source.image.bytes + _OVERHEAD for source in sources)
+        self._reader.room = self._options.session_bytes - held
+
+    @property
+    def _by_series(self) -> bool:
+        return self._parameters.group == "series"
+
+    def _find(self) -> tuple[list[Stack], list[Refusal]]:
+        return find_stacks(self._sources, self._parameters.stacks, self._body, by_series=self._by_series)
+
+    def _segment_complete(self) -> None:
+        """Segment the stacks that are whole; other images wait for CLOSE, since more of them may come."""
+        stacks, refusals = self._find()
+        for stack in stacks:
+            self._answer(stack)
+        waiting = {id(source) for refusal in refusals for source in refusal.sources}
+        self._return([source for source in self._sources if id(source) not in waiting])
+        self._hold([source for source in self._sources if id(source) in waiting])
+
+    def _finish(self) -> None:
+        stacks, refusals = self._find()
+        for stack in stacks:
+            self._answer(stack)
+        self._return(self._sources)
+        for refusal in refusals:
+            self._refuse(refusal)
+
+    def _answer(self, stack: Stack) -> None:
+        """Segment a stack and send its results. An error is the session's failure, but other stacks go on."""
+        frames, slices = stack.cine.image.shape[:2]
+        begin = time.perf_counter()
+        try:
+            segmented = self._segment[self._parameters.model](stack.cine)
+        except Error as error:
+            self._fail(error, frames * slices)
+            return
+        segmented_at = time.perf_counter()
+        for note in stack.cine.notes:
+            self._say(_WARNING, f"{note.code}: {note.text}")
+        for image in result_images(stack, segmented, self._parameters.results):
+            self._send(image)
+        self._say(_PLAIN, measurement_text(segmented))
+        self.counts.stacks += 1
+        LOGGER.info(
+            "session %d: %d frames of %d slices segmented in %.2f s, sent in %.2f s",
+            *(self._number, frames, slices, segmented_at - begin, time.perf_counter() - segmented_at),
+        )
+
+    def _return(self, sources: list[Source]) -> None:
+        for source in sources if self._parameters.results.originals else ():
+            self._send(original_image(source))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        error, images = refusal.error, len(refusal.sources)
+        if error.code not in NOT_FOR_US:
+            self._fail(error, images)
+            return
+        LOGGER.info("session %d: %d images were not segmented: %s", self._number, images, error)
+        self._say(_WARNING, f"{images} images were not segmented: {error}")
+
+    def _fail(self, error: Error, images: int) -> None:
+        self._failure = self._failure or error
+        LOGGER.error("session %d: %d images were not segmented: %s", self._number, images, _code(error))
+        self._say(_ERROR, f"{images} images were not segmented: {error}")
+
+    def _send(self, image: Image) -> None:
+        self._write(image_bytes(image))
+        self.counts.sent += 1
+
+    def _say(self, level: str, text: str) -> None:
+        self._write(text_bytes(f"{level} {text}"))
+
+    def _end(self, failure: Error | None) -> None:
+        """The last messages; the client may be gone."""
+        try:
+            if failure is not None and failure is not self._failure:
+                self._say(_ERROR, str(failure))
+            if failure is None or not self._parameters.drops:
+                self._write(close_bytes())
+        except OSError:
+            pass
+
+    def _log_end(self, failure: Error | None, seconds: float) -> None:
+        level = logging.INFO if failure is None else logging.ERROR
+        counts = self.counts
+        skipped = "".join(f", {count} of kind {kind} not used" for kind, count in counts.skipped.items())
+        text = "session %d: %s after %.1f s; %d images received, %d sent, %d stacks segmented%s"
+        how = "ended" if failure is None else f"failed ({_code(failure)})"
+        LOGGER.log(level, text, self._number, how, seconds, counts.received, counts.sent, counts.stacks, skipped)
+
+
+def _code(error: Error) -> str:
+    """What may be logged of an error: texts of other errors than ours about streams may hold values."""
+    return str(error) if isinstance(error, MrdError) else getattr(error, "code", None) or type(error).__name__
+
+
+def _without_values(error: Exception) -> Exception:
+    """The error with its traceback and without its text, which may hold values of the stream."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
+
+
+def body_of(xml: str) -> Body:
+    """Height and weight in the measurement's XML header; unknown if it has none, or is no XML."""
+    root = read_xml(xml)
+    if root is None:
+        return UNKNOWN_BODY
+    found = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
+    return Body(_within(found.get("patientHeight_m"), _HEIGHT_M), _within(found.get("patientWeight_kg"), _WEIGHT_KG))
+
+
+def _within(text: str | None, limits: tuple[float, float]) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if limits[0] <= value <= limits[1] else None
