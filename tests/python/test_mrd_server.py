@@ -298,6 +298,7 @@ def test_a_signal_ends_the_command(tiny_bundle, image, number):
         assert any("listening on port" in line for line in lines)
         with connected(port) as file:
             send(file, ['{"parameters": {"model": "second"}}', *cine_images(image, SPACING)], close=False)
+            assert any("session 1: began" in line for line in lines)
             process.send_signal(number)
             answer = receive(file)
         assert answer.texts[-1].startswith("ERR E_STOPPING")
