@@ -23,12 +23,12 @@ from cardiacseg.network.mrd.messages import (
     Text,
     close_bytes,
     image_bytes,
-    read_xml,
     text_bytes,
 )
 from cardiacseg.network.mrd.parameters import Parameters, with_json
 from cardiacseg.network.mrd.results import measurement_text, original_image, result_images
-from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Source, Stack, as_source, find_stacks
+from cardiacseg.network.mrd.sources import Source, as_source, read_xml
+from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Stack, find_stacks
 
 LOGGER = logging.getLogger("cardiacseg.network")
 E_LOST, E_TIMEOUT, E_STOPPING, E_INTERNAL = "E_LOST", "E_TIMEOUT", "E_STOPPING", "E_INTERNAL"
