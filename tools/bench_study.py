@@ -84,20 +84,20 @@ def mrd_images(frames: int, slices: int) -> list[bytes]:
     return sent
 
 
-def mrd_session(port: int, images: list[bytes]) -> tuple[float, float]:
-    """Seconds from the last image to the first label image, and to CLOSE."""
+def mrd_session(port: int, images: list[bytes]) -> tuple[float, float, float]:
+    """Seconds from the last image to the first label image, and to CLOSE; processor seconds of both sides meanwhile."""
     from cardiacseg.network.mrd.messages import Image, MessageLimits, Reader, close_bytes, config_bytes
 
     with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as file:
         connection.sendall(config_bytes("cardiacseg") + b"".join(images))
-        started, first = time.perf_counter(), 0.0
+        started, cpu, first = time.perf_counter(), time.process_time(), 0.0
         connection.sendall(close_bytes())
         for message in iter(Reader(file, MessageLimits()).next, None):
             if isinstance(message, Image) and not first:
                 first = time.perf_counter() - started
     if not first:
         raise SystemExit("the server sent no label image")
-    return first, time.perf_counter() - started
+    return first, time.perf_counter() - started, time.process_time() - cpu
 
 
 def mrd(repeats: int) -> None:
@@ -108,13 +108,13 @@ def mrd(repeats: int) -> None:
 
     segmenter = CardiacSegmenter()
     segment = {"default": lambda cine: analyse(cine, segmenter, StudyOptions(), "")}
-    print("phases x slices   first session, s   median of later ones, s   to the end, s")
+    print("phases x slices   first session, s   median of later ones, s   to the end, s   processor time, s")
     with MrdServer(segment, ServerOptions(port=0)) as server:
         for frames, slices in ((1, 10), (25, 10)):
             images = mrd_images(frames, slices)
             times = [mrd_session(server.port, images) for _ in range(1 + repeats)]
-            first, end = (statistics.median(part) for part in zip(*times[1:], strict=True))
-            print(f"{frames:6} x {slices:<6} {times[0][0]:18.2f} {first:25.2f} {end:15.2f}", flush=True)
+            first, end, cpu = (statistics.median(part) for part in zip(*times[1:], strict=True))
+            print(f"{frames:6} x {slices:<6} {times[0][0]:18.2f} {first:25.2f} {end:15.2f} {cpu:19.2f}", flush=True)
 
 
 def main() -> None:

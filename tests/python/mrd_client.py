@@ -127,7 +127,7 @@ def exchange(port, messages, config="cardiacseg"):
 def sources(images):
     """The images as the server has them after reading."""
     from cardiacseg.network.mrd.messages import MessageLimits, Reader
-    from cardiacseg.network.mrd.stacks import as_source
+    from cardiacseg.network.mrd.sources import as_source
 
     file = io.BytesIO()
     send(file, images)

@@ -20,11 +20,9 @@ from cardiacseg.network.mrd.messages import (
     close_bytes,
     config_bytes,
     image_bytes,
-    read_attributes,
-    read_xml,
     text_bytes,
-    write_attributes,
 )
+from cardiacseg.network.mrd.sources import read_attributes, read_xml, write_attributes
 
 LIMITS = MessageLimits(text=1000, matrix=64, channels=4, bytes=10_000)
 # An image of 3 columns, 2 rows, one plane, int16, written out field by field.

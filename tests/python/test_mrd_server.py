@@ -17,7 +17,6 @@ from synthetic_dicom import SECRETS
 
 from cardiacseg.errors import Error, InvalidInputError, MrdError, NetworkError
 from cardiacseg.network.mrd.messages import IMAGE_HEADER, MessageLimits, Reader
-from cardiacseg.network.mrd.parameters import Parameters
 from cardiacseg.network.mrd.server import MrdServer, ServerOptions
 from cardiacseg.network.mrd.session import Session, SessionOptions
 from cardiacseg.study.segment import StudyOptions, analyse
@@ -186,11 +185,10 @@ def test_a_silent_client_is_not_waited_for(segment, image):
 
 def test_a_client_that_reads_nothing_is_not_waited_for(segment, image, monkeypatch):
     large = np.kron(image, np.ones((1, 1, 8, 8), np.int16))
-    options = SessionOptions(Parameters(results=Parameters().results), MessageLimits())
     reached = threading.Event()
     ended = Session._log_end
     monkeypatch.setattr(Session, "_log_end", lambda self, *how: (ended(self, *how), reached.set()))
-    with captured_log() as log, serving(segment, timeout_s=0.5, session=options) as server:
+    with captured_log() as log, serving(segment, timeout_s=1.0) as server:
         with socket.create_connection(("127.0.0.1", server.port), WAIT_S) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             with connection.makefile("wb") as file:
@@ -298,6 +296,7 @@ def test_a_signal_ends_the_command(tiny_bundle, image, number):
         assert any("listening on port" in line for line in lines)
         with connected(port) as file:
             send(file, ['{"parameters": {"model": "second"}}', *cine_images(image, SPACING)], close=False)
+            assert any("session 1: began" in line for line in lines)
             process.send_signal(number)
             answer = receive(file)
         assert answer.texts[-1].startswith("ERR E_STOPPING")

@@ -1,1 +1,1 @@
-"""Sending to and receiving from DICOM nodes (C-STORE, with pynetdicom). Needs the extra ``dicom``."""
+"""DICOM nodes: sending and receiving (C-STORE, with pynetdicom; needs the extra ``dicom``). MRD streams: ``mrd``."""

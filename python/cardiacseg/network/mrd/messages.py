@@ -5,10 +5,8 @@ All numbers are little-endian. A message begins with its identifier of 2 bytes; 
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -266,37 +264,3 @@ def image_bytes(image: Image) -> bytes:
     header["attribute_string_len"] = len(image.attributes)
     length = struct.pack("<Q", len(image.attributes))
     return struct.pack("<H", IMAGE) + header.tobytes() + length + image.attributes + pixels.tobytes()
-
-
-Attributes = dict[str, list[str]]
-
-
-def read_attributes(content: bytes) -> Attributes | None:
-    """Names and values of an image's attributes (``ismrmrdMeta``); ``None`` if they cannot be read."""
-    root = read_xml(content)
-    if root is None:
-        return None if content.strip() else {}
-    found = ((meta.findtext("name"), [value.text or "" for value in meta.findall("value")]) for meta in root)
-    return {name.strip(): values for name, values in found if name}
-
-
-def write_attributes(attributes: Mapping[str, Sequence[str]]) -> bytes:
-    """XML of attributes, as :func:`read_attributes` reads it."""
-    root = ElementTree.Element("ismrmrdMeta")
-    for name, values in attributes.items():
-        meta = ElementTree.SubElement(root, "meta")
-        ElementTree.SubElement(meta, "name").text = name
-        for value in values:
-            ElementTree.SubElement(meta, "value").text = value
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-
-
-def read_xml(content: bytes | str) -> ElementTree.Element | None:
-    """The root element; ``None`` if it is no XML, or declares entities, which would be expanded without a limit."""
-    raw = content.encode() if isinstance(content, str) else content
-    if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
-        return None
-    try:
-        return ElementTree.fromstring(raw)
-    except (ElementTree.ParseError, ValueError, LookupError):
-        return None

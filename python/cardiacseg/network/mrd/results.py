@@ -10,8 +10,9 @@ from cardiacseg.io.cine import SegmentedCine
 from cardiacseg.io.contours import CONTOURED, outline, polygons
 from cardiacseg.io.report.images import as_bytes, grey_window, heart_box
 from cardiacseg.io.report.preview import COLORS
-from cardiacseg.network.mrd.messages import MAGNITUDE, RGB, Attributes, Image, write_attributes
-from cardiacseg.network.mrd.stacks import Place, Source, Stack
+from cardiacseg.network.mrd.messages import MAGNITUDE, RGB, Image
+from cardiacseg.network.mrd.sources import Attributes, Source, write_attributes
+from cardiacseg.network.mrd.stacks import Place, Stack
 
 LABEL_OF = {"RV": 1, "MYO": 2, "LV": 3}
 _OPACITY = 0.35  # of an overlay's colors

@@ -11,6 +11,7 @@ from cardiacseg.acquisition import UNKNOWN_BODY, Body
 from cardiacseg.errors import Error, MrdError
 from cardiacseg.io.cine import Cine, SegmentedCine
 from cardiacseg.network.mrd.messages import (
+    E_TRUNCATED,
     Close,
     Config,
     Header,
@@ -22,15 +23,16 @@ from cardiacseg.network.mrd.messages import (
     Text,
     close_bytes,
     image_bytes,
-    read_xml,
     text_bytes,
 )
 from cardiacseg.network.mrd.parameters import Parameters, with_json
 from cardiacseg.network.mrd.results import measurement_text, original_image, result_images
-from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Source, Stack, as_source, find_stacks
+from cardiacseg.network.mrd.sources import Source, as_source, read_xml
+from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Stack, find_stacks
 
 LOGGER = logging.getLogger("cardiacseg.network")
 E_LOST, E_TIMEOUT, E_STOPPING, E_INTERNAL = "E_LOST", "E_TIMEOUT", "E_STOPPING", "E_INTERNAL"
+_CUT_OFF = (E_LOST, E_TRUNCATED)
 _OVERHEAD = 4096  # bytes of an image's own objects, at most
 _HEIGHT_M, _WEIGHT_KG = (0.2, 2.6), (0.5, 500.0)
 # Beginnings that Siemens' log viewer colors.
@@ -93,7 +95,8 @@ class Session:
             self._serve()
             failure = self._failure
         except Error as error:
-            failure = error
+            cut_off = getattr(error, "code", None) in _CUT_OFF and self._stopping()
+            failure = MrdError(E_STOPPING, "the server is being stopped") if cut_off else error
         except TimeoutError:
             failure = MrdError(E_TIMEOUT, "the client neither sent nor received anything for the allowed time")
         except OSError as error:
@@ -110,9 +113,7 @@ class Session:
         while True:
             message = self._reader.next()
             if message is None:
-                stopping = self._stopping()
-                text = "the server is being stopped" if stopping else "the client left without CLOSE"
-                raise MrdError(E_STOPPING if stopping else E_LOST, text)
+                raise MrdError(E_LOST, "the client left without CLOSE")
             if isinstance(message, Close):
                 self._finish()
                 return

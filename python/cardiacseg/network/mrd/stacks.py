@@ -32,10 +32,10 @@ from cardiacseg.io.geometry import (
     Geometry,
     directions,
     from_short_axis_degrees,
-    is_orientation,
     plane_in_words,
 )
-from cardiacseg.network.mrd.messages import E_TOO_LARGE, MAGNITUDE, UNKNOWN_TYPE, Attributes, Image, read_attributes
+from cardiacseg.network.mrd.messages import E_TOO_LARGE
+from cardiacseg.network.mrd.sources import Source
 
 # The same limits as for DICOM images.
 _SAME_SLICE_MM, _SHIFT_MM, _UNEVEN_SHARE, _UNEVEN_MM = 0.1, 3.0, 0.01, 0.5
@@ -62,39 +62,6 @@ class StackOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """A received image.
-
-    ``attributes`` are ``None`` if they cannot be read. ``cosines`` (directions of rows' and columns' index) are
-    ``None`` if it cannot be placed in the patient. ``spacing`` is (slice, row, column) in mm; that of slices is the
-    thickness if the image is two-dimensional. ``is_magnitude``: it is one real channel of magnitudes, of the first set
-    and contrast.
-    """
-
-    image: Image
-    attributes: Attributes | None = field(repr=False)
-    cosines: tuple[float, ...] | None
-    spacing: tuple[float, ...]
-    is_magnitude: bool
-
-    @property
-    def header(self) -> np.ndarray:
-        return self.image.header
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``[z, y, x]``."""
-        return self.image.pixels.shape[1:]
-
-    def centers(self) -> np.ndarray:
-        """Center of each plane, ``[z, 3]``."""
-        normal = directions(self.cosines)[:, 2]
-        along = -normal if normal @ np.asarray(self.header["slice_dir"], float) < 0 else normal
-        steps = np.arange(self.shape[0]) - (self.shape[0] - 1) / 2
-        return np.asarray(self.header["position"], float) + steps[:, None] * self.spacing[0] * along
-
-
-@dataclass(frozen=True, eq=False)
 class Place:
     """Where the planes of an image are in the cine: its frame, and the slice of each plane."""
 
@@ -117,29 +84,6 @@ class Refusal:
 
     error: MrdError
     sources: Sequence[Source] = field(repr=False)
-
-
-def as_source(image: Image) -> Source:
-    """An image with what its header and attributes say of it. ImageRowDir and ImageColumnDir go before the header's
-    directions, because hosts that turn images write them."""
-    header, pixels, attributes = image.header, image.pixels, read_attributes(image.attributes)
-    spacing = tuple((np.asarray(header["field_of_view"], float)[::-1] / pixels.shape[1:]).tolist())
-    pairs = [(header["read_dir"], header["phase_dir"])]
-    if attributes:
-        pairs.insert(0, (attributes.get("ImageRowDir", ()), attributes.get("ImageColumnDir", ())))
-    cosines = next(filter(is_orientation, map(_cosines, pairs)), None)
-    is_placed = np.isfinite(header["position"]).all() and np.isfinite(spacing).all() and min(spacing) > 0
-    is_plain = pixels.dtype.kind != "c" and len(pixels) == 1 and not header["set"] | header["contrast"]
-    is_magnitude = bool(is_plain and header["image_type"] in (UNKNOWN_TYPE, MAGNITUDE))
-    return Source(image, attributes, cosines if is_placed else None, spacing, is_magnitude)
-
-
-def _cosines(pair: tuple[Sequence, Sequence]) -> tuple[float, ...] | None:
-    try:
-        found = tuple(float(value) for direction in pair for value in direction)
-    except ValueError:
-        return None
-    return found if len(found) == 6 and np.isfinite(found).all() else None
 
 
 def find_stacks(

@@ -1,0 +1,99 @@
+"""A received image with its attributes (``ismrmrdMeta``, XML) and its place in the patient."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+
+import numpy as np
+
+from cardiacseg.io.geometry import directions, is_orientation
+from cardiacseg.network.mrd.messages import MAGNITUDE, UNKNOWN_TYPE, Image
+
+Attributes = dict[str, list[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A received image.
+
+    ``attributes`` are ``None`` if they cannot be read. ``cosines`` (directions of rows' and columns' index) are
+    ``None`` if it cannot be placed in the patient. ``spacing`` is (slice, row, column) in mm; that of slices is the
+    thickness if the image is two-dimensional. ``is_magnitude``: it is one real channel of magnitudes, of the first set
+    and contrast.
+    """
+
+    image: Image
+    attributes: Attributes | None = field(repr=False)
+    cosines: tuple[float, ...] | None
+    spacing: tuple[float, ...]
+    is_magnitude: bool
+
+    @property
+    def header(self) -> np.ndarray:
+        return self.image.header
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``[z, y, x]``."""
+        return self.image.pixels.shape[1:]
+
+    def centers(self) -> np.ndarray:
+        """Center of each plane, ``[z, 3]``."""
+        normal = directions(self.cosines)[:, 2]
+        along = -normal if normal @ np.asarray(self.header["slice_dir"], float) < 0 else normal
+        steps = np.arange(self.shape[0]) - (self.shape[0] - 1) / 2
+        return np.asarray(self.header["position"], float) + steps[:, None] * self.spacing[0] * along
+
+
+def as_source(image: Image) -> Source:
+    """An image with what its header and attributes say of it. ImageRowDir and ImageColumnDir go before the header's
+    directions, because hosts that turn images write them."""
+    header, pixels, attributes = image.header, image.pixels, read_attributes(image.attributes)
+    spacing = tuple((np.asarray(header["field_of_view"], float)[::-1] / pixels.shape[1:]).tolist())
+    pairs = [(header["read_dir"], header["phase_dir"])]
+    if attributes:
+        pairs.insert(0, (attributes.get("ImageRowDir", ()), attributes.get("ImageColumnDir", ())))
+    cosines = next(filter(is_orientation, map(_cosines, pairs)), None)
+    is_placed = np.isfinite(header["position"]).all() and np.isfinite(spacing).all() and min(spacing) > 0
+    is_plain = pixels.dtype.kind != "c" and len(pixels) == 1 and not header["set"] | header["contrast"]
+    is_magnitude = bool(is_plain and header["image_type"] in (UNKNOWN_TYPE, MAGNITUDE))
+    return Source(image, attributes, cosines if is_placed else None, spacing, is_magnitude)
+
+
+def _cosines(pair: tuple[Sequence, Sequence]) -> tuple[float, ...] | None:
+    try:
+        found = tuple(float(value) for direction in pair for value in direction)
+    except ValueError:
+        return None
+    return found if len(found) == 6 and np.isfinite(found).all() else None
+
+
+def read_attributes(content: bytes) -> Attributes | None:
+    """Names and values of an image's attributes (``ismrmrdMeta``); ``None`` if they cannot be read."""
+    root = read_xml(content)
+    if root is None:
+        return None if content.strip() else {}
+    found = ((meta.findtext("name"), [value.text or "" for value in meta.findall("value")]) for meta in root)
+    return {name.strip(): values for name, values in found if name}
+
+
+def write_attributes(attributes: Mapping[str, Sequence[str]]) -> bytes:
+    """XML of attributes, as :func:`read_attributes` reads it."""
+    root = ElementTree.Element("ismrmrdMeta")
+    for name, values in attributes.items():
+        meta = ElementTree.SubElement(root, "meta")
+        ElementTree.SubElement(meta, "name").text = name
+        for value in values:
+            ElementTree.SubElement(meta, "value").text = value
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+
+
+def read_xml(content: bytes | str) -> ElementTree.Element | None:
+    """The root element; ``None`` if it is no XML, or declares entities, which would be expanded without a limit."""
+    raw = content.encode() if isinstance(content, str) else content
+    if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
+        return None
+    try:
+        return ElementTree.fromstring(raw)
+    except (ElementTree.ParseError, ValueError, LookupError):
+        return None
