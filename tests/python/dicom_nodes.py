@@ -17,8 +17,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from synthetic_dicom import Recipe, classic_study, write
 
-from cardiacseg.network.receive import Receiver, ReceiverOptions
-from cardiacseg.network.send import Peer
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.receive import Receiver
+from cardiacseg.network.peer import Peer
 
 WAIT_S = 60.0
 

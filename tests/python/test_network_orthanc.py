@@ -12,7 +12,8 @@ from synthetic_dicom import SECRETS, Recipe, classic_study, write
 
 from cardiacseg.io.dicom.read import read_dicom
 from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
-from cardiacseg.network.receive import Receiver, ReceiverOptions
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
 from cardiacseg.study.segment import StudyOptions, measured
 

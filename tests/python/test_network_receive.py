@@ -33,14 +33,17 @@ from pynetdicom.sop_class import Comprehensive3DSRStorage, Verification
 from synthetic_dicom import SECRETS, write
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
-from cardiacseg.network.receive import Receiver, ReceiverOptions
-from cardiacseg.network.send import Peer, send
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.receive import Receiver
+from cardiacseg.network.peer import Peer
+from cardiacseg.network.send import send
 from cardiacseg.network.studies import Limits
 
 SERVE = """
 import logging, sys, time, shutil
 from pathlib import Path
-from cardiacseg.network.receive import Receiver, ReceiverOptions
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.receive import Receiver
 from cardiacseg.network.receive import serve
 
 def segment(study, output, notes):

@@ -15,7 +15,9 @@ from pynetdicom.sop_class import LabelMapSegmentationStorage, MRImageStorage
 from synthetic_dicom import SECRETS, Recipe, classic_study, write
 
 from cardiacseg.errors import InvalidInputError, NetworkError
-from cardiacseg.network.send import Peer, find_instances, send, split_by_contexts
+from cardiacseg.network.instances import find_instances
+from cardiacseg.network.peer import Peer
+from cardiacseg.network.send import send, split_by_contexts
 
 
 @pytest.fixture
