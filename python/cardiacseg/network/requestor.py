@@ -43,8 +43,8 @@ class Requestor:
     ) -> Iterator[Association]:
         """An established association, which is released at the end of the block, and aborted if that raises.
 
-        Raises ``NetworkError`` if there is none, and ``BrokenOffError`` instead if another attempt may help: the peer is
-        busy, or it cannot be reached ``again``; ``NotOfferedError`` if it accepts none of ``contexts``.
+        Raises ``NetworkError`` if there is none: ``BrokenOffError`` if another attempt may help, because the peer is
+        busy, or cannot be reached ``again``; ``NotOfferedError`` if it accepts none of ``contexts``.
         """
         peer = self.peer
         try:
