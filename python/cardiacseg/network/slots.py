@@ -50,10 +50,6 @@ class _Slot:
         association = self.association
         return association is not None and association.ident is not None and not association.is_alive()
 
-    def disconnect(self) -> None:
-        with suppress(OSError):  # it is closed already
-            self.connection.shutdown(socket.SHUT_RDWR)
-
 
 class Slots:
     """The connections that have threads. Thread-safe."""
@@ -64,16 +60,15 @@ class Slots:
         self._slots: dict[object, _Slot] = {}
 
     def take(self, address: tuple, connection: socket.socket) -> bool:
-        """Whether a connection that has sent something may have threads. Without room for it, an old one is ended."""
+        """Whether a connection that has sent something may have threads. The oldest that is no association gives way."""
         limits, now = self._limits, self._clock()
         with self._lock:
             slots = self._alive()
-            if len(slots) >= limits.associations + limits.requests:
+            if len(slots) >= limits.associations + 2 * limits.requests:
                 return False
-            asking = [slot for slot in slots if not slot.requested]
+            asking = [slot for slot in slots if not slot.requested and not slot.ending]
             if len(asking) >= limits.requests:
-                min(asking, key=lambda slot: slot.since).disconnect()
-                return False
+                self._disconnect(min(asking, key=lambda slot: slot.since))
             self._slots[address] = _Slot(address[0], connection, now, now)
             return True
 
@@ -118,10 +113,10 @@ class Slots:
         with self._lock:
             for slot in self._alive():
                 if slot.ending and now - slot.ending > _ABORT_S:
-                    slot.disconnect()
+                    self._disconnect(slot)
                 elif not slot.requested:
                     if now - slot.since > limits.accept_s:
-                        slot.disconnect()
+                        self._disconnect(slot)
                 elif (now - slot.active > limits.idle_s and not slot.storing) or now - slot.since > limits.longest_s:
                     self._end(slot)
 
@@ -142,6 +137,11 @@ class Slots:
         if idle:
             self._end(min(idle, key=lambda slot: slot.active))
         return bool(idle)
+
+    def _disconnect(self, slot: _Slot) -> None:
+        slot.ending = slot.ending or self._clock()
+        with suppress(OSError):  # it is closed already
+            slot.connection.shutdown(socket.SHUT_RDWR)
 
     def _end(self, slot: _Slot) -> None:
         if not slot.ending:
