@@ -54,14 +54,14 @@ class Archive:
 
 
 @contextmanager
-def archive_node(archive, contexts=None, syntaxes=None, tls=None, **settings):
+def archive_node(archive, contexts=None, syntaxes=None, tls=None, handlers=(), **settings):
     """Runs ``archive`` as the node ARCHIVE; gives its address. ``settings`` are attributes of pynetdicom's AE."""
     entity = AE("ARCHIVE")
     for context in contexts or AllStoragePresentationContexts:
         entity.add_supported_context(context.abstract_syntax, syntaxes or context.transfer_syntax)
     for name, value in settings.items():
         setattr(entity, name, value)
-    handlers = [(evt.EVT_C_STORE, archive.on_store), (evt.EVT_ACCEPTED, archive.on_accepted)]
+    handlers = [*handlers, (evt.EVT_C_STORE, archive.on_store), (evt.EVT_ACCEPTED, archive.on_accepted)]
     server = entity.start_server(("127.0.0.1", 0), block=False, ssl_context=tls, evt_handlers=handlers)
     try:
         yield Peer("ARCHIVE", "127.0.0.1", server.server_address[1])

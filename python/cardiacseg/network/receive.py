@@ -7,14 +7,17 @@ import threading
 import time
 from collections.abc import Collection, Hashable
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 
-from cardiacseg.network.arrival import Arrival
+from cardiacseg.errors import OutputError
+from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
 from cardiacseg.network.destinations import folder_destination, peer_destination
 from cardiacseg.network.health import HealthServer
-from cardiacseg.network.listener import Listener
+from cardiacseg.network.instances import find_instances
+from cardiacseg.network.listener import BROKEN, Listener
 from cardiacseg.network.metrics import Counters, Status
 from cardiacseg.network.options import ReceiverOptions, default_spool
 from cardiacseg.network.outbox import Outbox
@@ -79,6 +82,21 @@ class Receiver:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop(finish=kind is not KeyboardInterrupt)
+
+    def take(self, folder: Path) -> None:
+        """Take a folder's DICOM files into the spool, as if an association had brought them.
+
+        Raises ``InvalidInputError`` if a file is not DICOM, and ``OutputError`` with the code of a refusal.
+        """
+        association, fault = object(), BROKEN
+        try:
+            for instance in find_instances(folder)[0]:
+                refusal = self._keep(read_arrival(instance.path.read_bytes()), association)
+                if refusal:
+                    raise OutputError(f"{refusal}: the spool does not take the study")
+            fault = ""
+        finally:
+            self._ended(association, fault)
 
     def status(self) -> Status:
         """Counts, ages and problems at this moment."""

@@ -60,7 +60,7 @@ class Slots:
         self._slots: dict[object, _Slot] = {}
 
     def take(self, address: tuple, connection: socket.socket) -> bool:
-        """Whether a connection that has sent something may have threads. The oldest that is no association gives way."""
+        """Whether a connection that has sent something may have threads. The oldest that asks gives way."""
         limits, now = self._limits, self._clock()
         with self._lock:
             slots = self._alive()
