@@ -1,12 +1,12 @@
 """A receiver that is killed at random moments: nothing is lost, nothing is sent under another UID, nothing is left."""
 
+import contextlib
 import json
 import random
 import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from os import kill
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from cardiacseg.network.peer import Peer
 from cardiacseg.network.send import send
 from cardiacseg.study.batch import StudySegmenter
 
+LONGEST_S = 15.0  # to wait for a moment to kill at
+
 
 class Sender:
     """Sends studies one after another, each until all its images are acknowledged; remembers what was."""
@@ -31,7 +33,7 @@ class Sender:
         self.done = set()
         self._thread = None
 
-    @contextmanager
+    @contextlib.contextmanager
     def sending(self):
         """Sends during the block."""
         self._stop = threading.Event()
@@ -61,7 +63,7 @@ class Sender:
                     self.done.add(folder)
 
 
-@contextmanager
+@contextlib.contextmanager
 def zygote(*arguments):
     program = Path(__file__).parent / "receiver_process.py"
     process = subprocess.Popen(
@@ -74,7 +76,7 @@ def zygote(*arguments):
         process.wait(WAIT_S)
 
 
-@contextmanager
+@contextlib.contextmanager
 def receiver(parent):
     """A receiver that gets SIGKILL at the end of the block."""
     print("start", file=parent.stdin, flush=True)
@@ -107,13 +109,12 @@ class Case:
         self.instances = dict(zip(write(study.datasets, self.folder), uids_in_order(study), strict=True))
         self.results = expected_results(segmenter, self.folder, tmp_path / f"expected{seed}")
 
-    def is_safe(self, tmp_path, acknowledged, archive):
-        """Whether each acknowledged image, or what was made of it, is on a disk."""
-        if self.results <= set(archive.stored):
+    def is_safe(self, acknowledged, archive, records, kept):
+        """Whether each acknowledged image is among those that are ``kept``, or what was made of it is."""
+        segmented = any(one["study_uid"] == self.uid and one["state"] == "delivering" for one in records)
+        if segmented or self.results <= set(archive.stored):
             return True
-        if any(one["study_uid"] == self.uid and one["state"] == "delivering" for one in in_spool(tmp_path)):
-            return True
-        return {self.instances[path] for path in acknowledged & set(self.instances)} <= kept_instances(tmp_path)
+        return {self.instances[path] for path in acknowledged & set(self.instances)} <= kept
 
 
 def uids_in_order(study):
@@ -129,19 +130,43 @@ def bring_back(cases, tmp_path, node):
     return not uids_aside
 
 
+class Moments:
+    """Random moments of all kinds: at any time, and soon after something began, however slow this computer is."""
+
+    def __init__(self, chance, tmp_path, archive):
+        self._chance, self._spool, self._archive, self._left = chance, tmp_path / "spool/studies", archive, []
+
+    def wait(self):
+        if not self._left:
+            self._left = ["", "*/images/*", "*/results/*.nii.gz", "*/to-peer.json", "stored", "*/to-folder.json"]
+            self._chance.shuffle(self._left)
+        self._wait_for(self._left.pop())
+        threading.Event().wait(self._chance.uniform(0, 0.2))
+
+    def _wait_for(self, kind):
+        stored = len(self._archive.stored)
+        with contextlib.suppress(AssertionError):  # all studies may be done
+            if kind == "stored":
+                wait_until(lambda: len(self._archive.stored) > stored, LONGEST_S)
+            elif kind:
+                wait_until(lambda: list(self._spool.glob(kind)), LONGEST_S)
+            else:
+                threading.Event().wait(self._chance.uniform(0, 2))
+
+
 @pytest.mark.parametrize("kills", [6, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(tmp_path, segmenter, tiny_bundle, kills):
-    chance = random.Random(kills)
-    cases = [Case(tmp_path, segmenter, seed) for seed in range(3 if kills == 6 else 12)]
+    cases = [Case(tmp_path, segmenter, seed) for seed in range(3 if kills == 6 else 20)]
     archive, node = Archive(), Peer("CARDIACSEG", "127.0.0.1", free_port())
     sender = Sender([case.folder for case in cases], node)
-    folders = tmp_path / "spool", tmp_path / "results"
+    folders, moments = (tmp_path / "spool", tmp_path / "results"), Moments(random.Random(kills), tmp_path, archive)
     with archive_node(archive) as peer, zygote(*folders, tiny_bundle, node.port, peer) as parent:
         for _ in range(kills):
             with receiver(parent), sender.sending():
-                threading.Event().wait(chance.uniform(0, 2.5))
+                moments.wait()
             sender.stop()
-            assert all(case.is_safe(tmp_path, sender.acknowledged, archive) for case in cases)
+            found = archive, in_spool(tmp_path), kept_instances(tmp_path)
+            assert all(case.is_safe(sender.acknowledged, *found) for case in cases)
         with receiver(parent), sender.sending():
             wait_until(lambda: len(sender.done) == len(cases) and not list((tmp_path / "spool/studies").iterdir()))
             while not bring_back(cases, tmp_path, node):
