@@ -173,8 +173,8 @@ class _Answer:
             raise NetworkError(f"{name} does not say which of {len(part)} files it stored ({response.status_code})")
         if said is not None:
             self._take(said)
-        if response.status_code == 409 and not self.refused:
-            raise NetworkError(f"{name} stored none of {len(part)} files (409)")
+        if response.status_code == 409:  # none was
+            self.refused = {name: self.refused.get(name, "status 409") for name in self._names.values()}
 
     @staticmethod
     def _read(response: requests.Response) -> Dataset | None:
