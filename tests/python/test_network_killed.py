@@ -22,6 +22,7 @@ from cardiacseg.network.send import send
 from cardiacseg.study.batch import StudySegmenter
 
 LONGEST_S = 15.0  # to wait for a moment to kill at
+END_S = 600.0  # for all studies to be done
 
 
 class Sender:
@@ -168,9 +169,10 @@ def test_killed_at_random_moments(tmp_path, segmenter, tiny_bundle, kills):
             found = archive, in_spool(tmp_path), kept_instances(tmp_path)
             assert all(case.is_safe(sender.acknowledged, *found) for case in cases)
         with receiver(parent), sender.sending():
-            wait_until(lambda: len(sender.done) == len(cases) and not list((tmp_path / "spool/studies").iterdir()))
+            studies = tmp_path / "spool/studies"
+            wait_until(lambda: len(sender.done) == len(cases) and not list(studies.iterdir()), END_S)
             while not bring_back(cases, tmp_path, node):
-                wait_until(lambda: not list((tmp_path / "spool/studies").iterdir()))
+                wait_until(lambda: not list(studies.iterdir()), END_S)
     assert set(archive.stored) == set().union(*(case.results for case in cases))
     names = [path.name for path in (tmp_path / "results").iterdir()]
     assert len([name for name in names if not name.endswith("-incomplete")]) == len(cases)

@@ -62,6 +62,7 @@ def test_associations_that_echo_hold_no_study_and_keep_none_out(tmp_path):
         for _ in echoes:
             assert segment.called.acquire(timeout=WAIT_S)
     assert sorted(map(len, segment.studies)) == [1, 1, 1, 1, 4]
+    assert all("sent no image for too long" in text for notes in segment.notes for _, text in notes)
 
 
 def test_idle_associations_give_way(tmp_path, monkeypatch):

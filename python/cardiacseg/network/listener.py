@@ -31,6 +31,7 @@ _SYNTAXES = [
 # Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
 _STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 BROKEN = "the sender broke off the association, or the connection was lost"
+SILENT = "the sender sent no image for too long and did not end the association"
 NOT_UNDERSTOOD = "an image of the same association was refused"
 
 # (received instance, association) -> code of a refusal, or nothing
@@ -160,8 +161,9 @@ class Listener:
 
     def _on_end(self, event: evt.Event) -> None:
         association = event.assoc
+        broken = SILENT if self._slots.was_ended(association) else BROKEN
         with self._lock:
-            fault = "" if association in self._released else BROKEN
+            fault = "" if association in self._released else broken
             fault = fault or (NOT_UNDERSTOOD if association in self._not_understood else "")
             self._pending.pop(association, None)
             self._released.discard(association)

@@ -123,7 +123,7 @@ class DeliveryQueue:
             self._changed.notify_all()
 
     def stop(self, finish: bool = True) -> None:
-        """End after the attempt in work and a first one for each study that had none, or without waiting for them."""
+        """End: after a first attempt for each study that had none, unless one fails; or without waiting for any."""
         with self._changed:
             self._stopping = True
             if not finish:
@@ -142,10 +142,10 @@ class DeliveryQueue:
     def _next(self) -> Delivery | None:
         with self._changed:
             while True:
-                if self._new and (self._stopping or self._not_before <= time.monotonic()):
-                    return self._new.pop(0)
                 if self._stopping:
-                    return None
+                    return self._new.pop(0) if self._new and not self._failures else None
+                if self._new and self._not_before <= time.monotonic():
+                    return self._new.pop(0)
                 waiting = [*self._new, *self._waiting]
                 due = max(self._not_before, min((one.due for one in waiting), default=float("inf")))
                 if due <= time.monotonic():

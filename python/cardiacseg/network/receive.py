@@ -112,7 +112,8 @@ class Receiver:
                 "oldest_queued_seconds": _age(queued),
                 "spool_free_bytes": self._spool.free_bytes(),
             }
-        parts = {"listener": self._listener, "worker": self._worker, **self._outbox.queues}
+        queues = {f"delivery to {kind}": one for kind, one in self._outbox.queues.items()}
+        parts = {"listener": self._listener, "worker": self._worker, **queues}
         problems = [f"the {name} has ended" for name, part in parts.items() if not part.is_alive()]
         if gauges["spool_free_bytes"] < self._options.limits.free_bytes:
             problems.append(f"{NO_SPACE}: instances are refused")

@@ -120,6 +120,12 @@ class Slots:
                 elif (now - slot.active > limits.idle_s and not slot.storing) or now - slot.since > limits.longest_s:
                     self._end(slot)
 
+    def was_ended(self, association: Association) -> bool:
+        """Whether this program ended it because of its limits."""
+        with self._lock:
+            slot = self._of(association)
+            return slot is not None and bool(slot.ending)
+
     def count(self) -> int:
         """The number of associations."""
         with self._lock:

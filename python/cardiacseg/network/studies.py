@@ -15,6 +15,7 @@ TOO_LARGE, TOO_MANY = "E_STUDY_TOO_LARGE", "E_TOO_MANY_STUDIES"
 _MOST_REFUSED = 1000  # studies that are remembered as refused, a few hundred bytes each
 RESTARTED = "the receiver ended while the study arrived"
 NOT_TAKEN = "the disk did not take an image"
+DAMAGED = "an image in the spool cannot be read"
 TOO_LONG = "the study took too long to arrive"
 
 
@@ -88,7 +89,10 @@ class Study:
     def load(self) -> None:
         """Count the instances that an earlier receiver left."""
         for path in sorted(self.entry.images.glob("*.dcm")):
-            self.put(read_arrival(path), path, path.stat().st_size)
+            try:
+                self.put(read_arrival(path), path, path.stat().st_size)
+            except Exception:  # pydicom raises many kinds of errors for damaged data
+                self.fault, self.faults = DAMAGED, 1
 
 
 class OpenStudies:

@@ -18,6 +18,7 @@ from cardiacseg.network.studies import OpenStudies
 
 LOGGER = logging.getLogger("cardiacseg.network")
 CRASHED = "E_CRASHED"  # the receiver ended again and again while it segmented the study
+_EXPIRY_S = 3600.0  # how often studies are looked at that lie aside, if nothing else happens
 _SPACE_RETRIES = 6  # a full disk is looked at again after so many times ``retry_s``
 
 # (folder of the study's files, empty folder for the results, notes on the study from before it is read)
@@ -136,8 +137,9 @@ class Worker:
                 entry = self._retry_entry() or self._finished_entry()
                 if entry is not None:
                     return entry
+                self._aside.expire()
                 times = [self._studies.seconds_until_finished(), *(due - time.monotonic() for due, _ in self._retries)]
-                self._changed.wait(min((max(0.0, one) for one in times if one is not None), default=None))
+                self._changed.wait(min((max(0.0, one) for one in times if one is not None), default=_EXPIRY_S))
         return None
 
     def _retry_entry(self) -> Entry | None:
