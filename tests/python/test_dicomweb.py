@@ -203,7 +203,7 @@ def test_other_hosts_do_not_see_the_client_certificate(tmp_path):
 
     seen, authority = [], trustme.CA()
     authority.issue_cert("host").private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
-    server = WebServer("https://host", certificate=tmp_path / "client.pem", attempts=1)
+    server = WebServer("https://Host", certificate=tmp_path / "client.pem", attempts=1)
     with WebSession(server) as web:
         web.mount("https://", Redirecting())
         with pytest.raises(NetworkError, match="circle"):
@@ -274,6 +274,11 @@ def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
     [
         ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
         ((409, {}, b""), "does not say which of 4 files"),
+        (
+            (202, JSON, b'{"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [1, 2]}}]}}'),
+            "does not say",
+        ),
+        ((202, JSON, b'{"00081198": {"vr": "LO", "Value": ["all"]}}'), "does not say"),
         (stow_json(status=409), "stored 0 of 4"),
         ((500, {}, b""), "500"),
         ((413, {}, b""), "413"),

@@ -168,23 +168,21 @@ class _Answer:
         self._names = {instance.sop_instance_uid: instance.name for instance in part}
         self.refused: dict[str, str] = {}
         self.warnings: list[tuple[str, int]] = []
-        said = self._read(response)
-        if said is None and response.status_code != 200:  # by PS3.18, 200 means that all were stored
+        try:
+            with suppress_logs(PYDICOM):
+                said = self._take(response)
+        except Exception:  # pydicom raises many kinds of errors for what is not DICOM JSON
+            said = False
+        if not said and response.status_code != 200:  # by PS3.18, 200 means that all were stored
             raise NetworkError(f"{name} does not say which of {len(part)} files it stored ({response.status_code})")
-        if said is not None:
-            self._take(said)
         if response.status_code == 409:  # none was
             self.refused = {name: self.refused.get(name, "status 409") for name in self._names.values()}
 
-    @staticmethod
-    def _read(response: requests.Response) -> Dataset | None:
-        try:
-            with suppress_logs(PYDICOM):
-                return Dataset.from_json(response.content.decode("utf-8-sig")) if response.content else None
-        except Exception:  # pydicom raises many kinds of errors for what is not DICOM JSON
-            return None
-
-    def _take(self, said: Dataset) -> None:
+    def _take(self, response: requests.Response) -> bool:
+        """Whether the answer says something."""
+        if not response.content:
+            return False
+        said = Dataset.from_json(response.content.decode("utf-8-sig"))
         stored = said.get("ReferencedSOPSequence") or []
         for item in said.get("FailedSOPSequence") or []:
             self.refused[self._name(item)] = f"reason 0x{int(item.get('FailureReason') or 0):04X}"
@@ -195,6 +193,7 @@ class _Answer:
         if confirmed:
             unsaid = set(self._names.values()) - confirmed - set(self.refused)
             self.refused |= dict.fromkeys(sorted(unsaid), "not confirmed")
+        return True
 
     def _name(self, item: Dataset) -> str:
         return self._names.get(str(item.get("ReferencedSOPInstanceUID", "")), "a file")
