@@ -1,5 +1,6 @@
 """The library's errors and warnings. Each message is a sentence: what was expected, what was got, and where."""
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -69,7 +70,14 @@ class DicomError(InvalidInputError):
 
 
 class NetworkError(Error, ConnectionError):
-    """A DICOM node that cannot be reached, refuses an association or a file, or stops in the middle."""
+    """A DICOM node that cannot be reached, refuses an association or a file, or stops in the middle.
+
+    ``stored`` names the files that it has stored nevertheless.
+    """
+
+    def __init__(self, sentence: str = "", *, stored: Iterable[str] = ()):
+        super().__init__(sentence)
+        self.stored = tuple(stored)
 
 
 class MrdError(NetworkError):

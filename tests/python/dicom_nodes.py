@@ -1,6 +1,7 @@
 """Independent DICOM nodes (a pynetdicom storage SCP, DCMTK's storescu), and a receiver with a small ``segment``."""
 
 import copy
+import json
 import logging
 import os
 import shutil
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +19,10 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from synthetic_dicom import Recipe, classic_study, write
 
-from cardiacseg.network.receive import Receiver, ReceiverOptions
-from cardiacseg.network.send import Peer
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.peer import Peer
+from cardiacseg.network.receive import Receiver
+from cardiacseg.network.studies import Limits
 
 WAIT_S = 60.0
 
@@ -50,14 +54,14 @@ class Archive:
 
 
 @contextmanager
-def archive_node(archive, contexts=None, syntaxes=None, tls=None, **settings):
+def archive_node(archive, contexts=None, syntaxes=None, tls=None, handlers=(), **settings):
     """Runs ``archive`` as the node ARCHIVE; gives its address. ``settings`` are attributes of pynetdicom's AE."""
     entity = AE("ARCHIVE")
     for context in contexts or AllStoragePresentationContexts:
         entity.add_supported_context(context.abstract_syntax, syntaxes or context.transfer_syntax)
     for name, value in settings.items():
         setattr(entity, name, value)
-    handlers = [(evt.EVT_C_STORE, archive.on_store), (evt.EVT_ACCEPTED, archive.on_accepted)]
+    handlers = [*handlers, (evt.EVT_C_STORE, archive.on_store), (evt.EVT_ACCEPTED, archive.on_accepted)]
     server = entity.start_server(("127.0.0.1", 0), block=False, ssl_context=tls, evt_handlers=handlers)
     try:
         yield Peer("ARCHIVE", "127.0.0.1", server.server_address[1])
@@ -139,13 +143,39 @@ class Threshold:
 
 
 @contextmanager
-def receiving(segment, tmp_path, **options):
-    settings = {"port": 0, "idle_s": 0.3, "spool": tmp_path / "spool", "results": tmp_path / "results", **options}
-    settings["spool"].mkdir(exist_ok=True)
+def receiving(segment, tmp_path, aside=(), undone=0, **options):
+    """A receiver; at its end ``undone`` studies are in its spool and others lie aside for the reasons ``aside``."""
+    settings = {
+        "port": 0,
+        "idle_s": 0.3,
+        "incomplete_s": 0.5,
+        "retry_s": 0.1,
+        "limits": Limits(free_bytes=0),
+        "spool": tmp_path / "spool",
+        "results": tmp_path / "results",
+        **options,
+    }
     with Receiver(segment, ReceiverOptions(**settings)) as receiver:
         yield Peer("CARDIACSEG", "127.0.0.1", receiver.port)
-    assert not list(settings["spool"].iterdir())
+    assert (len(in_spool(tmp_path)), reasons_aside(tmp_path)) == (undone, sorted(aside))
     assert not [thread for thread in threading.enumerate() if "cardiacseg" in thread.name]
+
+
+def in_spool(tmp_path):
+    """The records of the studies in a spool that do not lie aside."""
+    return [json.loads(path.read_text()) for path in (tmp_path / "spool/studies").glob("*/study.json")]
+
+
+def reasons_aside(tmp_path):
+    return sorted(json.loads(path.read_text())["reason"] for path in (tmp_path / "spool/aside").glob("*/study.json"))
+
+
+def wait_until(condition, seconds=WAIT_S):
+    """Look again and again; for what tells of no event."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
 
 
 def synthetic_study(tmp_path, seed=0):
@@ -156,13 +186,3 @@ def synthetic_study(tmp_path, seed=0):
 
 def uids(datasets):
     return {dataset.SOPInstanceUID for dataset in datasets}
-
-
-def segment_left(tmp_path):
-    """Waits until the study's files are gone."""
-    (spool,) = (tmp_path / "spool").iterdir()
-    for _ in range(600):
-        if not list(spool.iterdir()):
-            return
-        threading.Event().wait(0.1)
-    raise AssertionError("the study's files are still there")

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from dicom_nodes import free_port
 
-from cardiacseg.network.send import Peer
+from cardiacseg.network.peer import Peer
 
 _NEW_NETWORK = 0x40000000  # CLONE_NEWNET of sched.h
 READY_S = 60

@@ -203,7 +203,7 @@ def test_other_hosts_do_not_see_the_client_certificate(tmp_path):
 
     seen, authority = [], trustme.CA()
     authority.issue_cert("host").private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
-    server = WebServer("https://host", certificate=tmp_path / "client.pem", attempts=1)
+    server = WebServer("https://Host", certificate=tmp_path / "client.pem", attempts=1)
     with WebSession(server) as web:
         web.mount("https://", Redirecting())
         with pytest.raises(NetworkError, match="circle"):
@@ -231,6 +231,16 @@ def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
     assert log.lines and not any(secret in line for line in log.lines for secret in secrets)
 
 
+def test_what_was_stored_before_a_failure_is_named(tmp_path, monkeypatch):
+    _, folder = synthetic_study(tmp_path)
+    files = sorted(folder.iterdir())
+    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 1)
+    answers = iter([stow_json(), stow_json(), (403, {}, b"")])
+    with serving(lambda request: next(answers)) as service, pytest.raises(NetworkError, match="403") as error:
+        store(files, service.server())
+    assert error.value.stored == tuple(path.name for path in files[:2])
+
+
 def uids_and_names(folder):
     return {pydicom.dcmread(path).SOPInstanceUID: path.name for path in sorted(folder.iterdir())}
 
@@ -244,7 +254,8 @@ def test_files_that_are_not_stored_are_named(status, tmp_path):
     answer = stow_json(stored, [(bad, 0xA700)], status, **content_type)
     with serving(lambda request: answer) as service, pytest.raises(NetworkError) as error:
         store(folder, service.server())
-    assert f"stored 3 of 4 files; it did not store {name} (reason 0xA700)" in str(error.value)
+    assert f"stored {len(stored)} of 4 files; it did not store {name} (reason 0xA700)" in str(error.value)
+    assert error.value.stored == tuple(name for uid, name in good if uid in stored)
     assert len(service.requests) == 1 and bad not in str(error.value)
 
 
@@ -263,7 +274,12 @@ def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
     [
         ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
         ((409, {}, b""), "does not say which of 4 files"),
-        (stow_json(status=409), "stored none"),
+        (
+            (202, JSON, b'{"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [1, 2]}}]}}'),
+            "does not say",
+        ),
+        ((202, JSON, b'{"00081198": {"vr": "LO", "Value": ["all"]}}'), "does not say"),
+        (stow_json(status=409), "stored 0 of 4"),
         ((500, {}, b""), "500"),
         ((413, {}, b""), "413"),
     ],
@@ -337,6 +353,9 @@ def test_wrong_use_of_the_commands(tmp_path):
         ["segment", tmp_path, "--study", STUDY, "-o", tmp_path / "out"],
         ["segment", "http://host/dicom-web", "--study", STUDY, "--list"],
         ["segment", "https://127.0.0.1:1/", "--study", STUDY, "--list", "--password-file", tmp_path],
+        ["receive", "--stow", "https://a/", "--watch", "https://b/"],
+        ["receive", "--stow", "https://a/", "--no-dicom"],
+        ["receive", "--watch", "https://b/"],  # results would be lost
     ):
         assert main(list(map(str, words))) == 2
     assert not (tmp_path / "out").exists()

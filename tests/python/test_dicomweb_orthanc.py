@@ -2,17 +2,25 @@
 
 import json
 import ssl
+from datetime import date
 
 import pydicom
 import pytest
 import trustme
+from dicom_nodes import wait_until
 from orthanc import own_network, running_orthanc, tls_in_front
 from synthetic_dicom import Recipe, classic_study, write
 from synthetic_enhanced import enhanced_study
+from test_network_orthanc import make_results
 
 from cardiacseg.cli import main
 from cardiacseg.errors import NetworkError
+from cardiacseg.network.destinations import web_destination
 from cardiacseg.network.dicomweb import retrieve_study, store
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.receive import Receiver
+from cardiacseg.network.studies import Limits
+from cardiacseg.network.watch import StudyWatch
 from cardiacseg.network.web import WebServer
 
 USER, PASSWORD = "reader", "a password"
@@ -99,6 +107,35 @@ def test_files_come_as_they_were_stored(server, tmp_path):
     for dataset in map(pydicom.dcmread, (tmp_path / "study").iterdir()):
         assert back[dataset.SOPInstanceUID] == dataset
         assert back[dataset.SOPInstanceUID].file_meta.TransferSyntaxUID == dataset.file_meta.TransferSyntaxUID
+
+
+def test_a_watched_study_gets_its_results_stored(server, orthanc, tmp_path):
+    study = classic_study(Recipe(frames=8, slices=3, size=(40, 44)))
+    for dataset in study.datasets:
+        dataset.StudyDate = f"{date.today():%Y%m%d}"
+    write(study.datasets, tmp_path / "study")
+    store(tmp_path / "study", server)
+    calls = []
+
+    def segment(folder, output, notes):
+        calls.append(len(list(folder.iterdir())))
+        return make_results(folder, output), notes
+
+    destination, spool = web_destination(server), tmp_path / "spool"
+    options = ReceiverOptions(port=0, idle_s=0.3, destinations=(destination,), spool=spool, limits=Limits(free_bytes=0))
+    looks = []
+    receiver = Receiver(segment, options)
+    watch = StudyWatch(server, spool / "watched.json", receiver.take, interval_s=0.05)
+    look, watch.look = watch.look, lambda: looks.append(look())
+    with receiver, watch:
+        wait_until(lambda: orthanc.files("SR"))
+        wait_until(lambda: not list((spool / "studies").iterdir()))
+        before = len(looks)
+        wait_until(lambda: len(looks) > before + 3)  # at the study with its results
+    assert (calls, sum(looks)) == ([24], 1)
+    (report,) = orthanc.files("SR")
+    assert pydicom.dcmread(pydicom.filebase.DicomBytesIO(report)).StudyInstanceUID == study.datasets[0].StudyInstanceUID
+    assert len(orthanc.files("SEG")) == 4  # ED and ES, also as label maps
 
 
 @pytest.mark.parametrize(

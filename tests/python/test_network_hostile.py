@@ -33,7 +33,7 @@ def store(association, dataset):
 
 def test_instances_that_make_no_sense(tmp_path):
     segment = Threshold()
-    with receiving(segment, tmp_path) as node:
+    with receiving(segment, tmp_path, ["N_INCOMPLETE"]) as node:
         association = raw_association(node)
         made, _ = synthetic_study(tmp_path)
         bare = pydicom.Dataset()
@@ -52,7 +52,7 @@ def test_instances_that_make_no_sense(tmp_path):
 def test_a_broken_connection_does_not_hold_the_study(tmp_path):
     segment = Threshold()
     made, _ = synthetic_study(tmp_path)
-    with receiving(segment, tmp_path) as node:
+    with receiving(segment, tmp_path, ["N_INCOMPLETE"]) as node:
         association = raw_association(node)
         assert store(association, made.datasets[0]) == 0
         association.abort()
@@ -61,7 +61,7 @@ def test_a_broken_connection_does_not_hold_the_study(tmp_path):
 
 def test_a_message_without_an_end_is_cut(tmp_path):
     """A sender that never says "last fragment" must not fill the memory."""
-    with receiving(Threshold(), tmp_path, limits=Limits(study_bytes=1 << 20)) as node:
+    with receiving(Threshold(), tmp_path, limits=Limits(study_bytes=1 << 20, free_bytes=0)) as node:
         association = raw_association(node)
         fragment = P_DATA()
         fragment.presentation_data_value_list = [[1, b"\x01" + bytes(60_000)]]

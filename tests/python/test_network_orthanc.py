@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_nodes import captured_log, storescu
+from dicom_nodes import captured_log, storescu, wait_until
 from orthanc import own_network, running_orthanc
 from synthetic_dicom import SECRETS, Recipe, classic_study, write
 
 from cardiacseg.io.dicom.read import read_dicom
 from cardiacseg.io.dicom_results import DicomResultOptions, write_dicom_results
-from cardiacseg.network.receive import Receiver, ReceiverOptions
+from cardiacseg.network.destinations import CommitmentOptions
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
 from cardiacseg.study.segment import StudyOptions, measured
 
@@ -92,11 +94,17 @@ def receive_and_return(orthanc, tmp_path, route):
         return make_results(folder, output), notes
 
     options = ReceiverOptions(
-        port=orthanc.sdk_port, idle_s=1, peer=orthanc.peer, results=tmp_path / "kept", spool=tmp_path
+        port=orthanc.sdk_port,
+        idle_s=1,
+        peer=orthanc.peer,
+        results=tmp_path / "kept",
+        spool=tmp_path / "spool",
+        commitment=CommitmentOptions("require"),
     )
     with Receiver(segment, options):
         route()
         assert called.wait(WAIT_S)
+        wait_until(lambda: not list((tmp_path / "spool/studies").iterdir()), WAIT_S)  # Orthanc has confirmed it
     (kept,) = (tmp_path / "kept").iterdir()
     return kept
 
@@ -107,7 +115,7 @@ def test_a_routed_study_returns_with_results(study, tmp_path, orthanc):
         kept = receive_and_return(orthanc, tmp_path, lambda: orthanc.route_to_sdk())
     assert_stored(orthanc, sorted(kept.iterdir()))
     assert not [line for line in log.lines if any(secret in line for secret in SECRETS)]
-    assert not list(tmp_path.glob("cardiacseg-receive-*"))
+    assert not list((tmp_path / "spool").iterdir())
 
 
 def test_a_real_study_by_storescu(tmp_path, orthanc):

@@ -3,11 +3,11 @@
 import gc
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -21,27 +21,33 @@ from dicom_nodes import (
     Threshold,
     archive_node,
     captured_log,
+    free_port,
+    in_spool,
     receiving,
     result_uid,
-    segment_left,
     storescu,
     synthetic_study,
     uids,
+    wait_until,
 )
 from pynetdicom import AE, AllStoragePresentationContexts
 from pynetdicom.sop_class import Comprehensive3DSRStorage, Verification
 from synthetic_dicom import SECRETS, write
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
-from cardiacseg.network.receive import Receiver, ReceiverOptions
-from cardiacseg.network.send import Peer, send
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.peer import Peer
+from cardiacseg.network.receive import Receiver
+from cardiacseg.network.send import send
 from cardiacseg.network.studies import Limits
 
 SERVE = """
 import logging, sys, time, shutil
 from pathlib import Path
-from cardiacseg.network.receive import Receiver, ReceiverOptions
+from cardiacseg.network.options import ReceiverOptions
+from cardiacseg.network.receive import Receiver
 from cardiacseg.network.receive import serve
+from cardiacseg.network.studies import Limits
 
 def segment(study, output, notes):
     print("segmenting", flush=True)
@@ -56,7 +62,8 @@ class Told(Receiver):
 
 logging.basicConfig(level="INFO")
 root = Path(sys.argv[1])
-serve(Told(segment, ReceiverOptions(port=0, idle_s=0.2, results=root / "results", spool=root / "spool")))
+folders = {"results": root / "results", "spool": root / "spool"}
+serve(Told(segment, ReceiverOptions(port=0, idle_s=0.2, limits=Limits(free_bytes=0), **folders)))
 print("served", flush=True)
 """
 
@@ -73,22 +80,8 @@ def test_storescu_in_and_results_out(tmp_path):
     assert {one.SOPInstanceUID: one for one in study} == {one.SOPInstanceUID: one for one in made.datasets}
     assert set(archive.stored) == {result_uid(dataset) for dataset in made.datasets}
     (kept,) = (tmp_path / "results").iterdir()
-    assert re.fullmatch(r"study-\d{8}T\d{6}-\d+-\d{4}", kept.name)
+    assert re.fullmatch(r"study-\d{8}T\d{6}-[0-9a-f]{8}", kept.name)
     assert sorted(path.name for path in kept.iterdir()) == [f"seg-{place}.dcm" for place in range(4)]
-
-
-def test_what_a_killed_receiver_left_beside_the_results_is_removed(tmp_path):
-    left = tmp_path / "results/.cardiacseg-receive-left"
-    left.mkdir(parents=True)
-    (left / "seg.dcm").write_bytes(b"half")
-    os.utime(left, (0, 0))
-    (tmp_path / "results/.mine").mkdir()
-    segment = Threshold()
-    with receiving(segment, tmp_path) as node:
-        send([synthetic_study(tmp_path)[1]], node)
-        assert segment.called.acquire(timeout=WAIT_S)
-    names = sorted(path.name for path in (tmp_path / "results").iterdir())
-    assert names[0] == ".mine" and len(names) == 2 and names[1].startswith("study-")
 
 
 def test_one_study_over_several_associations_and_several_over_one(tmp_path):
@@ -120,11 +113,11 @@ def abort_after(folder, node, files):
 
 @pytest.mark.parametrize("allowed", [False, True])
 def test_what_came_before_an_abort_is_marked_and_not_sent_on(tmp_path, allowed):
-    segment, archive = Threshold(), Archive()
+    segment, archive, aside = Threshold(), Archive(), [] if allowed else ["N_INCOMPLETE"]
     with (
         captured_log() as log,
         archive_node(archive) as peer,
-        receiving(segment, tmp_path, peer=peer, send_incomplete=allowed) as node,
+        receiving(segment, tmp_path, aside, peer=peer, send_incomplete=allowed) as node,
     ):
         abort_after(synthetic_study(tmp_path)[1], node, 3)
         assert segment.called.acquire(timeout=WAIT_S)
@@ -153,7 +146,7 @@ def test_an_image_that_cannot_be_taken_marks_the_study(tmp_path):
     lost = pydicom.dcmread(folder / "IM0002")
     del lost.StudyInstanceUID
     lost.save_as(folder / "IM0002")
-    with receiving(segment, tmp_path) as node:
+    with receiving(segment, tmp_path, ["N_INCOMPLETE"]) as node:
         with pytest.raises(NetworkError, match=r"stored 3 of 4 files; it did not store IM0002 \(status 0xA900\)"):
             send(folder, node)
         assert segment.called.acquire(timeout=WAIT_S)
@@ -192,12 +185,12 @@ def test_a_peer_that_takes_reports_alone_gets_the_report(tmp_path):
     with (
         captured_log() as log,
         archive_node(archive, contexts=only) as peer,
-        receiving(with_report, tmp_path, peer=peer) as node,
+        receiving(with_report, tmp_path, undone=1, peer=peer) as node,
     ):
         send(synthetic_study(tmp_path)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
     assert len(archive.stored) == 1
-    assert re.search(r"study 1: failed after .*stored 1 of 4 files; it did not store seg-0.dcm", "\n".join(log.lines))
+    assert re.search(r"not delivered to peer .*stored 1 of 4 files; it did not store seg-0.dcm", "\n".join(log.lines))
 
 
 def test_echo_titles_and_what_is_no_storage(tmp_path):
@@ -219,11 +212,12 @@ def test_a_bad_study_is_logged_by_its_code_and_the_next_is_served(tmp_path):
         for segment.error in (DicomError("E_NO_SAX", f"none in {SECRETS[1]}"), ValueError(SECRETS[0]), None):
             send(folder, node)
             assert segment.called.acquire(timeout=WAIT_S)
-            segment_left(tmp_path)
+            wait_until(lambda: not in_spool(tmp_path))
     text = "\n".join(log.lines)
-    assert re.search(r"study 1: failed after [\d.]+ s: E_NO_SAX$", text, re.MULTILINE)
-    assert re.search(r"study 2: failed after [\d.]+ s: ValueError$", text, re.MULTILINE)
-    assert re.search(r"study 3: done", text)
+    assert re.search(r"study \S+: failed after [\d.]+ s: E_NO_SAX$", text, re.MULTILINE)
+    assert re.search(r"study \S+: failed after [\d.]+ s: ValueError$", text, re.MULTILINE)
+    assert len(re.findall("kept aside", text)) == len(re.findall("more of it arrives", text)) == 2
+    assert re.search(r"study \S+: done$", text, re.MULTILINE)
     for secret in (*SECRETS, *uids(made.datasets), made.datasets[0].StudyInstanceUID):
         assert secret not in text
     assert len(list((tmp_path / "results").iterdir())) == 1
@@ -235,7 +229,7 @@ def test_a_peer_that_is_away_loses_nothing_that_is_kept(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     segment = Threshold()
-    with captured_log() as log, receiving(segment, tmp_path, peer=Peer("AWAY", "127.0.0.1", port)) as node:
+    with captured_log() as log, receiving(segment, tmp_path, undone=1, peer=Peer("AWAY", "127.0.0.1", port)) as node:
         send(synthetic_study(tmp_path)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
     gc.collect()
@@ -249,12 +243,15 @@ def test_limits_are_told_to_the_sender(tmp_path):
     size = next(folder.iterdir()).stat().st_size
     for limits, name in [
         (Limits(study_bytes=2 * size + 100), "IM0002"),
-        (Limits(study_instances=3), "IM0003"),
+        (Limits(study_instances=3, free_bytes=0), "IM0003"),
     ]:
         refused = pytest.raises(NetworkError, match=f"{name}: status 0xA700")
-        with receiving(Threshold(), tmp_path, limits=limits) as node, refused:
-            send(folder, node)
-    with receiving(Threshold(), tmp_path, limits=Limits(open_studies=1), idle_s=60) as node:
+        with receiving(Threshold(), tmp_path, ["E_STUDY_TOO_LARGE"], limits=limits) as node:
+            with refused:
+                send(folder, node)
+            wait_until(lambda: not in_spool(tmp_path))
+        shutil.rmtree(tmp_path / "spool")
+    with receiving(Threshold(), tmp_path, undone=1, limits=Limits(open_studies=1, free_bytes=0), idle_s=60) as node:
         send(folder, node)
         with pytest.raises(NetworkError, match="IM0000: status 0xA700"):
             send(synthetic_study(tmp_path, 5)[1], node)
@@ -263,7 +260,7 @@ def test_limits_are_told_to_the_sender(tmp_path):
 def test_a_stop_finishes_the_study_in_work(tmp_path):
     segment = Threshold()
     segment.may_end.clear()
-    with receiving(segment, tmp_path) as node:
+    with receiving(segment, tmp_path, undone=1) as node:
         send(synthetic_study(tmp_path, 1)[1], node)
         assert segment.called.acquire(timeout=WAIT_S)
         send(synthetic_study(tmp_path, 2)[1], node)
@@ -284,7 +281,6 @@ def test_options_that_cannot_work(tmp_path):
         taken = ReceiverOptions(port=node.port, results=tmp_path, spool=tmp_path)
         with pytest.raises(NetworkError, match=f"cannot listen on 127.0.0.1:{node.port}"):
             Receiver(Threshold(), taken).start()
-    assert not list(tmp_path.glob("cardiacseg-receive-*"))
 
 
 def test_only_this_machine_is_listened_to(tmp_path):
@@ -296,23 +292,21 @@ def test_only_this_machine_is_listened_to(tmp_path):
         ]
 
 
-def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    segment, archive = Threshold(), Archive()
+def test_the_spool_of_a_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    segment, archive, port = Threshold(), Archive(), free_port()
     with archive_node(archive) as peer:
-        options = ReceiverOptions(port=0, idle_s=0.2, peer=peer)
-        with Receiver(segment, options) as receiver:
-            send(synthetic_study(tmp_path)[1], Peer("CARDIACSEG", "127.0.0.1", receiver.port))
+        options = ReceiverOptions(port=port, idle_s=0.2, peer=peer, limits=Limits(free_bytes=0))
+        with Receiver(segment, options):
+            send(synthetic_study(tmp_path)[1], Peer("CARDIACSEG", "127.0.0.1", port))
             assert segment.called.acquire(timeout=WAIT_S)
-            assert os.listdir(tmp_path / "temporary")
-    assert not os.listdir(tmp_path / "temporary")
+            assert os.listdir(tmp_path / f"cardiacseg/receive-{port}/studies")
+    assert not os.listdir(tmp_path / f"cardiacseg/receive-{port}")
     assert len(archive.stored) == 4
 
 
 @contextmanager
 def server(tmp_path, seconds):
-    (tmp_path / "spool").mkdir()
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, tmp_path, str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -346,8 +340,13 @@ def test_a_second_signal_does_not_wait(tmp_path):
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=WAIT_S)
         assert process.returncode != 0
-    assert not list((tmp_path / "spool").iterdir())
+    assert [record["attempts"] for record in in_spool(tmp_path)] == [1]
     assert not list((tmp_path / "results").iterdir())
+    with server(tmp_path, 0) as (process, node):  # the next one goes on with it
+        assert process.stdout.readline() == "segmenting\n"
+        wait_until(lambda: not in_spool(tmp_path))
+    (kept,) = (tmp_path / "results").iterdir()
+    assert len(list(kept.iterdir())) == 4
 
 
 def test_an_interrupt_before_the_stop_gives_up_the_study_too(tmp_path):

@@ -5,17 +5,20 @@ import logging
 import socket
 import ssl
 import subprocess
+import threading
 
 import pydicom
 import pytest
 from dicom_nodes import Archive, archive_node, captured_log, free_port
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
-from pynetdicom import AllStoragePresentationContexts
+from pynetdicom import AE, AllStoragePresentationContexts
 from pynetdicom.sop_class import LabelMapSegmentationStorage, MRImageStorage
 from synthetic_dicom import SECRETS, Recipe, classic_study, write
 
 from cardiacseg.errors import InvalidInputError, NetworkError
-from cardiacseg.network.send import Peer, find_instances, send, split_by_contexts
+from cardiacseg.network.instances import find_instances
+from cardiacseg.network.peer import Peer
+from cardiacseg.network.send import send, split_by_contexts
 
 
 @pytest.fixture
@@ -204,22 +207,80 @@ def test_one_kind_of_several_is_refused(study):
     assert len(archive.stored) == 4 and archive.associations == 1
 
 
+def archive_that(disturbs, at):
+    """An archive that calls ``disturbs(event)`` when file number ``at`` has arrived."""
+    archive = Archive()
+    on_store = archive.on_store
+
+    def disturbed(event):
+        if archive.arrived == at:
+            disturbs(event)
+        return on_store(event)
+
+    archive.on_store = disturbed
+    return archive
+
+
+def drop_answer(event):
+    """The next answer is lost, as in a requestor under load; the association stays open."""
+    provider = event.assoc.dimse
+    send_message = provider.send_msg
+
+    def send_nothing(*arguments):
+        provider.send_msg = send_message
+
+    provider.send_msg = send_nothing
+
+
 def test_the_association_ends_in_the_middle(study):
+    made, folder = study
+    words = r"ended the association.* at IM0002, after 2 of 6"
+    archive = archive_that(lambda event: event.assoc.abort(), at=2)
+    with archive_node(archive) as peer, pytest.raises(NetworkError, match=words) as caught:
+        send(folder, peer, retries=0)
+    assert caught.value.stored == ("IM0000", "IM0001")
+    archive = archive_that(lambda event: event.assoc.abort(), at=2)
+    with archive_node(archive) as peer:
+        report = send(folder, peer)
+    assert (report.sent, report.associations, set(archive.stored)) == (6, 2, uids(made))
+
+
+def test_an_answer_that_is_lost_is_noticed_and_the_rest_is_sent(study):
+    made, folder = study
+    archive = archive_that(drop_answer, at=3)
+    with captured_log() as log, archive_node(archive) as peer:
+        report = send(folder, peer, timeout=0.5)
+    assert (report.sent, report.associations, set(archive.stored)) == (6, 2, uids(made))
+    assert archive.arrived == 7  # only the file without an answer came twice, under its own UID
+    assert "did not answer in time, at IM0003, after 3 of 6 files; attempt 1 of 3 follows" in "\n".join(log.lines)
+
+
+def test_retries_end(study):
     _, folder = study
     archive = Archive()
     on_store = archive.on_store
 
-    def abort_at_the_third(event):
-        if archive.arrived == 2:
-            event.assoc.abort()
+    def never_answer(event):
+        drop_answer(event)
         return on_store(event)
 
-    archive.on_store = abort_at_the_third
-    with (
-        archive_node(archive) as peer,
-        pytest.raises(NetworkError, match=r"ended the association.* at IM0002, after 2 of 6"),
-    ):
-        send(folder, peer)
+    archive.on_store = never_answer
+    with archive_node(archive) as peer, pytest.raises(NetworkError, match="did not answer in time, at IM0000"):
+        send(folder, peer, timeout=0.3, retries=1)
+    assert archive.associations == 2
+
+
+def test_a_peer_that_is_busy_is_asked_again(study):
+    _, folder = study
+    archive = Archive()
+    with archive_node(archive, maximum_associations=1) as peer:
+        holder = AE("HOLDER")
+        holder.add_requested_context(MRImageStorage)
+        association = holder.associate(peer.host, peer.port, ae_title=peer.title)
+        with pytest.raises(NetworkError, match=r"local limit exceeded \(rejected transient\)"):
+            send(folder, peer, retries=0)
+        threading.Timer(0.2, association.release).start()
+        assert send(folder, peer).sent == 6
 
 
 def test_what_cannot_be_sent(tmp_path, study):

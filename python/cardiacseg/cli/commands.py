@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import logging
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -11,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 from cardiacseg.cli.arguments import load_segmenter, study_options
+from cardiacseg.cli.receive import tls_files
 from cardiacseg.cli.terminal import (
     flags_document,
     group_lines,
@@ -142,42 +142,19 @@ def send(options: argparse.Namespace) -> None:
 
 
 def _send(options: argparse.Namespace) -> Any:
-    from cardiacseg.network.send import Peer, send
+    from cardiacseg.network.peer import Peer
+    from cardiacseg.network.send import send
 
-    return send(options.files, Peer.parse(options.to), calling=options.title, timeout=options.timeout)
+    files, settings = tls_files(options), {"timeout": options.timeout, "retries": options.retries}
+    encryption = files.client_context() if files or options.tls else None
+    return send(options.files, Peer.parse(options.to), calling=options.title, tls=encryption, **settings)
 
 
 def _stow(options: argparse.Namespace) -> Any:
     from cardiacseg.network.dicomweb import store
 
-    return store(options.files, dataclasses.replace(web_server(options, options.stow), timeout=options.timeout))
-
-
-def receive(options: argparse.Namespace) -> None:
-    """Receive DICOM studies (C-STORE), segment each complete study, and send or keep the results."""
-    from cardiacseg.errors import InvalidInputError
-    from cardiacseg.network.receive import Receiver, ReceiverOptions, serve
-    from cardiacseg.network.send import Peer
-    from cardiacseg.study.case_run import StudySegmenter
-
-    if options.to and (options.only or not options.dicom):
-        other = f"--only {options.only}" if options.only else "--no-dicom"
-        raise InvalidInputError(
-            f"expected --to or {other}, got both: --to sends DICOM results, which {other} switches off"
-        )
-    receiver = ReceiverOptions(
-        title=options.title,
-        host=options.host,
-        port=options.port,
-        peer=None if options.to is None else Peer.parse(options.to),
-        results=options.output,
-        calling_titles=options.callers,
-        idle_s=options.idle,
-        send_incomplete=options.send_incomplete,
-    )
-    segment = StudySegmenter(load_segmenter(options), study_options(options))
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO)
-    serve(Receiver(segment, receiver))
+    settings = {"timeout": options.timeout, "attempts": options.retries + 1}
+    return store(options.files, dataclasses.replace(web_server(options, options.stow), **settings))
 
 
 def demo(options: argparse.Namespace) -> None:

@@ -26,9 +26,10 @@ from cardiacseg.cli.batch import (
     tables,
 )
 from cardiacseg.cli.build_engine import add_engine_options, build_engine
-from cardiacseg.cli.commands import bench, demo, info, measure, receive, segment, send
+from cardiacseg.cli.commands import bench, demo, info, measure, segment, send
 from cardiacseg.cli.import_nnunet import add_nnunet_options, import_nnunet
 from cardiacseg.cli.mrd_server import add_mrd_options, mrd_server
+from cardiacseg.cli.receive import add_receive_options, add_tls_options, receive
 from cardiacseg.cli.web import add_web_options, path_or_url
 
 _EPILOG = """\
@@ -148,39 +149,19 @@ def _send(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--timeout", type=at_least(1), metavar="S", default=30, help="seconds to wait for each answer (30)"
     )
+    command.add_argument(
+        "--retries",
+        type=at_least(0),
+        metavar="N",
+        default=3,
+        help="new associations in a row without any progress, if one ends or an answer is lost (3)",
+    )
+    add_tls_options(command).add_argument("--tls", action="store_true", help="trust the authorities of this system")
     add_web_options(command)
 
 
 def _receive(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--port", type=at_least(1), metavar="PORT", default=11112, help="port to listen on (11112)")
-    command.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this computer only (127.0.0.1)"
-    )
-    command.add_argument("--title", metavar="TITLE", default="CARDIACSEG", help="AE title of this program (CARDIACSEG)")
-    command.add_argument("--to", metavar="PEER", help="DICOM node that receives the results, as TITLE@host:port")
-    command.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="folder for the results, with a subfolder for each study"
-    )
-    command.add_argument(
-        "--from",
-        dest="callers",
-        metavar="TITLE",
-        nargs="+",
-        default=(),
-        help="accept studies only from these AE titles (from all)",
-    )
-    command.add_argument(
-        "--send-incomplete",
-        action="store_true",
-        help="also send the results of studies that are known to be incomplete",
-    )
-    command.add_argument(
-        "--idle",
-        type=at_least(1),
-        metavar="S",
-        default=5,
-        help="a study is complete if no image arrives for S seconds (5)",
-    )
+    add_receive_options(command)
     add_read_options(command, series=False)
     add_temporal_option(command)
     add_measurement_options(command, one_person=False)

@@ -14,9 +14,10 @@ from pydicom.dataset import Dataset
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.budget import LIMITS, Budget
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
+from cardiacseg.network.instances import Instance, find_instances
 from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
 from cardiacseg.network.query import JSON, Series, find_series, is_uid
-from cardiacseg.network.send import Instance, SendReport, find_instances
+from cardiacseg.network.send import SendReport
 from cardiacseg.network.web import WebServer
 from cardiacseg.network.web_session import TruncatedError, WebSession
 
@@ -114,25 +115,28 @@ def store(source: str | Path | Sequence[str | Path], server: WebServer) -> SendR
     Each request has at most 64 MiB of files, or one larger file; ``associations`` of the report counts the requests.
     If the service does not store a file, the others are still sent. Raises ``InvalidInputError`` before anything is
     sent if a file is not DICOM. Raises ``NetworkError`` at the end with the files that were not stored, and at once if
-    the service cannot be reached, is overloaded for long, or refuses a request.
+    the service cannot be reached, is overloaded for long, or refuses a request; its ``stored`` names the others.
     """
     instances, others = find_instances(source)
-    begin, refused, warnings = time.perf_counter(), {}, []
-    requests_made = list(_split_by_bytes(instances))
+    begin, parts = time.perf_counter(), list(_split_by_bytes(instances))
+    refused, warnings, stored = dict[str, str](), [], []
     with WebSession(server) as web:
-        for part in requests_made:
-            answer = _Answer(part, web.again(partial(_post, web, part)), web.name)
+        for part in parts:
+            try:
+                answer = _Answer(part, web.again(partial(_post, web, part)), web.name)
+            except NetworkError as error:
+                raise NetworkError(str(error), stored=[instance.name for instance in stored]) from None
             refused |= answer.refused
             warnings += answer.warnings
-    sent = [instance.bytes for instance in instances if instance.name not in refused]
-    seconds = time.perf_counter() - begin
-    report = SendReport(len(sent), sum(sent), seconds, len(requests_made), others, tuple(warnings))
+            stored += [instance for instance in part if instance.name not in refused]
+    size, seconds = sum(instance.bytes for instance in stored), time.perf_counter() - begin
+    report = SendReport(len(stored), size, seconds, len(parts), others, tuple(warnings))
     LOGGER.info("sent %d files, %.1f MB, in %.1f s", report.sent, report.bytes / 1e6, report.seconds)
     if refused:
         more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
         names = ", ".join(f"{name} ({reason})" for name, reason in list(refused.items())[:_NAMED])
-        count = f"{len(sent)} of {len(instances)}"
-        raise NetworkError(f"{server.name} stored {count} files; it did not store {names}{more}")
+        sentence = f"{server.name} stored {len(stored)} of {len(instances)} files; it did not store {names}{more}"
+        raise NetworkError(sentence, stored=[instance.name for instance in stored])
     return report
 
 
@@ -164,23 +168,21 @@ class _Answer:
         self._names = {instance.sop_instance_uid: instance.name for instance in part}
         self.refused: dict[str, str] = {}
         self.warnings: list[tuple[str, int]] = []
-        said = self._read(response)
-        if said is None and response.status_code != 200:  # by PS3.18, 200 means that all were stored
-            raise NetworkError(f"{name} does not say which of {len(part)} files it stored ({response.status_code})")
-        if said is not None:
-            self._take(said)
-        if response.status_code == 409 and not self.refused:
-            raise NetworkError(f"{name} stored none of {len(part)} files (409)")
-
-    @staticmethod
-    def _read(response: requests.Response) -> Dataset | None:
         try:
             with suppress_logs(PYDICOM):
-                return Dataset.from_json(response.content.decode("utf-8-sig")) if response.content else None
+                said = self._take(response)
         except Exception:  # pydicom raises many kinds of errors for what is not DICOM JSON
-            return None
+            said = False
+        if not said and response.status_code != 200:  # by PS3.18, 200 means that all were stored
+            raise NetworkError(f"{name} does not say which of {len(part)} files it stored ({response.status_code})")
+        if response.status_code == 409:  # none was
+            self.refused = {name: self.refused.get(name, "status 409") for name in self._names.values()}
 
-    def _take(self, said: Dataset) -> None:
+    def _take(self, response: requests.Response) -> bool:
+        """Whether the answer says something."""
+        if not response.content:
+            return False
+        said = Dataset.from_json(response.content.decode("utf-8-sig"))
         stored = said.get("ReferencedSOPSequence") or []
         for item in said.get("FailedSOPSequence") or []:
             self.refused[self._name(item)] = f"reason 0x{int(item.get('FailureReason') or 0):04X}"
@@ -191,6 +193,7 @@ class _Answer:
         if confirmed:
             unsaid = set(self._names.values()) - confirmed - set(self.refused)
             self.refused |= dict.fromkeys(sorted(unsaid), "not confirmed")
+        return True
 
     def _name(self, item: Dataset) -> str:
         return self._names.get(str(item.get("ReferencedSOPInstanceUID", "")), "a file")

@@ -1,27 +1,25 @@
 """The service class provider under :class:`~cardiacseg.network.receive.Receiver`: associations, C-STORE and C-ECHO."""
 
-import io
 import re
 import ssl
 import threading
 from collections.abc import Callable, Collection, Hashable
 
-import pydicom
 from pydicom import uid
 from pynetdicom import AE, AllStoragePresentationContexts, StoragePresentationContexts, evt
 from pynetdicom.pdu import A_RELEASE_RQ
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from cardiacseg.errors import NetworkError
 from cardiacseg.io.log_suppression import silence_network_logs
-from cardiacseg.network.send import uid_text
-from cardiacseg.network.studies import Arrival
+from cardiacseg.network.arrival import Arrival, read_arrival
+from cardiacseg.network.server import Server
+from cardiacseg.network.slots import DEFAULT_ASSOCIATION_LIMITS, AssociationLimits, Slots
 
 OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1
+_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED = 2, 3, 2  # PS3.8, table 9-21
 _PDU_BYTES = 131072
 _LONGEST_PDU = 1 << 20  # an association request with all contexts is smaller
-_NETWORK_TIMEOUT_S = 60.0
-_TAGS = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
 # The syntaxes that the reader decodes; not Deflated, whose length is known only after unpacking it into memory.
 _SYNTAXES = [
     *(uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.RLELossless),
@@ -33,20 +31,24 @@ _SYNTAXES = [
 # Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
 _STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 BROKEN = "the sender broke off the association, or the connection was lost"
+SILENT = "the sender sent no image for too long and did not end the association"
 NOT_UNDERSTOOD = "an image of the same association was refused"
 
 # (received instance, association) -> code of a refusal, or nothing
 Keep = Callable[[Arrival, Hashable], str]
 # (association, why its instances may be incomplete, or nothing)
 Ended = Callable[[Hashable, str], None]
+# handles an N-EVENT-REPORT of storage commitment
+OnReport = Callable[[evt.Event], tuple[int, None]]
 
 
 class Listener:
-    """Listens from its construction. Calls ``keep`` for each instance and ``ended`` after each association.
+    """Listens from :meth:`start` to :meth:`close`. Calls ``keep`` for each instance and ``ended`` after an association.
 
-    The calls come from the association's thread. ``ended`` may be called more than once for one association; the first
-    call counts. A connection that sends more than ``message_bytes`` without completing a message is closed. ``port`` is
-    the port in use, also if 0 (any free port) was given. Raises ``NetworkError`` if the port is not available.
+    The calls come from the association's threads. ``ended`` may be called more than once for one association; the first
+    call counts, and it returns before the sender is told that the release was heard. A connection that sends more than
+    ``message_bytes`` without completing a message is closed. ``port`` is the port in use, also if 0 (any free port)
+    was given. Raises ``NetworkError`` if the port is not available.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Listener:
         keep: Keep,
         ended: Ended,
         *,
-        calling_titles: Collection[str] = (),
         message_bytes: int,
+        calling_titles: Collection[str] = (),
+        limits: AssociationLimits = DEFAULT_ASSOCIATION_LIMITS,
         tls: ssl.SSLContext | None = None,
+        on_report: OnReport | None = None,
     ):
         silence_network_logs()
         self._keep, self._ended, self._message_bytes = keep, ended, message_bytes
@@ -66,31 +70,54 @@ class Listener:
         self._released: set[Hashable] = set()
         self._not_understood: set[Hashable] = set()
         self._lock = threading.Lock()
-        self._entity = _entity(title, calling_titles)
+        self._slots = Slots(limits)
+        entity, handlers = _entity(title, calling_titles, limits), self._handlers()
+        if on_report is not None:
+            entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+            handlers.append((evt.EVT_N_EVENT_REPORT, on_report))
+        extra = {"server_class": Server, "slots": self._slots, "limits": limits}
         try:
-            server = self._entity.start_server(address, block=False, ssl_context=tls, evt_handlers=self._handlers())
+            self._server = entity.make_server(address, ssl_context=tls, evt_handlers=handlers, **extra)
         except OSError as error:
             raise NetworkError(f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}") from error
-        self.port: int = server.server_address[1]
+        self.port: int = self._server.server_address[1]
+
+    def start(self) -> None:
+        self._server.start()
 
     def close(self) -> None:
         """Close open associations and stop listening."""
-        self._entity.shutdown()
+        self._server.close()
+
+    def is_alive(self) -> bool:
+        return self._server.is_alive()
+
+    def associations(self) -> int:
+        """The number of open associations."""
+        return self._slots.count()
 
     def _handlers(self) -> list:
         return [
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_CONN_OPEN, self._on_open),
+            (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_DATA_RECV, self._on_data),
             (evt.EVT_PDU_RECV, self._on_pdu),
             *((event, self._on_end) for event in (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)),
         ]
 
     def _on_store(self, event: evt.Event) -> int:
+        self._slots.storing(event.assoc, 1)
+        try:
+            return self._stored(event)
+        finally:
+            self._slots.storing(event.assoc, -1)
+
+    def _stored(self, event: evt.Event) -> int:
         with self._lock:
             self._pending[event.assoc] = 0
         try:
-            arrival = _arrival(event)
+            arrival = read_arrival(event.encoded_dataset(), event.assoc.requestor.address)
         except Exception:  # pydicom raises many kinds of errors for damaged data
             arrival = None
         if arrival is None or not _STUDY_UID.fullmatch(arrival.study_uid):
@@ -99,7 +126,13 @@ class Listener:
             return CANNOT_UNDERSTAND if arrival is None else NO_STUDY
         return OUT_OF_RESOURCES if self._keep(arrival, event.assoc) else 0
 
+    def _on_requested(self, event: evt.Event) -> None:
+        if not self._slots.request(event.assoc):
+            event.assoc.acse.send_reject(_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED)
+            event.assoc.kill()  # when the answer has gone
+
     def _on_open(self, event: evt.Event) -> None:
+        self._slots.opened(event.address, event.assoc)
         # pynetdicom would read as much as a PDU's header promises, up to 4 GiB, into memory.
         connection = event.assoc.dul.socket
         read = connection.recv
@@ -112,21 +145,25 @@ class Listener:
         connection.recv = read_no_more_than_fits
 
     def _on_data(self, event: evt.Event) -> None:
+        if _is_data_set(event.data):
+            self._slots.storing(event.assoc)
         with self._lock:
             pending = self._pending[event.assoc] = self._pending.get(event.assoc, 0) + len(event.data)
         if pending > self._message_bytes + _LONGEST_PDU:
             event.assoc.abort()
 
     def _on_pdu(self, event: evt.Event) -> None:
-        # pynetdicom's own event of a release may come after that of the connection's end.
         if isinstance(event.pdu, A_RELEASE_RQ):
             with self._lock:
                 self._released.add(event.assoc)
+                fault = NOT_UNDERSTOOD if event.assoc in self._not_understood else ""
+            self._ended(event.assoc, fault)
 
     def _on_end(self, event: evt.Event) -> None:
         association = event.assoc
+        broken = SILENT if self._slots.was_ended(association) else BROKEN
         with self._lock:
-            fault = "" if association in self._released else BROKEN
+            fault = "" if association in self._released else broken
             fault = fault or (NOT_UNDERSTOOD if association in self._not_understood else "")
             self._pending.pop(association, None)
             self._released.discard(association)
@@ -134,24 +171,18 @@ class Listener:
         self._ended(association, fault)
 
 
-def _arrival(event: evt.Event) -> Arrival:
-    content = event.encoded_dataset()
-    head = pydicom.dcmread(io.BytesIO(content), specific_tags=_TAGS, stop_before_pixels=True)
-    announced = uid_text(head, "NumberOfSeriesRelatedInstances")
-    return Arrival(
-        uid_text(head, "StudyInstanceUID"),
-        uid_text(head, "SeriesInstanceUID"),
-        str(event.request.AffectedSOPInstanceUID),
-        content,
-        int(announced) if re.fullmatch("[0-9]{1,9}", announced) else 0,
-    )
+def _is_data_set(pdu: bytes) -> bool:
+    """Whether a PDU brings a part of an image, not of a command (PS3.8, annex E.2), which C-ECHO has alone."""
+    return len(pdu) > 11 and pdu[0] == 4 and not pdu[11] & 1
 
 
-def _entity(title: str, calling_titles: Collection[str]) -> AE:
+def _entity(title: str, calling_titles: Collection[str], limits: AssociationLimits) -> AE:
     entity = AE(title)
     entity.require_called_aet = True
     entity.require_calling_aet = list(calling_titles)
-    entity.maximum_pdu_size, entity.network_timeout = _PDU_BYTES, _NETWORK_TIMEOUT_S
+    entity.maximum_pdu_size, entity.acse_timeout = _PDU_BYTES, limits.accept_s
+    entity.network_timeout = max(limits.idle_s, limits.accept_s) + 10  # the slots' own limit comes first
+    entity.maximum_associations = limits.associations + limits.requests + 1  # so that pynetdicom refuses none itself
     entity.add_supported_context(Verification)
     for context in (*StoragePresentationContexts, *AllStoragePresentationContexts):  # the first also has retired ones
         entity.add_supported_context(context.abstract_syntax, _SYNTAXES)

@@ -1,119 +1,81 @@
-"""A DICOM node that collects the studies it receives and passes each complete one to a worker for segmentation."""
+"""A DICOM node that collects the studies it receives, has each one segmented, and delivers the results."""
 
 import logging
-import os
 import queue
 import signal
-import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import FrameType
 
-from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
-from cardiacseg.io.cine import Note
-from cardiacseg.io.dicom.errors import N_INCOMPLETE
-from cardiacseg.io.output import sync
-from cardiacseg.network.listener import Listener
-from cardiacseg.network.send import Peer, check_title, send
-from cardiacseg.network.studies import DEFAULT_LIMITS, Arrival, Limits, OpenStudies, Spool, Study
+from cardiacseg.errors import OutputError
+from cardiacseg.network.arrival import Arrival, read_arrival
+from cardiacseg.network.aside import Aside
+from cardiacseg.network.commitment import Commitments
+from cardiacseg.network.destinations import folder_destination, peer_destination
+from cardiacseg.network.health import HealthServer
+from cardiacseg.network.instances import find_instances
+from cardiacseg.network.listener import BROKEN, Listener
+from cardiacseg.network.metrics import Counters, Status
+from cardiacseg.network.options import ReceiverOptions, default_spool
+from cardiacseg.network.outbox import Outbox
+from cardiacseg.network.queue import Destination, deliveries_of
+from cardiacseg.network.spool import ARRIVING, NO_SPACE, WAITING, Entry, Spool
+from cardiacseg.network.studies import OpenStudies
+from cardiacseg.network.work import Segment, Worker, remove_unneeded_images
 
 LOGGER = logging.getLogger("cardiacseg.network")
-
-# (folder of the study's files, empty folder for the results, notes on the study from before it is read)
-# -> (the DICOM files to send, all notes of the cine)
-Segment = Callable[[Path, Path, Sequence[Note]], tuple[Sequence[Path], Sequence[Note]]]
-
-
-@dataclass(frozen=True)
-class ReceiverOptions:
-    """The address to listen on, the accepted senders, and the destination of the results.
-
-    ``peer`` receives the results; ``results`` is a folder that keeps them, with a subfolder for each study; at least
-    one of them must be set. A study is finished if no image arrives for ``idle_s`` seconds. An empty ``calling_titles``
-    accepts all senders. ``spool`` is the parent of the private folder for received files, by default the system's
-    temporary folder. ``tls`` is a server-side context, ``peer_tls`` the client-side one for ``peer``. Results of a
-    study that is known to be incomplete are sent only with ``send_incomplete``.
-    """
-
-    title: str = "CARDIACSEG"
-    host: str = "127.0.0.1"
-    port: int = 11112
-    peer: Peer | None = None
-    results: Path | None = None
-    calling_titles: Collection[str] = ()
-    idle_s: float = 5.0
-    limits: Limits = DEFAULT_LIMITS
-    spool: Path | None = None
-    tls: ssl.SSLContext | None = None
-    peer_tls: ssl.SSLContext | None = None
-    send_incomplete: bool = False
-
-    def __post_init__(self):
-        check_title(self.title)
-        if self.peer is None and self.results is None:
-            raise InvalidInputError(
-                "results would be lost; expected a peer to send them to, a folder to keep them, or both"
-            )
-        if not self.idle_s > 0:
-            raise InvalidInputError(f"idle_s is {self.idle_s}; expected a positive number of seconds")
 
 
 class Receiver:
     """Listens from :meth:`start` to :meth:`stop`; also a context manager. Studies are segmented one at a time.
 
-    If a study cannot be segmented or sent, the error's code is logged and the study is dropped; the listener goes on.
-    Log lines of "cardiacseg.network" hold counters, codes and times. ``port`` is the port in use.
+    It goes on with what an earlier receiver left in the spool. If a study cannot be segmented, the error's code is
+    logged and the study is put aside. Log lines of "cardiacseg.network" hold names in the spool, codes and times.
+    ``port`` is the port in use, ``health_port`` that of the health server.
     """
 
     def __init__(self, segment: Segment, options: ReceiverOptions):
         self._segment, self._options = segment, options
-        self._changed = threading.Condition()
-        self._stopping = False
+        self._changed = threading.Condition()  # guards the studies, what lies aside and what is to be delivered
+        self._counters, self._commitments = Counters(), Commitments()
 
     def start(self) -> "Receiver":
-        """Raises ``NetworkError`` if the port is not available, ``OSError`` if a folder cannot be written."""
+        """Raises ``NetworkError`` if a port is not available, ``OSError`` if a folder cannot be used."""
         options = self._options
         if options.results is not None:
             options.results.mkdir(parents=True, exist_ok=True)
-        self._spool = Spool(options.spool)
-        self._studies = OpenStudies(self._spool, options.limits, options.idle_s)
-        self._worker = threading.Thread(target=self._work, name="cardiacseg-receive", daemon=True)
-        try:
-            self._listener = Listener(
-                options.title,
-                (options.host, options.port),
-                self._keep,
-                self._ended,
-                calling_titles=options.calling_titles,
-                message_bytes=options.limits.study_bytes,
-                tls=options.tls,
-            )
-        except BaseException:
-            self._spool.remove()
-            raise
-        self.port = self._listener.port
-        self._worker.start()
+        with ExitStack() as undo:
+            self._spool = Spool(options.spool or default_spool(options.port))
+            undo.callback(self._spool.close)
+            self._listener = self._new_listener()
+            undo.callback(self._listener.close)
+            self._take_over()
+            self._health = HealthServer(options.health_port, self.status) if options.health_port is not None else None
+            undo.pop_all()
+        self.port, self.health_port = self._listener.port, self._health and self._health.port
+        for part in (self._outbox, self._worker, self._listener):
+            part.start()
         LOGGER.info("listening on port %d", self.port)
         return self
 
     def stop(self, finish: bool = True) -> None:
-        """Stop listening, ``finish`` or drop the study in work, drop the waiting ones, and remove all files.
+        """Stop listening, ``finish`` the study in work and try once to deliver what is new, or leave them at once.
 
-        The number of dropped studies is logged.
+        What is not done stays in the spool for the next receiver; its amount is logged.
         """
-        try:
-            self._listener.close()
-            with self._changed:
-                self._stopping = True
-                self._changed.notify_all()
-            if finish:
-                self._worker.join()
-        finally:
-            self._spool.remove()
-        LOGGER.info("stopped; %d studies were not segmented", self._studies.unfinished())
+        self._listener.close()
+        self._worker.stop(finish)
+        self._outbox.stop(finish)
+        if self._health:
+            self._health.close()
+        with self._changed:
+            undone, undelivered = len(self._studies.unfinished()) + len(self._studies.in_work), self._outbox.entries()
+        if finish:
+            self._spool.close()
+        LOGGER.info("stopped; the spool keeps %d studies to segment and %d to deliver", undone, len(undelivered))
 
     def __enter__(self) -> "Receiver":
         return self.start()
@@ -121,12 +83,86 @@ class Receiver:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.stop(finish=kind is not KeyboardInterrupt)
 
+    def take(self, folder: Path) -> None:
+        """Take a folder's DICOM files into the spool, as if an association had brought them.
+
+        Raises ``InvalidInputError`` if a file is not DICOM, and ``OutputError`` with the code of a refusal.
+        """
+        association, fault = object(), BROKEN
+        try:
+            for instance in find_instances(folder)[0]:
+                refusal = self._keep(read_arrival(instance.path.read_bytes()), association)
+                if refusal:
+                    raise OutputError(f"{refusal}: the spool does not take the study")
+            fault = ""
+        finally:
+            self._ended(association, fault)
+
+    def status(self) -> Status:
+        """Counts, ages and problems at this moment."""
+        with self._changed:
+            waiting, queued = self._studies.in_work, self._outbox.entries()
+            gauges = {
+                "associations": self._listener.associations(),
+                "studies_arriving": len(self._studies.unfinished()),
+                "studies_waiting": len(waiting),
+                "studies_queued": len(queued),
+                "studies_aside": len(self._aside),
+                "oldest_waiting_seconds": _age(waiting),
+                "oldest_queued_seconds": _age(queued),
+                "spool_free_bytes": self._spool.free_bytes(),
+            }
+        queues = {f"delivery to {kind}": one for kind, one in self._outbox.queues.items()}
+        parts = {"listener": self._listener, "worker": self._worker, **queues}
+        problems = [f"the {name} has ended" for name, part in parts.items() if not part.is_alive()]
+        if gauges["spool_free_bytes"] < self._options.limits.free_bytes:
+            problems.append(f"{NO_SPACE}: instances are refused")
+        return Status(self._counters.values(), gauges, tuple(problems))
+
+    def _new_listener(self) -> Listener:
+        options, confirms = self._options, self._options.peer and self._options.commitment.mode != "off"
+        titles = {*options.calling_titles}
+        return Listener(
+            options.title,
+            (options.host, options.port),
+            self._keep,
+            self._ended,
+            calling_titles=titles | {options.peer.title} if titles and confirms else titles,
+            message_bytes=options.limits.study_bytes,
+            limits=options.association_limits,
+            tls=options.tls,
+            on_report=self._commitments.on_report if confirms else None,
+        )
+
+    def _take_over(self) -> None:
+        """Go on with what an earlier receiver left in the spool."""
+        options, left = self._options, self._spool.entries()
+        self._aside = Aside(self._spool, options.aside_days)
+        self._studies = OpenStudies(self._spool, self._aside, options.limits, options.idle_s, options.incomplete_s)
+        of_state = {state: [one for one in left if one.record.state == state] for state in (ARRIVING, WAITING)}
+        self._studies.resume(of_state[ARRIVING], of_state[WAITING])
+        destinations = _destinations(options, self._commitments)
+        shared = self._aside, self._counters
+        self._outbox = Outbox(destinations, options.retry_s, *shared, self._changed)
+        self._worker = Worker(
+            self._segment, destinations, options, self._studies, *shared, self._outbox.put, self._changed
+        )
+        for entry in left:
+            if entry.record.state not in of_state:
+                remove_unneeded_images(entry)
+                self._outbox.put(entry, deliveries_of(entry))
+        if left:
+            LOGGER.info("going on with %d studies of an earlier receiver", len(left))
+
     def _keep(self, arrival: Arrival, association: Hashable) -> str:
         with self._changed:
             refusal = self._studies.add(arrival, association)
             self._changed.notify_all()
+        self._counters.add("instances_refused" if refusal else "instances_received")
         if refusal:
             LOGGER.warning("refused an instance: %s", refusal)
+        else:
+            self._counters.add("bytes_received", len(arrival.content))
         return refusal
 
     def _ended(self, association: Hashable, fault: str) -> None:
@@ -134,85 +170,27 @@ class Receiver:
             self._studies.end(association, fault)
             self._changed.notify_all()
 
-    def _work(self) -> None:
-        while (study := self._next_study()) is not None:
-            begin = time.perf_counter()
-            LOGGER.info("study %d: %d instances, %.1f MB", study.number, len(study.instances), study.bytes / 1e6)
-            try:
-                self._segment_and_pass_on(study)
-                LOGGER.info("study %d: done in %.1f s", study.number, time.perf_counter() - begin)
-            except Exception as error:  # no study may stop the receiver
-                LOGGER.error(
-                    "study %d: failed after %.1f s: %s", study.number, time.perf_counter() - begin, _code(error)
-                )
-            finally:
-                with self._changed:
-                    self._studies.done(study)
 
-    def _next_study(self) -> Study | None:
-        with self._changed:
-            while not self._stopping:
-                study = self._studies.take_finished()
-                if study is not None:
-                    return study
-                self._changed.wait(self._studies.seconds_until_finished())
-        return None
-
-    def _segment_and_pass_on(self, study: Study) -> None:
-        parent = self._options.results
-        partial = Spool(parent or self._spool.path, hidden=True)  # also removes the leftovers of a killed receiver
-        try:
-            output = partial.new_folder()
-            files, notes = self._segment(study.folder, output, _notes_before(study))
-            files = [path.relative_to(output) for path in files]
-            incomplete = [note.text for note in notes if note.code == N_INCOMPLETE]
-            for reason in incomplete:
-                LOGGER.warning("study %d: %s", study.number, reason)
-            if parent is not None:
-                output = _keep_folder(output, parent, study.number, incomplete=bool(incomplete))
-            if self._options.peer is not None:
-                self._send(study, [output / name for name in files], incomplete=bool(incomplete))
-        finally:
-            partial.remove()
-
-    def _send(self, study: Study, files: list[Path], incomplete: bool) -> None:
-        if not files or (incomplete and not self._options.send_incomplete):
-            reason = "the study is incomplete" if files else "there are no DICOM results"
-            LOGGER.warning("study %d: nothing is sent: %s", study.number, reason)
-            return
-        report = send(files, self._options.peer, calling=self._options.title, tls=self._options.peer_tls)
-        for _, status in report.warnings:
-            LOGGER.warning("the peer stored a result with status 0x%04X", status)
+def _destinations(options: ReceiverOptions, commitments: Commitments) -> list[Destination]:
+    found = list(options.destinations)
+    if options.results is not None:
+        found.append(folder_destination(options.results))
+    if options.peer is not None:
+        found.append(
+            peer_destination(options.peer, options.title, commitments, options.commitment, tls=options.peer_tls)
+        )
+    return found
 
 
-def _notes_before(study: Study) -> tuple[Note, ...]:
-    missing = study.missing()
-    return (Note(N_INCOMPLETE, f"the study may be incomplete: {missing}"),) if missing else ()
+def _age(entries: Collection[Entry]) -> float:
+    return round(max((time.time() - entry.record.since for entry in entries), default=0.0), 1)
 
 
-def _keep_folder(output: Path, parent: Path, number: int, incomplete: bool) -> Path:
-    name = f"study-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}-{number:04}"
-    kept = parent / (f"{name}-incomplete" if incomplete else name)
-    os.replace(output, kept)
-    sync(parent)
-    return kept
+def serve(receiver: Receiver, *watches: AbstractContextManager[object]) -> None:
+    """Listen until SIGINT or SIGTERM, then call :meth:`Receiver.stop`; a second signal does not wait for it.
 
-
-def _code(error: Exception) -> str:
-    """The part of an error that may be logged: a code or a type's name, because texts may hold file names or values."""
-    return (
-        error.code
-        if isinstance(error, DicomError)
-        else str(error)
-        if isinstance(error, NetworkError)
-        else type(error).__name__
-    )
-
-
-def serve(receiver: Receiver) -> None:
-    """Listen until SIGINT or SIGTERM, then call :meth:`Receiver.stop`; a second signal drops the study in work.
-
-    Call it in the main thread. Files are removed in every case; a second signal raises ``KeyboardInterrupt``.
+    ``watches`` run meanwhile: they bring studies by :meth:`Receiver.take`, and end before the receiver stops. Call it
+    in the main thread. A second signal raises ``KeyboardInterrupt``.
     """
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put may interrupt its get
     stopping = False
@@ -224,10 +202,12 @@ def serve(receiver: Receiver) -> None:
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with receiver:
+        with receiver, ExitStack() as stack:
+            for watch in watches:
+                stack.enter_context(watch)
             signals.get()
             stopping = True
-            LOGGER.info("stopping; another signal drops the study in work")
+            LOGGER.info("stopping; another signal does not wait for the study in work")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

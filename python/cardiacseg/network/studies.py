@@ -1,110 +1,41 @@
 """Studies that are being received: their instances so far, the limits, and when a study is finished."""
 
-import fcntl
 import logging
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cardiacseg.network.arrival import Arrival, read_arrival
+from cardiacseg.network.aside import Aside
+from cardiacseg.network.spool import NO_SPACE, WAITING, Entry, Spool, code_of, write_private
+
 LOGGER = logging.getLogger("cardiacseg.network")
-_PREFIX = "cardiacseg-receive-"
-_YOUNG_S = 60.0  # a new folder may not have its lock yet
-TOO_LARGE, TOO_MANY, NOT_WRITTEN = "E_STUDY_TOO_LARGE", "E_TOO_MANY_STUDIES", "E_NOT_WRITTEN"
+TOO_LARGE, TOO_MANY = "E_STUDY_TOO_LARGE", "E_TOO_MANY_STUDIES"
 _MOST_REFUSED = 1000  # studies that are remembered as refused, a few hundred bytes each
-
-
-class Spool:
-    """A folder of mode 0700 in ``parent`` (the system's temporary folder), with files of mode 0600; or a hidden one.
-
-    Patient data are on disk, not in memory, because several studies may arrive while one is being segmented, and
-    because the segmentation reads a folder. A lock marks the folder as in use, so that :class:`Spool` can remove the
-    leftovers of a killed process; if the program ends without :meth:`remove`, Python removes the folder.
-    """
-
-    def __init__(self, parent: Path | None = None, hidden: bool = False):
-        root, prefix = Path(parent or tempfile.gettempdir()), "." * hidden + _PREFIX
-        _remove_abandoned(root, prefix)
-        self._folder = tempfile.TemporaryDirectory(prefix=prefix, dir=root, ignore_cleanup_errors=True)
-        self._lock = _locked(Path(self._folder.name))
-        self.path = Path(self._folder.name)
-        self._made = 0
-
-    def new_folder(self) -> Path:
-        """A new empty folder inside."""
-        self._made += 1
-        folder = self.path / f"{self._made:06}"
-        folder.mkdir(mode=0o700)
-        return folder
-
-    def remove(self) -> None:
-        """Remove the folder and all that is in it."""
-        self._folder.cleanup()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 completely or not at all. Raises ``OSError``."""
-    beside = path.with_suffix(".partial")
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _locked(folder: Path) -> int | None:
-    """A descriptor that locks the folder while it is open, or ``None`` if another process has the lock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _remove_abandoned(root: Path, prefix: str) -> None:
-    for folder in root.glob(f"{prefix}*"):
-        try:
-            state = folder.lstat()
-            old = time.time() - state.st_mtime > _YOUNG_S
-            if old and state.st_uid == os.getuid() and (lock := _locked(folder)) is not None:
-                shutil.rmtree(folder)
-                os.close(lock)
-                LOGGER.warning("removed the files of a receiver that was killed")
-        except OSError:  # another process removes it at this moment, or it is not a folder
-            continue
+RESTARTED = "the receiver ended while the study arrived"
+NOT_TAKEN = "the disk did not take an image"
+DAMAGED = "an image in the spool cannot be read"
+TOO_LONG = "the study took too long to arrive"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of disk space: at most ``open_studies`` (arriving, waiting and in work), each of the given size."""
+    """Limits of disk space and of time.
+
+    At most ``open_studies`` (arriving, waiting and in work), ``host_studies`` of them from one host, each of the given
+    size and with ``study_s`` seconds to arrive. Nothing is accepted that would leave fewer than ``free_bytes`` free.
+    """
 
     study_bytes: int = 4 << 30
     study_instances: int = 20_000
-    open_studies: int = 4
+    open_studies: int = 32
+    host_studies: int = 16
+    study_s: float = 4 * 3600.0
+    free_bytes: int = 1 << 30
 
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A received instance: its UIDs, its bytes, and the size of its series by its header (0: unknown)."""
-
-    study_uid: str
-    series_uid: str
-    instance_uid: str
-    content: bytes
-    announced: int = 0
 
 
 @dataclass(eq=False)
@@ -112,19 +43,22 @@ class Study:
     """The instances of one study so far, by SOP Instance UID, and the associations that may bring more.
 
     ``fault`` says why instances may be missing: an association that sent some of them was broken off, and no later one
-    has sent some and been released. ``associations`` maps each association to the number of faults before it began.
+    has sent some and been released. ``associations`` maps each association to the number of faults before it began;
+    ``not_taken`` are instances that the disk did not take. A study without an entry is refused from its beginning.
     """
 
-    number: int
-    folder: Path | None
+    entry: Entry | None
+    host: str = ""
     instances: dict[str, tuple[Path, int]] = field(default_factory=dict)
     series: dict[str, set[str]] = field(default_factory=dict)
     announced: dict[str, int] = field(default_factory=dict)
     associations: dict[Hashable, int] = field(default_factory=dict)
+    not_taken: set[str] = field(default_factory=set)
     bytes: int = 0
     refused: str = ""
     fault: str = ""
     faults: int = 0
+    first_time: float = 0.0
     last_time: float = 0.0
 
     def missing(self) -> str:
@@ -138,33 +72,68 @@ class Study:
         came, count = map(sum, zip(*short, strict=True))
         return f"{came} of {count} images came, which NumberOfSeriesRelatedInstances announces"
 
+    def put(self, arrival: Arrival, path: Path, size: int) -> None:
+        """Count an instance that is on the disk; one that came before is replaced."""
+        _, replaced = self.instances.get(arrival.instance_uid, (path, 0))
+        self.instances[arrival.instance_uid] = path, size
+        self.series.setdefault(arrival.series_uid, set()).add(arrival.instance_uid)
+        self.announced[arrival.series_uid] = max(self.announced.get(arrival.series_uid, 0), arrival.announced)
+        self.bytes += size - replaced
+        self.not_taken.discard(arrival.instance_uid)
+
+    def path_of(self, instance_uid: str) -> Path:
+        """Where an instance is or will be."""
+        new = self.entry.images / f"{len(self.instances) + 1:06}.dcm"
+        return self.instances.get(instance_uid, (new, 0))[0]
+
+    def load(self) -> None:
+        """Count the instances that an earlier receiver left."""
+        for path in sorted(self.entry.images.glob("*.dcm")):
+            try:
+                self.put(read_arrival(path), path, path.stat().st_size)
+            except Exception:  # pydicom raises many kinds of errors for damaged data
+                self.fault, self.faults = DAMAGED, 1
+
 
 class OpenStudies:
     """Collects instances by study. Not thread-safe: the caller holds a lock.
 
     A study is finished if every association that sent a part of it has ended and nothing has arrived for ``idle_s``
-    seconds. A study beyond the limits is refused as a whole until then, so that a part is not mistaken for the whole.
+    seconds, or for ``incomplete_s`` if images are known to be missing. A study beyond the limits is refused as a whole
+    until then, so that a part is not mistaken for the whole. A study that lies aside is taken back if more of it comes.
     """
 
-    def __init__(self, spool: Spool, limits: Limits, idle_s: float, clock: Callable[[], float] = time.monotonic):
-        self._spool, self._limits, self._idle_s, self._clock = spool, limits, idle_s, clock
+    def __init__(
+        self,
+        spool: Spool,
+        aside: Aside,
+        limits: Limits,
+        idle_s: float,
+        incomplete_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._spool, self._aside, self._limits, self._clock = spool, aside, limits, clock
+        self._idle_s, self._incomplete_s = idle_s, max(idle_s, incomplete_s)
         self._studies: dict[str, Study] = {}
-        self._in_work = 0
-        self._count = 0
+        self.in_work: list[Entry] = []
+
+    def resume(self, arriving: Iterable[Entry], in_work: Iterable[Entry]) -> None:
+        """Go on with studies that were arriving, and that were finished, when an earlier receiver ended."""
+        for entry in arriving:
+            self._studies[entry.record.study_uid] = self._loaded(entry)
+        self.in_work += in_work
 
     def add(self, arrival: Arrival, association: Hashable) -> str:
-        """Keep one file; a repeated instance replaces the first. Returns the code of a refusal, or an empty text."""
-        study = self._studies.get(arrival.study_uid) or self._open(arrival.study_uid)
-        study.associations.setdefault(association, study.faults)
-        study.last_time = self._clock()
-        if not study.refused and self._too_large(study, arrival.instance_uid, len(arrival.content)):
-            self._refuse(study, TOO_LARGE)
-        if not study.refused:
-            try:
-                self._keep(study, arrival)
-            except OSError:  # the disk is full, most likely
-                self._refuse(study, NOT_WRITTEN)
-        return study.refused
+        """Keep one file durably; a repeated instance replaces the first. Gives the code of a refusal, or nothing."""
+        try:
+            study = self._studies.get(arrival.study_uid) or self._open(arrival)
+            study.associations.setdefault(association, study.faults)
+            study.last_time = self._clock()
+            if not study.refused and self._too_large(study, arrival.instance_uid, len(arrival.content)):
+                study.refused = TOO_LARGE
+            return study.refused or self._keep(study, arrival)
+        except OSError as error:
+            return code_of(error)
 
     def end(self, association: Hashable, fault: str = "") -> None:
         """The association has ended; ``fault`` says why instances may be missing."""
@@ -173,52 +142,73 @@ class OpenStudies:
                 continue
             faults_before = study.associations.pop(association)
             study.last_time = self._clock()
-            if fault:
-                study.fault, study.faults = fault, study.faults + 1
+            if fault or study.not_taken:
+                study.fault, study.faults = fault or NOT_TAKEN, study.faults + 1
             elif faults_before == study.faults:  # it began after the last fault: the study was sent again
                 study.fault = ""
+            if study.entry and not study.associations:
+                self._note_end(study)
 
     def take_finished(self) -> Study | None:
-        """The study that has been finished for longest, or ``None``; :meth:`done` must follow."""
+        """The study that has been finished for longest, or ``None``; :meth:`done` must follow. Raises ``OSError``."""
         now = self._clock()
-        over = [uid for uid, study in self._studies.items() if self._due(study) <= now]
-        for uid in (uid for uid in over if self._studies[uid].refused):
-            del self._studies[uid]
-        waiting = sorted((uid for uid in over if uid in self._studies), key=lambda uid: self._studies[uid].last_time)
-        if not waiting:
+        over = {uid: study for uid, study in self._studies.items() if self._due(study) <= now}
+        for uid in [uid for uid, study in over.items() if study.entry is None]:
+            del self._studies[uid], over[uid]
+        if not over:
             return None
-        self._in_work += 1
-        return self._studies.pop(waiting[0])
+        uid = min(over, key=lambda uid: over[uid].last_time)
+        study = over[uid]
+        if study.associations and not study.fault:
+            study.fault = TOO_LONG
+        study.last_time = now  # if the disk is full now, it is tried again after the idle time
+        study.entry.update(state=WAITING, open=False, fault=study.missing())
+        del self._studies[uid]
+        self.in_work.append(study.entry)
+        return study
 
-    def done(self, study: Study) -> None:
-        """Remove a study that was returned by :meth:`take_finished`, and its files."""
-        shutil.rmtree(study.folder, ignore_errors=True)
-        self._in_work -= 1
+    def done(self, entry: Entry) -> None:
+        """A study that was returned by :meth:`take_finished` needs no place among the open studies any more."""
+        if entry in self.in_work:
+            self.in_work.remove(entry)
 
     def seconds_until_finished(self) -> float | None:
         """Seconds until a study is finished if nothing arrives; ``None`` if there is none that can finish."""
-        due = min((self._due(study) for study in self._studies.values()), default=float("inf"))
-        return None if due == float("inf") else max(0.0, due - self._clock())
+        due = min((self._due(study) for study in self._studies.values()), default=None)
+        return None if due is None else max(0.0, due - self._clock())
 
-    def unfinished(self) -> int:
-        """Number of studies that were not returned yet."""
-        return sum(not study.refused for study in self._studies.values())
+    def unfinished(self) -> list[Entry]:
+        """The studies that were not returned yet."""
+        return [study.entry for study in self._studies.values() if study.entry]
 
     def _due(self, study: Study) -> float:
-        return float("inf") if study.associations else study.last_time + self._idle_s
+        longest = study.first_time + self._limits.study_s
+        wait = self._incomplete_s if study.missing() else self._idle_s
+        return longest if study.associations else min(longest, study.last_time + wait)
 
-    def _open(self, study_uid: str) -> Study:
-        full = self.unfinished() + self._in_work >= self._limits.open_studies
-        if full:
+    def _open(self, arrival: Arrival) -> Study:
+        of_host = sum(study.host == arrival.host for study in self._studies.values() if study.entry)
+        full = len(self.unfinished()) + len(self.in_work) >= self._limits.open_studies
+        if full or of_host >= self._limits.host_studies:
             self._forget_refused()
+            study = Study(None, arrival.host, refused=TOO_MANY)
+        elif (entry := self._aside.take_back(arrival.study_uid)) is not None:
+            study = self._loaded(entry)
         else:
-            self._count += 1
-        study = Study(self._count, None if full else self._spool.new_folder(), refused=TOO_MANY if full else "")
-        self._studies[study_uid] = study
+            study = Study(self._spool.new(arrival.study_uid))
+        study.host, study.first_time = arrival.host, self._clock()
+        self._studies[arrival.study_uid] = study
+        return study
+
+    def _loaded(self, entry: Entry) -> Study:
+        fault = entry.record.fault or (RESTARTED if entry.record.open else "")
+        study = Study(entry, fault=fault, faults=bool(fault))
+        study.load()
+        study.first_time = study.last_time = self._clock()
         return study
 
     def _forget_refused(self) -> None:
-        refused = [uid for uid, study in self._studies.items() if study.refused]
+        refused = [uid for uid, study in self._studies.items() if study.entry is None]
         for uid in refused[: len(refused) - _MOST_REFUSED + 1]:
             del self._studies[uid]
 
@@ -227,17 +217,20 @@ class OpenStudies:
         count = len(study.instances) + (instance_uid not in study.instances)
         return study.bytes - replaced + size > self._limits.study_bytes or count > self._limits.study_instances
 
-    def _refuse(self, study: Study, code: str) -> None:
-        shutil.rmtree(study.folder, ignore_errors=True)
-        study.refused, study.folder, study.bytes = code, None, 0
-        study.instances, study.series, study.announced = {}, {}, {}
-
-    def _keep(self, study: Study, arrival: Arrival) -> None:
-        new = study.folder / f"{len(study.instances) + 1:06}.dcm"
-        path, replaced = study.instances.get(arrival.instance_uid, (new, 0))
+    def _keep(self, study: Study, arrival: Arrival) -> str:
+        size = len(arrival.content)
+        study.not_taken.add(arrival.instance_uid)
+        if self._spool.free_bytes() - size < self._limits.free_bytes:
+            return NO_SPACE
+        if not study.entry.record.open:
+            study.entry.update(open=True)
+        path = study.path_of(arrival.instance_uid)
         write_private(path, arrival.content)
-        study.instances[arrival.instance_uid] = path, len(arrival.content)
-        study.series.setdefault(arrival.series_uid, set()).add(arrival.instance_uid)
-        known = study.announced.get(arrival.series_uid, 0)
-        study.announced[arrival.series_uid] = max(known, arrival.announced)
-        study.bytes += len(arrival.content) - replaced
+        study.put(arrival, path, size)
+        return ""
+
+    def _note_end(self, study: Study) -> None:
+        try:
+            study.entry.update(open=False, fault=study.fault)
+        except OSError as error:  # after a restart the study would count as interrupted, which is safe
+            LOGGER.warning("study %s: its state was not written: %s", study.entry.name, code_of(error))

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import logging
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
-from cardiacseg.errors import DicomError, Error, InvalidInputError
+from cardiacseg.errors import Error, InvalidInputError, OutputError
 from cardiacseg.io.output import write_bytes
 from cardiacseg.network.dicomweb import retrieve_study
 from cardiacseg.network.query import find_series, find_studies
@@ -87,14 +88,14 @@ class StudyWatch:
             return {study: _state(study, web) for study in studies}
 
     def _retrieve(self, study: str, state: _State) -> bool:
-        """Whether the study was taken; if not, it is tried at the next look, unless it is too large."""
+        """Whether the study is done with: taken, or nothing that can be taken; else it is tried at the next look."""
         try:
             with tempfile.TemporaryDirectory(prefix="cardiacseg-watch-") as folder:
                 retrieve_study(study, self._server, Path(folder))
                 self._take(Path(folder))
         except (Error, OSError) as error:
             LOGGER.warning("a watched study was not taken: %s", _loggable(error))
-            if not isinstance(error, DicomError):
+            if not isinstance(error, InvalidInputError):
                 return False
         self._seen = [*self._seen, _digest(study, state)][-_REMEMBERED:]
         write_bytes(self._file, json.dumps(self._seen).encode())
@@ -104,7 +105,7 @@ class StudyWatch:
         while not self._end.is_set():
             try:
                 self.look()
-            except (Error, OSError) as error:
+            except Exception as error:  # whatever it is, studies that come later must not be missed
                 LOGGER.warning("the watched service was not read: %s", _loggable(error))
             self._end.wait(self._interval_s)
 
@@ -131,6 +132,9 @@ def _read(path: Path) -> list[str]:
     return found
 
 
-def _loggable(error: Error | OSError) -> str:
-    """Without paths, which an error of the system holds."""
-    return str(error) if isinstance(error, Error) else error.strerror or type(error).__name__
+def _loggable(error: Exception) -> str:
+    """Without paths and values, which errors of the system and of libraries hold."""
+    if isinstance(error, Error) and not isinstance(error, OutputError):
+        return str(error)
+    code = re.match(r"E_\w+", str(error))
+    return code[0] if code else getattr(error, "strerror", None) or type(error).__name__

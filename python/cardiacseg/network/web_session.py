@@ -43,6 +43,8 @@ class WebSession(requests.Session):
     def __init__(self, server: WebServer):
         super().__init__()
         self._server = server
+        # As requests writes it: in small letters, international names in ASCII.
+        self._host = urlsplit(requests.Request("GET", server.root).prepare().url).netloc
         self.verify = True if server.ca is None else str(server.ca)
         if server.certificate is not None:
             self.cert = str(server.certificate) if server.key is None else (str(server.certificate), str(server.key))
@@ -66,7 +68,7 @@ class WebSession(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
         """As in requests, which also sends redirected requests by it; other hosts do not see the client certificate."""
-        if urlsplit(request.url).netloc != self.name:
+        if urlsplit(request.url).netloc != self._host:
             settings["cert"] = None
         return super().send(request, **settings)
 
