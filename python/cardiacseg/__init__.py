@@ -7,6 +7,8 @@
 Research use only, not a medical device.
 """
 
+import sys
+
 from cardiacseg.errors import (
     BackendError,
     BundleError,
@@ -16,6 +18,7 @@ from cardiacseg.errors import (
     InputWarning,
     InvalidInputError,
     OutputError,
+    describe_missing_openvino,
 )
 
 __all__ = [
@@ -39,13 +42,21 @@ __all__ = [
     "measure",
 ]
 
+if sys.platform == "win32":  # elsewhere the core's run path leads to OpenVINO's libraries
+    import os as _os
+
+    if _os.path.isdir(_libraries := _os.path.abspath(_os.path.join(__file__, "../../openvino/libs"))):
+        _os.add_dll_directory(_libraries)
+
 try:
     from cardiacseg._core import __version__
     from cardiacseg.measurements import MeasurementOptions, Measurements, measure
     from cardiacseg.segmenter import CardiacSegmenter, Parity, Report, Result, explain_device, list_backends
-except ModuleNotFoundError as error:
+except ImportError as error:
+    if "libopenvino" in str(error):
+        raise ImportError(describe_missing_openvino(__file__) or str(error), name=error.name) from error
     # Models and training work in a checkout without a built core; everything else raises this error when it is used.
-    if error.name != "cardiacseg._core":
+    if not isinstance(error, ModuleNotFoundError) or error.name != "cardiacseg._core":
         raise
 
     def __getattr__(name: str) -> object:
