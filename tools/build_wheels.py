@@ -7,7 +7,7 @@
 What is built and tested stands under [tool.cibuildwheel] in pyproject.toml. The compiler and the C library are those
 of --sysroot, a folder with Debian 11, which docs/installation.md says how to make. Each wheel is tested in an
 environment of its own in which no compiler works and no header can be read (a mount namespace: needs root or user
-namespaces). The table of sizes and times is printed, and written to wheels.json beside the wheels. Needs Python 3.11.
+namespaces). Sizes and times are printed, and kept in wheels.json beside the wheels. Needs Python 3.11.
 """
 
 import argparse
@@ -111,6 +111,14 @@ def make(python: Path, sysroot: Path, output: Path, config: dict) -> dict:
     return {"wheel": wheel.name, **sizes, "build, s": seconds, **measured}
 
 
+def record(row: dict, path: Path) -> None:
+    """Add a row to the table in ``path``, in place of one for the same wheel."""
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows = [*(old for old in rows if old["wheel"] != row["wheel"]), row]
+    path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    print(", ".join(f"{key}: {value:.1f}" if isinstance(value, float) else value for key, value in row.items()))
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pythons", nargs="+", type=Path, metavar="PYTHON", help="interpreters to build for")
@@ -126,11 +134,8 @@ def main() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["cibuildwheel"]
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    rows = [make(python.absolute(), options.sysroot.resolve(), output, config) for python in options.pythons]
-    (output / "wheels.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    for row in rows:
-        print(" | ".join(f"{value:.1f}" if isinstance(value, float) else value for value in row.values()))
-    print(" | ".join(rows[0]))
+    for python in options.pythons:
+        record(make(python.absolute(), options.sysroot.resolve(), output, config), output / "wheels.json")
 
 
 if __name__ == "__main__":
