@@ -70,27 +70,3 @@ class DicomError(InvalidInputError):
 
 class NetworkError(Error, ConnectionError):
     """A DICOM node that cannot be reached, refuses an association or a file, or stops in the middle."""
-
-
-def describe_missing_openvino(package: str) -> str | None:
-    """Which OpenVINO was expected beside the file ``package`` and which was found; ``None`` in a checkout."""
-    import re
-    from importlib import metadata
-    from pathlib import Path
-
-    try:
-        requirements = "\n".join(metadata.requires("cardiacseg") or ())
-    except metadata.PackageNotFoundError:
-        return None
-    wanted = re.search(r"^openvino==([\w.]+)", requirements, re.MULTILINE)
-    if wanted is None:
-        return None
-    try:
-        openvino = metadata.distribution("openvino")
-        found = f"{openvino.version} in {Path(str(openvino.locate_file('')))}"
-    except metadata.PackageNotFoundError:
-        found = "none"
-    return (
-        f"cardiacseg loads the libraries of OpenVINO: expected openvino {wanted[1]} in {Path(package).parents[1]}, "
-        f"got {found}; run `pip install openvino=={wanted[1]}`"
-    )
