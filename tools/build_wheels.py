@@ -49,7 +49,7 @@ def build(python: Path, sysroot: Path, folder: Path) -> tuple[Path, float]:
     compiler.write_text(f'#!/bin/sh\nexec {shlex.quote(str(sysroot / "usr/bin/g++"))} --sysroot={sysroot} "$@"\n')
     compiler.chmod(0o755)
     environment = {**os.environ, "CXX": str(compiler)}
-    options = ("-C", "cmake.define.CARDIACSEG_PORTABLE=ON")
+    options = ("--config-settings", "cmake.define.CARDIACSEG_PORTABLE=ON")
     seconds = run([python, "-m", "pip", "wheel", "--no-deps", *options, "-w", folder, ROOT], environment)
     return next(folder.glob("*.whl")), seconds
 
