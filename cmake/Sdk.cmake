@@ -21,6 +21,7 @@ endif()
 
 set_target_properties(cardiacseg PROPERTIES INSTALL_RPATH_USE_LINK_PATH OFF INSTALL_RPATH "$ORIGIN")
 
+install(FILES third_party/nlohmann-json.txt DESTINATION share/cardiacseg/licences COMPONENT sdk)
 configure_file(cmake/cardiacseg.pc.in cardiacseg.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cardiacseg.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT sdk)
 install(DIRECTORY python/cardiacseg/bundles DESTINATION share/cardiacseg COMPONENT sdk)

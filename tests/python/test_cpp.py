@@ -214,5 +214,6 @@ def test_the_sdk_archive(build, tmp_path):
         *("lib/cmake/cardiacseg/cardiacsegConfig.cmake", "lib/pkgconfig/cardiacseg.pc"),
         *("share/cardiacseg/bundles/default/manifest.json", "share/cardiacseg/examples/segment.c"),
         *("share/cardiacseg/LICENSE", "share/cardiacseg/licences/openvino/LICENSE"),
+        "share/cardiacseg/licences/nlohmann-json.txt",
     ):
         assert f"{top}/{end}" in names

@@ -1,5 +1,6 @@
 """What importing costs and what works without the compiled core; each in a fresh process."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -46,6 +47,7 @@ def test_the_version_is_the_packages():
     )
 
 
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 @pytest.mark.parametrize("module", ["cardiacseg.models", "cardiacseg.training.loop", "cardiacseg.training.data"])
 def test_models_and_training_need_no_core(module):
     python(f"{WITHOUT_CORE}import {module}; assert 'cardiacseg.segmenter' not in sys.modules")

@@ -57,7 +57,7 @@ MAY_INCLUDE = {
     "src/bundle/*": [STANDARD, '"cardiacseg/error.h"', '"bundle/.*"', '"files/.*"', "<nlohmann/.*>"],
     "src/c_api/*": [STANDARD, "<nlohmann/.*>", '"cardiacseg/.*"', '"c_api/.*"', '"backends/process.h"'],
     "src/text.h": [STANDARD],
-    "src/files/*": [STANDARD, "<immintrin.h>", "<nlohmann/.*>", '"cardiacseg/error.h"', '"files/.*"'],
+    "src/files/*": [STANDARD, "<(cpuid|immintrin).h>", "<nlohmann/.*>", '"cardiacseg/error.h"', '"files/.*"'],
     "src/measure/*": [STANDARD, '"cardiacseg/.*"', '"measure/.*"', '"ops/read_row.h"'],
     "src/pipeline/*": [
         STANDARD,

@@ -1,6 +1,8 @@
 #include "backends/process.h"
 
+#if !defined(_WIN32)
 #include <pthread.h>
+#endif
 
 #include <atomic>
 
@@ -12,15 +14,21 @@ namespace {
 enum class State { unused, used, forked };
 std::atomic<State> state{State::unused};
 
+#if defined(_WIN32)
+int watch_for_forks() { return 0; }  // there are none
+#else
 void note_fork() {
   State used = State::used;
   state.compare_exchange_strong(used, State::forked);
 }
 
+int watch_for_forks() { return pthread_atfork(nullptr, nullptr, note_fork); }
+#endif
+
 }  // namespace
 
 void enter_process() {
-  static const int watched = pthread_atfork(nullptr, nullptr, note_fork);
+  static const int watched = watch_for_forks();
   if (watched != 0) throw Error(ErrorCode::backend, "the system has no memory left to watch for forks of this process");
   if (forked_away()) {
     throw Error(

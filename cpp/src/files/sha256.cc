@@ -5,6 +5,7 @@
 #include <bit>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -96,7 +97,14 @@ void compress(State& state, Block block) {
   state = {found[3], found[2], found[7], found[6], found[1], found[0], found[5], found[4]};
 }
 
-bool is_native() { return __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1"); }
+/// Asks the processor itself for "sha", which __builtin_cpu_supports of GCC 10 does not know.
+bool is_native() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_SHA) != 0 && __builtin_cpu_supports("sse4.1");
+}
 
 #else
 

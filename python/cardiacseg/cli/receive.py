@@ -27,7 +27,7 @@ def receive(options: argparse.Namespace) -> None:
 
     if (options.to or options.stow) and (options.only or not options.dicom):
         other = f"--only {options.only}" if options.only else "--no-dicom"
-        raise InvalidInputError(f"expected --to or --stow without {other}, which switches off the DICOM results to send")
+        raise InvalidInputError(f"expected --to or --stow without {other}, which switches off DICOM results")
     settings, watched = receiver_options(options), watched_server(options)
     receiver = Receiver(StudySegmenter(load_segmenter(options), study_options(options)), settings)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO)
