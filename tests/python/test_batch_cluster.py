@@ -1,11 +1,14 @@
 """A batch on a real Dask cluster on this machine: workers and a scheduler that are killed, then a rerun."""
 
+import json
 import os
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from batch_work import Work, lines, make_cases, no_work, wait_for, without_seconds
 
