@@ -128,7 +128,7 @@ void CineRun::run(StageClock& clock) {
     report_progress(batch.first);
     run_batch(batch, clock);
   }
-  if (networks_.classify() && options_.temporal != "off" && total >= kFewestTemporalFrames) {
+  if (decides_presence()) {
     const std::vector<bool> changed = decide_presence();
     for (const FrameBatch& batch : batches_) {
       const auto first = changed.begin() + batch.first;
@@ -141,6 +141,10 @@ void CineRun::run(StageClock& clock) {
   result_.report.stages = clock.stages();
 }
 
+bool CineRun::decides_presence() const {
+  return networks_.classify() && options_.temporal != "off" && cine_.shape.frames >= kFewestTemporalFrames;
+}
+
 ExecutionPlan& CineRun::plan(const FrameBatch& batch) {
   CineShape shape = cine_.shape;
   shape.frames = batch.count;
@@ -151,12 +155,24 @@ void CineRun::run_batch(const FrameBatch& batch, StageClock& clock) {
   ExecutionPlan& ready = plan(batch);
   ready.infer(cine_, batch.first);
   label(ready, batch, clock);
+  if (decides_presence()) keep_outputs(ready, batch);
+}
+
+void CineRun::keep_outputs(const ExecutionPlan& plan, const FrameBatch& batch) {
+  const std::size_t bytes = plan.output_bytes();
+  if (bytes == 0 || kept_bytes_ + bytes > kMostKeptBytes) return;
+  kept_.emplace(batch.first, plan.keep());
+  kept_bytes_ += bytes;
 }
 
 /// Labels gated by the presence that `result_` holds.
 void CineRun::relabel(const FrameBatch& batch, StageClock& clock) {
   ExecutionPlan& ready = plan(batch);
-  if (!ready.holds(batch.first)) ready.infer(cine_, batch.first);
+  if (const auto kept = kept_.find(batch.first); kept != kept_.end()) {
+    ready.restore(kept->second, batch.first);
+  } else if (!ready.holds(batch.first)) {
+    ready.infer(cine_, batch.first);
+  }
   ready.gate(frame_span(result_.presence, batch, kStructureCount * cine_.shape.slices));
   label(ready, batch, clock);
 }

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -80,6 +82,9 @@ void report_progress(const RunOptions& options, std::int64_t done, std::int64_t 
 /// Throws Error(invalid_input) for an unknown value of RunOptions::temporal.
 void check_temporal(const RunOptions& options);
 
+/// What a run on the host keeps of the networks' outputs, so that frames are labelled again without them.
+inline constexpr std::size_t kMostKeptBytes = std::size_t{160} << 20;
+
 /// A run over a cine whose pixels are checked: batch after batch, then presence over the cardiac cycle, then again
 /// the batches in which that changes a gate.
 class CineRun {
@@ -101,6 +106,8 @@ class CineRun {
  private:
   ExecutionPlan& plan(const FrameBatch& batch);
   void run_batch(const FrameBatch& batch, StageClock& clock);
+  bool decides_presence() const;
+  void keep_outputs(const ExecutionPlan& plan, const FrameBatch& batch);
   void relabel(const FrameBatch& batch, StageClock& clock);
   void label(ExecutionPlan& plan, const FrameBatch& batch, StageClock& clock);
   std::vector<bool> decide_presence();
@@ -112,6 +119,8 @@ class CineRun {
   const RunOptions& options_;
   std::vector<FrameBatch> batches_;
   Segmentation& result_;
+  std::map<std::int64_t, KeptOutputs> kept_;  ///< by the first frame of their batch
+  std::size_t kept_bytes_ = 0;
 };
 
 /// A run on the host by CineRun or, if the networks see windows, by WindowedRun. As CineRun; operations use at most

@@ -153,6 +153,23 @@ void ExecutionPlan::infer(const CineView& cine, std::int64_t first) {
   first_ = first;
 }
 
+std::size_t ExecutionPlan::output_bytes() const {
+  if (space_.memory() == MemorySpace::device) return 0;
+  return origins_.bytes() + seg_logits_.bytes() + ref_logits_.bytes();
+}
+
+KeptOutputs ExecutionPlan::keep() const {
+  const auto copy = [](const auto& array) { return std::vector(array.data(), array.data() + array.count); };
+  return {.origins = copy(origins_), .seg_logits = copy(seg_logits_), .ref_logits = copy(ref_logits_)};
+}
+
+void ExecutionPlan::restore(const KeptOutputs& kept, std::int64_t first) {
+  std::ranges::copy(kept.origins, origins_.data());
+  std::ranges::copy(kept.seg_logits, seg_logits_.data());
+  std::ranges::copy(kept.ref_logits, ref_logits_.data());
+  first_ = first;
+}
+
 void ExecutionPlan::gate(std::span<const float> presence) {
   std::copy(presence.begin(), presence.end(), presence_.on_host().begin());
   space_.upload(presence_.data(), presence_.mirror.get(), presence_.bytes());

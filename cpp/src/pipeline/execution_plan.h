@@ -37,6 +37,13 @@ struct BatchResults {
   std::span<const float> probabilities;            ///< `[slices, 4, rows, columns]`, or nothing
 };
 
+/// A copy of what the stages after the networks read, except presence.
+struct KeptOutputs {
+  std::vector<ops::CropOrigin> origins;
+  std::vector<float> seg_logits;
+  std::vector<float> ref_logits;
+};
+
 /// Everything between pixels and labels for one kind of frame batch, in one space: all memory, the networks set up for
 /// it, and the order of the stages. If the space has graphs, what was enqueued once is replayed from then on. For
 /// one thread at a time.
@@ -57,6 +64,15 @@ class ExecutionPlan {
 
   /// Whether the networks' outputs for the frames from `first` on are still there.
   bool holds(std::int64_t first) const { return first_ == first; }
+
+  /// Bytes of what `keep` copies; 0 in device memory, of which nothing can be kept.
+  std::size_t output_bytes() const;
+
+  /// A copy of the networks' outputs for the frames that they saw last.
+  KeptOutputs keep() const;
+
+  /// Puts back what was kept for the frames from `first` on. Their presence must follow: `gate`.
+  void restore(const KeptOutputs& kept, std::int64_t first);
 
   /// Replaces the classifier's presence of all slices by `presence`.
   void gate(std::span<const float> presence);

@@ -96,10 +96,10 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             table = csv.DictReader(file, strict=True)
-            cells = [{name: cell for name, cell in row.items() if cell} for row in table]
+            columns, cells = table.fieldnames, [{name: cell for name, cell in row.items() if cell} for row in table]
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidInputError(f"{path} is not a readable table of a batch ({type(error).__name__})") from error
-    if tuple(table.fieldnames or ()) != COLUMNS:
+    if tuple(columns or ()) != COLUMNS:
         raise InvalidInputError(f"{path}: expected the columns of this version, got others; run the batch again")
     return [check_row(Record(str(path), {name: _value(name, cell) for name, cell in row.items()})) for row in cells]
 

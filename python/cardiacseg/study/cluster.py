@@ -6,6 +6,7 @@ import uuid
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import islice
@@ -14,6 +15,7 @@ from queue import Empty, Queue
 from typing import Any
 
 from cardiacseg.errors import BackendError, InputWarning, InvalidInputError, NetworkError
+from cardiacseg.io.log_suppression import suppress_logs
 from cardiacseg.study.case_run import (
     WORKER_ENDED,
     CaseRun,
@@ -25,7 +27,7 @@ from cardiacseg.study.case_run import (
 )
 
 _AHEAD = 64  # tasks that the scheduler holds beyond those in work
-_LOOK = 1.0  # seconds between looks whether the scheduler is still there
+_LOOK = 1.0  # seconds after which to look whether the scheduler is still there
 _LOST = "the connection to the Dask scheduler was lost; finished cases are kept, so start again"
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -45,10 +47,10 @@ class DaskCluster:
         Raises what ``make`` raises, ``InvalidInputError`` if the scheduler's file is missing, ``NetworkError`` if the
         scheduler cannot be reached or ends, and ``BackendError`` if the workers cannot run cardiacseg.
         """
-        with _connected(self._scheduler) as client:
+        with suppress_logs("distributed.client"), _connected(self._scheduler) as client:
             waiting, ended, submitted = iter(tasks), Queue(), {}
             while True:
-                with _reaching(self._scheduler):
+                with _network_errors(_LOST):
                     room = _AHEAD + sum(client.nthreads().values()) - len(submitted)
                     for task in islice(waiting, max(0, room)):
                         future = client.submit(_on_worker, self._make, _packed(task), key=_key(), pure=False)
@@ -58,7 +60,7 @@ class DaskCluster:
                     return
                 future = _next(ended, client)
                 task, _ = submitted.pop(future.key)
-                yield task, _run_of(future, task)
+                yield task, _run_of(future, task, client)
 
 
 def _connected(scheduler: str) -> Any:
@@ -68,16 +70,16 @@ def _connected(scheduler: str) -> Any:
     if not is_address and not Path(scheduler).is_file():
         raise InvalidInputError(f"{scheduler} is not a file; expected tcp://HOST:PORT or the file of a Dask scheduler")
     where = {"address": scheduler} if is_address else {"scheduler_file": scheduler}
-    with _reaching(scheduler):
+    with _network_errors(f"cannot reach the Dask scheduler {scheduler}"):
         return Client(**where, set_as_default=False)
 
 
 @contextmanager
-def _reaching(scheduler: str) -> Iterator[None]:
+def _network_errors(sentence: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: an address of another form
-        raise NetworkError(f"cannot reach the Dask scheduler {scheduler} ({type(error).__name__})") from error
+        raise NetworkError(f"{sentence} ({type(error).__name__})") from error
 
 
 def _next(ended: Queue, client: Any) -> Any:
@@ -85,25 +87,45 @@ def _next(ended: Queue, client: Any) -> Any:
     while True:
         with suppress(Empty):
             return ended.get(timeout=_LOOK)
-        if client.status in ("closing", "closed"):
-            raise NetworkError(_LOST)
+        _check(client)
 
 
-def _run_of(future: Any, task: CaseTask) -> CaseRun:
+def _check(client: Any) -> None:
+    if client.status in ("closing", "closed"):
+        raise NetworkError(_LOST)
+
+
+def _run_of(future: Any, task: CaseTask, client: Any) -> CaseRun:
     from distributed import KilledWorker
 
-    if future.status == "finished":
-        found = future.result()
-        if isinstance(found, Exception):
-            raise found
-        return found
-    if future.status != "error":  # cancelled, because the connection was lost
-        raise NetworkError(_LOST)
-    error = future.exception()
-    if isinstance(error, KilledWorker):
+    try:
+        found = _result(future, client)
+    except KilledWorker:
         clear_after_kill(task)
         return failed(task, "its worker ended, and so did those that tried it again", 0.0, WORKER_ENDED)
-    raise BackendError(f"a worker cannot run cardiacseg ({type(error).__name__}); it needs the version of this program")
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _result(future: Any, client: Any) -> Any:
+    """Waits again if the worker that held the result has died."""
+    from distributed import KilledWorker, TimeoutError
+
+    while True:
+        try:
+            return future.result(timeout=_LOOK)
+        except KilledWorker:
+            raise
+        except TimeoutError:
+            _check(client)
+        except (OSError, CancelledError) as error:
+            raise NetworkError(_LOST) from error
+        except Exception as error:
+            name = type(error).__name__
+            raise BackendError(
+                f"a worker cannot run cardiacseg ({name}); it needs the version of this program"
+            ) from error
 
 
 def _key() -> str:

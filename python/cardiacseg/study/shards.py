@@ -12,7 +12,7 @@ from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.output import remove_leftovers
 from cardiacseg.study.case_folder import read_table
 
-_TABLE = re.compile(r"summary\.(\d{1,6})-of-(\d{1,6})\.csv")
+_TABLE = re.compile(r"summary\.([0-9]{1,6})-of-([0-9]{1,6})\.csv")
 _NAMED = 10  # shards that an error names
 
 
@@ -26,10 +26,11 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> "Shard":
         """From ``"3/10"``. Raises ``ValueError``."""
-        index, count = (int(part) if part.isdecimal() else 0 for part in text.split("/"))
-        if not 1 <= index <= count:
+        found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+        shard = cls(int(found[1]), int(found[2])) if found else cls(0, 0)
+        if not 1 <= shard.index <= shard.count:
             raise ValueError(f"expected I/N with I from 1 to N, got {text!r}")
-        return cls(index, count)
+        return shard
 
     def has(self, name: str) -> bool:
         """Whether the case ``name`` is in this shard: by the first 8 bytes of the SHA-256 of its name in UTF-8."""
