@@ -25,9 +25,10 @@ def receive(options: argparse.Namespace) -> None:
     from cardiacseg.network.receive import Receiver, serve
     from cardiacseg.study.batch import StudySegmenter
 
-    if (options.to or options.stow) and not options.dicom:
+    sends = "--to" if options.to else "--stow" if options.stow else ""
+    if sends and not options.dicom:
         raise InvalidInputError(
-            "expected --to, --stow or --no-dicom, got two: DICOM results are sent, which --no-dicom switches off"
+            f"expected {sends} or --no-dicom, got both: {sends} sends DICOM results, which --no-dicom switches off"
         )
     settings, watched = receiver_options(options), watched_server(options)
     receiver = Receiver(StudySegmenter(load_segmenter(options), study_options(options)), settings)
