@@ -11,8 +11,9 @@ from killed import killed_at_each_change
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.network.aside import Aside
+from cardiacseg.network.durable import code_of, write_private
 from cardiacseg.network.queue import Destination, deliveries_of
-from cardiacseg.network.spool import WAITING, Record, Spool, code_of, write_private
+from cardiacseg.network.spool import WAITING, Record, Spool
 from cardiacseg.network.work import process
 
 

@@ -8,7 +8,8 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from cardiacseg.network.arrival import Arrival
 from cardiacseg.network.aside import Aside
-from cardiacseg.network.spool import NO_SPACE, Spool
+from cardiacseg.network.durable import NO_SPACE
+from cardiacseg.network.spool import Spool
 from cardiacseg.network.studies import NOT_TAKEN, RESTARTED, TOO_LARGE, TOO_LONG, TOO_MANY, Limits, OpenStudies
 
 IDLE_S, INCOMPLETE_S, STUDY_S = 5.0, 20.0, 500.0

@@ -25,9 +25,12 @@ def receive(options: argparse.Namespace) -> None:
     from cardiacseg.network.receive import Receiver, serve
     from cardiacseg.study.case_run import StudySegmenter
 
-    if (options.to or options.stow) and (options.only or not options.dicom):
+    sends = "--to" if options.to else "--stow" if options.stow else ""
+    if sends and (options.only or not options.dicom):
         other = f"--only {options.only}" if options.only else "--no-dicom"
-        raise InvalidInputError(f"expected --to or --stow without {other}, which switches off DICOM results")
+        raise InvalidInputError(
+            f"expected {sends} or {other}, got both: {sends} sends DICOM results, which {other} switches off"
+        )
     settings, watched = receiver_options(options), watched_server(options)
     receiver = Receiver(StudySegmenter(load_segmenter(options), study_options(options)), settings)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.INFO)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cardiacseg.errors import NetworkError
-from cardiacseg.network.spool import Entry, code_of, sync, write_json
+from cardiacseg.network.durable import code_of, sync, write_json
+from cardiacseg.network.spool import Entry
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _LONGEST_RETRY_S = 900.0  # between two attempts for one study

@@ -15,6 +15,7 @@ from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
 from cardiacseg.network.destinations import folder_destination, peer_destination
+from cardiacseg.network.durable import NO_SPACE
 from cardiacseg.network.health import HealthServer
 from cardiacseg.network.instances import find_instances
 from cardiacseg.network.listener import BROKEN, Listener
@@ -22,7 +23,7 @@ from cardiacseg.network.metrics import Counters, Status
 from cardiacseg.network.options import ReceiverOptions, default_spool
 from cardiacseg.network.outbox import Outbox
 from cardiacseg.network.queue import Destination, deliveries_of
-from cardiacseg.network.spool import ARRIVING, NO_SPACE, WAITING, Entry, Spool
+from cardiacseg.network.spool import ARRIVING, WAITING, Entry, Spool
 from cardiacseg.network.studies import OpenStudies
 from cardiacseg.network.work import Segment, Worker, remove_unneeded_images
 

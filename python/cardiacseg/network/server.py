@@ -1,6 +1,5 @@
 """The listening socket: a connection gets threads only when it has sent something, and its TLS handshake in them."""
 
-import contextlib
 import logging
 import selectors
 import socket
@@ -16,6 +15,7 @@ from cardiacseg.network.slots import AssociationLimits, Slots
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _POLL_S = 0.25
+_PAUSE_S = 0.02  # after a connection that could not be accepted
 _BACKLOG = 128
 _MESSAGE_S = 60.0  # for each part of a message to arrive or to leave
 
@@ -74,6 +74,7 @@ class Server(ThreadedAssociationServer):
             self.shutdown_request(request)
 
     def _serve(self) -> None:
+        self.socket.setblocking(False)
         with selectors.DefaultSelector() as selector:
             selector.register(self.socket, selectors.EVENT_READ)
             silent: dict[socket.socket, tuple[tuple, float]] = {}
@@ -90,10 +91,13 @@ class Server(ThreadedAssociationServer):
                 self.shutdown_request(connection)
 
     def _accept(self, selector: selectors.BaseSelector, silent: dict) -> None:
-        with contextlib.suppress(OSError):  # it ended before it was accepted
+        try:
             connection, address = self.get_request()
-            selector.register(connection, selectors.EVENT_READ)
-            silent[connection] = address, time.monotonic()
+        except OSError:  # it has ended already, or there are too many open files
+            self._stop.wait(_PAUSE_S)
+            return
+        selector.register(connection, selectors.EVENT_READ)
+        silent[connection] = address, time.monotonic()
 
     def _begin(self, connection: socket.socket, address: tuple, selector: selectors.BaseSelector) -> None:
         selector.unregister(connection)

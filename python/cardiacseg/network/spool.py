@@ -11,30 +11,26 @@ Every change is a file that is written beside and renamed, or a folder that is r
 next one begins. So a receiver that is killed, or loses its power, at any moment finds each study in one of its states.
 """
 
-import errno
 import fcntl
 import json
 import logging
 import os
 import re
 import secrets
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cardiacseg.errors import Error, InvalidInputError, OutputError
+from cardiacseg.network.durable import PARTIAL, remove_folder, sync, write_json
 
 LOGGER = logging.getLogger("cardiacseg.network")
-NO_SPACE, NOT_WRITTEN, DAMAGED = "E_NO_SPACE", "E_NOT_WRITTEN", "E_DAMAGED_ENTRY"
+DAMAGED = "E_DAMAGED_ENTRY"
 ARRIVING, WAITING, DELIVERING, ASIDE = "arriving", "waiting", "delivering", "aside"
 _NAME = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
-_RECORD, _PARTIAL = "study.json", ".partial"
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_CANNOT_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP}
+_RECORD = "study.json"
 
 
 @dataclass
@@ -195,7 +191,7 @@ def _new_name() -> str:
 
 
 def _read_entry(folder: Path) -> Entry:
-    for path in folder.rglob(f"*{_PARTIAL}"):
+    for path in folder.rglob(f"*{PARTIAL}"):
         path.unlink()
     try:
         return Entry(folder, Record(**json.loads((folder / _RECORD).read_text())))
@@ -214,51 +210,3 @@ def _locked(folder: Path) -> int:
             f"the spool {folder} is in use by another receiver; expected a folder for this one"
         ) from None
     return descriptor
-
-
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a small file of mode 0600. Raises ``OSError``."""
-    write_private(path, json.dumps(document, indent=1).encode())
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 completely or not at all; when this returns it is on the disk. Raises ``OSError``."""
-    beside = path.with_name(path.name + _PARTIAL)
-    try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's entries, are on the disk. Raises ``OSError``."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:  # some file systems cannot sync a folder
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder and all that is in it, if it is there. Raises ``OSError``."""
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-
-
-def code_of(error: BaseException) -> str:
-    """``E_NO_SPACE`` if the disk is full, as the error or one of its causes says, else ``E_NOT_WRITTEN``."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in _FULL:
-            return NO_SPACE
-        cause = cause.__cause__ or cause.__context__
-    return NOT_WRITTEN

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
-from cardiacseg.network.spool import NO_SPACE, WAITING, Entry, Spool, code_of, write_private
+from cardiacseg.network.durable import NO_SPACE, code_of, write_private
+from cardiacseg.network.spool import WAITING, Entry, Spool
 
 LOGGER = logging.getLogger("cardiacseg.network")
 TOO_LARGE, TOO_MANY = "E_STUDY_TOO_LARGE", "E_TOO_MANY_STUDIES"
