@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Times a whole study, from its files to all results, in new processes: reading, segmenting, writing, peak memory.
 
+With --batch N: studies per hour of a batch of N copies, in one process and in several, alternating.
 With --shapes N: the memory of one process that segments stacks of N random shapes, and the time of each.
 With --mrd: the time from the last image of an MRD session to the first label image, and to the end.
 """
@@ -9,6 +10,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -23,18 +25,61 @@ PARTS = ("read", "segment", "measure", "write", "report")
 
 def run_once(source: Path, folder: Path, words: list[str]) -> dict[str, float]:
     """Seconds of each part and of the whole process, and its peak memory in MB."""
-    command = [sys.executable, "-m", "cardiacseg.cli", "segment", source, "-o", folder, "--quiet", *words]
+    found = run_command("segment", source, "-o", folder, "--quiet", *words)
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    shape = report["input"]["shape_frames_slices_rows_columns"]
+    return {"shape": shape, **report["seconds"], "process": found["wall"], "peak memory, MB": found["memory"]}
+
+
+def run_command(*words: object) -> dict[str, float]:
+    """Seconds that a command of cardiacseg takes by the clock and of processors, and its largest process in MB."""
     started = time.perf_counter()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "cardiacseg.cli", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    shape = report["input"]["shape_frames_slices_rows_columns"]
     memory = usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return {"shape": shape, **report["seconds"], "process": seconds, "peak memory, MB": memory}
+    return {"wall": seconds, "processor": usage.ru_utime + usage.ru_stime, "memory": memory}
+
+
+def bench_batch(source: Path, count: int, jobs: list[int], repeats: int, words: list[str]) -> None:
+    """Print studies per hour, and seconds of each study by part, of batches in so many processes."""
+    runs: dict[int, list[dict[str, float]]] = {number: [] for number in jobs}
+    with tempfile.TemporaryDirectory() as scratch:
+        studies = Path(scratch) / "studies"
+        copy_study(source, studies, count)
+        for repeat in range(repeats):
+            for number in jobs:
+                output = Path(scratch) / f"results-{number}-{repeat}"
+                found = run_command("batch", studies, "-o", output, "--quiet", "--jobs", number, *words)
+                runs[number].append({**found, **median_parts(output)})
+                shutil.rmtree(output)
+    print(f"{count} studies in a batch, median of {repeats} batches; seconds of each study by part")
+    print(f"jobs  studies/hour  {'  '.join(f'{part:>8}' for part in PARTS)}  processor s/study  largest process, MB")
+    for number, rows in runs.items():
+        middle = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+        parts = "  ".join(f"{middle[part]:8.2f}" for part in PARTS)
+        cost = f"{middle['processor'] / count:17.2f}  {middle['memory']:19.0f}"
+        print(f"{number:4}  {3600 * count / middle['wall']:12.0f}  {parts}  {cost}")
+
+
+def copy_study(source: Path, folder: Path, count: int) -> None:
+    """``count`` copies of a study, each a zip, so that equal UIDs do not join them, or of a NIfTI file."""
+    folder.mkdir()
+    for number in range(count):
+        if source.is_dir():
+            shutil.make_archive(str(folder / f"study-{number}"), "zip", source)
+        else:
+            shutil.copyfile(source, folder / f"study-{number}-{source.name}")
+
+
+def median_parts(output: Path) -> dict[str, float]:
+    """Medians over the cases of a batch."""
+    reports = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in output.glob("*/report.json")]
+    return {part: statistics.median(report.get(part, 0.0) for report in reports) for part in PARTS}
 
 
 def memory_now() -> float:
@@ -121,8 +166,10 @@ def main() -> None:
     """Run the command several times and print medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("input", type=Path, nargs="?", help="a NIfTI file or a DICOM study")
-    parser.add_argument("--repeats", type=int, default=3, help="processes to run (3)")
-    parser.add_argument("words", nargs="*", help="further arguments for 'cardiacseg segment', after --")
+    parser.add_argument("--repeats", type=int, default=3, help="processes, or batches of each kind, to run (3)")
+    parser.add_argument("words", nargs="*", help="further arguments for 'cardiacseg segment' or 'batch', after --")
+    parser.add_argument("--batch", type=int, metavar="N", help="instead, batches of N copies of the input")
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="with --batch: numbers of processes (1 2)")
     parser.add_argument(
         "--shapes", type=int, help="instead, segment stacks of this number of random shapes in one process"
     )
@@ -137,6 +184,9 @@ def main() -> None:
         return
     if options.input is None:
         parser.error("expected a NIfTI file, a DICOM study or --shapes")
+    if options.batch:
+        bench_batch(options.input, options.batch, options.jobs, options.repeats, options.words)
+        return
     with tempfile.TemporaryDirectory() as folder:
         runs = [run_once(options.input, Path(folder) / str(run), options.words) for run in range(options.repeats)]
     shape = " x ".join(map(str, runs[0].pop("shape")))

@@ -119,6 +119,16 @@ def test_the_beat_may_start_anywhere(segmenter, image):
         np.testing.assert_allclose(found.presence, np.roll(expected.presence, shift, axis=0), atol=1e-6)
 
 
+def test_frames_of_which_no_outputs_are_kept_go_through_the_networks_again(segmenter, image):
+    """300 slices of 24 frames: their outputs take 236 MB, of which 160 MiB are kept."""
+    cycles = np.concatenate([image] * 3)
+    few, many = (segmenter.run(np.tile(cycles, (1, times, 1, 1)), spacing=SPACING) for times in (1, 100))
+    np.testing.assert_array_equal(many.labels, np.tile(few.labels, (1, 100, 1, 1)))
+    assert many.report.presence_changes == 100 * few.report.presence_changes
+    own = segmenter.run(cycles, spacing=SPACING, temporal="off")
+    assert (few.labels[-3] != own.labels[-3]).any() and (few.labels[5] != own.labels[5]).any()
+
+
 def test_fewer_than_six_frames_are_left_alone(segmenter, image):
     few = image[3:]
     found = segmenter.run(few, spacing=SPACING, probabilities=True)

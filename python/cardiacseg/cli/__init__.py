@@ -46,6 +46,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         if package in _DICOM_PACKAGES:
             complain(f'DICOM needs {package}: pip install "cardiacseg[dicom]"')
             return 2
+        if package == "distributed":
+            complain('--scheduler needs distributed: pip install "cardiacseg[cluster]"')
+            return 2
         complain(str(error))
         return 1
 
