@@ -48,7 +48,8 @@ def build(python: Path, sysroot: Path, folder: Path) -> tuple[Path, float]:
     compiler = ROOT / "build/portable/g++"
     compiler.parent.mkdir(parents=True, exist_ok=True)
     # A script, so that CMake takes the other programs (ar, strip) from this system: those of Debian 11 do not run here.
-    compiler.write_text(f'#!/bin/sh\nexec {shlex.quote(str(sysroot / "usr/bin/g++"))} --sysroot={sysroot} "$@"\n')
+    command = shlex.join([str(sysroot / "usr/bin/g++"), f"--sysroot={sysroot}"])
+    compiler.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
     compiler.chmod(0o755)
     environment = {**os.environ, "CXX": str(compiler)}
     options = ("--config-settings", "cmake.define.CARDIACSEG_PORTABLE=ON")

@@ -13,6 +13,7 @@ import pytest
 
 import cardiacseg
 
+ROOT = Path(__file__).parents[2]
 PACKAGE = Path(cardiacseg.__file__).parent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the core as an ELF file, and /proc")
 
@@ -119,3 +120,11 @@ def test_another_openvino_is_refused_in_one_sentence(installed, other, tmp_path)
         f"ImportError: cardiacseg loads the libraries of OpenVINO: expected openvino {wanted} in {tmp_path}, "
         f"got {found}; run `pip install openvino=={wanted}`"
     )
+
+
+def test_the_tests_of_wheels_exist():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
+    commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]["test-command"]
+    named = re.findall(r"\{project\}/(\S+)", " ".join(commands))
+    assert "tests/python/test_installed.py" in named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
