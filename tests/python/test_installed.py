@@ -13,6 +13,7 @@ import pytest
 
 import cardiacseg
 
+ROOT = Path(__file__).parents[2]
 PACKAGE = Path(cardiacseg.__file__).parent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads the core as an ELF file, and /proc")
 
@@ -58,8 +59,8 @@ def test_licences_of_what_is_inside_are_there(installed, sbom):
     assert "Apache License" in texts["LICENSE"]
     assert "Redistributions in binary form" in texts["third_party/pybind11.txt"]
     assert "Copyright (c) 2013-2025 Niels Lohmann" in texts["third_party/nlohmann-json.txt"]
-    # The licences of these need no text of their own beside LICENSE and the model card.
-    known = {"openvino-headers", "default-model", "libstdc++"}
+    # LICENSE, the model card and GCC's runtime exception cover these; who builds with CUDA has accepted its licence.
+    known = {"openvino-headers", "default-model", "libstdc++", "cuda-runtime"}
     named = {Path(name).stem for name in texts}
     assert {component["name"] for component in sbom["components"]} <= named | known
     assert installed.metadata["License-Expression"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
@@ -119,3 +120,11 @@ def test_another_openvino_is_refused_in_one_sentence(installed, other, tmp_path)
         f"ImportError: cardiacseg loads the libraries of OpenVINO: expected openvino {wanted} in {tmp_path}, "
         f"got {found}; run `pip install openvino=={wanted}`"
     )
+
+
+def test_the_tests_of_wheels_exist():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
+    commands = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]["test-command"]
+    named = re.findall(r"\{project\}/(\S+)", " ".join(commands))
+    assert "tests/python/test_installed.py" in named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
