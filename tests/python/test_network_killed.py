@@ -21,6 +21,8 @@ from cardiacseg.network.peer import Peer
 from cardiacseg.network.send import send
 from cardiacseg.study.batch import StudySegmenter
 
+# If a connection is refused, pynetdicom leaves its socket to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 LONGEST_S = 15.0  # to wait for a moment to kill at
 END_S = 600.0  # for all studies to be done
 
