@@ -176,7 +176,7 @@ def wait_until(condition, seconds=WAIT_S):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
 def synthetic_study(tmp_path, seed=0):

@@ -163,17 +163,18 @@ class Worker:
             return None
         if study is None:
             return None
-        LOGGER.info("study %s: %d instances, %.1f MB", study.entry.name, len(study.instances), study.bytes / 1e6)
+        entry = study.entry
+        LOGGER.info("study %s: %d instances, %.1f MB", entry.name, len(study.instances), study.bytes / 1e6)
         if not study.instances:  # none was acknowledged
             with suppress(OSError):  # the next receiver removes it
-                study.entry.remove()
-            self._studies.done(study.entry)
+                entry.remove()
+            self._studies.done(entry)
             return None
         self._counters.add("studies_received")
         if study.refused:
-            self._put_aside(study.entry, study.refused)
+            self._put_aside(entry, study.refused)
             return None
-        return study.entry
+        return entry
 
     def _failed(self, entry: Entry, error: Exception, seconds: float) -> None:
         code = _code(error)
