@@ -69,13 +69,14 @@ def archive_node(archive, contexts=None, syntaxes=None, tls=None, handlers=(), *
         entity.shutdown()
 
 
-def storescu(peer: Peer, folder: Path, calling: str = "MODALITY") -> subprocess.CompletedProcess:
+def storescu(peer: Peer, folder: Path, *options, calling: str = "MODALITY") -> subprocess.CompletedProcess:
     """DCMTK's sender: a folder and those below it, over one association."""
     own = str(Path(sys.executable).parent)  # where pynetdicom has a program of the same name
     program = shutil.which("storescu", path=":".join(place for place in os.environ["PATH"].split(":") if place != own))
     if program is None:
         pytest.skip("DCMTK's storescu is not installed")
-    words = [program, "-aet", calling, "-aec", peer.title, "+sd", "+r", peer.host, str(peer.port), str(folder)]
+    options = [*map(str, options), "-aet", calling, "-aec", peer.title, "+sd", "+r"]
+    words = [program, *options, peer.host, str(peer.port), str(folder)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
 
@@ -175,7 +176,7 @@ def wait_until(condition, seconds=WAIT_S):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
 def synthetic_study(tmp_path, seed=0):

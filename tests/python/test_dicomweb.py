@@ -10,23 +10,19 @@ import tracemalloc
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-import pydicom
 import pytest
 import requests
 import trustme
-from dicom_nodes import captured_log, synthetic_study
-from hypothesis import given
-from hypothesis import strategies as st
+from dicom_nodes import synthetic_study
 from requests.adapters import HTTPAdapter
-from web_service import JSON, multipart, series_json, serving, stow_json
+from web_service import JSON, multipart, series_json, serving
 
 from cardiacseg.cli import main
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
 from cardiacseg.network import dicomweb
 from cardiacseg.network.dicomweb import retrieve_study, store
-from cardiacseg.network.multipart import FilesMessage, Parts, boundary_of
 from cardiacseg.network.web import WebServer
-from cardiacseg.network.web_session import TruncatedError, WebSession
+from cardiacseg.network.web_session import WebSession
 
 STUDY, SERIES, OTHER = "1.2.3.4567", "1.2.3.4567.1", "1.2.3.4567.2"
 TOKEN = "secret-token-of-the-test"
@@ -212,141 +208,6 @@ def test_other_hosts_do_not_see_the_client_certificate(tmp_path):
     assert {cert for host, cert in seen if host != "host"} == {None}
 
 
-def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
-    made, folder = synthetic_study(tmp_path)
-    files = sorted(folder.iterdir())
-    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 2 * files[0].stat().st_size + 10)
-    with serving(lambda request: stow_json()) as service, captured_log() as log:  # an empty sequence: none failed
-        report = store([folder], service.server(user="me", password="pä:ss"))
-    assert (report.sent, report.associations, report.warnings) == (4, 2, ())
-    parts = [
-        b"".join(part)
-        for request in service.requests
-        for part in Parts([request.body], boundary_of(request.headers["Content-Type"]))
-    ]
-    assert parts == [path.read_bytes() for path in files]
-    assert {request.path for request in service.requests} == {"/dicom-web/studies"}
-    assert service.requests[0].headers["Authorization"] == "Basic bWU6cMOkOnNz"
-    secrets = ("pä:ss", "Basic", made.datasets[0].StudyInstanceUID, made.datasets[0].SOPInstanceUID)
-    assert log.lines and not any(secret in line for line in log.lines for secret in secrets)
-
-
-def test_what_was_stored_before_a_failure_is_named(tmp_path, monkeypatch):
-    _, folder = synthetic_study(tmp_path)
-    files = sorted(folder.iterdir())
-    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 1)
-    answers = iter([stow_json(), stow_json(), (403, {}, b"")])
-    with serving(lambda request: next(answers)) as service, pytest.raises(NetworkError, match="403") as error:
-        store(files, service.server())
-    assert error.value.stored == tuple(path.name for path in files[:2])
-
-
-def uids_and_names(folder):
-    return {pydicom.dcmread(path).SOPInstanceUID: path.name for path in sorted(folder.iterdir())}
-
-
-@pytest.mark.parametrize("status", [200, 202, 409])
-def test_files_that_are_not_stored_are_named(status, tmp_path):
-    _, folder = synthetic_study(tmp_path)
-    (bad, name), *good = uids_and_names(folder).items()
-    content_type = {"Content-Type": "application/dicom+json; charset=utf-8"}
-    stored = [] if status == 409 else [uid for uid, _ in good]
-    answer = stow_json(stored, [(bad, 0xA700)], status, **content_type)
-    with serving(lambda request: answer) as service, pytest.raises(NetworkError) as error:
-        store(folder, service.server())
-    assert f"stored {len(stored)} of 4 files; it did not store {name} (reason 0xA700)" in str(error.value)
-    assert error.value.stored == tuple(name for uid, name in good if uid in stored)
-    assert len(service.requests) == 1 and bad not in str(error.value)
-
-
-def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
-    _, folder = synthetic_study(tmp_path)
-    (changed, name), *others = uids_and_names(folder).items()
-    said = [(changed, 0xB000), *(uid for uid, _ in others)]
-    with serving(lambda request: stow_json(said)) as service:
-        assert store(folder, service.server()).warnings == ((name, 0xB000),)
-    with serving(lambda request: stow_json(said[:-1])) as service, pytest.raises(NetworkError, match="not confirmed"):
-        store(folder, service.server())
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
-        ((409, {}, b""), "does not say which of 4 files"),
-        (
-            (202, JSON, b'{"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [1, 2]}}]}}'),
-            "does not say",
-        ),
-        ((202, JSON, b'{"00081198": {"vr": "LO", "Value": ["all"]}}'), "does not say"),
-        (stow_json(status=409), "stored 0 of 4"),
-        ((500, {}, b""), "500"),
-        ((413, {}, b""), "413"),
-    ],
-)
-def test_an_answer_to_stow_that_confirms_nothing(answer, words, tmp_path):
-    _, folder = synthetic_study(tmp_path)
-    with serving(lambda request: answer) as service, pytest.raises(NetworkError, match=words):
-        store(folder, service.server())
-
-
-def test_a_plain_yes_is_enough(tmp_path):
-    _, folder = synthetic_study(tmp_path)
-    with serving(lambda request: (200, {"Content-Type": "application/dicom+xml"}, b"<x/>")) as service:
-        assert store(folder, service.server()).sent == 4
-
-
-@pytest.mark.parametrize(
-    ("url", "options"),
-    [
-        ("https://me:password@host/", {}),
-        ("https://host/?token=abc", {}),
-        ("ftp://host/", {}),
-        ("https://", {}),
-        ("https://host:99999/", {}),
-        ("http://host/dicom-web", {}),
-        ("http://127.0.0.1.example/", {}),
-        ("https://host/", {"token": "a\r\nX: y"}),
-        ("https://host/", {"token": "a", "user": "me", "password": "b"}),
-        ("https://host/", {"user": "me"}),
-        ("https://host/", {"ca": "absent.pem"}),
-        ("https://host/", {"key": "key.pem"}),
-        ("https://host/", {"ca": "text.pem"}),
-        ("https://host/", {"certificate": "ca.pem", "key": "text.pem"}),
-    ],
-)
-def test_addresses_and_credentials_that_are_refused(url, options, tmp_path):
-    (tmp_path / "text.pem").write_text("no certificate")
-    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
-    files = {name: tmp_path / value for name, value in options.items() if value.endswith(".pem")}
-    with pytest.raises(InvalidInputError, match="expected") as error:
-        WebServer(url, **{**options, **files})
-    assert "password@" not in str(error.value) and "abc" not in str(error.value)
-
-
-def test_plain_http_is_accepted_on_this_computer_or_if_asked_for():
-    for url in ("http://localhost:1/", "http://[::1]:1/x", "http://127.8.0.1/"):
-        WebServer(url)
-    WebServer("http://host/", allow_http=True)
-
-
-def test_secrets_come_from_files_or_the_environment(tmp_path, monkeypatch, capsys):
-    _, folder = synthetic_study(tmp_path)
-    (tmp_path / "token").write_text(f" {TOKEN}\n")
-    (tmp_path / "password").write_text("word\n")
-    with serving(lambda request: stow_json()) as service:
-        send = ["send", str(folder), "--stow", service.url]
-        assert main([*send, "--token-file", str(tmp_path / "token")]) == 0
-        assert main([*send, "--user", "me", "--password-file", str(tmp_path / "password")]) == 0
-        monkeypatch.setenv("CARDIACSEG_DICOMWEB_TOKEN", "other")
-        assert main(send) == 0
-        assert main([*send, "--user", "me"]) == 2  # no password
-        assert main([*send, "--token-file", str(tmp_path / "absent")]) == 2
-    headers = [request.headers["Authorization"] for request in service.requests]
-    assert headers == [f"Bearer {TOKEN}", "Basic bWU6d29yZA==", "Bearer other"]
-    assert "sent 4 files" in capsys.readouterr().out
-
-
 def test_wrong_use_of_the_commands(tmp_path):
     for words in (
         ["segment", "https://host/dicom-web", "-o", tmp_path / "out"],
@@ -386,32 +247,3 @@ def test_sigterm_removes_what_was_retrieved(tmp_path):
         assert (command.wait(60), command.communicate()[1]) == (143, b"")
         end.set()
     assert not list((tmp_path / "temporary").iterdir())
-
-
-@given(st.lists(st.binary(max_size=40), max_size=4), st.integers(1, 50), st.booleans())
-def test_parts_do_not_depend_on_the_pieces(parts, size, preamble):
-    message = (b"preamble\r\n" if preamble else b"") + multipart(*parts)[2] + b"\r\nepilogue"
-    pieces = [message[start : start + size] for start in range(0, len(message), size)]
-    assert [b"".join(part) for part in Parts(pieces, b"cut")] == parts
-    with pytest.raises(TruncatedError):
-        list(map(b"".join, Parts([message.rpartition(b"--cut--")[0]], b"cut")))
-
-
-def test_a_header_without_end():
-    with pytest.raises(TruncatedError):
-        list(Parts([b"--cut\r\n", *[b"x" * 1000] * 40], b"cut"))
-
-
-def test_boundaries():
-    assert boundary_of('Multipart/Related; type="application/dicom"; boundary="a b"') == b"a b"
-    assert boundary_of("multipart/related; start=x") is None
-    assert boundary_of("application/dicom; boundary=a") is None
-
-
-def test_a_file_that_shrinks_while_it_is_sent(tmp_path):
-    (tmp_path / "file").write_bytes(bytes(100))
-    message = FilesMessage([tmp_path / "file"], "application/dicom")
-    assert len(message) == sum(map(len, message))
-    (tmp_path / "file").write_bytes(bytes(50))
-    with pytest.raises(OSError, match="shorter"):
-        list(message)

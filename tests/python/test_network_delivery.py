@@ -313,6 +313,14 @@ def test_a_study_that_ends_the_receiver_again_and_again_lies_aside(tmp_path):
     assert "kept aside: E_CRASHED" in "\n".join(log.lines)
 
 
+def test_a_study_without_an_acknowledged_image_leaves_nothing(tmp_path):
+    with receiving(Threshold(), tmp_path, limits=Limits(free_bytes=1 << 60)) as node:
+        with pytest.raises(NetworkError, match="IM0000: status 0xA700"):
+            send(synthetic_study(tmp_path)[1], node)
+        assert in_spool(tmp_path)
+        wait_until(lambda: not in_spool(tmp_path))
+
+
 def test_two_receivers_in_one_spool(tmp_path):
     with receiving(Threshold(), tmp_path) as node:
         options = ReceiverOptions(port=0, results=tmp_path / "results", spool=tmp_path / "spool")

@@ -97,27 +97,32 @@ def test_killed_at_each_change_of_the_work(tmp_path):
     assert {1, 2} == set(states)
 
 
-def test_killed_while_a_study_is_removed_or_put_aside(tmp_path):
-    for change in (lambda entry, spool: entry.remove(), lambda entry, spool: spool.put_aside(entry, "E_NO_SAX")):
+def aside_and_back(entry, spool):
+    spool.put_aside(entry, "E_NO_SAX")
+    spool.take_back(entry)
 
-        def work(change=change):
-            spool = Spool(tmp_path / "spool")
-            for entry in spool.entries():
-                change(entry, spool)
 
-        def check():
-            spool = Spool(tmp_path / "spool")
-            left = len(spool.entries()) + len(spool.aside())
-            assert left == len(list((tmp_path / "spool").glob("*/*")))  # no folder without a record
-            for entry in (*spool.entries(), *spool.aside()):
-                assert len(list(entry.images.iterdir())) == 2
-                entry.remove()
-            study(spool)
-            spool.close()
+@pytest.mark.parametrize("change", [lambda entry, spool: entry.remove(), aside_and_back])
+def test_killed_while_a_study_is_removed_or_put_aside(tmp_path, change):
+    def work():
+        spool = Spool(tmp_path / "spool")
+        for entry in spool.entries():
+            change(entry, spool)
 
-        check()
-        assert killed_at_each_change(work, check) > 1
-        shutil.rmtree(tmp_path / "spool")
+    def check():
+        spool = Spool(tmp_path / "spool")
+        arriving, aside = spool.entries(), spool.aside()
+        assert len(arriving + aside) == len(list((tmp_path / "spool").glob("*/*")))  # no folder without a record
+        assert {entry.record.state for entry in arriving} <= {WAITING, "arriving"}
+        assert {entry.record.state for entry in aside} <= {"aside"}
+        for entry in (*arriving, *aside):
+            assert len(list(entry.images.iterdir())) == 2
+            entry.remove()
+        study(spool)
+        spool.close()
+
+    check()
+    assert killed_at_each_change(work, check) > 1
 
 
 def test_a_record_that_cannot_be_read_is_kept_aside(spool):

@@ -10,7 +10,7 @@ from cardiacseg.network.arrival import Arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import NO_SPACE
 from cardiacseg.network.spool import Spool
-from cardiacseg.network.studies import NOT_TAKEN, RESTARTED, TOO_LARGE, TOO_LONG, TOO_MANY, Limits, OpenStudies
+from cardiacseg.network.studies import DAMAGED, NOT_TAKEN, RESTARTED, TOO_LARGE, TOO_LONG, TOO_MANY, Limits, OpenStudies
 
 IDLE_S, INCOMPLETE_S, STUDY_S = 5.0, 20.0, 500.0
 LIMITS = Limits(study_bytes=10, study_instances=3, open_studies=3, host_studies=2, study_s=STUDY_S, free_bytes=0)
@@ -280,6 +280,23 @@ def test_after_a_restart_a_released_study_is_complete_if_all_came_that_is_announ
     studies = restarted(spool, clock)
     assert finished(studies, clock).missing() == ""
     assert finished(studies, clock, INCOMPLETE_S).missing().startswith("1 of 2 images came")
+
+
+def test_an_image_that_was_damaged_on_the_disk_is_noticed_and_hides_no_other(spool, clock):
+    studies = open_studies(spool, clock, Limits(free_bytes=0))
+    for instance in ("1.1", "1.2", "1.3"):
+        studies.add(file("1.0", instance, announced=4), "first")
+    studies.end("first")
+    (entry,) = studies.unfinished()
+    (entry.images / "000002.dcm").write_bytes(bytes(200))
+    studies = restarted(spool, clock)
+    studies.add(file("1.0", "1.4"), "later")
+    study = studies._studies["1.0"]
+    assert study.missing() == DAMAGED and set(study.instances) == {"1.1", "1.3", "1.4"}
+    assert len(list(entry.images.iterdir())) == 4
+    studies.add(file("1.0", "1.2"), "later")
+    studies.end("later")
+    assert finished(studies, clock).missing() == ""
 
 
 def test_a_study_that_lies_aside_is_taken_back_if_more_of_it_comes(spool, clock):

@@ -4,7 +4,17 @@ import socket
 import subprocess
 
 import pytest
-from dicom_nodes import WAIT_S, Archive, Threshold, archive_node, in_spool, receiving, synthetic_study, wait_until
+from dicom_nodes import (
+    WAIT_S,
+    Archive,
+    Threshold,
+    archive_node,
+    in_spool,
+    receiving,
+    storescu,
+    synthetic_study,
+    wait_until,
+)
 
 from cardiacseg.cli.parser import build_parser
 from cardiacseg.cli.receive import receiver_options, tls_files
@@ -60,6 +70,17 @@ def test_only_whom_the_authority_knows_may_send_and_is_sent_to(tmp_path, files):
         assert send(folder, node, tls=sender.client_context()).sent == 4
         wait_until(lambda: segment.studies and not in_spool(tmp_path))
     assert len(archive.stored) == 4
+
+
+def test_storescu_with_a_certificate_and_without(tmp_path, files):
+    receiver, sender, _ = files
+    segment, (_, folder) = Threshold(), synthetic_study(tmp_path)
+    with receiving(segment, tmp_path, tls=receiver.server_context()) as node:
+        assert storescu(node, folder, "+tla", "-ic").returncode != 0
+        sent = storescu(node, folder, "+tls", sender.key, sender.certificate, "+cf", sender.authority)
+        assert sent.returncode == 0, sent.stderr
+        assert segment.called.acquire(timeout=WAIT_S)
+    assert len(segment.studies[0]) == 4
 
 
 def test_a_client_that_begins_no_handshake_keeps_nobody_out(tmp_path, files):

@@ -146,7 +146,11 @@ class Spool:
         found = list(self._found(self._studies))
         for entry in [entry for entry in found if entry.record.state == ASIDE]:
             entry.move(self._aside)
-        return [entry for entry in found if entry.record.state != ASIDE]
+            found.remove(entry)
+        for entry in [entry for entry in self._found(self._aside) if entry.record.state != ASIDE]:
+            entry.move(self._studies, _new_name())
+            found.append(entry)
+        return found
 
     def aside(self) -> list[Entry]:
         """The studies that lie aside, oldest first."""

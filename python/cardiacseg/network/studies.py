@@ -45,7 +45,8 @@ class Study:
 
     ``fault`` says why instances may be missing: an association that sent some of them was broken off, and no later one
     has sent some and been released. ``associations`` maps each association to the number of faults before it began;
-    ``not_taken`` are instances that the disk did not take. A study without an entry is refused from its beginning.
+    ``not_taken`` are instances that the disk did not take; ``files`` is the highest number of a file. A study without
+    an entry is refused from its beginning.
     """
 
     entry: Entry | None
@@ -56,6 +57,7 @@ class Study:
     associations: dict[Hashable, int] = field(default_factory=dict)
     not_taken: set[str] = field(default_factory=set)
     bytes: int = 0
+    files: int = 0
     refused: str = ""
     fault: str = ""
     faults: int = 0
@@ -80,16 +82,18 @@ class Study:
         self.series.setdefault(arrival.series_uid, set()).add(arrival.instance_uid)
         self.announced[arrival.series_uid] = max(self.announced.get(arrival.series_uid, 0), arrival.announced)
         self.bytes += size - replaced
+        self.files = max(self.files, int(path.stem))
         self.not_taken.discard(arrival.instance_uid)
 
     def path_of(self, instance_uid: str) -> Path:
         """Where an instance is or will be."""
-        new = self.entry.images / f"{len(self.instances) + 1:06}.dcm"
+        new = self.entry.images / f"{self.files + 1:06}.dcm"
         return self.instances.get(instance_uid, (new, 0))[0]
 
     def load(self) -> None:
         """Count the instances that an earlier receiver left."""
         for path in sorted(self.entry.images.glob("*.dcm")):
+            self.files = int(path.stem)
             try:
                 self.put(read_arrival(path), path, path.stat().st_size)
             except Exception:  # pydicom raises many kinds of errors for damaged data

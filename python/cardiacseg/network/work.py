@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cardiacseg.errors import DicomError, NetworkError
@@ -162,12 +163,18 @@ class Worker:
             return None
         if study is None:
             return None
-        LOGGER.info("study %s: %d instances, %.1f MB", study.entry.name, len(study.instances), study.bytes / 1e6)
-        self._counters.add("studies_received")
-        if study.refused or not study.instances:
-            self._put_aside(study.entry, study.refused or NO_SPACE)
+        entry = study.entry
+        LOGGER.info("study %s: %d instances, %.1f MB", entry.name, len(study.instances), study.bytes / 1e6)
+        if not study.instances:  # none was acknowledged
+            with suppress(OSError):  # the next receiver removes it
+                entry.remove()
+            self._studies.done(entry)
             return None
-        return study.entry
+        self._counters.add("studies_received")
+        if study.refused:
+            self._put_aside(entry, study.refused)
+            return None
+        return entry
 
     def _failed(self, entry: Entry, error: Exception, seconds: float) -> None:
         code = _code(error)
@@ -182,7 +189,7 @@ class Worker:
     def _wait_for_space(self, entry: Entry) -> None:
         try:
             remove_folder(entry.results)
-            entry.update(attempts=entry.record.attempts - 1)
+            entry.update(attempts=max(0, entry.record.attempts - 1))
         except OSError as error:
             LOGGER.warning("study %s: its state was not written: %s", entry.name, code_of(error))
         self._retries.append((time.monotonic() + _SPACE_RETRIES * self._options.retry_s, entry))

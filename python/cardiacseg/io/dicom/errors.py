@@ -79,7 +79,7 @@ ERRORS = {
         "list the groups, and choose one with `series`",
     ),
     E_NOT_A_CINE: Meaning(
-        "the only stack shows signs of another series: perfusion, a map, a TI scout",
+        "the only stack shows signs of another series: perfusion, a map, a TI scout, diffusion",
         "list the groups, and choose one with `series`",
     ),
     E_AMBIGUOUS_SAX: Meaning("more than one group can be the short-axis cine", "choose one with `series`"),

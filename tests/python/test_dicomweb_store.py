@@ -1,0 +1,151 @@
+"""Storing by DICOMweb, and how to authenticate, against a loopback service that answers as each test says."""
+
+import pydicom
+import pytest
+import trustme
+from dicom_nodes import captured_log, synthetic_study
+from web_service import JSON, serving, stow_json
+
+from cardiacseg.cli import main
+from cardiacseg.errors import InvalidInputError, NetworkError
+from cardiacseg.network import dicomweb
+from cardiacseg.network.dicomweb import store
+from cardiacseg.network.multipart import Parts, boundary_of
+from cardiacseg.network.web import WebServer
+
+TOKEN = "secret-token-of-the-test"
+
+
+def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
+    made, folder = synthetic_study(tmp_path)
+    files = sorted(folder.iterdir())
+    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 2 * files[0].stat().st_size + 10)
+    with serving(lambda request: stow_json()) as service, captured_log() as log:  # an empty sequence: none failed
+        report = store([folder], service.server(user="me", password="pä:ss"))
+    assert (report.sent, report.associations, report.warnings) == (4, 2, ())
+    parts = [
+        b"".join(part)
+        for request in service.requests
+        for part in Parts([request.body], boundary_of(request.headers["Content-Type"]))
+    ]
+    assert parts == [path.read_bytes() for path in files]
+    assert {request.path for request in service.requests} == {"/dicom-web/studies"}
+    assert service.requests[0].headers["Authorization"] == "Basic bWU6cMOkOnNz"
+    secrets = ("pä:ss", "Basic", made.datasets[0].StudyInstanceUID, made.datasets[0].SOPInstanceUID)
+    assert log.lines and not any(secret in line for line in log.lines for secret in secrets)
+
+
+def test_what_was_stored_before_a_failure_is_named(tmp_path, monkeypatch):
+    _, folder = synthetic_study(tmp_path)
+    files = sorted(folder.iterdir())
+    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 1)
+    answers = iter([stow_json(), stow_json(), (403, {}, b"")])
+    with serving(lambda request: next(answers)) as service, pytest.raises(NetworkError, match="403") as error:
+        store(files, service.server())
+    assert error.value.stored == tuple(path.name for path in files[:2])
+
+
+def uids_and_names(folder):
+    return {pydicom.dcmread(path).SOPInstanceUID: path.name for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("status", [200, 202, 409])
+def test_files_that_are_not_stored_are_named(status, tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    (bad, name), *good = uids_and_names(folder).items()
+    content_type = {"Content-Type": "application/dicom+json; charset=utf-8"}
+    stored = [] if status == 409 else [uid for uid, _ in good]
+    answer = stow_json(stored, [(bad, 0xA700)], status, **content_type)
+    with serving(lambda request: answer) as service, pytest.raises(NetworkError) as error:
+        store(folder, service.server())
+    assert f"stored {len(stored)} of 4 files; it did not store {name} (reason 0xA700)" in str(error.value)
+    assert error.value.stored == tuple(name for uid, name in good if uid in stored)
+    assert len(service.requests) == 1 and bad not in str(error.value)
+
+
+def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    (changed, name), *others = uids_and_names(folder).items()
+    said = [(changed, 0xB000), *(uid for uid, _ in others)]
+    with serving(lambda request: stow_json(said)) as service:
+        assert store(folder, service.server()).warnings == ((name, 0xB000),)
+    with serving(lambda request: stow_json(said[:-1])) as service, pytest.raises(NetworkError, match="not confirmed"):
+        store(folder, service.server())
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
+        ((409, {}, b""), "does not say which of 4 files"),
+        (
+            (202, JSON, b'{"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [1, 2]}}]}}'),
+            "does not say",
+        ),
+        ((202, JSON, b'{"00081198": {"vr": "LO", "Value": ["all"]}}'), "does not say"),
+        (stow_json(status=409), "stored 0 of 4"),
+        ((500, {}, b""), "500"),
+        ((413, {}, b""), "413"),
+    ],
+)
+def test_an_answer_to_stow_that_confirms_nothing(answer, words, tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    with serving(lambda request: answer) as service, pytest.raises(NetworkError, match=words):
+        store(folder, service.server())
+
+
+def test_a_plain_yes_is_enough(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    with serving(lambda request: (200, {"Content-Type": "application/dicom+xml"}, b"<x/>")) as service:
+        assert store(folder, service.server()).sent == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("https://me:password@host/", {}),
+        ("https://host/?token=abc", {}),
+        ("ftp://host/", {}),
+        ("https://", {}),
+        ("https://host:99999/", {}),
+        ("http://host/dicom-web", {}),
+        ("http://127.0.0.1.example/", {}),
+        ("https://host/", {"token": "a\r\nX: y"}),
+        ("https://host/", {"token": "a", "user": "me", "password": "b"}),
+        ("https://host/", {"user": "me"}),
+        ("https://host/", {"ca": "absent.pem"}),
+        ("https://host/", {"key": "key.pem"}),
+        ("https://host/", {"ca": "text.pem"}),
+        ("https://host/", {"certificate": "ca.pem", "key": "text.pem"}),
+    ],
+)
+def test_addresses_and_credentials_that_are_refused(url, options, tmp_path):
+    (tmp_path / "text.pem").write_text("no certificate")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    files = {name: tmp_path / value for name, value in options.items() if value.endswith(".pem")}
+    with pytest.raises(InvalidInputError, match="expected") as error:
+        WebServer(url, **{**options, **files})
+    assert "password@" not in str(error.value) and "abc" not in str(error.value)
+
+
+def test_plain_http_is_accepted_on_this_computer_or_if_asked_for():
+    for url in ("http://localhost:1/", "http://[::1]:1/x", "http://127.8.0.1/"):
+        WebServer(url)
+    WebServer("http://host/", allow_http=True)
+
+
+def test_secrets_come_from_files_or_the_environment(tmp_path, monkeypatch, capsys):
+    _, folder = synthetic_study(tmp_path)
+    (tmp_path / "token").write_text(f" {TOKEN}\n")
+    (tmp_path / "password").write_text("word\n")
+    with serving(lambda request: stow_json()) as service:
+        send = ["send", str(folder), "--stow", service.url]
+        assert main([*send, "--token-file", str(tmp_path / "token")]) == 0
+        assert main([*send, "--user", "me", "--password-file", str(tmp_path / "password")]) == 0
+        monkeypatch.setenv("CARDIACSEG_DICOMWEB_TOKEN", "other")
+        assert main(send) == 0
+        assert main([*send, "--user", "me"]) == 2  # no password
+        assert main([*send, "--token-file", str(tmp_path / "absent")]) == 2
+    headers = [request.headers["Authorization"] for request in service.requests]
+    assert headers == [f"Bearer {TOKEN}", "Basic bWU6d29yZA==", "Bearer other"]
+    assert "sent 4 files" in capsys.readouterr().out
