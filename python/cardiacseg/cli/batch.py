@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def batch(options: argparse.Namespace) -> int:
 
     if options.scheduler and options.jobs:
         raise InvalidInputError("expected --jobs or --scheduler, got both: the cluster's workers decide how many run")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as after Ctrl-C
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as after Ctrl-C
     if options.scheduler:  # the workers may have another working folder
         options.input, options.output = options.input.absolute(), options.output.absolute()
     if options.input.is_file():

@@ -44,7 +44,8 @@ def segment(options: argparse.Namespace) -> None:
         with watch.time("read"):
             _import_nibabel(source)
             cine = read_study(source, study.read)
-        _Ahead(lambda: _import_for_writing(options.report))
+        if options.only is None:
+            _Ahead(lambda: _import_for_writing(options.report))
         outcome = segment_into(folder, cine, segmenter.result(), study, watch, progress_bar(options.quiet, "frames"))
     document = {
         "measurements": outcome.segmented.measurements.to_dict(),

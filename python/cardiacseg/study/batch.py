@@ -127,7 +127,7 @@ def _outside(cases: Sequence[Case], output: Path) -> list[Case]:
     if output.exists() and not output.is_dir():
         raise InvalidInputError(f"{output} is not a folder; expected a folder for the results")
     inside = output.resolve()
-    outside = [case for case in cases if inside not in (case.path.resolve(), *case.path.resolve().parents)]
+    outside = [case for case in cases if not case.path.resolve().is_relative_to(inside)]
     if cases and not outside:
         raise InvalidInputError(f"all cases lie inside of the output folder {output}; choose another output folder")
     return outside
