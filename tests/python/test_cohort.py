@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cardiacseg.cohort import read_summary, write_review, write_tables
+from cardiacseg.cohort.reference import UK_BIOBANK, Z_SCORE_COLUMNS, Person, read_persons, read_ranges, z_scores
 from cardiacseg.cohort.review import outlier_scores
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti import new_cine, write_image
@@ -90,7 +91,7 @@ def test_the_data_package_describes_what_is_there(batch):
 
 def test_the_documents_list_each_column():
     page = (Path(__file__).parents[2] / "docs/batch.md").read_text(encoding="utf-8")
-    for columns in (CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS):
+    for columns in (CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS, Z_SCORE_COLUMNS):
         rows = [f"| `{one.name}` | {one.kind} | {one.unit} | {one.meaning} |" for one in columns]
         assert "\n".join(rows) in page
 
@@ -205,3 +206,76 @@ def test_names_are_text_on_the_page(tmp_path):
     write_table(tmp_path / "summary.csv", [{"case": "a", "state": "failed", "error": "<script>alert(1)</script>"}])
     text = write_review(tmp_path).read_text(encoding="utf-8")
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
+
+
+def test_z_scores_by_hand(tmp_path):
+    cases = [
+        {"case": "a", "lv_ef_percent": 48.0, "lv_mass_g_m2": 60.2},
+        {"case": "b", "lv_ef_percent": 47.0},
+        {"case": "young", "lv_ef_percent": 30.0},
+        {"case": "nobody", "lv_ef_percent": 30.0},
+    ]
+    persons = {"a": Person("M", 45.0), "b": Person("F", 74.9), "young": Person("M", 44.9)}
+    found = [(row["case"], row["measure"], row["z"], row["flagged"]) for row in z_scores(cases, persons)]
+    assert found == [
+        ("a", "lv_ef_percent", -2.0, False),
+        ("a", "lv_mass_g_m2", 0.8, False),
+        ("b", "lv_ef_percent", -2.8, True),
+    ]
+    write_table(tmp_path / "summary.csv", [{"state": "left out", **case} for case in cases])
+    made = write_tables(tmp_path, persons=persons)
+    assert tmp_path / "z_scores.csv" in made
+    assert [(row["case"], row["flagged"]) for row in rows(tmp_path / "z_scores.csv")] == [
+        ("a", "false"),
+        ("a", "false"),
+        ("b", "true"),
+    ]
+    package = json.loads((tmp_path / "datapackage.json").read_text())
+    assert package["resources"][-1]["schema"]["primaryKey"] == ["case", "measure"]
+
+
+def test_persons_and_ranges_are_read(tmp_path):
+    (tmp_path / "persons.csv").write_text("path,id,sex,age_years\nx,a,F,61.5\ny,b,,\n")
+    assert read_persons(tmp_path / "persons.csv") == {"a": Person("F", 61.5)}
+    (tmp_path / "ranges.csv").write_text("measure,sex,age_from,age_to,mean,sd,source\nlv_edv_ml,F,20,29,140,20,mine\n")
+    (one,) = read_ranges(tmp_path / "ranges.csv")
+    assert (one.measure, one.mean, one.holds(Person("F", 29.9)), one.holds(Person("F", 30))) == (
+        "lv_edv_ml",
+        140,
+        True,
+        False,
+    )
+    assert all(range.source for range in UK_BIOBANK)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "sentence"),
+    [
+        (read_persons, "id,sex\na,F\n", "expected the columns id, sex, age_years"),
+        (read_persons, "id,sex,age_years\na,x,50\n", "line 2: expected F or M under sex, got 'x'"),
+        (
+            read_persons,
+            "id,sex,age_years\na,F,old\n",
+            "line 2: expected a number from 0 to 130 under age_years, got 'old'",
+        ),
+        (
+            read_ranges,
+            "measure,sex,age_from,age_to,mean,sd,source\nsize,F,20,29,140,20,mine\n",
+            "line 2: expected a measure of summary.csv, got 'size'",
+        ),
+        (
+            read_ranges,
+            "measure,sex,age_from,age_to,mean,sd,source\nlv_edv_ml,F,20,29,140,0,mine\n",
+            "line 2: expected a number from 1e-06 to 1e[+]06 under sd, got '0'",
+        ),
+        (
+            read_ranges,
+            "measure,sex,age_from,age_to,mean,sd,source\nlv_edv_ml,F,20,29,140,20,\n",
+            "line 2: expected the source of the range",
+        ),
+    ],
+)
+def test_wrong_persons_and_ranges_are_refused(tmp_path, read, text, sentence):
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(InvalidInputError, match=sentence):
+        read(tmp_path / "table.csv")

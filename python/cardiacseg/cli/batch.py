@@ -125,15 +125,32 @@ def add_tables_options(command: argparse.ArgumentParser) -> None:
     """The options of ``tables``."""
     command.add_argument("results", type=Path, metavar="RESULTS", help="folder with the results of 'batch'")
     command.add_argument("--parquet", action="store_true", help="also write Parquet files (needs pyarrow)")
+    command.add_argument(
+        "--persons",
+        type=Path,
+        metavar="CSV",
+        help="sex and age of each case (columns id, sex, age_years); also write z_scores.csv against reference ranges",
+    )
+    command.add_argument(
+        "--reference",
+        type=Path,
+        metavar="CSV",
+        help="reference ranges by sex and age, in place of those of UK Biobank for LV EF and LV mass (with --persons)",
+    )
 
 
 def tables(options: argparse.Namespace) -> None:
     """Write a batch's measurements as tables: by case, by frame and by wall segment, as CSV and Parquet."""
     from cardiacseg.cohort import write_tables
+    from cardiacseg.cohort.reference import UK_BIOBANK, read_persons, read_ranges
     from cardiacseg.errors import InvalidInputError
 
+    if options.reference and not options.persons:
+        raise InvalidInputError("expected --persons with --reference: ranges are chosen by sex and age")
+    persons = read_persons(options.persons) if options.persons else None
+    ranges = read_ranges(options.reference) if options.reference else UK_BIOBANK
     try:
-        made = write_tables(options.results, parquet=options.parquet)
+        made = write_tables(options.results, options.parquet, persons, ranges)
     except ModuleNotFoundError as error:
         raise InvalidInputError(f'--parquet needs {error.name}: pip install "cardiacseg[parquet]"') from error
     _show_files(made, options.json)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cardiacseg import _core
+from cardiacseg.cohort.reference import UK_BIOBANK, Z_SCORE_COLUMNS, Person, ReferenceRange, z_scores
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.json_files import REPORT, RESEARCH_USE, Record, read_record, write_json
 from cardiacseg.io.output import csv_cell, locked, output_errors, partial_folder, sync
@@ -85,6 +86,7 @@ TABLES = (
     Table("frames", "one row for each frame of each case", FRAME_COLUMNS, ("case", "frame"), frame_rows),
     Table("segments", "one row for each AHA segment of each case", SEGMENT_COLUMNS, ("case", "segment"), segment_rows),
 )
+Z_SCORES = Table("z_scores", "one row for each measure with a reference range", Z_SCORE_COLUMNS, ("case", "measure"))
 
 
 def read_summary(results: str | Path) -> list[dict[str, Any]]:
@@ -98,8 +100,15 @@ def read_summary(results: str | Path) -> list[dict[str, Any]]:
     return read_table(path)
 
 
-def write_tables(results: str | Path, parquet: bool = False) -> list[Path]:
+def write_tables(
+    results: str | Path,
+    parquet: bool = False,
+    persons: Mapping[str, Person] | None = None,
+    ranges: Sequence[ReferenceRange] = UK_BIOBANK,
+) -> list[Path]:
     """Write ``frames.csv``, ``segments.csv`` and ``datapackage.json`` into a batch's folder of results.
+
+    With ``persons``, sex and age by case, also ``z_scores.csv`` against ``ranges``.
 
     With ``parquet`` (needs pyarrow) all tables are written as Parquet, too. Rows are those of the cases that are done,
     in the order of ``summary.csv``. All files are replaced together at
@@ -108,10 +117,12 @@ def write_tables(results: str | Path, parquet: bool = False) -> list[Path]:
     """
     results = Path(results)
     cases = read_summary(results)
+    tables = [*TABLES, *([] if persons is None else [Z_SCORES])]
     with locked(results), partial_folder(results) as scratch:
-        for table in TABLES:
-            _write(table, cases, results, scratch, parquet)
-        write_json(scratch / PACKAGE, package_document(parquet))
+        for table in tables:
+            rows = z_scores(cases, persons or {}, ranges) if table is Z_SCORES else _rows(table, cases, results)
+            _write(table, rows, scratch, parquet)
+        write_json(scratch / PACKAGE, package_document(tables, parquet))
         made = sorted(path.name for path in scratch.iterdir())
         for name in made:
             if (results / name).is_dir():
@@ -124,11 +135,10 @@ def write_tables(results: str | Path, parquet: bool = False) -> list[Path]:
     return [results / name for name in made]
 
 
-def _write(table: Table, cases: Sequence[Row], results: Path, scratch: Path, parquet: bool) -> None:
-    rows = iter(cases) if table.rows_of is None else _rows(table, cases, results)
+def _write(table: Table, rows: Iterator[Row], scratch: Path, parquet: bool) -> None:
     with contextlib.ExitStack() as stack:
         sinks = []
-        if table.rows_of is not None:  # the batch keeps summary.csv itself
+        if table is not CASES:  # the batch keeps summary.csv itself
             path = scratch / f"{table.name}.csv"
             with output_errors("write", path):
                 file = stack.enter_context(open(path, "x", newline="", encoding="utf-8"))
@@ -141,6 +151,9 @@ def _write(table: Table, cases: Sequence[Row], results: Path, scratch: Path, par
 
 
 def _rows(table: Table, cases: Sequence[Row], results: Path) -> Iterator[Row]:
+    if table.rows_of is None:
+        yield from cases
+        return
     for case in cases:
         if case["state"] == "done":
             yield from table.rows_of(case, results / case["case"])
@@ -179,7 +192,7 @@ def _parquet_sink(stack: contextlib.ExitStack, path: Path, table: Table) -> Call
     return lambda rows: writer.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows], schema))
 
 
-def package_document(parquet: bool) -> dict[str, Any]:
+def package_document(tables: Sequence[Table], parquet: bool) -> dict[str, Any]:
     """The content of ``datapackage.json``: each table as a resource with its columns."""
     endings = ("csv", "parquet") if parquet else ("csv",)
     return {
@@ -189,7 +202,7 @@ def package_document(parquet: bool) -> dict[str, Any]:
         "version": f"{TABLES_VERSION}.0.0",
         "description": RESEARCH_USE,
         "cardiacseg_version": _core.__version__,
-        "resources": [_resource(table, ending) for ending in endings for table in TABLES],
+        "resources": [_resource(table, ending) for ending in endings for table in tables],
     }
 
 

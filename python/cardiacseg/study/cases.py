@@ -28,7 +28,7 @@ _BIOBANK = re.compile(r"\d+_(?P<field>202\d\d)_\d+_\d+\.zip$")
 # What ACDC has beside each cine: its labels, and of a cine with all frames ED and ES once more.
 _ACDC_BESIDE = re.compile(r"_(gt|frame\d+)$")
 # What lies beside the cases' folders in a batch's results.
-RESERVED = ("summary.csv", "frames.csv", "segments.csv", "datapackage.json", "review", "review.html")
+RESERVED = ("summary.csv", "frames.csv", "segments.csv", "z_scores.csv", "datapackage.json", "review", "review.html")
 _REASONS_SAID = 3
 _LONGEST_NAME = 150  # bytes; a file system has 255 for a name
 
