@@ -99,9 +99,9 @@ def test_results_without_their_destination_stay(tmp_path):
 class Confirming(Archive):
     """An archive with storage commitment, which reports over an association of its own to ``port``, or not at all."""
 
-    def __init__(self, port, forget=0, reports=True):
+    def __init__(self, port, forget=0, reports=True, late_s=0):
         super().__init__()
-        self.port, self.forget, self.reports, self.asked = port, forget, reports, []
+        self.port, self.forget, self.reports, self.late_s, self.asked = port, forget, reports, late_s, []
         self.threads = []
 
     def on_action(self, event):
@@ -113,10 +113,13 @@ class Confirming(Archive):
         return 0, None
 
     def _report(self, request):
+        threading.Event().wait(self.late_s)
         entity = AE("ARCHIVE")
         entity.add_requested_context(StorageCommitmentPushModel)
         role = build_role(StorageCommitmentPushModel, scp_role=True)
         association = entity.associate("127.0.0.1", self.port, ae_title="CARDIACSEG", ext_neg=[role])
+        if not association.is_established:
+            return  # an earlier report was enough, and the receiver has ended
         forgotten, self.forget = request.ReferencedSOPSequence[: self.forget], 0
         for item in forgotten:
             self.stored.pop(item.ReferencedSOPInstanceUID)
@@ -163,6 +166,14 @@ def test_what_the_peer_does_not_keep_is_sent_again(tmp_path):
         wait_until(lambda: archive.asked and not in_spool(tmp_path))
     assert set(archive.stored) == {result_uid(dataset) for dataset in made.datasets}
     assert (archive.arrived, len(archive.asked)) == (5, 2)
+
+
+def test_a_report_that_comes_late_counts(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    with confirming(tmp_path, "require", wait_s=0.05, late_s=0.5) as (archive, node):
+        send(folder, node)
+        wait_until(lambda: archive.asked and not in_spool(tmp_path))
+    assert archive.arrived == 4
 
 
 @pytest.mark.parametrize("mode", ["auto", "require"])

@@ -35,8 +35,12 @@ class Commitments:
         with self._changed:
             transaction = generate_uid()
             self._asked[transaction] = uids
-            self._times[uids] += 1
             return transaction
+
+    def count(self, uids: frozenset[str]) -> None:
+        """One more attempt to ask for these."""
+        with self._changed:
+            self._times[uids] += 1
 
     def on_report(self, event: evt.Event) -> tuple[int, None]:
         """Handles an N-EVENT-REPORT."""
@@ -95,31 +99,38 @@ def commit(
 ) -> None:
     """Return if the peer confirms that it keeps the instances; those that it does not keep are sent again once.
 
-    If it does not offer this service, or has not answered three times, that is enough unless ``required``. Raises
-    ``NetworkError`` otherwise; it says that all instances were stored.
+    If it does not offer this service, or has not reported after three attempts, that is enough unless ``required``.
+    Raises ``NetworkError`` otherwise.
     """
     uids = frozenset(instance.sop_instance_uid for instance in instances)
-    try:
-        failed = _ask(instances, uids, requestor, commitments, wait_s)
-        if failed:
-            resend([instance for instance in instances if instance.sop_instance_uid in failed])
-            failed = _ask(instances, uids, requestor, commitments, wait_s)
-        if failed:
-            raise NetworkError(f"{requestor.peer} does not keep {len(failed)} of {len(uids)} files")
-    except NotOfferedError:
-        if required:
-            raise _all_stored(NetworkError(f"{requestor.peer} offers no storage commitment"), instances) from None
-    except _UnansweredError as error:
-        if required or commitments.times_asked(uids) < _MOST_UNANSWERED:
-            raise _all_stored(error, instances) from None
-        LOGGER.warning("%s; its status of C-STORE counts", error)
-    except NetworkError as error:
-        raise _all_stored(error, instances) from None
+    failed = _not_kept(instances, uids, requestor, commitments, required, wait_s)
+    if failed:
+        resend([instance for instance in instances if instance.sop_instance_uid in failed])
+        failed = _not_kept(instances, uids, requestor, commitments, required, wait_s)
+    if failed:
+        raise _all_stored(f"{requestor.peer} does not keep {len(failed)} of {len(uids)} files", instances)
     commitments.forget(uids)
 
 
-class _UnansweredError(NetworkError):
-    """The peer took the request and did not report."""
+def _not_kept(
+    instances: Sequence[Instance],
+    uids: frozenset[str],
+    requestor: Requestor,
+    commitments: Commitments,
+    required: bool,
+    wait_s: float,
+) -> frozenset[str]:
+    """The instances that the peer reports not to keep; none if its status of C-STORE is to count."""
+    try:
+        return _ask(instances, uids, requestor, commitments, wait_s)
+    except NotOfferedError:
+        if required:
+            raise _all_stored(f"{requestor.peer} offers no storage commitment", instances) from None
+    except NetworkError as error:
+        if required or commitments.times_asked(uids) < _MOST_UNANSWERED:
+            raise _all_stored(str(error), instances) from None
+        LOGGER.warning("%s; its status of C-STORE counts", error)
+    return frozenset()
 
 
 def _ask(
@@ -132,6 +143,7 @@ def _ask(
     """The instances that the peer reports not to keep."""
     if commitments.kept(uids):  # a report that came late
         return frozenset()
+    commitments.count(uids)
     context = build_context(StorageCommitmentPushModel)
     with requestor.associate([context], [(evt.EVT_N_EVENT_REPORT, commitments.on_report)]) as association:
         transaction = commitments.ask(uids)
@@ -141,7 +153,7 @@ def _ask(
         reported = commitments.wait(transaction, min(wait_s, _SAME_ASSOCIATION_S))
     if not (reported or commitments.wait(transaction, wait_s if status in (0, None) else 0)):
         answer = "no status" if status is None else f"status 0x{status:04X}"
-        raise _UnansweredError(f"{requestor.peer} reported no storage commitment within {wait_s:g} s ({answer})")
+        raise NetworkError(f"{requestor.peer} reported no storage commitment within {wait_s:g} s ({answer})")
     return commitments.take_failed(transaction)
 
 
@@ -158,5 +170,5 @@ def _reference(instance: Instance) -> Dataset:
     return item
 
 
-def _all_stored(error: NetworkError, instances: Sequence[Instance]) -> NetworkError:
-    return NetworkError(str(error), stored=[instance.name for instance in instances])
+def _all_stored(sentence: str, instances: Sequence[Instance]) -> NetworkError:
+    return NetworkError(sentence, stored=[instance.name for instance in instances])

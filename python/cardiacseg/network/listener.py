@@ -124,7 +124,10 @@ class Listener:
             with self._lock:
                 self._not_understood.add(event.assoc)
             return CANNOT_UNDERSTAND if arrival is None else NO_STUDY
-        return OUT_OF_RESOURCES if self._keep(arrival, event.assoc) else 0
+        refusal = self._keep(arrival, event.assoc)
+        if not event.assoc.is_established:  # it was aborted meanwhile, and its end may have been told already
+            self._ended(event.assoc, BROKEN)
+        return OUT_OF_RESOURCES if refusal else 0
 
     def _on_requested(self, event: evt.Event) -> None:
         if not self._slots.request(event.assoc):

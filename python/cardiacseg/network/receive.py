@@ -143,10 +143,16 @@ class Receiver:
         of_state = {state: [one for one in left if one.record.state == state] for state in (ARRIVING, WAITING)}
         self._studies.resume(of_state[ARRIVING], of_state[WAITING])
         destinations = _destinations(options, self._commitments)
-        shared = self._aside, self._counters
-        self._outbox = Outbox(destinations, options.retry_s, *shared, self._changed)
+        self._outbox = Outbox(destinations, options.retry_s, self._aside, self._counters, self._changed)
         self._worker = Worker(
-            self._segment, destinations, options, self._studies, *shared, self._outbox.put, self._changed
+            self._segment,
+            destinations,
+            options,
+            studies=self._studies,
+            aside=self._aside,
+            counters=self._counters,
+            deliver=self._outbox.put,
+            lock=self._changed,
         )
         for entry in left:
             if entry.record.state not in of_state:
