@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from batch_work import Work, lines, make_cases, no_work, wait_for, without_seconds
+from batch_work import Work, complete, lines, make_cases, no_work, wait_for, without_seconds
 
 from cardiacseg.errors import BundleError, InvalidInputError, NetworkError
 from cardiacseg.study.batch import run_batch, run_cases
@@ -69,10 +69,6 @@ def cluster(tmp_path):
     made = Cluster(tmp_path)
     yield made
     made.stop()
-
-
-def complete(folder):
-    return {path.parent.name for path in folder.glob("*/case.json")}
 
 
 def test_a_worker_and_the_scheduler_are_killed(tmp_path, cluster):
