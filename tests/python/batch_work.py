@@ -1,6 +1,7 @@
 """Work of a batch that other processes import: it writes results at once, and can kill its process or wait."""
 
 import hashlib
+import json
 import os
 import signal
 import time
@@ -44,6 +45,12 @@ def no_work(how):
 def lines(log):
     """The names of the cases in the order in which work on them began."""
     return log.read_text().splitlines() if log.exists() else []
+
+
+def complete(folder):
+    """The names of the cases whose results are complete."""
+    markers = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/case.json")}
+    return {name for name, marker in markers.items() if marker["state"] == "complete"}
 
 
 def make_cases(folder, count):

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import nibabel
 import numpy as np
 import pytest
-from batch_work import Work, lines, make_cases, no_work, wait_for, without_seconds
+from batch_work import Work, complete, lines, make_cases, no_work, wait_for, without_seconds
 
 from cardiacseg.errors import BundleError, InvalidInputError, NetworkError
 from cardiacseg.study.batch import run_batch, run_cases
@@ -71,34 +72,33 @@ def cluster(tmp_path):
     made.stop()
 
 
-def complete(folder):
-    return {path.parent.name for path in folder.glob("*/case.json")}
-
-
 def test_a_worker_and_the_scheduler_are_killed(tmp_path, cluster):
-    cases = make_cases(tmp_path / "in", 8)
-    run_batch(cases, tmp_path / "alone", Work(tmp_path / "alone.log"))
-    log = tmp_path / "log"
-    executor = DaskCluster(partial(Work, log, killed_at="c02", waits_at="c06"), str(cluster.file))
+    cases, log, out = make_cases(tmp_path / "in", 8), tmp_path / "log", tmp_path / "out"
+    alone = run_batch(cases, tmp_path / "alone", Work(tmp_path / "alone.log"))
     cluster.start()
+    executor = DaskCluster(partial(Work, log, killed_at="c02"), str(cluster.file))
+    found = run_cases(cases, tmp_path / "worker killed", executor)
+    assert without_seconds(found.table) == without_seconds(alone.table)
+    assert lines(log).count("c02") == 2 and len(lines(log)) == 9, (
+        "another worker took the case, and no other was redone"
+    )
 
-    def kill_the_scheduler(done, total):
-        if done == 5:
-            wait_for(lambda: "c06" in lines(log))
-            cluster.kill(0)
-
+    log.unlink()
+    executor = DaskCluster(partial(Work, log, waits_at="c06"), str(cluster.file))
+    killer = Thread(target=lambda: (wait_for(lambda: "c06" in lines(log)), cluster.kill(0)))
+    killer.start()
     with pytest.raises(NetworkError, match="connection to the Dask scheduler was lost"):
-        run_cases(cases, tmp_path / "out", executor, progress=kill_the_scheduler)
-    assert lines(log).count("c02") == 2, "the worker was killed, another took its case"
+        run_cases(cases, out, executor)
+    killer.join()
     cluster.stop()
-    done = complete(tmp_path / "out")
-    assert {"c02"} < done and "c06" not in done
-    log.write_text("c02\nc06\n")
+    done = complete(out)
+    assert "c06" not in done
+    log.write_text("c06\n")  # which does not wait any more
     cluster.start()
-    found = run_cases(cases, tmp_path / "out", executor)
-    assert without_seconds(found.table) == without_seconds(tmp_path / "alone/summary.csv")
-    assert set(found.kept) == done and not done & set(lines(log)[2:])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*(case.name for case in cases), "summary.csv"]
+    found = run_cases(cases, out, executor)
+    assert without_seconds(found.table) == without_seconds(alone.table)
+    assert set(found.kept) == done and not done & set(lines(log)[1:])
+    assert sorted(path.name for path in out.iterdir()) == [*(case.name for case in cases), "summary.csv"]
     assert "c06" not in cluster.log and str(tmp_path / "in") not in cluster.log, "no name of a case is logged"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from batch_work import Work, lines, make_cases, no_work, wait_for, without_seconds
+from batch_work import Work, complete, lines, make_cases, no_work, wait_for, without_seconds
 
 from cardiacseg.errors import BackendError, BundleError
 from cardiacseg.study.batch import run_batch, run_cases
@@ -108,7 +108,7 @@ def test_a_batch_that_is_ended_ends_its_workers(tmp_path, number):
         start_new_session=True,
     )
     wait_for(lambda: {"c01", "c03"} <= set(lines(tmp_path / "log")))
-    wait_for(lambda: (tmp_path / "out/c03/case.json").exists())
+    wait_for(lambda: "c03" in complete(tmp_path / "out"))
     workers = children(process.pid)
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
     _, errors = process.communicate(timeout=60)

@@ -137,13 +137,20 @@ def _work(connection: Connection, make: Callable[[], SegmentCase]) -> None:
     warnings.simplefilter("ignore", InputWarning)
     with suppress(KeyboardInterrupt, EOFError, OSError):
         try:
-            segment_one = make()
-        except Exception as error:
-            connection.send(error)
-            return
-        connection.send(None)
-        while True:
-            connection.send(run_case(connection.recv(), segment_one))
+            _serve(connection, make)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway
+
+
+def _serve(connection: Connection, make: Callable[[], SegmentCase]) -> None:
+    try:
+        segment_one = make()
+    except Exception as error:
+        connection.send(error)
+        return
+    connection.send(None)
+    while True:
+        connection.send(run_case(connection.recv(), segment_one))
 
 
 def _end_with_parent() -> None:
