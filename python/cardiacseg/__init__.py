@@ -58,8 +58,8 @@ def _describe_missing_openvino() -> str | None:
         requirements = "\n".join(metadata.requires("cardiacseg") or ())
     except metadata.PackageNotFoundError:
         return None
-    wanted = re.search(r"^openvino==([\w.]+)", requirements, re.MULTILINE)
-    if wanted is None:
+    expected = re.search(r"^openvino==([\w.]+)", requirements, re.MULTILINE)
+    if expected is None:
         return None
     try:
         openvino = metadata.distribution("openvino")
@@ -67,8 +67,8 @@ def _describe_missing_openvino() -> str | None:
     except metadata.PackageNotFoundError:
         found = "none"
     return (
-        f"cardiacseg loads the libraries of OpenVINO: expected openvino {wanted[1]} in {Path(__file__).parents[1]}, "
-        f"got {found}; run `pip install openvino=={wanted[1]}`"
+        f"cardiacseg loads the libraries of OpenVINO: expected openvino {expected[1]} in {Path(__file__).parents[1]}, "
+        f"got {found}; run `pip install openvino=={expected[1]}`"
     )
 
 

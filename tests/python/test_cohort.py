@@ -251,7 +251,9 @@ def test_persons_and_ranges_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("read", "text", "sentence"),
     [
-        (read_persons, "id,sex\na,F\n", "expected the columns id, sex, age_years"),
+        (read_persons, "id,sex\na,F\n", "expected a column named age_years, got 'id, sex'"),
+        (read_persons, "id,sex,age_years\na,F,50\na,F,51\n", "line 3: expected an id that no other row has, got 'a'"),
+        (read_persons, "id;sex;age_years\n;F;50\n", "line 2: expected an id that no other row has, got ''"),
         (read_persons, "id,sex,age_years\na,x,50\n", "line 2: expected F or M under sex, got 'x'"),
         (
             read_persons,

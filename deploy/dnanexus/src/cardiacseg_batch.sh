@@ -17,11 +17,10 @@ main() {
     exit 2
   fi
   tar -xf "$wheels_path" -C wheels
-  python3 -m venv environment
-  environment/bin/pip install --quiet --no-index --find-links wheels "cardiacseg[dicom]"
+  python3 -m pip install --quiet --no-index --find-links wheels --target packages "cardiacseg[dicom]"
   local code=0
   # shellcheck disable=SC2086 # the options are words
-  environment/bin/cardiacseg batch studies -o results --quiet $options || code=$?
+  PYTHONPATH=packages python3 -m cardiacseg.cli batch studies -o results --quiet $options || code=$?
   [ "$code" -eq 0 ] || [ "$code" -eq 6 ] # 6: the table names the cases that failed
   cp results/summary.csv out/summary/
   tar -cf out/results/results.tar -C results .

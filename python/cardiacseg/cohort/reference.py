@@ -1,22 +1,22 @@
 """Z-scores of a batch's measurements against published reference ranges, by sex and age.
 
-A z-score is (value - mean) / standard deviation of the healthy group. It is for statistics, not for a diagnosis.
+A z-score is (value - mean) / standard deviation of the healthy group. It is for statistics, not for a diagnosis. The
+conventions of the measurements must be those of the reference; the rows of a batch do not say them.
 """
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.csv_table import cell_number, read_csv_table
 from cardiacseg.study.columns import CASE_COLUMNS, Column
 
 FLAGGED = 2.0  # a larger distance from the mean, in standard deviations, is flagged
 _UK_BIOBANK = "Petersen et al., J Cardiovasc Magn Reson 19:18, 2017, doi:10.1186/s12968-017-0327-9"
 _MEASURES = {column.name for column in CASE_COLUMNS if column.kind == "number"}
-_PERSON, _RANGE = ("id", "sex", "age_years"), ("measure", "sex", "age_from", "age_to", "mean", "sd", "source")
 
 # One row for each case with sex and age, and each measure that has a range for them.
 Z_SCORE_COLUMNS = (
@@ -91,18 +91,22 @@ def z_scores(
 def read_persons(path: str | Path) -> dict[str, Person]:
     """Sex and age by case from a CSV with the columns ``id``, ``sex`` (F or M) and ``age_years``; others are ignored.
 
-    A row without sex or age is passed over. Raises ``InvalidInputError``, with the line, for other values.
+    A row without sex or age is passed over. Raises ``InvalidInputError``, with the line, for other values, and for an
+    ``id`` that is empty or there twice.
     """
-    found = {}
-    for place, row in _rows(Path(path), _PERSON):
+    found: dict[str, Person] = {}
+    for place, row in read_csv_table(path, ("id", "sex", "age_years"))[1]:
+        if not row["id"] or row["id"] in found:
+            raise InvalidInputError(f"{place}: expected an id that no other row has, got {row['id'][:40]!a}")
         if row["sex"] and row["age_years"]:
-            found[row["id"]] = Person(_sex(row, place), _number(row, "age_years", place, 0, 130))
+            found[row["id"]] = Person(_sex(row, place), cell_number(row, "age_years", place, 0, 130))
     return found
 
 
 def read_ranges(path: str | Path) -> list[ReferenceRange]:
     """Reference ranges from a CSV with the columns of :class:`ReferenceRange`. Raises ``InvalidInputError``."""
-    return [_range(row, place) for place, row in _rows(Path(path), _RANGE)]
+    columns = [field.name for field in fields(ReferenceRange)]
+    return [_range(row, place) for place, row in read_csv_table(path, columns)[1]]
 
 
 def _range(row: Mapping[str, str], place: str) -> ReferenceRange:
@@ -110,35 +114,12 @@ def _range(row: Mapping[str, str], place: str) -> ReferenceRange:
         raise InvalidInputError(f"{place}: expected a measure of summary.csv, got {row['measure'][:40]!a}")
     if not row["source"]:
         raise InvalidInputError(f"{place}: expected the source of the range")
-    age_from, age_to = (_number(row, name, place, 0, 130) for name in ("age_from", "age_to"))
-    mean, sd = _number(row, "mean", place, -1e6, 1e6), _number(row, "sd", place, 1e-6, 1e6)
+    age_from, age_to = (cell_number(row, name, place, 0, 130) for name in ("age_from", "age_to"))
+    mean, sd = cell_number(row, "mean", place, -1e6, 1e6), cell_number(row, "sd", place, 1e-6, 1e6)
     return ReferenceRange(row["measure"], _sex(row, place), age_from, age_to, mean, sd, row["source"])
-
-
-def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Place and cells of each row."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if not set(columns) <= set(table.fieldnames or ()):
-                raise InvalidInputError(f"{path}: expected the columns {', '.join(columns)}")
-            for row in table:
-                yield f"{path}, line {table.line_num}", {name: (row[name] or "").strip() for name in columns}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(f"{path} cannot be read as a table ({type(error).__name__})") from error
 
 
 def _sex(row: Mapping[str, str], place: str) -> str:
     if row["sex"] not in ("F", "M"):
         raise InvalidInputError(f"{place}: expected F or M under sex, got {row['sex'][:20]!a}")
     return row["sex"]
-
-
-def _number(row: Mapping[str, str], name: str, place: str, low: float, high: float) -> float:
-    try:
-        number = float(row[name])
-    except ValueError:
-        number = math.nan
-    if not low <= number <= high:
-        raise InvalidInputError(f"{place}: expected a number from {low:g} to {high:g} under {name}, got {row[name]!a}")
-    return number

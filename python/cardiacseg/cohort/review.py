@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from cardiacseg.cohort.tables import read_summary
 from cardiacseg.errors import InvalidInputError
@@ -122,12 +122,13 @@ def _thumbnails(results: Path, cases: Sequence[Row]) -> dict[str, str]:
         if not source.is_file():
             continue
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            try:
+                picture = _thumbnail(source)
+            except OSError:  # not a picture, or a damaged one; the case has none then
+                continue
             with output_errors("write", target):
                 target.parent.mkdir(exist_ok=True)
-            try:
-                write_bytes(target, _thumbnail(source))
-            except UnidentifiedImageError:  # not a picture; the case has none then
-                continue
+            write_bytes(target, picture)
         found[name] = f"review/{quote(target.name)}"
     return found
 

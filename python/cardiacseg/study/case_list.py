@@ -1,19 +1,16 @@
 """A list of cases as CSV: where each study lies, and what its files do not say of the person."""
 
-import csv
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 
 from cardiacseg.acquisition import Body
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.csv_table import cell_number, read_csv_table
 from cardiacseg.study.cases import Case, scan_folder, with_unique_names
 from cardiacseg.study.nifti_cases import is_nifti
 
 COLUMNS = ("path", "id", "height_m", "weight_kg", "heart_rate_per_min", "ed_frame", "es_frame", "series")
-_LARGEST = 256 << 20  # bytes
 _RANGES = {"height_m": (0.2, 2.6), "weight_kg": (0.5, 500.0), "heart_rate_per_min": (15.0, 300.0)}
 
 
@@ -26,50 +23,17 @@ def read_case_list(path: str | Path) -> tuple[list[Case], list[str]]:
     ``InvalidInputError``, with the line, for a file that is not such a list, a wrong value, and an ``id`` given twice.
     """
     path = Path(path)
-    rows, unused = _rows(path)
-    cases, lines = [], {}
-    for line, row in rows:
-        place = f"{path}, line {line}"
+    columns, rows = read_csv_table(path, ["path"])
+    cases, places = [], {}
+    for place, row in rows:
         case = _case(row, path.parent, place)
-        if row.get("id") and lines.setdefault(row["id"], line) != line:
-            raise InvalidInputError(f"{place}: expected another id for each case, got that of line {lines[row['id']]}")
+        if row.get("id") and places.setdefault(row["id"], place) != place:
+            raise InvalidInputError(f"{place}: expected another id for each case, got that of {places[row['id']]}")
         cases.append(case)
     if not cases:
         raise InvalidInputError(f"{path}: expected a row for each case, got none")
+    unused = [name for name in columns if name not in COLUMNS]
     return sorted(with_unique_names(cases), key=lambda case: case.name), unused
-
-
-def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
-    """Each row that is not empty, with the number of its line; and the columns that are not used."""
-    text = _text(path)
-    head = text.partition("\n")[0]
-    separator = max(",;\t", key=head.count)
-    table = csv.DictReader(StringIO(text), delimiter=separator)
-    names = [(name or "").strip() for name in table.fieldnames or ()]
-    if "path" not in names:
-        raise InvalidInputError(f"{path}: expected a column named path, got {', '.join(names)[:100]!a}")
-    if len(set(names)) < len(names):
-        raise InvalidInputError(f"{path}: expected each column once, got {', '.join(names)[:100]!a}")
-    table.fieldnames = names
-    try:
-        rows = [
-            (table.line_num, {name: (value or "").strip() for name, value in row.items() if name in COLUMNS})
-            for row in table
-        ]
-    except csv.Error as error:
-        raise InvalidInputError(f"{path}, line {table.line_num}: it is not readable as CSV ({error})") from error
-    return [(line, row) for line, row in rows if any(row.values())], [name for name in names if name not in COLUMNS]
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise InvalidInputError(f"{path}: expected a list of at most {_LARGEST >> 20} MB")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path}: expected text in UTF-8") from error
 
 
 def _case(row: Mapping[str, str], folder: Path, place: str) -> Case:
@@ -104,17 +68,7 @@ def _found(path: Path) -> Case:
 
 
 def _number(row: Mapping[str, str], name: str, place: str) -> float | None:
-    text = row.get(name)
-    if not text:
-        return None
-    low, high = _RANGES[name]
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not low <= number <= high:
-        raise InvalidInputError(f"{place}: expected a number from {low:g} to {high:g} under {name}, got {text[:30]!a}")
-    return number
+    return cell_number(row, name, place, *_RANGES[name]) if row.get(name) else None
 
 
 def _frame(row: Mapping[str, str], name: str, place: str) -> int | None:
