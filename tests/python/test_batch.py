@@ -99,7 +99,7 @@ def test_all_cases(tmp_path, cases):
         ("c", "done", "2", "3", "36.0"),
     ]
     assert json.loads(json.dumps(found.to_dict()))["cases"][1]["lv_edv_ml"] == 27
-    assert found.lines()[0] == "3 of 3 cases done (0 before), 0 failed"
+    assert found.lines()[0] == "3 of 3 cases done (0 kept), 0 failed"
 
 
 def test_what_is_left_out_is_a_row(tmp_path, cases):
@@ -114,7 +114,7 @@ def test_what_is_left_out_is_a_row(tmp_path, cases):
     assert rows["empty"] == ("left out", "", "it holds no NIfTI and no DICOM files")
     assert [rows[name][0] for name in "abc"] == ["done"] * 3
     assert found.lines()[:2] == [
-        "3 of 3 cases done (0 before), 0 failed, 3 left out",
+        "3 of 3 cases done (0 kept), 0 failed, 3 left out",
         "  a_gt: it is a label map by its name",
     ]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "b", "c", "summary.csv"}

@@ -137,7 +137,7 @@ def test_the_command_line_in_two_processes(tmp_path, tiny_bundle, segmenter, cin
     command = [sys.executable, "-m", "cardiacseg.cli", "batch", "in", "-o", "two", "--jobs", "2", "--no-report"]
     done = subprocess.run([*command, "--model", tiny_bundle], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "3 of 3 cases done (0 before), 0 failed"
+    assert done.stdout.splitlines()[0] == "3 of 3 cases done (0 kept), 0 failed"
     assert without_seconds(tmp_path / "one/summary.csv") == without_seconds(tmp_path / "two/summary.csv")
     for path in (tmp_path / "one").rglob("*.*"):
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")

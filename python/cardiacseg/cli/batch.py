@@ -106,7 +106,7 @@ def batch(options: argparse.Namespace) -> int:
     found = run_cases(
         cases,
         options.output,
-        _executor(options, len(cases)),
+        _executor(options, sum(options.shard is None or options.shard.has(case.name) for case in cases)),
         resume=not options.overwrite,
         progress=progress_bar(options.quiet, "cases"),
         shard=options.shard,
@@ -140,8 +140,8 @@ def add_tables_options(command: argparse.ArgumentParser) -> None:
 
 
 def tables(options: argparse.Namespace) -> None:
-    """Write a batch's measurements as tables: by case, by frame and by wall segment, as CSV and Parquet."""
-    from cardiacseg.cohort import write_tables
+    """Write a batch's measurements as tables: by case, by frame and by wall segment."""
+    from cardiacseg.cohort import read_summary, write_tables
     from cardiacseg.cohort.reference import UK_BIOBANK, read_persons, read_ranges
     from cardiacseg.errors import InvalidInputError
 
@@ -154,6 +154,9 @@ def tables(options: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise InvalidInputError(f'--parquet needs {error.name}: pip install "cardiacseg[parquet]"') from error
     _show_files(made, options.json)
+    names = {case["case"] for case in read_summary(options.results)}
+    if unknown := sorted(set(persons or ()) - names):
+        say(f"{len(unknown)} of {len(persons)} persons are no case of this batch, such as {unknown[0]}")
 
 
 def add_review_options(command: argparse.ArgumentParser) -> None:
@@ -198,7 +201,7 @@ def _executor(options: argparse.Namespace, cases: int) -> Any:
         model = options.model if options.model == "default" else os.path.abspath(options.model)
         return DaskCluster(partial(load_case_segmenter, study, **{**arguments, "model": model}), options.scheduler)
     device = explain_device(options.model, options.device, precision=options.precision)["device"]
-    jobs = min(options.jobs or (1 if device == "cuda" else _cores()), cases)
+    jobs = min(options.jobs or (1 if device == "cuda" else _cores()), max(1, cases))
     if jobs == 1:
         return ThisProcess(load_case_segmenter(study, **arguments))
     from cardiacseg.study.processes import WorkerProcesses

@@ -72,7 +72,7 @@ class BatchSummary:
     def lines(self) -> list[str]:
         """The summary for people, line by line."""
         total = len(self.rows) - len(self.left_out)
-        head = f"{total - len(self.failed)} of {total} cases done ({len(self.kept)} before), {len(self.failed)} failed"
+        head = f"{total - len(self.failed)} of {total} cases done ({len(self.kept)} kept), {len(self.failed)} failed"
         head += f", {len(self.left_out)} left out" if self.left_out else ""
         reasons = [f"  {row['case']}: {row['error']}" for row in (*self._in("failed"), *self._in(LEFT_OUT))]
         return [head, *reasons, f"table: {self.table}"]
@@ -203,6 +203,7 @@ def _rename(old: Path, new: Path) -> None:
 def merge_shards(output: str | Path) -> BatchSummary:
     """Join the tables of all shards in ``output`` into ``output/summary.csv``. Errors are those of rows_of_shards."""
     output = Path(output)
-    rows = rows_of_shards(output)
-    write_table(output / TABLE, rows)
+    with locked(output):
+        rows = rows_of_shards(output)
+        write_table(output / TABLE, rows)
     return BatchSummary(tuple(rows), (), output / TABLE)

@@ -105,6 +105,8 @@ class _Worker:
         """Let it end: it has nothing to do."""
         self.connection.close()
         self.process.join(_PATIENCE)
+        self.process.kill()  # nothing, unless it does not end
+        self.process.join()
 
 
 def _terminate(workers: Sequence[_Worker]) -> None:
