@@ -10,7 +10,7 @@ def loggable(error: Exception) -> str:
     """The sentence of a ``NetworkError``; of others a code or the type's name: texts may hold file names or values."""
     if isinstance(error, NetworkError):
         return str(error)
-    if code_of(error) == NO_SPACE:
-        return NO_SPACE
     code = re.match(r"E_\w+", str(error)) if isinstance(error, Error) else None
-    return code[0] if code else type(error).__name__
+    if code:
+        return code[0]
+    return NO_SPACE if code_of(error) == NO_SPACE else type(error).__name__
