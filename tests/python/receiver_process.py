@@ -20,7 +20,7 @@ from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.peer import Peer
 from cardiacseg.network.receive import Receiver
 from cardiacseg.network.studies import Limits
-from cardiacseg.study.batch import StudySegmenter
+from cardiacseg.study.case_run import StudySegmenter
 from cardiacseg.study.segment import ResultOptions, StudyOptions
 
 OPTIONS = StudyOptions(results=ResultOptions(report=False))

@@ -69,15 +69,20 @@ def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
     said = [(changed, 0xB000), *(uid for uid, _ in others)]
     with serving(lambda request: stow_json(said)) as service:
         assert store(folder, service.server()).warnings == ((name, 0xB000),)
-    with serving(lambda request: stow_json(said[:-1])) as service, pytest.raises(NetworkError, match="not confirmed"):
-        store(folder, service.server())
+    for answer in (stow_json(said[:-1]), stow_json(failed=[(changed, 0xA700)], status=202)):
+        with serving(lambda request, answer=answer: answer) as service, pytest.raises(NetworkError) as error:
+            store(folder, service.server())
+        assert "not confirmed" in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
         ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
-        ((409, {}, b""), "does not say which of 4 files"),
+        ((202, JSON, b"{}"), "does not say which of 4 files"),
+        (stow_json(status=202), "does not say which of 4 files"),
+        ((409, {}, b""), "stored 0 of 4"),
+        ((409, JSON, b"{}"), "stored 0 of 4"),
         (
             (202, JSON, b'{"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [1, 2]}}]}}'),
             "does not say",

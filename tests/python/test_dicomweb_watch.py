@@ -1,6 +1,7 @@
 """Watching a DICOMweb service for studies."""
 
 import re
+import stat
 import threading
 from datetime import date, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -106,6 +107,7 @@ def test_a_restart_takes_nothing_twice(archive, watch, service, taken, tmp_path)
     assert [again.look(), again.look()] == [0, 1]
     assert taken.studies == [[f"{ONE}.1"], [f"{TWO}.1"]]
     assert ONE not in (tmp_path / "seen.json").read_text()
+    assert stat.S_IMODE((tmp_path / "seen.json").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(("error", "times"), [(NetworkError("no room"), 3), (OutputError("E_NO_SPACE: /path"), 3)])
@@ -138,6 +140,7 @@ def test_the_thread_goes_on_after_a_fault(archive, service, taken, tmp_path):
         archive.fault = None
         assert taken.called.wait(60)
         assert watch.is_alive()
+        assert all(thread.daemon for thread in threading.enumerate() if thread.name == "cardiacseg-watch")
     assert not watch.is_alive()
     assert len(taken.studies) == 1
 

@@ -19,7 +19,7 @@ from cardiacseg.errors import Error, InvalidInputError, MrdError, NetworkError
 from cardiacseg.network.mrd.messages import IMAGE_HEADER, MessageLimits, Reader
 from cardiacseg.network.mrd.server import MrdServer, ServerOptions
 from cardiacseg.network.mrd.session import Session, SessionOptions
-from cardiacseg.study.segment import StudyOptions, analyse
+from cardiacseg.study.segment import Stopwatch, StudyOptions, analyse
 
 SPACING = (9.0, 1.5, 1.25)
 LABELS = 103
@@ -27,7 +27,7 @@ LABELS = 103
 
 @pytest.fixture(scope="module")
 def segment(segmenter):
-    return {"default": lambda cine: analyse(cine, segmenter, StudyOptions(), "cine")}
+    return {"default": lambda cine: analyse(cine, segmenter, StudyOptions(), "cine", Stopwatch())}
 
 
 @pytest.fixture(scope="module")

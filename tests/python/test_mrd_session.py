@@ -29,7 +29,7 @@ from cardiacseg.network.mrd.parameters import Parameters
 from cardiacseg.network.mrd.results import ResultOptions, contour_attributes
 from cardiacseg.network.mrd.server import MrdServer, ServerOptions
 from cardiacseg.network.mrd.session import Session, SessionOptions
-from cardiacseg.study.segment import StudyOptions, analyse
+from cardiacseg.study.segment import Stopwatch, StudyOptions, analyse
 
 SPACING = (9.0, 1.5, 1.25)
 LABELS, OVERLAY, CONTOURS = 103, 203, 303  # series of the results of series 3
@@ -41,7 +41,10 @@ def parameters(**values):
 
 @pytest.fixture(scope="module")
 def segment(segmenter):
-    return {name: lambda cine: analyse(cine, segmenter, StudyOptions(), "cine") for name in ("default", "other")}
+    return {
+        name: lambda cine: analyse(cine, segmenter, StudyOptions(), "cine", Stopwatch())
+        for name in ("default", "other")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +253,7 @@ def test_a_model_by_its_name(segmenter, image):
     def function_of(name):
         def run(cine):
             asked.append(name)
-            return analyse(cine, segmenter, StudyOptions(), "cine")
+            return analyse(cine, segmenter, StudyOptions(), "cine", Stopwatch())
 
         return run
 

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import pydicom
 import pytest
@@ -31,6 +32,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from synthetic_dicom import SECRETS
 
 from cardiacseg.errors import InvalidInputError, NetworkError, OutputError
+from cardiacseg.network.commitment import Commitments
 from cardiacseg.network.destinations import CommitmentOptions
 from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.peer import Peer
@@ -66,6 +68,8 @@ def test_a_destination_that_is_away_gets_the_results_later(tmp_path):
         (record,) = in_spool(tmp_path)
         assert record["state"] == "delivering"
         assert not list((tmp_path / "spool/studies").glob("*/images"))  # nobody needs them any more
+        (delivery,) = (tmp_path / "spool/studies").glob("*/to-stow.json")
+        assert json.loads(delivery.read_text())["stored"] == ["seg-1.dcm"]
         flaky.error = None
         wait_until(lambda: not in_spool(tmp_path))
     assert [files for _, files in flaky.results] == [["seg-0.dcm", "seg-2.dcm", "seg-3.dcm"]]
@@ -174,6 +178,23 @@ def test_a_report_that_comes_late_counts(tmp_path):
         send(folder, node)
         wait_until(lambda: archive.asked and not in_spool(tmp_path))
     assert archive.arrived == 4
+
+
+def test_reports_to_the_latest_requests_count():
+    commitments, uids = Commitments(), frozenset({"1.2.3"})
+    asked = [commitments.ask(uids) for _ in range(5)]
+
+    def report(transaction):
+        kept = pydicom.Dataset()
+        kept.ReferencedSOPInstanceUID = "1.2.3"
+        found = pydicom.Dataset()
+        found.TransactionUID, found.ReferencedSOPSequence = transaction, [kept]
+        commitments.on_report(SimpleNamespace(event_information=found))
+        return commitments.kept(uids)
+
+    assert [report(one) for one in asked] == [False, False, True, True, True]
+    commitments.forget(uids)
+    assert [report(one) for one in asked] == [False] * 5  # nothing of them is remembered
 
 
 @pytest.mark.parametrize("mode", ["auto", "require"])

@@ -19,7 +19,7 @@ from synthetic_dicom import Recipe, classic_study, write
 from cardiacseg.errors import NetworkError
 from cardiacseg.network.peer import Peer
 from cardiacseg.network.send import send
-from cardiacseg.study.batch import StudySegmenter
+from cardiacseg.study.case_run import StudySegmenter
 
 # If a connection is refused, pynetdicom leaves its socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pydicom
 import pytest
@@ -39,6 +40,7 @@ from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.peer import Peer
 from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
+from cardiacseg.network.signals import run_until_signal
 from cardiacseg.network.studies import Limits
 
 SERVE = """
@@ -328,6 +330,19 @@ def test_a_signal_finishes_and_cleans_up(tmp_path, number):
     assert not list((tmp_path / "spool").iterdir())
     (kept,) = (tmp_path / "results").iterdir()
     assert len(list(kept.iterdir())) == 4
+
+
+def test_a_signal_that_another_thread_gets_ends_the_wait():
+    ended = []
+
+    @contextmanager
+    def part():
+        Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+        yield
+        ended.append("part")
+
+    run_until_signal(part(), second="does nothing")
+    assert ended == ["part"]
 
 
 def test_a_second_signal_does_not_wait(tmp_path):

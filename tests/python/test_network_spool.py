@@ -7,11 +7,13 @@ import stat
 import time
 
 import pytest
+from dicom_nodes import captured_log
 from killed import killed_at_each_change
 
-from cardiacseg.errors import InvalidInputError
+from cardiacseg.errors import DicomError, InvalidInputError, MrdError, NetworkError, OutputError
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import code_of, write_private
+from cardiacseg.network.loggable import loggable
 from cardiacseg.network.queue import Destination, deliveries_of
 from cardiacseg.network.spool import WAITING, Record, Spool
 from cardiacseg.network.work import process
@@ -146,6 +148,39 @@ def test_what_lies_aside_too_long_or_is_too_much_is_removed(spool, monkeypatch):
     monkeypatch.setattr("cardiacseg.network.aside.MOST", 1)
     aside.expire()
     assert len(aside) == len(spool.aside()) == 1
+
+
+def test_what_lies_aside_and_cannot_be_removed_stays(spool, monkeypatch):
+    aside, entry = Aside(spool, days=1), study(spool)
+    aside.put(entry, "E_NO_SAX")
+    monkeypatch.setattr("cardiacseg.network.aside.MOST", 0)
+    with monkeypatch.context() as broken, captured_log() as log:
+        broken.setattr("cardiacseg.network.spool.remove_folder", disk_fault)
+        aside.expire()
+    assert len(aside) == 1 and len(log.lines) == 1 and "cannot be removed" in log.lines[0]
+    aside.expire()
+    assert len(aside) == len(spool.aside()) == 0
+
+
+def disk_fault(folder):
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NetworkError("PACS cannot be reached"), "PACS cannot be reached"),
+        (MrdError("E_LOST", "gone"), "E_LOST: gone"),
+        (DicomError("E_NO_SAX", "Doe^John"), "E_NO_SAX"),
+        (OutputError("E_STUDY_TOO_LARGE: the spool does not take it"), "E_STUDY_TOO_LARGE"),
+        (InvalidInputError("Doe.dcm is not DICOM"), "InvalidInputError"),
+        (OSError(28, "No space left on device", "Doe.dcm"), "E_NO_SPACE"),
+        (OSError(13, "Permission denied", "Doe.dcm"), "PermissionError"),
+        (ValueError("E_Doe"), "ValueError"),
+    ],
+)
+def test_what_is_logged_of_an_error(error, text):
+    assert loggable(error) == text
 
 
 def test_the_code_of_a_full_disk():

@@ -164,12 +164,12 @@ def mrd_server(options: argparse.Namespace) -> int | None:
 
 def _segment_functions(options: argparse.Namespace):
     """A function from a cine to the segmented cine for each model."""
-    from cardiacseg.study.segment import StudyOptions, analyse
+    from cardiacseg.study.segment import Stopwatch, StudyOptions, analyse
 
     study = StudyOptions(measurements=measurement_options(options), temporal=options.temporal)
 
     def function_of(segmenter):
-        return lambda cine: analyse(cine, segmenter, study, "Short-axis cine")
+        return lambda cine: analyse(cine, segmenter, study, "Short-axis cine", Stopwatch())
 
     functions = {"default": function_of(load_segmenter(options))}
     for name, bundle in options.add_model:

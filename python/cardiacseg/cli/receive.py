@@ -167,9 +167,11 @@ def _add_study_options(command: argparse.ArgumentParser) -> None:
 
 def _add_watch_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("watching a DICOMweb service")
-    group.add_argument("--watch", metavar="URL", help="service whose new MR studies are retrieved, beside those sent")
     group.add_argument(
-        "--watch-every", type=at_least(1), metavar="S", default=60, help="seconds between two looks (60)"
+        "--watch", metavar="URL", help="service whose new MR studies are retrieved, in addition to those that are sent"
+    )
+    group.add_argument(
+        "--watch-every", type=at_least(1), metavar="S", default=60, help="seconds between two queries (60)"
     )
     group.add_argument(
         "--watch-days", type=at_least(0), metavar="N", default=1, help="days before today of the studies (1)"
@@ -211,7 +213,10 @@ def _add_spool_options(command: argparse.ArgumentParser) -> None:
     )
     number = {"type": at_least(1), "metavar": "N"}
     group.add_argument(
-        "--max-studies", **number, default=32, help="studies that may arrive or wait, half of them from one host (32)"
+        "--max-studies",
+        **number,
+        default=32,
+        help="studies that may arrive or wait, half of them arriving from one host (32)",
     )
     group.add_argument(
         "--max-associations", **number, default=32, help="associations at a time, half of them from one host (32)"

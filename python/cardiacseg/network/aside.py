@@ -47,5 +47,6 @@ class Aside:
                 entry.remove()
             except OSError as error:
                 LOGGER.warning("study %s: cannot be removed: %s", entry.name, type(error).__name__)
+                continue
             self._entries.remove(entry)
             LOGGER.warning("study %s: removed after its time aside (%s)", entry.name, entry.record.reason)

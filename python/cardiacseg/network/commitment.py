@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from pydicom import Dataset
 from pydicom.uid import generate_uid
@@ -20,22 +21,34 @@ _SAME_ASSOCIATION_S = 1.0  # some nodes report before the association ends; othe
 _MOST_UNANSWERED = 3
 
 
+@dataclass
+class _Transaction:
+    """The instances that were asked for, and those that the node does not keep: ``None`` until its report comes."""
+
+    uids: frozenset[str]
+    failed: frozenset[str] | None = None
+
+
 class Commitments:
     """What was asked of a node, and what it has reported over any association. Thread-safe."""
 
     def __init__(self):
         self._changed = threading.Condition()
-        self._asked: dict[str, frozenset[str]] = {}
+        self._transactions: dict[str, _Transaction] = {}
         self._kept: set[str] = set()
-        self._failed: dict[str, frozenset[str]] = {}
         self._times: Counter[frozenset[str]] = Counter()
 
     def ask(self, uids: frozenset[str]) -> str:
-        """The UID of a new transaction."""
+        """The UID of a new transaction; of earlier ones for the same instances, reports to the last two still count."""
         with self._changed:
+            for earlier in self._about(uids)[: 1 - _MOST_UNANSWERED]:
+                del self._transactions[earlier]
             transaction = generate_uid()
-            self._asked[transaction] = uids
+            self._transactions[transaction] = _Transaction(uids)
             return transaction
+
+    def _about(self, uids: frozenset[str]) -> list[str]:
+        return [uid for uid, transaction in self._transactions.items() if transaction.uids == uids]
 
     def count(self, uids: frozenset[str]) -> None:
         """One more attempt to ask for these."""
@@ -45,22 +58,21 @@ class Commitments:
     def on_report(self, event: evt.Event) -> tuple[int, None]:
         """Handles an N-EVENT-REPORT."""
         report = event.event_information
-        transaction = str(report.get("TransactionUID", ""))
         with self._changed:
-            asked = self._asked.pop(transaction, None)
-            if asked is None:  # asked before a restart; it is asked again
+            transaction = self._transactions.get(str(report.get("TransactionUID", "")))
+            if transaction is None or transaction.failed is not None:  # asked before a restart, or reported twice
                 LOGGER.info("a storage commitment was reported that nobody waits for")
                 return 0, None
-            kept = asked & _uids(report, "ReferencedSOPSequence")
+            kept = transaction.uids & _uids(report, "ReferencedSOPSequence")
             self._kept |= kept
-            self._failed[transaction] = asked - kept
+            transaction.failed = transaction.uids - kept
             self._changed.notify_all()
         return 0, None
 
     def wait(self, transaction: str, seconds: float) -> bool:
         """Whether the transaction was reported in time."""
         with self._changed:
-            return self._changed.wait_for(lambda: transaction in self._failed, seconds)
+            return self._changed.wait_for(lambda: self._transactions[transaction].failed is not None, seconds)
 
     def kept(self, uids: frozenset[str]) -> bool:
         """Whether reports say that the node keeps all of these."""
@@ -70,7 +82,7 @@ class Commitments:
     def take_failed(self, transaction: str) -> frozenset[str]:
         """The instances that the node does not keep, as its report says."""
         with self._changed:
-            return self._failed.pop(transaction)
+            return self._transactions.pop(transaction).failed or frozenset()
 
     def times_asked(self, uids: frozenset[str]) -> int:
         with self._changed:
@@ -81,8 +93,8 @@ class Commitments:
         with self._changed:
             self._kept -= uids
             self._times.pop(uids, None)
-            for transaction in [one for one, asked in self._asked.items() if asked == uids]:
-                del self._asked[transaction]
+            for transaction in self._about(uids):
+                del self._transactions[transaction]
 
 
 def _uids(report: Dataset, sequence: str) -> set[str]:

@@ -17,7 +17,7 @@ from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 from cardiacseg.network.instances import Instance, find_instances
 from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
 from cardiacseg.network.query import JSON, Series, find_series, is_uid
-from cardiacseg.network.send import SendReport
+from cardiacseg.network.send import SendReport, not_all_stored
 from cardiacseg.network.web import WebServer
 from cardiacseg.network.web_session import TruncatedError, WebSession
 
@@ -25,7 +25,6 @@ LOGGER = logging.getLogger("cardiacseg.network")
 _DICOM = "application/dicom"
 _MULTIPART = f'multipart/related; type="{_DICOM}"'
 _REQUEST_BYTES = 64 << 20  # of files in one request, unless a single file is larger
-_NAMED = 5  # files that a sentence names
 
 
 def retrieve_study(study: str, server: WebServer, folder: Path, series: str | None = None) -> int:
@@ -49,11 +48,11 @@ def retrieve_study(study: str, server: WebServer, folder: Path, series: str | No
     return count
 
 
-def _choose(found: Sequence[Series], wanted: str | None, name: str) -> list[Series]:
-    images = [series for series in found if series.modality in ("MR", "")]
+def _choose(found: Sequence[Series], series: str | None, name: str) -> list[Series]:
+    images = [one for one in found if one.modality in ("MR", "")]
     if not images:
         raise InvalidInputError(f"expected a study with MR series, {name} has {len(found)} series of it, none of MR")
-    words = [word.strip() for word in (wanted or "").split(",")]
+    words = [word.strip() for word in (series or "").split(",")]
     named = [one for one in images if one.uid in words or (one.number is not None and str(one.number) in words)]
     if not named and any("." in word for word in words):
         raise InvalidInputError(f"expected a series of the study, {name} has none with this Series Instance UID")
@@ -133,10 +132,7 @@ def store(source: str | Path | Sequence[str | Path], server: WebServer) -> SendR
     report = SendReport(len(stored), size, seconds, len(parts), others, tuple(warnings))
     LOGGER.info("sent %d files, %.1f MB, in %.1f s", report.sent, report.bytes / 1e6, report.seconds)
     if refused:
-        more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
-        names = ", ".join(f"{name} ({reason})" for name, reason in list(refused.items())[:_NAMED])
-        sentence = f"{server.name} stored {len(stored)} of {len(instances)} files; it did not store {names}{more}"
-        raise NetworkError(sentence, stored=[instance.name for instance in stored])
+        raise not_all_stored(server.name, [instance.name for instance in stored], len(instances), refused)
     return report
 
 
@@ -173,13 +169,13 @@ class _Answer:
                 said = self._take(response)
         except Exception:  # pydicom raises many kinds of errors for what is not DICOM JSON
             said = False
-        if not said and response.status_code != 200:  # by PS3.18, 200 means that all were stored
+        if not said and response.status_code not in (200, 409):  # by PS3.18, all were stored, or none
             raise NetworkError(f"{name} does not say which of {len(part)} files it stored ({response.status_code})")
-        if response.status_code == 409:  # none was
+        if response.status_code == 409:
             self.refused = {name: self.refused.get(name, "status 409") for name in self._names.values()}
 
     def _take(self, response: requests.Response) -> bool:
-        """Whether the answer says something."""
+        """Whether the answer says of any file that it was stored or refused."""
         if not response.content:
             return False
         said = Dataset.from_json(response.content.decode("utf-8-sig"))
@@ -190,10 +186,10 @@ class _Answer:
             if item.get("WarningReason"):
                 self.warnings.append((self._name(item), int(item.WarningReason)))
         confirmed = {self._name(item) for item in stored}
-        if confirmed:
+        if confirmed or self.refused:
             unsaid = set(self._names.values()) - confirmed - set(self.refused)
             self.refused |= dict.fromkeys(sorted(unsaid), "not confirmed")
-        return True
+        return bool(confirmed or self.refused)
 
     def _name(self, item: Dataset) -> str:
         return self._names.get(str(item.get("ReferencedSOPInstanceUID", "")), "a file")

@@ -13,12 +13,12 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from cardiacseg.errors import NetworkError
 from cardiacseg.io.log_suppression import silence_network_logs
 from cardiacseg.network.arrival import Arrival, read_arrival
+from cardiacseg.network.requestor import PDU_BYTES
 from cardiacseg.network.server import Server
 from cardiacseg.network.slots import DEFAULT_ASSOCIATION_LIMITS, AssociationLimits, Slots
 
 OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1
 _TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED = 2, 3, 2  # PS3.8, table 9-21
-_PDU_BYTES = 131072
 _LONGEST_PDU = 1 << 20  # an association request with all contexts is smaller
 # The syntaxes that the reader decodes; not Deflated, whose length is known only after unpacking it into memory.
 _SYNTAXES = [
@@ -183,7 +183,7 @@ def _entity(title: str, calling_titles: Collection[str], limits: AssociationLimi
     entity = AE(title)
     entity.require_called_aet = True
     entity.require_calling_aet = list(calling_titles)
-    entity.maximum_pdu_size, entity.acse_timeout = _PDU_BYTES, limits.accept_s
+    entity.maximum_pdu_size, entity.acse_timeout = PDU_BYTES, limits.accept_s
     entity.network_timeout = max(limits.idle_s, limits.accept_s) + 10  # the slots' own limit comes first
     entity.maximum_associations = limits.associations + limits.requests + 1  # so that pynetdicom refuses none itself
     entity.add_supported_context(Verification)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cardiacseg.errors import NetworkError
 from cardiacseg.network.durable import code_of, sync, write_json
+from cardiacseg.network.loggable import loggable
 from cardiacseg.network.spool import Entry
 
 LOGGER = logging.getLogger("cardiacseg.network")
@@ -169,8 +169,8 @@ class DeliveryQueue:
 
     def _note_failure(self, delivery: Delivery, error: Exception) -> None:
         delivery.attempts, self._failures = delivery.attempts + 1, self._failures + 1
-        delivery.error = _loggable(error)
-        delivery.stored += getattr(error, "stored", ())
+        delivery.error = loggable(error)
+        delivery.stored = sorted({*delivery.stored, *getattr(error, "stored", ())})
         wait_s = min(_LONGEST_RETRY_S, self._retry_s * 2 ** min(delivery.attempts - 1, 20))
         pause_s = min(_LONGEST_PAUSE_S, self._retry_s * 2 ** min(self._failures - 1, 20))
         LOGGER.warning(
@@ -184,10 +184,3 @@ class DeliveryQueue:
         with self._changed:
             delivery.due, self._not_before = time.monotonic() + wait_s, time.monotonic() + pause_s
             self._waiting.append(delivery)
-
-
-def _loggable(error: Exception) -> str:
-    """What may be logged of an error: texts of other errors may hold file names or values."""
-    if isinstance(error, NetworkError):
-        return str(error)
-    return code_of(error) if isinstance(error, OSError) else type(error).__name__

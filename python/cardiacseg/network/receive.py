@@ -1,14 +1,11 @@
 """A DICOM node that collects the studies it receives, has each one segmented, and delivers the results."""
 
 import logging
-import queue
-import signal
 import threading
 import time
 from collections.abc import Collection, Hashable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from types import FrameType
 
 from cardiacseg.errors import OutputError
 from cardiacseg.network.arrival import Arrival, read_arrival
@@ -23,6 +20,7 @@ from cardiacseg.network.metrics import Counters, Status
 from cardiacseg.network.options import ReceiverOptions, default_spool
 from cardiacseg.network.outbox import Outbox
 from cardiacseg.network.queue import Destination, deliveries_of
+from cardiacseg.network.signals import run_until_signal
 from cardiacseg.network.spool import ARRIVING, WAITING, Entry, Spool
 from cardiacseg.network.studies import OpenStudies
 from cardiacseg.network.work import Segment, Worker, remove_unneeded_images
@@ -199,22 +197,4 @@ def serve(receiver: Receiver, *watches: AbstractContextManager[object]) -> None:
     ``watches`` run meanwhile: they bring studies by :meth:`Receiver.take`, and end before the receiver stops. Call it
     in the main thread. A second signal raises ``KeyboardInterrupt``.
     """
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put may interrupt its get
-    stopping = False
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stopping:
-            raise KeyboardInterrupt
-        signals.put(number)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with receiver, ExitStack() as stack:
-            for watch in watches:
-                stack.enter_context(watch)
-            signals.get()
-            stopping = True
-            LOGGER.info("stopping; another signal does not wait for the study in work")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    run_until_signal(receiver, *watches, second="does not wait for the study in work")

@@ -11,7 +11,7 @@ from pynetdicom.presentation import PresentationContext
 from cardiacseg.errors import NetworkError
 from cardiacseg.network.peer import Peer
 
-_PDU_BYTES = 131072
+PDU_BYTES = 131072
 _TRANSIENT = 2  # result of an A-ASSOCIATE-RJ
 
 
@@ -30,7 +30,7 @@ class Requestor:
         self.peer = peer
         self._encryption = (tls, peer.host) if tls else None
         self._entity = AE(calling)
-        self._entity.maximum_pdu_size = _PDU_BYTES
+        self._entity.maximum_pdu_size = PDU_BYTES
         self._entity.connection_timeout = self._entity.acse_timeout = timeout
         self._entity.dimse_timeout = self._entity.network_timeout = timeout
 

@@ -3,7 +3,7 @@
 import logging
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +81,14 @@ def send(
     return report
 
 
+def not_all_stored(receiver: str, stored: Sequence[str], count: int, refused: Mapping[str, str]) -> NetworkError:
+    """Says which of ``count`` files, at most five of them, a receiver refused, and why; ``stored`` names the others."""
+    more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
+    names = ", ".join(f"{name} ({reason})" for name, reason in list(refused.items())[:_NAMED])
+    sentence = f"{receiver} stored {len(stored)} of {count} files; it did not store {names}{more}"
+    return NetworkError(sentence, stored=stored)
+
+
 class _Sending:
     """One call of :func:`send`: which files were stored, with which status, and which were refused, and why."""
 
@@ -108,11 +116,9 @@ class _Sending:
     def check(self) -> None:
         """Raise ``NetworkError`` with the names of files that were not stored."""
         if self.refused:
-            refused = [f"{instance.name} ({reason})" for instance, reason in self.refused.items()]
-            more = f" and {len(refused) - _NAMED} more" if len(refused) > _NAMED else ""
-            count = f"{len(self.stored)} of {len(self._instances)}"
-            names = f"{', '.join(refused[:_NAMED])}{more}"
-            raise self._with_stored(NetworkError(f"{self._peer} stored {count} files; it did not store {names}"))
+            stored = [instance.name for instance in self.stored]
+            refused = {instance.name: reason for instance, reason in self.refused.items()}
+            raise not_all_stored(str(self._peer), stored, len(self._instances), refused)
 
     def _with_stored(self, error: NetworkError) -> NetworkError:
         return NetworkError(str(error), stored=[instance.name for instance in self.stored])

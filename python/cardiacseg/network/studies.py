@@ -24,8 +24,9 @@ TOO_LONG = "the study took too long to arrive"
 class Limits:
     """Limits of disk space and of time.
 
-    At most ``open_studies`` (arriving, waiting and in work), ``host_studies`` of them from one host, each of the given
-    size and with ``study_s`` seconds to arrive. Nothing is accepted that would leave fewer than ``free_bytes`` free.
+    At most ``open_studies`` (arriving, waiting and in work), of which at most ``host_studies`` arrive from one host,
+    each of the given size and with ``study_s`` seconds to arrive. Nothing is accepted that would leave fewer than
+    ``free_bytes`` free.
     """
 
     study_bytes: int = 4 << 30

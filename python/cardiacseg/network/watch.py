@@ -3,16 +3,16 @@
 import hashlib
 import json
 import logging
-import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
-from cardiacseg.errors import Error, InvalidInputError, OutputError
-from cardiacseg.io.output import write_bytes
+from cardiacseg.errors import Error, InvalidInputError
 from cardiacseg.network.dicomweb import retrieve_study
+from cardiacseg.network.durable import write_private
+from cardiacseg.network.loggable import loggable
 from cardiacseg.network.query import find_series, find_studies
 from cardiacseg.network.web import WebServer
 from cardiacseg.network.web_session import WebSession
@@ -28,12 +28,13 @@ _State = tuple[tuple[str, int | None], ...]
 
 
 class StudyWatch:
-    """Looks for studies every ``interval_s`` seconds from :meth:`start` to :meth:`stop`; also a context manager.
+    """Asks for studies every ``interval_s`` seconds from :meth:`start` to :meth:`stop`; also a context manager.
 
     Watched are studies with MR images whose StudyDate is today or one of the ``days`` before, and that match ``query``
     (keywords or tags with values, as QIDO-RS has them). A study is taken if its MR series and their numbers of
-    instances are the same at two looks, and again if they change after that. ``seen`` is a file that remembers what was
-    taken, as digests, so that a restart takes nothing twice. Results in the study, which are not MR, change nothing.
+    instances are the same at two queries, and again if they change after that. ``seen`` is a file that remembers what
+    was taken, as digests, so that a restart takes nothing twice. Results in the study, which are not MR, change
+    nothing.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class StudyWatch:
         self._query, self._days, self._interval_s = dict(query), days, interval_s
         self._seen, self._before = _read(seen), dict[str, _State]()
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cardiacseg watch")
+        self._thread = threading.Thread(target=self._run, name="cardiacseg-watch", daemon=True)
 
     def start(self) -> "StudyWatch":
         self._thread.start()
@@ -73,7 +74,7 @@ class StudyWatch:
         self.stop()
 
     def look(self) -> int:
-        """Look once, and give the number of studies that were taken. Raises ``NetworkError``."""
+        """Ask once, and give the number of studies that were taken. Raises ``NetworkError`` and ``OSError``."""
         states = self._states()
         settled = [study for study, state in states.items() if state and state == self._before.get(study)]
         self._before = states
@@ -88,17 +89,17 @@ class StudyWatch:
             return {study: _state(study, web) for study in studies}
 
     def _retrieve(self, study: str, state: _State) -> bool:
-        """Whether the study is done with: taken, or nothing that can be taken; else it is tried at the next look."""
+        """Whether the study is done with: taken, or nothing that can be taken; else it is tried at the next query."""
         try:
             with tempfile.TemporaryDirectory(prefix="cardiacseg-watch-") as folder:
                 retrieve_study(study, self._server, Path(folder))
                 self._take(Path(folder))
         except (Error, OSError) as error:
-            LOGGER.warning("a watched study was not taken: %s", _loggable(error))
+            LOGGER.warning("a watched study was not taken: %s", loggable(error))
             if not isinstance(error, InvalidInputError):
                 return False
         self._seen = [*self._seen, _digest(study, state)][-_REMEMBERED:]
-        write_bytes(self._file, json.dumps(self._seen).encode())
+        write_private(self._file, json.dumps(self._seen).encode())
         return True
 
     def _run(self) -> None:
@@ -106,7 +107,7 @@ class StudyWatch:
             try:
                 self.look()
             except Exception as error:  # whatever it is, studies that come later must not be missed
-                LOGGER.warning("the watched service was not read: %s", _loggable(error))
+                LOGGER.warning("the watched service was not read: %s", loggable(error))
             self._end.wait(self._interval_s)
 
 
@@ -130,11 +131,3 @@ def _read(path: Path) -> list[str]:
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise InvalidInputError(f"expected the memory of a watch, got another file: {path}")
     return found
-
-
-def _loggable(error: Exception) -> str:
-    """Without paths and values, which errors of the system and of libraries hold."""
-    if isinstance(error, Error) and not isinstance(error, OutputError):
-        return str(error)
-    code = re.match(r"E_\w+", str(error))
-    return code[0] if code else getattr(error, "strerror", None) or type(error).__name__

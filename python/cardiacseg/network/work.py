@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cardiacseg.errors import DicomError, NetworkError
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_NO_DICOM_RESULTS
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import NO_SPACE, code_of, remove_folder
+from cardiacseg.network.loggable import loggable
 from cardiacseg.network.metrics import Counters
 from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.queue import Delivery, Destination, deliveries_of
@@ -177,7 +177,7 @@ class Worker:
         return entry
 
     def _failed(self, entry: Entry, error: Exception, seconds: float) -> None:
-        code = _code(error)
+        code = loggable(error)
         LOGGER.error("study %s: failed after %.1f s: %s", entry.name, seconds, code)
         with self._changed:
             if code != NO_SPACE:
@@ -204,12 +204,3 @@ class Worker:
             return
         self._studies.done(entry)
         LOGGER.warning("study %s: kept aside: %s", entry.name, reason)
-
-
-def _code(error: Exception) -> str:
-    """The part of an error that may be logged: a code or a type's name, because texts may hold file names or values."""
-    if isinstance(error, DicomError):
-        return error.code
-    if code_of(error) == NO_SPACE:
-        return NO_SPACE
-    return str(error) if isinstance(error, NetworkError) else type(error).__name__

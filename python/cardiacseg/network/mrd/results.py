@@ -165,8 +165,8 @@ def _colored(grey: np.ndarray, labels: np.ndarray) -> np.ndarray:
     for name, label in LABEL_OF.items():
         table[label] = _rgb(name)
     color = np.moveaxis(table[labels], -1, 0) * 255
-    share = np.where(labels > 0, _OPACITY, 0.0)
-    return np.rint(grey * (1 - share) + color * share).astype(np.uint16)
+    opacity = np.where(labels > 0, _OPACITY, 0.0)
+    return np.rint(grey * (1 - opacity) + color * opacity).astype(np.uint16)
 
 
 def _rgb(name: str) -> tuple[float, ...]:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
@@ -11,11 +10,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import FrameType
 
 from cardiacseg.errors import Error, InvalidInputError, NetworkError
 from cardiacseg.network.mrd.messages import text_bytes
 from cardiacseg.network.mrd.session import SegmentCine, Session, SessionOptions
+from cardiacseg.network.signals import run_until_signal
 
 LOGGER = logging.getLogger("cardiacseg.network")
 E_BUSY = "E_BUSY"
@@ -152,31 +151,7 @@ def serve(server: MrdServer) -> None:
 
     Call it in the main thread.
     """
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put may interrupt its get
-    stopping = False
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stopping:
-            raise KeyboardInterrupt
-        signals.put(number)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with server:
-            _wait(signals)
-            stopping = True
-            LOGGER.info("stopping; another signal drops the sessions")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _wait(signals: queue.SimpleQueue[int]) -> None:
-    """Until a signal came. One that the system gives to another thread wakes no call that waits without an end."""
-    while True:
-        with suppress(queue.Empty):
-            signals.get(timeout=0.5)
-            return
+    run_until_signal(server, second="drops the sessions")
 
 
 def serve_stream(segment: Mapping[str, SegmentCine], options: SessionOptions = _DEFAULT) -> Error | None:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from cardiacseg.acquisition import UNKNOWN_BODY, Body
 from cardiacseg.errors import Error, MrdError
 from cardiacseg.io.cine import Cine, SegmentedCine
+from cardiacseg.network.loggable import loggable
 from cardiacseg.network.mrd.messages import (
     E_TRUNCATED,
     Close,
@@ -218,7 +219,7 @@ class Session:
 
     def _fail(self, error: Error, images: int) -> None:
         self._failure = self._failure or error
-        LOGGER.error("session %d: %d images were not segmented: %s", self._number, images, _code(error))
+        LOGGER.error("session %d: %d images were not segmented: %s", self._number, images, loggable(error))
         self._say(_ERROR, f"{images} images were not segmented: {error}")
 
     def _send(self, image: Image) -> None:
@@ -243,13 +244,8 @@ class Session:
         counts = self.counts
         skipped = "".join(f", {count} of kind {kind} not used" for kind, count in counts.skipped.items())
         text = "session %d: %s after %.1f s; %d images received, %d sent, %d stacks segmented%s"
-        how = "ended" if failure is None else f"failed ({_code(failure)})"
+        how = "ended" if failure is None else f"failed ({loggable(failure)})"
         LOGGER.log(level, text, self._number, how, seconds, counts.received, counts.sent, counts.stacks, skipped)
-
-
-def _code(error: Error) -> str:
-    """What may be logged of an error: texts of other errors than ours about streams may hold values."""
-    return str(error) if isinstance(error, MrdError) else getattr(error, "code", None) or type(error).__name__
 
 
 def _without_values(error: Exception) -> Exception:

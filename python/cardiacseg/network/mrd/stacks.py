@@ -38,7 +38,7 @@ from cardiacseg.network.mrd.messages import E_TOO_LARGE
 from cardiacseg.network.mrd.sources import Source
 
 # The same limits as for DICOM images.
-_SAME_SLICE_MM, _SHIFT_MM, _UNEVEN_SHARE, _UNEVEN_MM = 0.1, 3.0, 0.01, 0.5
+_SAME_SLICE_MM, _SHIFT_MM, _UNEVEN_FRACTION, _UNEVEN_MM = 0.1, 3.0, 0.01, 0.5
 _COSINE_TOLERANCE, _SPACING_TOLERANCE = 1e-3, 1e-3
 _LEAST_SLICES, _REPETITIONS = 3, 3
 _MOST_GROUPS = 256  # the time to group images grows with it
@@ -239,13 +239,13 @@ def _distances(
         return thickness, None, (Note(N_ONE_SLICE, text),)
     steps = np.diff(depths)
     median, mean = float(np.median(steps)), float(steps.mean())
-    if np.abs(steps - median).max() <= max(_UNEVEN_SHARE * median, _UNEVEN_MM):
+    if np.abs(steps - median).max() <= max(_UNEVEN_FRACTION * median, _UNEVEN_MM):
         return mean, None, ()
     text = f"slices are {steps.min():.2f} to {steps.max():.2f} mm apart"
     if not uneven:
         raise MrdError(E_NONUNIFORM_SPACING, f"{text}; set the parameter uneven to measure them nevertheless")
     offsets = tuple((depths - depths[0]).tolist())
-    return mean, offsets, (Note(N_UNEVEN, f"{text}; each was measured with its own share of the axis"),)
+    return mean, offsets, (Note(N_UNEVEN, f"{text}; each was measured with its own part of the axis"),)
 
 
 def _time_ms(source: Source, options: StackOptions) -> float:
