@@ -149,10 +149,10 @@ def mrd(repeats: int) -> None:
     """Print the times of sessions with the default model: the first of its shape in the process, and the median."""
     from cardiacseg.network.mrd.server import MrdServer, ServerOptions
     from cardiacseg.segmenter import CardiacSegmenter
-    from cardiacseg.study.segment import StudyOptions, analyse
+    from cardiacseg.study.segment import Stopwatch, StudyOptions, analyse
 
     segmenter = CardiacSegmenter()
-    segment = {"default": lambda cine: analyse(cine, segmenter, StudyOptions(), "")}
+    segment = {"default": lambda cine: analyse(cine, segmenter, StudyOptions(), "", Stopwatch())}
     print("phases x slices   first session, s   median of later ones, s   to the end, s   processor time, s")
     with MrdServer(segment, ServerOptions(port=0)) as server:
         for frames, slices in ((1, 10), (25, 10)):

@@ -76,7 +76,7 @@ def test_workers_that_cannot_start_end_the_batch(tmp_path, how, error, sentence)
 
 
 RUN = """
-import os, sys
+import os, signal, sys
 from functools import partial
 from pathlib import Path
 from batch_work import Work, make_cases
@@ -85,6 +85,7 @@ from cardiacseg.study.processes import WorkerProcesses
 
 root = Path(sys.argv[1])
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
     cases = make_cases(root / "in", 4)
     run_cases(cases, root / "out", WorkerProcesses(partial(Work, root / "log", waits_at="c01"), 2))
 """

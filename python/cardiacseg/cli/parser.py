@@ -44,7 +44,7 @@ exit codes:
   5    network error: a DICOM node, a DICOMweb service or a scheduler cannot be reached, refuses, or fails;
        an MRD stream failed
   6    the batch is complete, but one or more cases failed
-  130  interrupted (Ctrl-C)
+  130  interrupted (Ctrl-C; SIGTERM of batch and of segment URL)
   141  the reader of standard output closed it early, as "| head" does
 
 Results go to standard output; progress and errors go to standard error.
