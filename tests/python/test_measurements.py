@@ -138,7 +138,7 @@ def test_shares_of_the_axis_stand_in_for_a_missing_slice(heart):
         assert (getattr(measure(labels, heart.spacing), name) < 0.9 * volumes).all()
     assert found.lv_mass_g == pytest.approx(whole.lv_mass_g, rel=0.02)
     assert found.lv_ef_percent == pytest.approx(whole.lv_ef_percent, abs=1)
-    assert "own share of the axis" in found.conventions["volume"]
+    assert "own part of the axis" in found.conventions["volume"]
     even = measured(heart, slice_shares_mm=[9.0] * 9)
     for name in ("lv_ml", "rv_ml", "myo_ml"):
         np.testing.assert_array_equal(getattr(even, name), getattr(whole, name))

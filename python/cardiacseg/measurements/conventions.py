@@ -64,7 +64,7 @@ _RV_PHASES = {
 }
 _EVEN = "area times center-to-center slice spacing, summed over slices"
 _UNEVEN = (
-    "area times the slice's own share of the axis (half the distance to each adjacent slice, at the ends the one "
+    "area times the slice's own part of the axis (half the distance to each adjacent slice, at the ends the one "
     "distance), summed over slices: they are unevenly spaced"
 )
 _END_SLICES = {

@@ -145,7 +145,7 @@ NOTES = {
     N_SHIFTED_SLICE: "slices lie beside each other within their plane, or on a slope; this was not corrected",
     N_SPACING_TAG: "SpacingBetweenSlices differs from the positions, which were used",
     N_ONE_SLICE: "one slice has no distance to others; an attribute stands in for it",
-    N_UNEVEN: "slices are unevenly spaced; each was measured with its own share of the axis, as `uneven` asked",
+    N_UNEVEN: "slices are unevenly spaced; each was measured with its own part of the axis, as `uneven` asked",
     N_PHASE_ORDER: "the frames were not put in order by time but by another attribute",
     N_TIMES_UNKNOWN: "the times of all frames, or of those of some slices, are not known, and why",
     N_TIME_UNIT: "times or RR intervals fit only in another unit than ms, and were read in it",

@@ -102,10 +102,10 @@ def _distances_mm(slices: Slices, uneven: bool) -> tuple[float, tuple[float, ...
     if odd is None:
         return between, None, _tag_notes(first, between)
     if not uneven:
-        remedy = "the option uneven (--uneven) measures each slice with its own share of the axis"
+        remedy = "the option uneven (--uneven) measures each slice with its own part of the axis"
         raise DicomError(E_NONUNIFORM_SPACING, f"{odd}; {COUNTING}; {remedy}")
     text = (
-        f"{odd}; each slice was measured with its own share of the axis: half the distance to each adjacent slice, at "
+        f"{odd}; each slice was measured with its own part of the axis: half the distance to each adjacent slice, at "
         f"the ends the one distance; label maps in NIfTI have the mean distance of slices, {between:.2f} mm"
     )
     offsets = tuple((depths - depths[0]).tolist())
