@@ -29,5 +29,7 @@ class Body:
     weight_kg: float | None = None
 
 
+# What is taken for the size of a person, and for a heart rate, if somebody gives it.
+HEIGHT_M, WEIGHT_KG, HEART_RATE_PER_MIN = (0.2, 2.6), (0.5, 500.0), (15.0, 300.0)
 UNKNOWN_TIMING = Timing()
 UNKNOWN_BODY = Body()

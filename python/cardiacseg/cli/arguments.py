@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from cardiacseg.acquisition import HEART_RATE_PER_MIN, HEIGHT_M, WEIGHT_KG
+
 
 def at_least(smallest: int) -> Callable[[str], int]:
     """Parser of a whole number of at least ``smallest``."""
@@ -18,7 +20,9 @@ def at_least(smallest: int) -> Callable[[str], int]:
     return parse
 
 
-def _within(low: float, high: float) -> Callable[[str], float]:
+def within(low: float, high: float) -> Callable[[str], float]:
+    """Parser of a number from ``low`` to ``high``."""
+
     def parse(text: str) -> float:
         try:
             number = float(text)
@@ -50,6 +54,14 @@ def _device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", text):
         raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, got {text!r}")
     return text
+
+
+def add_listening_options(command: argparse._ActionsContainer, port: int) -> None:
+    """Where a server listens."""
+    command.add_argument("--port", type=at_least(1), metavar="PORT", default=port, help=f"port to listen on ({port})")
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this computer only (127.0.0.1)"
+    )
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -102,7 +114,7 @@ def add_spacing_option(command: argparse.ArgumentParser) -> None:
     """The spacing; a NIfTI file may have none."""
     command.add_argument_group("NIfTI input").add_argument(
         "--spacing",
-        type=_within(0.05, 50),
+        type=within(0.05, 50),
         nargs=3,
         metavar=("SLICE", "ROW", "COLUMN"),
         help="spacing between slices, rows and columns in mm, in place of the spacing in the file",
@@ -174,9 +186,11 @@ def add_measurement_options(command: argparse.ArgumentParser, one_person: bool =
         "--bsa", choices=("mosteller", "du_bois"), default="mosteller", help="formula of body surface area (mosteller)"
     )
     if one_person:
-        group.add_argument("--height", type=_within(0.2, 2.6), metavar="M", help="height of the person in m")
-        group.add_argument("--weight", type=_within(0.5, 500), metavar="KG", help="weight of the person in kg")
-        group.add_argument("--heart-rate", type=_within(15, 300), metavar="BPM", help="heart rate in beats per minute")
+        group.add_argument("--height", type=within(*HEIGHT_M), metavar="M", help="height of the person in m")
+        group.add_argument("--weight", type=within(*WEIGHT_KG), metavar="KG", help="weight of the person in kg")
+        group.add_argument(
+            "--heart-rate", type=within(*HEART_RATE_PER_MIN), metavar="BPM", help="heart rate in beats per minute"
+        )
 
 
 def add_result_options(command: argparse.ArgumentParser, one_case: bool = True) -> None:

@@ -154,8 +154,9 @@ def tables(options: argparse.Namespace) -> None:
     except ModuleNotFoundError as error:
         raise InvalidInputError(f'--parquet needs {error.name}: pip install "cardiacseg[parquet]"') from error
     _show_files(made, options.json)
-    names = {case["case"] for case in read_summary(options.results)}
-    if unknown := sorted(set(persons or ()) - names):
+    if not persons:
+        return
+    if unknown := sorted(set(persons) - {case["case"] for case in read_summary(options.results)}):
         say(f"{len(unknown)} of {len(persons)} persons are no case of this batch, such as {unknown[0]}")
 
 

@@ -5,12 +5,14 @@ import logging
 import sys
 
 from cardiacseg.cli.arguments import (
+    add_listening_options,
     add_measurement_options,
     add_model_options,
     add_temporal_option,
     at_least,
     load_segmenter,
     measurement_options,
+    within,
 )
 
 _MIB = 1 << 20
@@ -19,10 +21,7 @@ _MIB = 1 << 20
 def add_mrd_options(command: argparse.ArgumentParser) -> None:
     """The server, what sessions do unless their client says otherwise, and the models."""
     server = command.add_argument_group("server")
-    server.add_argument("--port", type=at_least(1), metavar="PORT", default=9002, help="port to listen on (9002)")
-    server.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this computer only (127.0.0.1)"
-    )
+    add_listening_options(server, 9002)
     server.add_argument(
         "--stream", action="store_true", help="serve one session on standard input and output, and no port"
     )
@@ -106,7 +105,11 @@ def _add_session_options(group: argparse._ArgumentGroup) -> None:
         help="images of one cine are of one series, or of any series of the session (series)",
     )
     group.add_argument(
-        "--tick", type=_milliseconds, metavar="MS", default=2.5, help="unit of the headers' time stamps in ms (2.5)"
+        "--tick",
+        type=within(0.001, 1000),
+        metavar="MS",
+        default=2.5,
+        help="unit of the headers' time stamps in ms (2.5)",
     )
 
 
@@ -124,16 +127,6 @@ def _structures(text: str) -> tuple[str, ...]:
         return structures_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error}, got {text!r}") from error
-
-
-def _milliseconds(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 0.001 <= found <= 1000:
-        raise argparse.ArgumentTypeError(f"expected a number from 0.001 to 1000, got {text!r}")
-    return found
 
 
 def mrd_server(options: argparse.Namespace) -> int | None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardiacseg.cli.arguments import at_least, load_segmenter, study_options
+from cardiacseg.cli.arguments import add_listening_options, at_least, load_segmenter, study_options
 from cardiacseg.cli.web import add_web_options, web_server
 from cardiacseg.errors import InvalidInputError
 
@@ -119,10 +119,7 @@ def add_tls_options(command: argparse.ArgumentParser) -> argparse._ArgumentGroup
 
 def add_receive_options(command: argparse.ArgumentParser) -> None:
     """The options that only ``receive`` has."""
-    command.add_argument("--port", type=at_least(1), metavar="PORT", default=11112, help="port to listen on (11112)")
-    command.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this computer only (127.0.0.1)"
-    )
+    add_listening_options(command, 11112)
     command.add_argument("--title", metavar="TITLE", default="CARDIACSEG", help="AE title of this program (CARDIACSEG)")
     command.add_argument("--to", metavar="PEER", help="DICOM node that receives the results, as TITLE@host:port")
     command.add_argument("--stow", metavar="URL", help="DICOMweb service that receives the results (STOW-RS)")

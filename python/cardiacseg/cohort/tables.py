@@ -24,7 +24,6 @@ from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMN
 PACKAGE = "datapackage.json"
 _ROW_GROUP = 50_000  # rows that are in memory at once
 _LARGEST = 1e12
-_FALSE_TRUE = {False: "false", True: "true"}
 Row = Mapping[str, Any]
 
 
@@ -108,12 +107,10 @@ def write_tables(
 ) -> list[Path]:
     """Write ``frames.csv``, ``segments.csv`` and ``datapackage.json`` into a batch's folder of results.
 
-    With ``persons``, sex and age by case, also ``z_scores.csv`` against ``ranges``.
-
-    With ``parquet`` (needs pyarrow) all tables are written as Parquet, too. Rows are those of the cases that are done,
-    in the order of ``summary.csv``. All files are replaced together at
-    the end. Raises ``InvalidInputError`` if a case's results are missing or damaged or a batch is at work there, and
-    ``ModuleNotFoundError`` without pyarrow.
+    With ``persons``, sex and age by case, also ``z_scores.csv`` against ``ranges``. With ``parquet`` (needs pyarrow)
+    all tables are written as Parquet, too. Rows are those of the cases that are done, in the order of ``summary.csv``.
+    All files are replaced together at the end. Raises ``InvalidInputError`` if a case's results are missing or damaged
+    or a batch is at work there, and ``ModuleNotFoundError`` without pyarrow.
     """
     results = Path(results)
     cases = read_summary(results)
@@ -164,13 +161,14 @@ def _csv_sink(file, table: Table) -> Callable[[Sequence[Row]], None]:
     writer.writeheader()
 
     def write(rows: Sequence[Row]) -> None:
-        for row in rows:
-            cells = {
-                name: _FALSE_TRUE.get(value, value) if isinstance(value, bool) else value for name, value in row.items()
-            }
-            writer.writerow({name: csv_cell(value) for name, value in cells.items()})
+        writer.writerows({name: csv_cell(_as_text(value)) for name, value in row.items()} for row in rows)
 
     return write
+
+
+def _as_text(value: Any) -> Any:
+    """``true`` or ``false``, as the data package has them; other values as they are."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _parquet_sink(stack: contextlib.ExitStack, path: Path, table: Table) -> Callable[[Sequence[Row]], None]:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cardiacseg.acquisition import Body
+from cardiacseg.acquisition import HEART_RATE_PER_MIN, HEIGHT_M, WEIGHT_KG, Body
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.csv_table import cell_number, read_csv_table
 from cardiacseg.study.cases import Case, scan_folder, with_unique_names
 from cardiacseg.study.nifti_cases import is_nifti
 
 COLUMNS = ("path", "id", "height_m", "weight_kg", "heart_rate_per_min", "ed_frame", "es_frame", "series")
-_RANGES = {"height_m": (0.2, 2.6), "weight_kg": (0.5, 500.0), "heart_rate_per_min": (15.0, 300.0)}
+_RANGES = {"height_m": HEIGHT_M, "weight_kg": WEIGHT_KG, "heart_rate_per_min": HEART_RATE_PER_MIN}
 
 
 def read_case_list(path: str | Path) -> tuple[list[Case], list[str]]:

@@ -10,11 +10,12 @@ from cardiacseg.io.cine import SegmentedCine
 from cardiacseg.io.contours import CONTOURED, outline, polygons
 from cardiacseg.io.report.images import as_bytes, grey_window, heart_box
 from cardiacseg.io.report.preview import COLORS
+from cardiacseg.metrics import STRUCTURES
 from cardiacseg.network.mrd.messages import MAGNITUDE, RGB, Image
 from cardiacseg.network.mrd.sources import Attributes, Source, write_attributes
 from cardiacseg.network.mrd.stacks import Place, Stack
 
-LABEL_OF = {"RV": 1, "MYO": 2, "LV": 3}
+LABEL_OF = {name.upper(): label for name, label in STRUCTURES.items()}
 _OPACITY = 0.35  # of an overlay's colors
 # Names of attributes, and of the measurements that they hold.
 _MEASURED = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from cardiacseg.acquisition import UNKNOWN_BODY, Body
+from cardiacseg.acquisition import HEIGHT_M, UNKNOWN_BODY, WEIGHT_KG, Body
 from cardiacseg.errors import Error, MrdError
 from cardiacseg.io.cine import Cine, SegmentedCine
 from cardiacseg.network.loggable import loggable
@@ -35,7 +35,6 @@ LOGGER = logging.getLogger("cardiacseg.network")
 E_LOST, E_TIMEOUT, E_STOPPING, E_INTERNAL = "E_LOST", "E_TIMEOUT", "E_STOPPING", "E_INTERNAL"
 _CUT_OFF = (E_LOST, E_TRUNCATED)
 _OVERHEAD = 4096  # bytes of an image's own objects, at most
-_HEIGHT_M, _WEIGHT_KG = (0.2, 2.6), (0.5, 500.0)
 # Beginnings that Siemens' log viewer colors.
 _PLAIN, _WARNING, _ERROR = "DBG", "WRN", "ERR"
 
@@ -259,7 +258,7 @@ def body_of(xml: str) -> Body:
     if root is None:
         return UNKNOWN_BODY
     found = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
-    return Body(_within(found.get("patientHeight_m"), _HEIGHT_M), _within(found.get("patientWeight_kg"), _WEIGHT_KG))
+    return Body(_within(found.get("patientHeight_m"), HEIGHT_M), _within(found.get("patientWeight_kg"), WEIGHT_KG))
 
 
 def _within(text: str | None, limits: tuple[float, float]) -> float | None:
