@@ -197,20 +197,16 @@ def test_users_mistakes_end_with_one_sentence(tmp_path, tiny_bundle, stack):
         ("receive", "-o", "out"),
     ],
 )
-def test_without_the_libraries_for_dicom(tmp_path, monkeypatch, capsys, words):
-    from cardiacseg.cli import main
-
+def test_without_the_libraries_for_dicom(tmp_path, words):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "1.dcm").write_bytes(bytes(128) + b"DICM")
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in sys.modules if name.split(".")[0] in ("pydicom", "pynetdicom", "highdicom")]:
-        monkeypatch.setitem(sys.modules, name, None)
-    for name in ("pydicom", "pynetdicom", "highdicom"):
-        monkeypatch.setitem(sys.modules, name, None)
-    for name in [name for name in sys.modules if name.startswith(("cardiacseg.io.dicom", "cardiacseg.network"))]:
-        monkeypatch.delitem(sys.modules, name)
-    assert main(words) == 2
-    assert 'pip install "cardiacseg[dicom]"' in capsys.readouterr().err
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['pydicom', 'pynetdicom', 'highdicom']))\n"
+        f"from cardiacseg.cli import main; sys.exit(main({words}))"
+    )
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert refused(done, 2, 'pip install "cardiacseg[dicom]"')
 
 
 @pytest.mark.skipif(

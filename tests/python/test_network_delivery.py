@@ -41,9 +41,6 @@ from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
 from cardiacseg.network.studies import Limits
 
-# If a connection is refused, pynetdicom leaves its socket to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 class Flaky:
     """A destination that fails until it is told to work."""

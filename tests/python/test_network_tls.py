@@ -23,9 +23,6 @@ from cardiacseg.network.peer import Peer
 from cardiacseg.network.send import send
 from cardiacseg.network.tls import TlsFiles
 
-# If a connection is refused, pynetdicom leaves its socket to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def openssl(*words):
     if subprocess.run(["openssl", *map(str, words)], capture_output=True).returncode:
