@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cardiacseg.acquisition import UNKNOWN_BODY, UNKNOWN_TIMING, Body, Timing
-from cardiacseg.io.geometry import Geometry
+from cardiacseg.io.geometry import Geometry, Orientation
 
 if TYPE_CHECKING:
-    from cardiacseg.io.nifti import NiftiSource
+    import nibabel
+
     from cardiacseg.measurements import Measurements
     from cardiacseg.segmenter import Result
 
@@ -53,6 +54,15 @@ class DicomSource:
     unusable_for_results: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class NiftiSource:
+    """The parts of a NIfTI file that are needed to write labels of its cine: header, lengths of axes, orientation."""
+
+    header: "nibabel.Nifti1Header"
+    axes: tuple[int, ...]
+    orientation: Orientation
+
+
 @dataclass(frozen=True)
 class Note:
     """Something that was found or repaired while reading: a stable ``code`` and one sentence without patient data."""
@@ -78,8 +88,8 @@ class Cine:
     timing: Timing = UNKNOWN_TIMING
     body: Body = UNKNOWN_BODY
     notes: tuple[Note, ...] = ()
-    nifti: "NiftiSource | None" = field(default=None, repr=False)
-    dicom: "DicomSource | None" = field(default=None, repr=False)
+    nifti: NiftiSource | None = field(default=None, repr=False)
+    dicom: DicomSource | None = field(default=None, repr=False)
     files: tuple[Path, ...] = ()
 
 

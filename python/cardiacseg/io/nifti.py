@@ -8,7 +8,6 @@ import dataclasses
 import gzip
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,8 @@ import numpy as np
 from cardiacseg.acquisition import UNKNOWN_TIMING
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.budget import Budget
-from cardiacseg.io.cine import Cine, Note
-from cardiacseg.io.geometry import Geometry, Orientation
+from cardiacseg.io.cine import Cine, NiftiSource, Note
+from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.nifti_axes import even_timing, place, timing_of
 from cardiacseg.io.nifti_file import fill, open_nifti, read_voxels
 from cardiacseg.io.not_grey import notes_on_values
@@ -29,15 +28,6 @@ if TYPE_CHECKING:
 
 # Tolerance of a grid's position as a fraction of a voxel, for the rounding of float32 headers.
 _TOLERANCE = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class NiftiSource:
-    """The parts of a file that are needed to write labels of its cine: header, lengths of axes, orientation."""
-
-    header: "nibabel.Nifti1Header"
-    axes: tuple[int, ...]
-    orientation: Orientation
 
 
 def read_nifti(
@@ -230,9 +220,6 @@ def read_labels(path: str | Path, geometry: Geometry, frames: int, *, spacing_gi
     With ``spacing_given`` (the grid has a given spacing) the file's own spacing is ignored. Raises
     ``InvalidInputError`` if the file is not a label map of 0 to 3, or its voxels are not those of the grid.
     """
-    from cardiacseg.io.nifti_axes import place
-    from cardiacseg.io.nifti_file import open_nifti, read_voxels
-
     file = open_nifti(path)
     placed = place(file, geometry.array_spacing if spacing_given else None)
     order, flips = _order_and_flips(Path(path), placed.affine, geometry)
