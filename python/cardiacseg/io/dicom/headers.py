@@ -30,6 +30,7 @@ _MARK_BYTES = 132
 NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian}
 _PIXEL_TAGS = {struct.pack("<HH", 0x7FE0, element) for element in (8, 9, 0x10)}
 _PIXEL_TAGS |= {struct.pack(">HH", 0x7FE0, element) for element in (8, 9, 0x10)}
+_ZEROS, _PIXELS_OR_ZEROS = frozenset({0}), frozenset({0, 0x7FE00008, 0x7FE00009, 0x7FE00010})
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _END_OF_ITEMS = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
@@ -173,7 +174,7 @@ def read_damaged(file: File, tags: list[str]) -> Dataset:
             meta = read_dataset(stream, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
             syntax = text(meta, "TransferSyntaxUID")
             order = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
-            chosen = [Tag(tag) for tag in tags]
+            chosen = [_tag(tag) for tag in tags]
             for element in data_element_generator(stream, *order, partial(_ends, True), specific_tags=chosen):
                 if element.length == len(element.value or b""):  # else the file ends within it
                     read[element.tag] = element
@@ -191,7 +192,7 @@ def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Datase
     """
     stream.seek(0)
     try:
-        chosen = None if tags is None else [Tag(tag) for tag in tags]
+        chosen = None if tags is None else [_tag(tag) for tag in tags]
         return read_partial(stream, partial(_ends, tags is not None), force=True, specific_tags=chosen)
     except DicomError:
         raise
@@ -201,7 +202,7 @@ def parse(file: File, stream: BinaryIO, tags: list[str] | None = None) -> Datase
 
 
 def _ends(before_pixels: bool, tag: BaseTag, _vr: str | None, _length: int) -> bool:
-    return tag == 0 or (before_pixels and tag in (0x7FE00008, 0x7FE00009, 0x7FE00010))
+    return tag in (_PIXELS_OR_ZEROS if before_pixels else _ZEROS)
 
 
 def parse_whole(file: File) -> Dataset:
