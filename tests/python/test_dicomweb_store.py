@@ -79,6 +79,8 @@ def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
     ("answer", "words"),
     [
         ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
+        ((200, {"Content-Type": "text/html"}, b"<p>please log in"), "does not say which of 4 files"),
+        ((200, {}, b"<p>"), "does not say which of 4 files"),
         ((202, JSON, b"{}"), "does not say which of 4 files"),
         (stow_json(status=202), "does not say which of 4 files"),
         ((409, {}, b""), "stored 0 of 4"),
@@ -99,10 +101,25 @@ def test_an_answer_to_stow_that_confirms_nothing(answer, words, tmp_path):
         store(folder, service.server())
 
 
-def test_a_plain_yes_is_enough(tmp_path):
+@pytest.mark.parametrize("answer", [({"Content-Type": "application/dicom+xml"}, b"<x/>"), (JSON, b"{}"), ({}, b"")])
+def test_a_plain_yes_is_enough(answer, tmp_path):
     _, folder = synthetic_study(tmp_path)
-    with serving(lambda request: (200, {"Content-Type": "application/dicom+xml"}, b"<x/>")) as service:
+    with serving(lambda request: (200, *answer)) as service:
         assert store(folder, service.server()).sent == 4
+
+
+@pytest.mark.parametrize("reason", [0x0111, 0xB00E])
+def test_what_the_service_has_already_is_stored(reason, tmp_path):
+    """A file whose answer was lost is sent again; some services then refuse it."""
+    _, folder = synthetic_study(tmp_path)
+    (twice, name), *others = uids_and_names(folder).items()
+    with serving(lambda request: stow_json([uid for uid, _ in others], [(twice, reason)], 202)) as service:
+        report = store(folder, service.server())
+    assert (report.sent, report.warnings) == (4, ((name, reason),))
+    with serving(lambda request: stow_json(failed=[(twice, reason)], status=409)) as service:
+        assert store(folder / name, service.server()).sent == 1
+        with pytest.raises(NetworkError, match="stored 1 of 4"):
+            store(folder, service.server())
 
 
 @pytest.mark.parametrize(

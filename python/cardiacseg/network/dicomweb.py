@@ -17,13 +17,14 @@ from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 from cardiacseg.network.instances import Instance, find_instances
 from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
 from cardiacseg.network.query import JSON, Series, find_series, is_uid
-from cardiacseg.network.send import SendReport, not_all_stored
+from cardiacseg.network.send import DUPLICATE, SendReport, not_all_stored
 from cardiacseg.network.web import WebServer
 from cardiacseg.network.web_session import TruncatedError, WebSession
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _DICOM = "application/dicom"
 _MULTIPART = f'multipart/related; type="{_DICOM}"'
+_DUPLICATES = {DUPLICATE, 0xB00E}  # DICOM has no reason for this; 0xB00E is that of Azure's service
 _REQUEST_BYTES = 64 << 20  # of files in one request, unless a single file is larger
 
 
@@ -157,6 +158,18 @@ def _post(web: WebSession, part: Sequence[Instance]) -> requests.Response:
         raise
 
 
+def _is_plain(response: requests.Response) -> bool:
+    """Whether the status alone says, by PS3.18, that all were stored (200) or none (409), and no page was sent instead.
+
+    A proxy that wants a login answers 200 with a page for a browser.
+    """
+    if response.status_code == 409:
+        return True
+    kind = response.headers.get("Content-Type", "").lower()
+    is_report = ("json" in kind or "xml" in kind) and "html" not in kind
+    return response.status_code == 200 and (is_report or not response.content.strip())
+
+
 class _Answer:
     """What a service says of the files of one request: ``refused`` with reasons, ``warnings`` with their numbers."""
 
@@ -169,10 +182,13 @@ class _Answer:
                 said = self._take(response)
         except Exception:  # pydicom raises many kinds of errors for what is not DICOM JSON
             said = False
-        if not said and response.status_code not in (200, 409):  # by PS3.18, all were stored, or none
+        if not (said or _is_plain(response)):
             raise NetworkError(f"{name} does not say which of {len(part)} files it stored ({response.status_code})")
         if response.status_code == 409:
-            self.refused = {name: self.refused.get(name, "status 409") for name in self._names.values()}
+            kept = {name for name, reason in self.warnings if reason in _DUPLICATES}
+            self.refused = {
+                name: self.refused.get(name, "status 409") for name in self._names.values() if name not in kept
+            }
 
     def _take(self, response: requests.Response) -> bool:
         """Whether the answer says of any file that it was stored or refused."""
@@ -180,12 +196,17 @@ class _Answer:
             return False
         said = Dataset.from_json(response.content.decode("utf-8-sig"))
         stored = said.get("ReferencedSOPSequence") or []
+        confirmed = {self._name(item) for item in stored}
         for item in said.get("FailedSOPSequence") or []:
-            self.refused[self._name(item)] = f"reason 0x{int(item.get('FailureReason') or 0):04X}"
+            name, reason = self._name(item), int(item.get("FailureReason") or 0)
+            if reason in _DUPLICATES:
+                confirmed.add(name)
+                self.warnings.append((name, reason))
+            else:
+                self.refused[name] = f"reason 0x{reason:04X}"
         for item in stored:
             if item.get("WarningReason"):
                 self.warnings.append((self._name(item), int(item.WarningReason)))
-        confirmed = {self._name(item) for item in stored}
         if confirmed or self.refused:
             unsaid = set(self._names.values()) - confirmed - set(self.refused)
             self.refused |= dict.fromkeys(sorted(unsaid), "not confirmed")

@@ -126,11 +126,11 @@ def _authenticate(server: WebServer, request: requests.PreparedRequest) -> reque
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Limits the size of an answer that requests holds in memory. Multipart messages are read in pieces."""
+    """Limits the size of an answer that requests holds in memory: all but those that are asked for in pieces."""
 
     def send(self, *arguments: Any, **settings: Any) -> requests.Response:
         response = super().send(*arguments, **settings)
-        if not response.headers.get("Content-Type", "").lower().startswith("multipart/"):
+        if not (settings.get("stream") and response.status_code < 300):
             response.iter_content = partial(_bounded, response, response.iter_content)
         return response
 
@@ -143,7 +143,8 @@ def _bounded(
         size += len(piece)
         if size > _ANSWER_BYTES:
             response.close()
-            raise NetworkError(f"expected an answer of at most {_ANSWER_BYTES >> 20} MiB, got more")
+            name = urlsplit(response.url).netloc
+            raise NetworkError(f"{name}: expected an answer of at most {_ANSWER_BYTES >> 20} MiB, got more")
         yield piece
 
 
