@@ -7,6 +7,8 @@ from dicom_nodes import captured_log, synthetic_study
 from web_service import JSON, serving, stow_json
 
 from cardiacseg.cli import main
+from cardiacseg.cli.parser import build_parser
+from cardiacseg.cli.web import web_server
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.network import dicomweb
 from cardiacseg.network.dicomweb import store
@@ -171,3 +173,19 @@ def test_secrets_come_from_files_or_the_environment(tmp_path, monkeypatch, capsy
     headers = [request.headers["Authorization"] for request in service.requests]
     assert headers == [f"Bearer {TOKEN}", "Basic bWU6d29yZA==", "Bearer other"]
     assert "sent 4 files" in capsys.readouterr().out
+
+
+def test_a_token_may_be_renewed(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    file = tmp_path / "token"
+    file.write_text("first")
+    options = build_parser().parse_args(["send", "x", "--stow", "http://127.0.0.1", "--token-file", str(file)])
+    with serving(lambda request: stow_json()) as service:
+        server = web_server(options, service.url)
+        store(folder, server)
+        file.write_text("second")
+        store(folder, server)
+        file.write_text("")  # it is being written
+        with pytest.raises(NetworkError, match="is empty"):
+            store(folder, server)
+    assert [request.headers["Authorization"] for request in service.requests] == ["Bearer first", "Bearer second"]

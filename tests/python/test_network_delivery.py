@@ -323,6 +323,14 @@ def test_a_folder_is_taken_like_a_study_that_arrives(tmp_path):
         pytest.raises(OutputError, match="E_NO_SPACE: the spool does not take the study"),
     ):
         receiver.take(folder)
+    unnamed = tmp_path / "unnamed"
+    unnamed.mkdir()
+    del made.datasets[0].StudyInstanceUID
+    made.datasets[0].save_as(unnamed / "1.dcm", enforce_file_format=True)
+    with Receiver(segment, ReceiverOptions(limits=Limits(free_bytes=0, study_instances=1), **options)) as receiver:
+        for source, words in ((folder, "E_STUDY_TOO_LARGE: the spool"), (unnamed, "1.dcm: expected a usable Study")):
+            with pytest.raises(InvalidInputError, match=words):
+                receiver.take(source)
 
 
 def test_a_study_that_ends_the_receiver_again_and_again_lies_aside(tmp_path):

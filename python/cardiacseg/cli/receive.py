@@ -63,6 +63,7 @@ def _watch(
         query=query,
         days=options.watch_days,
         interval_s=options.watch_every,
+        failed=lambda: receiver.counters.add("watch_failures"),
     )
 
 

@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,10 @@ def web_server(options: argparse.Namespace, url: str) -> "WebServer":
     if options.password_file is not None and options.user is None:
         raise InvalidInputError("expected --user with --password-file")
     password = None if options.user is None else _secret(options.password_file, PASSWORD)
-    token = _secret(options.token_file, TOKEN) if options.token_file or options.user is None else None
+    has_token = options.token_file is not None or options.user is None
     return WebServer(
         url,
-        token=token,
+        token=partial(_secret, options.token_file, TOKEN) if has_token else None,  # read again for each request
         user=options.user,
         password=password,
         ca=options.web_ca,

@@ -10,6 +10,8 @@ import pydicom
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 from cardiacseg.network.instances import uid_text
 
+# Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
+_STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _TAGS = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
 
 
@@ -26,6 +28,11 @@ class Arrival:
     content: bytes
     announced: int = 0
     host: str = ""
+
+    @property
+    def names_study(self) -> bool:
+        """Whether its Study Instance UID can be used."""
+        return _STUDY_UID.fullmatch(self.study_uid) is not None
 
 
 def read_arrival(source: bytes | Path, host: str = "") -> Arrival:

@@ -1,6 +1,5 @@
 """The service class provider under :class:`~cardiacseg.network.receive.Receiver`: associations, C-STORE and C-ECHO."""
 
-import re
 import ssl
 import threading
 from collections.abc import Callable, Collection, Hashable
@@ -28,8 +27,6 @@ _SYNTAXES = [
     *(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 ]
 
-# Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
-_STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 BROKEN = "the sender broke off the association, or the connection was lost"
 SILENT = "the sender sent no image for too long and did not end the association"
 NOT_UNDERSTOOD = "an image of the same association was refused"
@@ -120,7 +117,7 @@ class Listener:
             arrival = read_arrival(event.encoded_dataset(), event.assoc.requestor.address)
         except Exception:  # pydicom raises many kinds of errors for damaged data
             arrival = None
-        if arrival is None or not _STUDY_UID.fullmatch(arrival.study_uid):
+        if arrival is None or not arrival.names_study:
             with self._lock:
                 self._not_understood.add(event.assoc)
             return CANNOT_UNDERSTAND if arrival is None else NO_STUDY

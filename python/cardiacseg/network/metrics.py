@@ -16,6 +16,7 @@ COUNTERS = {
     "studies_incomplete": "studies of which images are known to be missing",
     "results_delivered": "results of a study that a destination has",
     "deliveries_failed": "attempts to deliver that failed",
+    "watch_failures": "queries to the watched service, and retrievals of a study from it, that failed",
 }
 GAUGES = {
     "associations": "open associations",

@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from cardiacseg.errors import OutputError
+from cardiacseg.errors import InvalidInputError, OutputError
 from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
@@ -22,7 +22,7 @@ from cardiacseg.network.outbox import Outbox
 from cardiacseg.network.queue import Destination, deliveries_of
 from cardiacseg.network.signals import run_until_signal
 from cardiacseg.network.spool import ARRIVING, WAITING, Entry, Spool
-from cardiacseg.network.studies import OpenStudies
+from cardiacseg.network.studies import TOO_LARGE, OpenStudies
 from cardiacseg.network.work import Segment, Worker, remove_unneeded_images
 
 LOGGER = logging.getLogger("cardiacseg.network")
@@ -33,13 +33,13 @@ class Receiver:
 
     It goes on with what an earlier receiver left in the spool. If a study cannot be segmented, the error's code is
     logged and the study is put aside. Log lines of "cardiacseg.network" hold names in the spool, codes and times.
-    ``port`` is the port in use, ``health_port`` that of the health server.
+    ``port`` is the port in use, ``health_port`` that of the health server; ``counters`` are those of its metrics.
     """
 
     def __init__(self, segment: Segment, options: ReceiverOptions):
         self._segment, self._options = segment, options
         self._changed = threading.Condition()  # guards the studies, what lies aside and what is to be delivered
-        self._counters, self._commitments = Counters(), Commitments()
+        self.counters, self._commitments = Counters(), Commitments()
 
     def start(self) -> "Receiver":
         """Raises ``NetworkError`` if a port is not available, ``OSError`` if a folder cannot be used."""
@@ -85,12 +85,18 @@ class Receiver:
     def take(self, folder: Path) -> None:
         """Take a folder's DICOM files into the spool, as if an association had brought them.
 
-        Raises ``InvalidInputError`` if a file is not DICOM, and ``OutputError`` with the code of a refusal.
+        Raises ``InvalidInputError`` if a file is not DICOM or names no study, or if the study is too large, and
+        ``OutputError`` with the code of another refusal.
         """
         association, fault = object(), BROKEN
         try:
             for instance in find_instances(folder)[0]:
-                refusal = self._keep(read_arrival(instance.path.read_bytes()), association)
+                arrival = read_arrival(instance.path.read_bytes())
+                if not arrival.names_study:
+                    raise InvalidInputError(f"{instance.name}: expected a usable Study Instance UID, got none")
+                refusal = self._keep(arrival, association)
+                if refusal == TOO_LARGE:
+                    raise InvalidInputError("the spool does not take the study", code=refusal)
                 if refusal:
                     raise OutputError(f"{refusal}: the spool does not take the study")
             fault = ""
@@ -116,7 +122,7 @@ class Receiver:
         problems = [f"the {name} has ended" for name, part in parts.items() if not part.is_alive()]
         if gauges["spool_free_bytes"] < self._options.limits.free_bytes:
             problems.append(f"{NO_SPACE}: instances are refused")
-        return Status(self._counters.values(), gauges, tuple(problems))
+        return Status(self.counters.values(), gauges, tuple(problems))
 
     def _new_listener(self) -> Listener:
         options, confirms = self._options, self._options.peer and self._options.commitment.mode != "off"
@@ -141,14 +147,14 @@ class Receiver:
         of_state = {state: [one for one in left if one.record.state == state] for state in (ARRIVING, WAITING)}
         self._studies.resume(of_state[ARRIVING], of_state[WAITING])
         destinations = _destinations(options, self._commitments)
-        self._outbox = Outbox(destinations, options.retry_s, self._aside, self._counters, self._changed)
+        self._outbox = Outbox(destinations, options.retry_s, self._aside, self.counters, self._changed)
         self._worker = Worker(
             self._segment,
             destinations,
             options,
             studies=self._studies,
             aside=self._aside,
-            counters=self._counters,
+            counters=self.counters,
             deliver=self._outbox.put,
             lock=self._changed,
         )
@@ -163,11 +169,11 @@ class Receiver:
         with self._changed:
             refusal = self._studies.add(arrival, association)
             self._changed.notify_all()
-        self._counters.add("instances_refused" if refusal else "instances_received")
+        self.counters.add("instances_refused" if refusal else "instances_received")
         if refusal:
             LOGGER.warning("refused an instance: %s", refusal)
         else:
-            self._counters.add("bytes_received", len(arrival.content))
+            self.counters.add("bytes_received", len(arrival.content))
         return refusal
 
     def _ended(self, association: Hashable, fault: str) -> None:

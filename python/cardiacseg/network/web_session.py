@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from cardiacseg.errors import NetworkError
+from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.log_suppression import suppress_logs
 from cardiacseg.network.web import WebServer
 
@@ -117,8 +117,12 @@ class WebSession(requests.Session):
 
 
 def _authenticate(server: WebServer, request: requests.PreparedRequest) -> requests.PreparedRequest:
-    if server.token is not None:
-        request.headers["Authorization"] = f"Bearer {server.token}"
+    try:
+        token = server.current_token()
+    except InvalidInputError as error:  # it was usable before, and may be so again
+        raise NetworkError(str(error)) from None
+    if token is not None:
+        request.headers["Authorization"] = f"Bearer {token}"
     elif server.user is not None:
         pair = b64encode(f"{server.user}:{server.password}".encode()).decode()
         request.headers["Authorization"] = f"Basic {pair}"
