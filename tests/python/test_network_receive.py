@@ -255,6 +255,13 @@ def test_limits_are_told_to_the_sender(tmp_path):
             send(synthetic_study(tmp_path, 5)[1], node)
 
 
+def test_a_sender_that_is_refused_does_not_fill_the_log(tmp_path):
+    with captured_log() as log, receiving(Threshold(), tmp_path, limits=Limits(free_bytes=1 << 60)) as node:
+        storescu(node, synthetic_study(tmp_path)[1], "--no-halt")
+        wait_until(lambda: not in_spool(tmp_path))
+    assert len([line for line in log.lines if "E_NO_SPACE" in line]) == 1
+
+
 def test_a_stop_finishes_the_study_in_work(tmp_path):
     segment = Threshold()
     segment.may_end.clear()

@@ -150,6 +150,16 @@ def test_what_lies_aside_too_long_or_is_too_much_is_removed(spool, monkeypatch):
     assert len(aside) == len(spool.aside()) == 1
 
 
+def test_a_clock_that_is_set_removes_nothing(spool, monkeypatch):
+    aside = Aside(spool, days=1)
+    aside.put(study(spool), "E_NO_SAX")
+    now = time.time()
+    for days in (-30, 30):
+        monkeypatch.setattr("time.time", lambda days=days: now + days * 86400)
+        aside.expire()
+    assert len(aside) == 1
+
+
 def test_what_lies_aside_and_cannot_be_removed_stays(spool, monkeypatch):
     aside, entry = Aside(spool, days=1), study(spool)
     aside.put(entry, "E_NO_SAX")

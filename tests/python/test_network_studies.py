@@ -86,6 +86,22 @@ def finished(studies, clock, wait_s=IDLE_S):
     return studies.take_finished()
 
 
+def test_an_association_that_goes_on_with_other_studies_does_not_hold_the_first(studies, clock):
+    """Some archives send all studies, for hours, over one association."""
+    for study in ("A", "B", "A", "B"):
+        assert studies.take_finished() is None
+        studies.add(arrival(study, str(clock.now)), "router")
+        clock.now += INCOMPLETE_S / 2 - 1
+    clock.now += 2
+    study = studies.take_finished()
+    assert study.entry.record.fault == "" and len(study.instances) == 2
+    clock.now += 10 * INCOMPLETE_S
+    assert studies.take_finished() is None  # B may go on
+    studies.end("router")
+    clock.now += IDLE_S
+    assert len(studies.take_finished().instances) == 2
+
+
 def test_an_association_that_broke_marks_its_studies(studies, clock):
     studies.add(arrival("A", "1"), "first")
     studies.add(arrival("B", "1"), "second")

@@ -81,7 +81,7 @@ def peer_destination(
             resend = lambda failed: store([instance.path for instance in failed])  # noqa: E731
             commit(instances, requestor, commitments, required, options.wait_s, resend)
 
-    return Destination("peer", deliver)
+    return Destination("peer", deliver, address=str(peer))
 
 
 def web_destination(server: WebServer) -> Destination:
@@ -91,4 +91,4 @@ def web_destination(server: WebServer) -> Destination:
         if results.files:
             store_by_web(results.files, replace(server, attempts=2))  # the queue tries again as well
 
-    return Destination("stow", deliver)
+    return Destination("stow", deliver, address=server.root)

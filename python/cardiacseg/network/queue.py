@@ -15,7 +15,7 @@ from cardiacseg.network.spool import Entry
 LOGGER = logging.getLogger("cardiacseg.network")
 _LONGEST_RETRY_S = 900.0  # between two attempts for one study
 _LONGEST_PAUSE_S = 60.0  # between two attempts of the queue
-_KEPT = ("since", "attempts", "stored", "error")  # fields of a delivery in its file
+_KEPT = ("since", "attempts", "stored", "error", "address")  # fields of a delivery in its file
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,21 @@ class Destination:
     ``deliver`` returns if the destination has the results for good, and otherwise raises: ``NetworkError``, whose
     ``stored`` names the files that need not be sent again, or ``OSError``. It is called again with the same results if
     the receiver was killed before it noted the success. ``remote``: it takes DICOM results only, and those of an
-    incomplete study only if the receiver's options say so.
+    incomplete study only if the receiver's options say so. ``address``: what is stored at one is not at another.
     """
 
     kind: str
     deliver: Callable[[Results], None]
     remote: bool = True
+    address: str = ""
 
 
 @dataclass(eq=False)
 class Delivery:
     """A study's results on their way to one destination: a file ``to-KIND.json`` until it has them.
 
-    ``since`` is in seconds since 1970; ``stored`` are files that it has; ``error`` is why the last attempt failed.
+    ``since`` is in seconds since 1970; ``stored`` are files that the destination at ``address`` has; ``error`` is why
+    the last attempt failed.
     """
 
     entry: Entry
@@ -57,6 +59,7 @@ class Delivery:
     attempts: int = 0
     stored: list[str] = field(default_factory=list)
     error: str = ""
+    address: str = ""
     due: float = 0.0
 
     @property
@@ -156,6 +159,8 @@ class DeliveryQueue:
                 self._changed.wait(None if due == float("inf") else due - time.monotonic())
 
     def _attempt(self, delivery: Delivery) -> None:
+        if delivery.address != self._destination.address:  # an earlier receiver had another one
+            delivery.address, delivery.stored = self._destination.address, []
         try:
             self._destination.deliver(delivery.results())
             delivery.remove()

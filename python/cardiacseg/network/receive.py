@@ -12,7 +12,7 @@ from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
 from cardiacseg.network.destinations import folder_destination, peer_destination
-from cardiacseg.network.durable import NO_SPACE
+from cardiacseg.network.durable import NO_SPACE, NOT_WRITTEN
 from cardiacseg.network.health import HealthServer
 from cardiacseg.network.instances import find_instances
 from cardiacseg.network.listener import BROKEN, Listener
@@ -40,6 +40,7 @@ class Receiver:
         self._segment, self._options = segment, options
         self._changed = threading.Condition()  # guards the studies, what lies aside and what is to be delivered
         self.counters, self._commitments = Counters(), Commitments()
+        self._refused: set[tuple[Hashable, str]] = set()  # associations, and codes that were logged
 
     def start(self) -> "Receiver":
         """Raises ``NetworkError`` if a port is not available, ``OSError`` if a folder cannot be used."""
@@ -105,6 +106,10 @@ class Receiver:
 
     def status(self) -> Status:
         """Counts, ages and problems at this moment."""
+        try:
+            free, problems = self._spool.free_bytes(), []
+        except OSError:  # it was removed or unmounted
+            free, problems = 0, [f"{NOT_WRITTEN}: the spool is not there"]
         with self._changed:
             waiting, queued = self._studies.in_work, self._outbox.entries()
             gauges = {
@@ -115,12 +120,12 @@ class Receiver:
                 "studies_aside": len(self._aside),
                 "oldest_waiting_seconds": _age(waiting),
                 "oldest_queued_seconds": _age(queued),
-                "spool_free_bytes": self._spool.free_bytes(),
+                "spool_free_bytes": free,
             }
         queues = {f"delivery to {kind}": one for kind, one in self._outbox.queues.items()}
         parts = {"listener": self._listener, "worker": self._worker, **queues}
-        problems = [f"the {name} has ended" for name, part in parts.items() if not part.is_alive()]
-        if gauges["spool_free_bytes"] < self._options.limits.free_bytes:
+        problems += [f"the {name} has ended" for name, part in parts.items() if not part.is_alive()]
+        if free < self._options.limits.free_bytes:
             problems.append(f"{NO_SPACE}: instances are refused")
         return Status(self.counters.values(), gauges, tuple(problems))
 
@@ -168,17 +173,21 @@ class Receiver:
     def _keep(self, arrival: Arrival, association: Hashable) -> str:
         with self._changed:
             refusal = self._studies.add(arrival, association)
+            first = (association, refusal) not in self._refused
+            if refusal:
+                self._refused.add((association, refusal))
             self._changed.notify_all()
         self.counters.add("instances_refused" if refusal else "instances_received")
-        if refusal:
-            LOGGER.warning("refused an instance: %s", refusal)
-        else:
+        if not refusal:
             self.counters.add("bytes_received", len(arrival.content))
+        elif first:
+            LOGGER.warning("refused an instance, and does not log further ones of this sender: %s", refusal)
         return refusal
 
     def _ended(self, association: Hashable, fault: str) -> None:
         with self._changed:
             self._studies.end(association, fault)
+            self._refused = {one for one in self._refused if one[0] is not association}
             self._changed.notify_all()
 
 
@@ -194,7 +203,8 @@ def _destinations(options: ReceiverOptions, commitments: Commitments) -> list[De
 
 
 def _age(entries: Collection[Entry]) -> float:
-    return round(max((time.time() - entry.record.since for entry in entries), default=0.0), 1)
+    oldest = max((time.time() - entry.record.since for entry in entries), default=0.0)
+    return round(max(0.0, oldest), 1)  # the clock may have been set back
 
 
 def serve(receiver: Receiver, *watches: AbstractContextManager[object]) -> None:

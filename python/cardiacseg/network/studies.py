@@ -105,7 +105,8 @@ class OpenStudies:
     """Collects instances by study. Not thread-safe: the caller holds a lock.
 
     A study is finished if every association that sent a part of it has ended and nothing has arrived for ``idle_s``
-    seconds, or for ``incomplete_s`` if images are known to be missing. A study beyond the limits is refused as a whole
+    seconds, or for ``incomplete_s`` if images are known to be missing, or if an association that sent a part of it now
+    sends another study: some senders use one association for all. A study beyond the limits is refused as a whole
     until then, so that a part is not mistaken for the whole. A study that lies aside is taken back if more of it comes.
     """
 
@@ -121,6 +122,7 @@ class OpenStudies:
         self._spool, self._aside, self._limits, self._clock = spool, aside, limits, clock
         self._idle_s, self._incomplete_s = idle_s, max(idle_s, incomplete_s)
         self._studies: dict[str, Study] = {}
+        self._latest: dict[Hashable, Study] = {}  # what an association sends at present
         self.in_work: list[Entry] = []
 
     def resume(self, arriving: Iterable[Entry], in_work: Iterable[Entry]) -> None:
@@ -134,6 +136,7 @@ class OpenStudies:
         try:
             study = self._studies.get(arrival.study_uid) or self._open(arrival)
             study.associations.setdefault(association, study.faults)
+            self._latest[association] = study
             study.last_time = self._clock()
             if not study.refused and self._too_large(study, arrival.instance_uid, len(arrival.content)):
                 study.refused = TOO_LARGE
@@ -143,6 +146,7 @@ class OpenStudies:
 
     def end(self, association: Hashable, fault: str = "") -> None:
         """The association has ended; ``fault`` says why instances may be missing."""
+        self._latest.pop(association, None)
         for study in self._studies.values():
             if association not in study.associations:
                 continue
@@ -165,7 +169,7 @@ class OpenStudies:
             return None
         uid = min(over, key=lambda uid: over[uid].last_time)
         study = over[uid]
-        if study.associations and not study.fault:
+        if self._is_sent(study) and not study.fault:
             study.fault = TOO_LONG
         study.last_time = now  # if the disk is full now, it is tried again after the idle time
         study.entry.update(state=WAITING, open=False, fault=study.missing())
@@ -189,8 +193,12 @@ class OpenStudies:
 
     def _due(self, study: Study) -> float:
         longest = study.first_time + self._limits.study_s
-        wait = self._incomplete_s if study.missing() else self._idle_s
-        return longest if study.associations else min(longest, study.last_time + wait)
+        wait = self._incomplete_s if study.associations or study.missing() else self._idle_s
+        return longest if self._is_sent(study) else min(longest, study.last_time + wait)
+
+    def _is_sent(self, study: Study) -> bool:
+        """Whether an association may be about to bring the next image of it."""
+        return any(self._latest.get(association) is study for association in study.associations)
 
     def _open(self, arrival: Arrival) -> Study:
         of_host = sum(study.host == arrival.host for study in self._studies.values() if study.entry)
