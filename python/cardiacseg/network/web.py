@@ -17,10 +17,10 @@ class WebServer:
 
     ``token``: a bearer token, or a function that gives it for each request, as tokens expire; ``user`` and
     ``password``: basic authentication; ``certificate`` and ``key``: PEM files of a client certificate (``key`` may be
-    in the same file); ``ca``: a PEM file with the authorities to trust instead of the usual ones. Plain http is accepted for this computer, for others only with ``allow_http``. ``timeout``, in
-    seconds, applies to the connection and to each wait for bytes. An action is tried ``attempts`` times if the service
-    cannot be reached or is overloaded, after ``wait_s``, 2 ``wait_s``, ... or what Retry-After says. Raises
-    ``InvalidInputError``.
+    in the same file); ``ca``: a PEM file with the authorities to trust instead of the usual ones. Plain http is
+    accepted for this computer, for others only with ``allow_http``. ``timeout``, in seconds, applies to the connection
+    and to each wait for bytes. An action is tried ``attempts`` times if the service cannot be reached or is overloaded,
+    after ``wait_s``, 2 ``wait_s``, ... or what Retry-After says. Raises ``InvalidInputError``.
     """
 
     url: str

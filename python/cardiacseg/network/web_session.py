@@ -1,6 +1,5 @@
 """Requests to one DICOMweb service: credentials, redirects, retries, bounded answers, errors in one sentence."""
 
-import ssl
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.log_suppression import suppress_logs
+from cardiacseg.network.tls import tls_reason
 from cardiacseg.network.web import WebServer
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ def _sentence(server: WebServer, error: Exception) -> str:
         phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "an unknown status"
         return f"{server.name} answered {status} {phrase}{_HINTS.get(status, '')}"
     if isinstance(error, requests.exceptions.SSLError):
-        return f"{server.name}: no TLS connection: {_tls_reason(error)}"
+        return f"{server.name}: no TLS connection: {tls_reason(error)}"
     if isinstance(error, requests.Timeout):
         return f"{server.name} did not answer within {server.timeout:g} s"
     if isinstance(error, requests.TooManyRedirects):
@@ -188,11 +188,3 @@ def _sentence(server: WebServer, error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return f"{server.name} cannot be reached, or ends the connection, in {server.attempts} attempts"
     return f"{server.name} gave an answer that cannot be read ({type(error).__name__})"
-
-
-def _tls_reason(error: BaseException | None) -> str:
-    """The reason that OpenSSL gave, somewhere inside the error."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        inside = getattr(error, "reason", None) or next(iter(error.args), None)
-        error = inside if isinstance(inside, BaseException) else None
-    return getattr(error, "verify_message", "") or getattr(error, "reason", None) or "the handshake failed"
