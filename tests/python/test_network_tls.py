@@ -67,7 +67,7 @@ def test_only_whom_the_authority_knows_may_send_and_is_sent_to(tmp_path, files):
             (None, "cannot be reached"),
             (stranger.client_context(), "no TLS connection: .*UNKNOWN_CA"),
             (TlsFiles(authority=sender.authority).client_context(), "no TLS connection: .*CERTIFICATE_REQUIRED"),
-            (TlsFiles(authority=stranger.certificate).client_context(), "no TLS connection: unable to get"),
+            (TlsFiles(authority=stranger.certificate).client_context(), "no TLS connection: .*certificate"),
         ]:
             with pytest.raises(NetworkError, match=words):
                 send(folder, node, tls=context, timeout=5)

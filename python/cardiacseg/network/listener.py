@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Hashable
 
 from pydicom import uid
 from pynetdicom import AE, AllStoragePresentationContexts, StoragePresentationContexts, evt
+from pynetdicom.association import Association
 from pynetdicom.pdu import A_RELEASE_RQ
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
@@ -43,9 +44,10 @@ class Listener:
     """Listens from :meth:`start` to :meth:`close`. Calls ``keep`` for each instance and ``ended`` after an association.
 
     The calls come from the association's threads. ``ended`` may be called more than once for one association; the first
-    call counts, and it returns before the sender is told that the release was heard. A connection that sends more than
-    ``message_bytes`` without completing a message is closed. ``port`` is the port in use, also if 0 (any free port)
-    was given. Raises ``NetworkError`` if the port is not available.
+    call counts, and it returns before the sender is told that the release was heard. Messages that are not complete lie
+    in memory: if they have more than ``message_bytes`` together, the association with the largest one is aborted.
+    ``port`` is the port in use, also if 0 (any free port) was given. Raises ``NetworkError`` if the port is not
+    available.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Listener:
     ):
         silence_network_logs()
         self._keep, self._ended, self._message_bytes = keep, ended, message_bytes
-        self._pending: dict[Hashable, int] = {}
+        self._pending: dict[Association, int] = {}
         self._released: set[Hashable] = set()
         self._not_understood: set[Hashable] = set()
         self._lock = threading.Lock()
@@ -148,9 +150,12 @@ class Listener:
         if _is_data_set(event.data):
             self._slots.storing(event.assoc)
         with self._lock:
-            pending = self._pending[event.assoc] = self._pending.get(event.assoc, 0) + len(event.data)
-        if pending > self._message_bytes + _LONGEST_PDU:
-            event.assoc.abort()
+            self._pending[event.assoc] = self._pending.get(event.assoc, 0) + len(event.data)
+            if sum(self._pending.values()) <= self._message_bytes + _LONGEST_PDU:
+                return
+            largest = max(self._pending, key=lambda one: self._pending[one])
+            del self._pending[largest]
+        threading.Thread(target=largest.abort, name="cardiacseg-abort", daemon=True).start()
 
     def _on_pdu(self, event: evt.Event) -> None:
         if isinstance(event.pdu, A_RELEASE_RQ):

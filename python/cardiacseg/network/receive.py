@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError, OutputError
+from cardiacseg.io.budget import LIMITS
 from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
@@ -138,7 +139,7 @@ class Receiver:
             self._keep,
             self._ended,
             calling_titles=titles | {options.peer.title} if titles and confirms else titles,
-            message_bytes=options.limits.study_bytes,
+            message_bytes=min(options.limits.study_bytes, LIMITS.file_bytes),
             limits=options.association_limits,
             tls=options.tls,
             on_report=self._commitments.on_report if confirms else None,
