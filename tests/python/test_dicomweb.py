@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -234,7 +235,8 @@ def test_a_service_that_is_not_there(capsys, monkeypatch):
     assert "127.0.0.1:1 cannot be reached" in capsys.readouterr().err
 
 
-def test_sigterm_removes_what_was_retrieved(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_removes_what_was_retrieved(number, tmp_path):
     arrived, end = threading.Event(), threading.Event()
 
     def slowly():
@@ -249,7 +251,7 @@ def test_sigterm_removes_what_was_retrieved(tmp_path):
         command = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE)
         assert arrived.wait(60)
         assert list((tmp_path / "temporary").glob("cardiacseg-retrieve-*"))
-        command.terminate()
+        command.send_signal(number)
         assert command.communicate(timeout=60)[1] == b"cardiacseg: interrupted\n"
         assert command.returncode == 130
         end.set()

@@ -47,6 +47,22 @@ def test_what_was_stored_before_a_failure_is_named(tmp_path, monkeypatch):
     assert error.value.stored == tuple(path.name for path in files[:2])
 
 
+def test_a_service_that_takes_small_requests(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    files = sorted(folder.iterdir())
+    limit = 3 * files[0].stat().st_size  # two files with their headers
+
+    def answer(request):
+        return (413, {}, b"") if len(request.body) > limit else stow_json()
+
+    with serving(answer) as service:
+        report = store(folder, service.server())
+    assert (report.sent, report.associations, len(service.requests)) == (4, 2, 3)
+    limit = 10
+    with serving(answer) as service, pytest.raises(NetworkError, match="413 .*; it, or a proxy .* limits the size"):
+        store(folder, service.server())
+
+
 def uids_and_names(folder):
     return {pydicom.dcmread(path).SOPInstanceUID: path.name for path in sorted(folder.iterdir())}
 

@@ -97,7 +97,7 @@ def local_input(options: argparse.Namespace) -> Iterator[Path]:
     from cardiacseg.network.dicomweb import retrieve_study
 
     server = web_server(options, options.input)
-    with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="cardiacseg-retrieve-") as folder:
+    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="cardiacseg-retrieve-") as folder:
         count = retrieve_study(options.study, server, Path(folder), options.series)
         if not options.quiet:
             say(f"retrieved {count} files from {server.name}")
@@ -105,10 +105,14 @@ def local_input(options: argparse.Namespace) -> Iterator[Path]:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the program as Ctrl-C does, so that no images stay behind."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM, and the end of the terminal, end the program as Ctrl-C does, so that no images stay behind."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup
+    for number in heard:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heard:
+            signal.signal(number, before[number])

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, bound
 from cardiacseg.network.query import JSON, Series, find_series, is_uid
 from cardiacseg.network.send import DUPLICATE, SendReport, not_all_stored
 from cardiacseg.network.web import WebServer
-from cardiacseg.network.web_session import TruncatedError, WebSession
+from cardiacseg.network.web_session import TooLargeError, TruncatedError, WebSession
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _DICOM = "application/dicom"
@@ -112,25 +112,26 @@ def _check_count(name: str, series: Series, files: int) -> None:
 def store(source: str | Path | Sequence[str | Path], server: WebServer) -> SendReport:
     """Store a folder's DICOM files, or the given files, unchanged, in the order of their names (STOW-RS).
 
-    Each request has at most 64 MiB of files, or one larger file; ``associations`` of the report counts the requests.
+    Each request has at most 64 MiB of files, or one larger file; it is halved if the service does not take as much (413).
+    ``associations`` of the report counts the requests.
     If the service does not store a file, the others are still sent. Raises ``InvalidInputError`` before anything is
     sent if a file is not DICOM. Raises ``NetworkError`` at the end with the files that were not stored, and at once if
     the service cannot be reached, is overloaded for long, or refuses a request; its ``stored`` names the others.
     """
     instances, others = find_instances(source)
-    begin, parts = time.perf_counter(), list(_split_by_bytes(instances))
+    begin, requests_sent = time.perf_counter(), 0
     refused, warnings, stored = dict[str, str](), [], []
     with WebSession(server) as web:
-        for part in parts:
-            try:
-                answer = _Answer(part, web.again(partial(_post, web, part)), web.name)
-            except NetworkError as error:
-                raise NetworkError(str(error), stored=[instance.name for instance in stored]) from None
-            refused |= answer.refused
-            warnings += answer.warnings
-            stored += [instance for instance in part if instance.name not in refused]
+        try:
+            for part, answer in _answers(web, _split_by_bytes(instances)):
+                requests_sent += 1
+                refused |= answer.refused
+                warnings += answer.warnings
+                stored += [instance for instance in part if instance.name not in refused]
+        except NetworkError as error:
+            raise NetworkError(str(error), stored=[instance.name for instance in stored]) from None
     size, seconds = sum(instance.bytes for instance in stored), time.perf_counter() - begin
-    report = SendReport(len(stored), size, seconds, len(parts), others, tuple(warnings))
+    report = SendReport(len(stored), size, seconds, requests_sent, others, tuple(warnings))
     LOGGER.info("sent %d files, %.1f MB, in %.1f s", report.sent, report.bytes / 1e6, report.seconds)
     if refused:
         raise not_all_stored(server.name, [instance.name for instance in stored], len(instances), refused)
@@ -145,6 +146,17 @@ def _split_by_bytes(instances: Sequence[Instance]) -> Iterator[list[Instance]]:
             part = []
         part.append(instance)
     yield part
+
+
+def _answers(web: WebSession, parts: Iterable[list[Instance]]) -> Iterator[tuple[list[Instance], "_Answer"]]:
+    for part in parts:
+        try:
+            yield part, _Answer(part, web.again(partial(_post, web, part)), web.name)
+        except TooLargeError:
+            middle = len(part) // 2
+            if not middle:
+                raise
+            yield from _answers(web, (part[:middle], part[middle:]))
 
 
 def _post(web: WebSession, part: Sequence[Instance]) -> requests.Response:

@@ -27,11 +27,16 @@ _HINTS = {
     401: "; the token, the user name, the password or the client certificate is missing or not accepted",
     403: "; this user may not do it",
     404: "; the address or the study is not there",
+    413: "; it, or a proxy in front of it, limits the size of a request",
 }
 
 
 class TruncatedError(Exception):
     """A multipart message without its end, or without the end of a part's header."""
+
+
+class TooLargeError(NetworkError):
+    """A request that is larger than a service accepts (413)."""
 
 
 class WebSession(requests.Session):
@@ -111,7 +116,8 @@ class WebSession(requests.Session):
                 return action()
             except (requests.RequestException, TruncatedError) as error:
                 if attempt == self._server.attempts or not _may_pass(error):
-                    raise NetworkError(_sentence(self._server, error)) from None
+                    kind = TooLargeError if _status(error) == 413 else NetworkError
+                    raise kind(_sentence(self._server, error)) from None
                 time.sleep(_wait_s(error, self._server.wait_s * 2 ** (attempt - 1)))
                 attempt += 1
 
@@ -150,6 +156,11 @@ def _bounded(
             name = urlsplit(response.url).netloc
             raise NetworkError(f"{name}: expected an answer of at most {_ANSWER_BYTES >> 20} MiB, got more")
         yield piece
+
+
+def _status(error: Exception) -> int:
+    """The status of an answer that is no success; 0 for other errors."""
+    return error.response.status_code if isinstance(error, requests.HTTPError) else 0
 
 
 def _may_pass(error: Exception) -> bool:
