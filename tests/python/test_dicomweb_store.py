@@ -59,7 +59,7 @@ def test_a_service_that_takes_small_requests(tmp_path):
         report = store(folder, service.server())
     assert (report.sent, report.associations, len(service.requests)) == (4, 2, 3)
     limit = 10
-    with serving(answer) as service, pytest.raises(NetworkError, match="413 .*; it, or a proxy .* limits the size"):
+    with serving(answer) as service, pytest.raises(NetworkError, match=r"413 .*; it, or a proxy .* limits the size"):
         store(folder, service.server())
 
 

@@ -112,11 +112,11 @@ def _check_count(name: str, series: Series, files: int) -> None:
 def store(source: str | Path | Sequence[str | Path], server: WebServer) -> SendReport:
     """Store a folder's DICOM files, or the given files, unchanged, in the order of their names (STOW-RS).
 
-    Each request has at most 64 MiB of files, or one larger file; it is halved if the service does not take as much (413).
-    ``associations`` of the report counts the requests.
-    If the service does not store a file, the others are still sent. Raises ``InvalidInputError`` before anything is
-    sent if a file is not DICOM. Raises ``NetworkError`` at the end with the files that were not stored, and at once if
-    the service cannot be reached, is overloaded for long, or refuses a request; its ``stored`` names the others.
+    Each request has at most 64 MiB of files, or one larger file; it is halved if the service takes no such request
+    (413). ``associations`` of the report counts the requests. If the service does not store a file, the others are
+    still sent. Raises ``InvalidInputError`` before anything is sent if a file is not DICOM. Raises ``NetworkError`` at
+    the end with the files that were not stored, and at once if the service cannot be reached, is overloaded for long,
+    or refuses a request; its ``stored`` names the others.
     """
     instances, others = find_instances(source)
     begin, requests_sent = time.perf_counter(), 0
