@@ -162,12 +162,12 @@ def test_studies_of_one_association_are_kept_apart(studies, clock):
 
 
 def test_an_instance_that_comes_again_replaces_the_first(studies, clock):
-    for content in (b"123456789", b"987654321"):  # both together would be too large
+    for content in (b"123456789", b"123456789", b"987654321"):  # all together would be too large
         assert studies.add(arrival("A", "1", content), "first") == ""
     studies.end("first")
     study = finished(studies, clock)
     assert content_of(study) == {"1": b"987654321"}
-    assert (study.bytes, len(list(study.entry.images.iterdir()))) == (9, 1)
+    assert (study.bytes, len(list(study.entry.images.iterdir())), study.changed) == (9, 1, 1)
 
 
 def test_a_study_that_is_too_large_is_refused_as_a_whole(studies, clock):

@@ -1,5 +1,6 @@
 """The service class provider under :class:`~cardiacseg.network.receive.Receiver`: associations, C-STORE and C-ECHO."""
 
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Collection, Hashable
@@ -17,6 +18,7 @@ from cardiacseg.network.requestor import PDU_BYTES
 from cardiacseg.network.server import Server
 from cardiacseg.network.slots import DEFAULT_ASSOCIATION_LIMITS, AssociationLimits, Slots
 
+LOGGER = logging.getLogger("cardiacseg.network")
 OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1
 _TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED = 2, 3, 2  # PS3.8, table 9-21
 _LONGEST_PDU = 1 << 20  # an association request with all contexts is smaller
@@ -130,6 +132,7 @@ class Listener:
 
     def _on_requested(self, event: evt.Event) -> None:
         if not self._slots.request(event.assoc):
+            LOGGER.warning("refused an association: too many are open")
             event.assoc.acse.send_reject(_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED)
             event.assoc.kill()  # when the answer has gone
 

@@ -46,8 +46,8 @@ class Study:
 
     ``fault`` says why instances may be missing: an association that sent some of them was broken off, and no later one
     has sent some and been released. ``associations`` maps each association to the number of faults before it began;
-    ``not_taken`` are instances that the disk did not take; ``files`` is the highest number of a file. A study without
-    an entry is refused from its beginning.
+    ``not_taken`` are instances that the disk did not take; ``changed`` counts those that came again with other content;
+    ``files`` is the highest number of a file. A study without an entry is refused from its beginning.
     """
 
     entry: Entry | None
@@ -57,6 +57,7 @@ class Study:
     announced: dict[str, int] = field(default_factory=dict)
     associations: dict[Hashable, int] = field(default_factory=dict)
     not_taken: set[str] = field(default_factory=set)
+    changed: int = 0
     bytes: int = 0
     files: int = 0
     refused: str = ""
@@ -239,6 +240,7 @@ class OpenStudies:
         if not study.entry.record.open:
             study.entry.update(open=True)
         path = study.path_of(arrival.instance_uid)
+        study.changed += path.exists() and path.read_bytes() != arrival.content
         write_private(path, arrival.content)
         study.put(arrival, path, size)
         return ""

@@ -167,6 +167,8 @@ class Worker:
             return None
         entry = study.entry
         LOGGER.info("study %s: %d instances, %.1f MB", entry.name, len(study.instances), study.bytes / 1e6)
+        if study.changed:
+            LOGGER.warning("study %s: %d instances came again with other content", entry.name, study.changed)
         if not study.instances:  # none was acknowledged
             with suppress(OSError):  # the next receiver removes it
                 entry.remove()
