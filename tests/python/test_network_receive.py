@@ -39,7 +39,7 @@ from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.peer import Peer
 from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
-from cardiacseg.network.signals import run_until_signal
+from cardiacseg.network.serving import run_until_signal
 from cardiacseg.network.studies import Limits
 
 SERVE = """

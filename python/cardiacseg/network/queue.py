@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cardiacseg.network.durable import code_of, sync, write_json
-from cardiacseg.network.loggable import loggable
+from cardiacseg.network.serving import loggable
 from cardiacseg.network.spool import Entry
 
 LOGGER = logging.getLogger("cardiacseg.network")

@@ -21,7 +21,7 @@ from cardiacseg.network.metrics import Counters, Status
 from cardiacseg.network.options import ReceiverOptions, default_spool
 from cardiacseg.network.outbox import Outbox
 from cardiacseg.network.queue import Destination, deliveries_of
-from cardiacseg.network.signals import run_until_signal
+from cardiacseg.network.serving import run_until_signal
 from cardiacseg.network.spool import ARRIVING, WAITING, Entry, Spool
 from cardiacseg.network.studies import TOO_LARGE, OpenStudies
 from cardiacseg.network.work import Segment, Worker, remove_unneeded_images

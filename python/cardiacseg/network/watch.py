@@ -12,8 +12,8 @@ from pathlib import Path
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.network.dicomweb import retrieve_study
 from cardiacseg.network.durable import remove_folder, write_private
-from cardiacseg.network.loggable import loggable
 from cardiacseg.network.query import find_series, find_studies
+from cardiacseg.network.serving import loggable
 from cardiacseg.network.web import WebServer
 from cardiacseg.network.web_session import WebSession
 
