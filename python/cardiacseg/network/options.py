@@ -29,7 +29,7 @@ class ReceiverOptions:
     ``retry_s`` seconds, then twice that, and so on. Studies that are incomplete or fail lie aside for ``aside_days``.
     ``attempts`` is how often the segmentation of a study may begin if the receiver ends in it. ``tls`` is a server-side
     context, ``peer_tls`` the client-side one for ``peer``. ``health_port`` is that of
-    :class:`~cardiacseg.network.health.HealthServer`; 0 is any free one.
+    :class:`~cardiacseg.network.monitoring.HealthServer`; 0 is any free one.
     """
 
     title: str = "CARDIACSEG"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import code_of
-from cardiacseg.network.metrics import Counters
+from cardiacseg.network.monitoring import Counters
 from cardiacseg.network.queue import Delivery, DeliveryQueue, Destination, deliveries_of
 from cardiacseg.network.spool import Entry
 

@@ -14,10 +14,9 @@ from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
 from cardiacseg.network.destinations import folder_destination, peer_destination
 from cardiacseg.network.durable import NO_SPACE, NOT_WRITTEN
-from cardiacseg.network.health import HealthServer
 from cardiacseg.network.instances import find_instances
 from cardiacseg.network.listener import BROKEN, Listener
-from cardiacseg.network.metrics import Counters, Status
+from cardiacseg.network.monitoring import Counters, HealthServer, Status
 from cardiacseg.network.options import ReceiverOptions, default_spool
 from cardiacseg.network.outbox import Outbox
 from cardiacseg.network.queue import Destination, deliveries_of
