@@ -11,9 +11,8 @@ from cardiacseg.network.commitment import Commitments, commit
 from cardiacseg.network.dicomweb import store as store_by_web
 from cardiacseg.network.durable import remove_folder, sync
 from cardiacseg.network.instances import find_instances
-from cardiacseg.network.peer import Peer
+from cardiacseg.network.peer import Peer, Requestor
 from cardiacseg.network.queue import Destination, Results
-from cardiacseg.network.requestor import Requestor
 from cardiacseg.network.send import send
 from cardiacseg.network.web import WebServer
 

@@ -16,8 +16,7 @@ from pynetdicom.presentation import PresentationContext
 from cardiacseg.errors import NetworkError
 from cardiacseg.io.log_suppression import PYDICOM, silence_network_logs, suppress_logs
 from cardiacseg.network.instances import Instance, find_instances
-from cardiacseg.network.peer import Peer, check_title
-from cardiacseg.network.requestor import BrokenOffError, Requestor
+from cardiacseg.network.peer import BrokenOffError, Peer, Requestor, check_title
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _MOST_CONTEXTS = 128  # in one association, by PS3.8
