@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from cardiacseg import _core
 from cardiacseg.errors import NetworkError
 
+_SILENT_S = 5.0  # for a client to send its request
 # name -> meaning; counters are those of this process
 COUNTERS = {
     "instances_received": "instances that are on the disk and were acknowledged",
@@ -78,9 +79,6 @@ class Status:
 def _metric(name: str, kind: str, text: str, value: float) -> list[str]:
     full = f"cardiacseg_{name}"
     return [f"# HELP {full} {text}", f"# TYPE {full} {kind}", f"{full} {value}"]
-
-
-_SILENT_S = 5.0  # for a client to send its request
 
 
 class HealthServer:

@@ -13,6 +13,8 @@ from pynetdicom.presentation import PresentationContext
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.network.tls import handshake_fault
 
+PDU_BYTES = 131072
+_TRANSIENT = 2  # result of an A-ASSOCIATE-RJ
 _PEER = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^@:\[\]]+):(?P<port>[0-9]{1,5})")
 
 
@@ -50,10 +52,6 @@ def check_title(title: str) -> None:
         raise InvalidInputError(
             f"{title!r} is not an AE title; expected 1 to 16 printable ASCII characters but no backslash"
         )
-
-
-PDU_BYTES = 131072
-_TRANSIENT = 2  # result of an A-ASSOCIATE-RJ
 
 
 class BrokenOffError(NetworkError):
