@@ -33,10 +33,10 @@ from synthetic_dicom import SECRETS
 
 from cardiacseg.errors import InvalidInputError, NetworkError, OutputError
 from cardiacseg.network.commitment import Commitments
+from cardiacseg.network.delivery import Destination
 from cardiacseg.network.destinations import CommitmentOptions
 from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.peer import Peer
-from cardiacseg.network.queue import Destination
 from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
 from cardiacseg.network.spool import Spool

@@ -12,8 +12,8 @@ from killed import killed_at_each_change
 
 from cardiacseg.errors import DicomError, InvalidInputError, MrdError, NetworkError, OutputError
 from cardiacseg.network.aside import Aside
+from cardiacseg.network.delivery import Destination, deliveries_of
 from cardiacseg.network.durable import code_of, write_private
-from cardiacseg.network.queue import Destination, deliveries_of
 from cardiacseg.network.serving import loggable
 from cardiacseg.network.spool import WAITING, Record, Spool
 from cardiacseg.network.work import process

@@ -6,9 +6,9 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from cardiacseg.network.arrival import Arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import NO_SPACE
+from cardiacseg.network.instances import Arrival
 from cardiacseg.network.spool import Spool
 from cardiacseg.network.studies import DAMAGED, NOT_TAKEN, RESTARTED, TOO_LARGE, TOO_LONG, TOO_MANY, Limits, OpenStudies
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardiacseg.network.commitment import Commitments, commit
+from cardiacseg.network.delivery import Destination, Results
 from cardiacseg.network.dicomweb import store as store_by_web
 from cardiacseg.network.durable import remove_folder, sync
 from cardiacseg.network.instances import find_instances
 from cardiacseg.network.peer import Peer, Requestor
-from cardiacseg.network.queue import Destination, Results
 from cardiacseg.network.send import send
 from cardiacseg.network.web import WebServer
 

@@ -13,7 +13,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from cardiacseg.errors import NetworkError
 from cardiacseg.io.log_suppression import silence_network_logs
-from cardiacseg.network.arrival import Arrival, read_arrival
+from cardiacseg.network.instances import Arrival, read_arrival
 from cardiacseg.network.peer import PDU_BYTES
 from cardiacseg.network.server import Server
 from cardiacseg.network.slots import DEFAULT_ASSOCIATION_LIMITS, AssociationLimits, Slots

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.network.delivery import Destination
 from cardiacseg.network.destinations import CommitmentOptions
 from cardiacseg.network.peer import Peer, check_title
-from cardiacseg.network.queue import Destination
 from cardiacseg.network.slots import DEFAULT_ASSOCIATION_LIMITS, AssociationLimits
 from cardiacseg.network.studies import DEFAULT_LIMITS, Limits
 

@@ -9,17 +9,15 @@ from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError, OutputError
 from cardiacseg.io.budget import LIMITS
-from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
+from cardiacseg.network.delivery import Destination, Outbox, deliveries_of
 from cardiacseg.network.destinations import folder_destination, peer_destination
 from cardiacseg.network.durable import NO_SPACE, NOT_WRITTEN
-from cardiacseg.network.instances import find_instances
+from cardiacseg.network.instances import Arrival, find_instances, read_arrival
 from cardiacseg.network.listener import BROKEN, Listener
 from cardiacseg.network.monitoring import Counters, HealthServer, Status
 from cardiacseg.network.options import ReceiverOptions, default_spool
-from cardiacseg.network.outbox import Outbox
-from cardiacseg.network.queue import Destination, deliveries_of
 from cardiacseg.network.serving import run_until_signal
 from cardiacseg.network.spool import ARRIVING, WAITING, Entry, Spool
 from cardiacseg.network.studies import TOO_LARGE, OpenStudies

@@ -4,7 +4,7 @@
         study.json                its state, a :class:`Record`; a folder without this file holds nothing
         images/000001.dcm ...     what arrived
         results/                  what is delivered
-        to-KIND.json              a delivery that is due, one for each kind of destination (queue.py)
+        to-KIND.json              a delivery that is due, one for each kind of destination (delivery.py)
     SPOOL/aside/NAME/             the same, for studies that nothing happens to until a person or a sender acts
 
 Every change is a file that is written beside and renamed, or a folder that is renamed, and is on the disk before the

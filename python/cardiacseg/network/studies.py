@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import NO_SPACE, code_of, write_private
+from cardiacseg.network.instances import Arrival, read_arrival
 from cardiacseg.network.spool import WAITING, Entry, Spool
 
 LOGGER = logging.getLogger("cardiacseg.network")

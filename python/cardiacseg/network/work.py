@@ -10,10 +10,10 @@ from pathlib import Path
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_NO_DICOM_RESULTS
 from cardiacseg.network.aside import Aside
+from cardiacseg.network.delivery import Delivery, Destination, deliveries_of
 from cardiacseg.network.durable import NO_SPACE, code_of, remove_folder
 from cardiacseg.network.monitoring import Counters
 from cardiacseg.network.options import ReceiverOptions
-from cardiacseg.network.queue import Delivery, Destination, deliveries_of
 from cardiacseg.network.serving import loggable
 from cardiacseg.network.spool import DELIVERING, Entry
 from cardiacseg.network.studies import OpenStudies
