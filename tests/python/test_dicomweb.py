@@ -20,10 +20,10 @@ from web_service import JSON, multipart, series_json, serving
 
 from cardiacseg.cli import main
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
-from cardiacseg.network import dicomweb, web_session
-from cardiacseg.network.dicomweb import retrieve_study, store
-from cardiacseg.network.web import WebServer
-from cardiacseg.network.web_session import WebSession
+from cardiacseg.network.dicomweb import client, session
+from cardiacseg.network.dicomweb.client import retrieve_study, store
+from cardiacseg.network.dicomweb.server import WebServer
+from cardiacseg.network.dicomweb.session import WebSession
 
 STUDY, SERIES, OTHER = "1.2.3.4567", "1.2.3.4567.1", "1.2.3.4567.2"
 TOKEN = "secret-token-of-the-test"
@@ -115,14 +115,14 @@ def test_nothing_is_held_in_memory(tmp_path):
 
 
 def test_limits(tmp_path, monkeypatch):
-    monkeypatch.setattr(dicomweb, "LIMITS", replace(dicomweb.LIMITS, file_bytes=1000))
+    monkeypatch.setattr(client, "LIMITS", replace(client.LIMITS, file_bytes=1000))
     with study_service(multipart(b"first", bytes(1001))) as service, pytest.raises(DicomError, match="E_TOO_LARGE"):
         retrieve_study(STUDY, service.server(), tmp_path)
 
 
 @pytest.mark.parametrize("headers", [JSON, multipart()[1], multipart()[1] | {"Location": "/elsewhere"}])
 def test_an_answer_without_end_fills_no_memory(headers, tmp_path, monkeypatch):
-    monkeypatch.setattr(web_session, "_ANSWER_BYTES", 4 << 20)
+    monkeypatch.setattr(session, "_ANSWER_BYTES", 4 << 20)
     endless = 302 if "Location" in headers else 200, headers, itertools.repeat(b"[" + b" " * (1 << 20), 20)
     with serving(lambda request: endless) as service, pytest.raises(NetworkError, match=f"{LOCAL}.*at most 4 MiB"):
         retrieve_study(STUDY, service.server(), tmp_path)

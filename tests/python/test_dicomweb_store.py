@@ -10,10 +10,10 @@ from cardiacseg.cli import main
 from cardiacseg.cli.parser import build_parser
 from cardiacseg.cli.web import web_server
 from cardiacseg.errors import InvalidInputError, NetworkError
-from cardiacseg.network import dicomweb
-from cardiacseg.network.dicomweb import store
-from cardiacseg.network.multipart import Parts, boundary_of
-from cardiacseg.network.web import WebServer
+from cardiacseg.network.dicomweb import client
+from cardiacseg.network.dicomweb.client import store
+from cardiacseg.network.dicomweb.multipart import Parts, boundary_of
+from cardiacseg.network.dicomweb.server import WebServer
 
 TOKEN = "secret-token-of-the-test"
 
@@ -21,7 +21,7 @@ TOKEN = "secret-token-of-the-test"
 def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
     made, folder = synthetic_study(tmp_path)
     files = sorted(folder.iterdir())
-    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 2 * files[0].stat().st_size + 10)
+    monkeypatch.setattr(client, "_REQUEST_BYTES", 2 * files[0].stat().st_size + 10)
     with serving(lambda request: stow_json()) as service, captured_log() as log:  # an empty sequence: none failed
         report = store([folder], service.server(user="me", password="pä:ss"))
     assert (report.sent, report.associations, report.warnings) == (4, 2, ())
@@ -40,7 +40,7 @@ def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
 def test_what_was_stored_before_a_failure_is_named(tmp_path, monkeypatch):
     _, folder = synthetic_study(tmp_path)
     files = sorted(folder.iterdir())
-    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 1)
+    monkeypatch.setattr(client, "_REQUEST_BYTES", 1)
     answers = iter([stow_json(), stow_json(), (403, {}, b"")])
     with serving(lambda request: next(answers)) as service, pytest.raises(NetworkError, match="403") as error:
         store(files, service.server())

@@ -12,7 +12,7 @@ from dicom_nodes import captured_log
 from web_service import JSON, multipart, series_json, serving
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError, OutputError
-from cardiacseg.network.watch import StudyWatch
+from cardiacseg.network.dicomweb.watch import StudyWatch
 
 ONE, TWO = "1.2.3.1", "1.2.3.2"
 

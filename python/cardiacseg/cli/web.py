@@ -14,7 +14,7 @@ from cardiacseg.cli.terminal import say
 from cardiacseg.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from cardiacseg.network.web import WebServer
+    from cardiacseg.network.dicomweb.server import WebServer
 
 TOKEN, PASSWORD = "CARDIACSEG_DICOMWEB_TOKEN", "CARDIACSEG_DICOMWEB_PASSWORD"
 _SECRET_BYTES = 1 << 16
@@ -52,7 +52,7 @@ def add_web_options(command: argparse.ArgumentParser) -> None:
 
 def web_server(options: argparse.Namespace, url: str) -> "WebServer":
     """The service at ``url`` with the given options and secrets. Raises ``InvalidInputError``."""
-    from cardiacseg.network.web import WebServer
+    from cardiacseg.network.dicomweb.server import WebServer
 
     if options.password_file is not None and options.user is None:
         raise InvalidInputError("expected --user with --password-file")
@@ -94,7 +94,7 @@ def local_input(options: argparse.Namespace) -> Iterator[Path]:
         return
     if options.study is None:
         raise InvalidInputError("expected --study UID with the address of a DICOMweb service, got none")
-    from cardiacseg.network.dicomweb import retrieve_study
+    from cardiacseg.network.dicomweb.client import retrieve_study
 
     server = web_server(options, options.input)
     with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="cardiacseg-retrieve-") as folder:

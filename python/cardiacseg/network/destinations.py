@@ -9,12 +9,12 @@ from pathlib import Path
 
 from cardiacseg.network.commitment import Commitments, commit
 from cardiacseg.network.delivery import Destination, Results
-from cardiacseg.network.dicomweb import store as store_by_web
+from cardiacseg.network.dicomweb.client import store as store_by_web
+from cardiacseg.network.dicomweb.server import WebServer
 from cardiacseg.network.durable import remove_folder, sync
 from cardiacseg.network.instances import find_instances
 from cardiacseg.network.peer import Peer, Requestor
 from cardiacseg.network.send import send
-from cardiacseg.network.web import WebServer
 
 
 def folder_destination(parent: Path) -> Destination:

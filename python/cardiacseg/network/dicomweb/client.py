@@ -14,12 +14,12 @@ from pydicom.dataset import Dataset
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.budget import LIMITS, Budget
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
+from cardiacseg.network.dicomweb.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
+from cardiacseg.network.dicomweb.query import JSON, Series, find_series, is_uid
+from cardiacseg.network.dicomweb.server import WebServer
+from cardiacseg.network.dicomweb.session import TooLargeError, TruncatedError, WebSession
 from cardiacseg.network.instances import Instance, find_instances
-from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
-from cardiacseg.network.query import JSON, Series, find_series, is_uid
 from cardiacseg.network.send import DUPLICATE, SendReport, not_all_stored
-from cardiacseg.network.web import WebServer
-from cardiacseg.network.web_session import TooLargeError, TruncatedError, WebSession
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _DICOM = "application/dicom"

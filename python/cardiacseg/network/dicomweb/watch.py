@@ -10,12 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError, NetworkError
-from cardiacseg.network.dicomweb import retrieve_study
+from cardiacseg.network.dicomweb.client import retrieve_study
+from cardiacseg.network.dicomweb.query import find_series, find_studies
+from cardiacseg.network.dicomweb.server import WebServer
+from cardiacseg.network.dicomweb.session import WebSession
 from cardiacseg.network.durable import remove_folder, write_private
-from cardiacseg.network.query import find_series, find_studies
 from cardiacseg.network.serving import loggable
-from cardiacseg.network.web import WebServer
-from cardiacseg.network.web_session import WebSession
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _REMEMBERED = 10_000  # states of studies

@@ -16,8 +16,8 @@ from requests.adapters import HTTPAdapter
 
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.log_suppression import suppress_logs
+from cardiacseg.network.dicomweb.server import WebServer
 from cardiacseg.network.tls import tls_reason
-from cardiacseg.network.web import WebServer
 
 T = TypeVar("T")
 _AGAIN = {408, 429, 500, 502, 503, 504}
