@@ -102,6 +102,19 @@ def test_an_association_that_goes_on_with_other_studies_does_not_hold_the_first(
     assert len(studies.take_finished().instances) == 2
 
 
+def test_an_association_that_returns_to_a_refused_study_brings_no_part_of_it(studies, clock):
+    studies.add(arrival("A", "1"), "first")
+    studies.add(arrival("B", "1"), "first")
+    assert studies.add(arrival("C", "1"), "second") == TOO_MANY
+    studies.end("first")
+    clock.now += IDLE_S
+    studies.done(studies.take_finished().entry)
+    assert studies.add(arrival("D", "1"), "second") == ""
+    clock.now += 2 * INCOMPLETE_S
+    studies.take_finished()
+    assert studies.add(arrival("C", "2"), "second") == TOO_MANY
+
+
 def test_an_association_that_broke_marks_its_studies(studies, clock):
     studies.add(arrival("A", "1"), "first")
     studies.add(arrival("B", "1"), "second")

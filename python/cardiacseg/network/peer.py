@@ -93,7 +93,7 @@ class Requestor:
         except OSError as error:
             raise _unreachable(f"{peer} cannot be reached: {error.strerror or error}", again) from error
         if not association.is_established:
-            raise _why_not(association, peer, again, self._handshake_fault)
+            raise self._why_not(association, again)
         try:
             yield association
             association.release()
@@ -101,25 +101,18 @@ class Requestor:
             if association.is_established:
                 association.abort()
 
-    def _handshake_fault(self) -> str:
-        if self._encryption is None:
-            return ""
-        timeout = self._entity.connection_timeout
-        return handshake_fault(self._encryption[0], (self.peer.host, self.peer.port), timeout)
+    def _why_not(self, association: Association, again: bool) -> NetworkError:
+        peer, answer = self.peer, association.acceptor.primitive
+        if association.is_rejected:
+            reason = f"{answer.reason_str.lower()} ({answer.result_str.lower()})"
+            return _unreachable(f"{peer} refused the association: {reason}", answer.result == _TRANSIENT)
+        if association.is_aborted and answer is not None:
+            return NotOfferedError(f"{peer} accepted none of the offered SOP classes and transfer syntaxes")
+        fault = self._encryption and handshake_fault(self._encryption[0], peer.host, peer.port)
+        if fault:  # pynetdicom does not tell
+            return NetworkError(f"{peer}: no TLS connection: {fault}")
+        return _unreachable(f"{peer} cannot be reached, or does not answer as a DICOM node", again)
 
 
 def _unreachable(sentence: str, again: bool) -> NetworkError:
     return BrokenOffError(sentence) if again else NetworkError(sentence)
-
-
-def _why_not(association: Association, peer: Peer, again: bool, handshake_fault: Callable[[], str]) -> NetworkError:
-    answer = association.acceptor.primitive
-    if association.is_rejected:
-        reason = f"{answer.reason_str.lower()} ({answer.result_str.lower()})"
-        return _unreachable(f"{peer} refused the association: {reason}", answer.result == _TRANSIENT)
-    if association.is_aborted and answer is not None:
-        return NotOfferedError(f"{peer} accepted none of the offered SOP classes and transfer syntaxes")
-    fault = handshake_fault()  # pynetdicom does not tell
-    if fault:
-        return NetworkError(f"{peer}: no TLS connection: {fault}")
-    return _unreachable(f"{peer} cannot be reached, or does not answer as a DICOM node", again)

@@ -198,8 +198,8 @@ class OpenStudies:
         return longest if self._is_sent(study) else min(longest, study.last_time + wait)
 
     def _is_sent(self, study: Study) -> bool:
-        """Whether an association may be about to bring the next image of it."""
-        return any(self._latest.get(association) is study for association in study.associations)
+        """Whether an association may be about to bring the next image of it; of a refused one, while any is open."""
+        return any(study.entry is None or self._latest.get(one) is study for one in study.associations)
 
     def _open(self, arrival: Arrival) -> Study:
         of_host = sum(study.host == arrival.host for study in self._studies.values() if study.entry)

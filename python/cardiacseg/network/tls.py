@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError
 
+_HANDSHAKE_S = 5.0
 _ALERT_S = 1.0  # for the other side to refuse this side's certificate, which TLS 1.3 does after the handshake
 
 
@@ -74,12 +75,12 @@ def _why(error: OSError) -> str:
     return getattr(error, "reason", None) or error.strerror or str(error)
 
 
-def handshake_fault(context: ssl.SSLContext, address: tuple[str, int], timeout: float) -> str:
+def handshake_fault(context: ssl.SSLContext, host: str, port: int) -> str:
     """Why there is no TLS connection to an address; empty if there is one, or if the address cannot be reached."""
     try:
         with (
-            socket.create_connection(address, timeout) as connection,
-            context.wrap_socket(connection, server_hostname=address[0]) as encrypted,
+            socket.create_connection((host, port), _HANDSHAKE_S) as connection,
+            context.wrap_socket(connection, server_hostname=host) as encrypted,
         ):
             encrypted.settimeout(_ALERT_S)
             encrypted.recv(1)
