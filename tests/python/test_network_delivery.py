@@ -247,14 +247,30 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+def fill(folder):
+    """A file that leaves no space on its disk."""
+    with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
+        while file.write(bytes(1 << 12)):
+            pass
+    return folder / "filler"
+
+
+def test_a_full_disk_for_the_results(tmp_path, small_disk):
+    filler, options = fill(small_disk), {"port": 0, "idle_s": 0.2, "retry_s": 0.1, "limits": Limits(free_bytes=0)}
+    options |= {"spool": tmp_path / "state", "results": small_disk}
+    with captured_log() as log, Receiver(Threshold(), ReceiverOptions(**options)) as receiver:
+        receiver.take(synthetic_study(tmp_path)[1])
+        wait_until(lambda: any(re.search(r"not delivered to folder .*: E_NO_SPACE", line) for line in log.lines))
+        filler.unlink()
+        wait_until(lambda: list(small_disk.iterdir()) == list(small_disk.glob("study-*")) != [])
+    assert len(list(small_disk.glob("study-*/seg-*.dcm"))) == 4
+
+
 def test_a_full_disk_refuses_instances_until_there_is_space(tmp_path, small_disk):
     segment, (made, folder) = Threshold(), synthetic_study(tmp_path)
     with captured_log() as log, receiving(segment, tmp_path, idle_s=1, incomplete_s=30) as node:
         send(sorted(folder.iterdir())[:2], node)
-        filler = small_disk / "filler"
-        with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:  # until the disk is full
-            while file.write(bytes(1 << 12)):
-                pass
+        filler = fill(small_disk)
         with pytest.raises(NetworkError, match="IM0002: status 0xA700"):
             send(sorted(folder.iterdir())[2:], node)
         filler.unlink()

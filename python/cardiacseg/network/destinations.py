@@ -3,6 +3,7 @@
 import os
 import shutil
 import ssl
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,10 @@ def folder_destination(parent: Path) -> Destination:
 def _copy(source: Path, partial: Path, target: Path) -> None:
     remove_folder(partial)
     try:
-        shutil.copytree(source, partial, copy_function=shutil.copyfile)
+        partial.mkdir(mode=stat.S_IMODE(source.stat().st_mode))
+        for path in sorted(source.rglob("*")):  # not by shutil.copytree, whose error does not say that the disk is full
+            copy = partial / path.relative_to(source)
+            copy.mkdir(mode=0o700) if path.is_dir() else shutil.copyfile(path, copy)
         for path in (*partial.rglob("*"), partial):
             sync(path)
         os.rename(partial, target)

@@ -145,6 +145,7 @@ class Spool:
         """The studies that an earlier receiver left, oldest first; what was left in between two states is put right."""
         found = list(self._found(self._studies))
         for entry in [entry for entry in found if entry.record.state == ASIDE]:
+            LOGGER.warning("study %s: kept aside: %s", entry.name, entry.record.reason)
             entry.move(self._aside)
             found.remove(entry)
         for entry in [entry for entry in self._found(self._aside) if entry.record.state != ASIDE]:
@@ -200,7 +201,6 @@ def _read_entry(folder: Path) -> Entry:
     try:
         return Entry(folder, Record(**json.loads((folder / _RECORD).read_text())))
     except (ValueError, TypeError):  # no receiver writes such a file
-        LOGGER.error("study %s: kept aside: %s", folder.name, DAMAGED)
         return Entry(folder, Record("", state=ASIDE, reason=DAMAGED))
 
 

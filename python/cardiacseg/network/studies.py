@@ -95,8 +95,8 @@ class Study:
     def load(self) -> None:
         """Count the instances that an earlier receiver left."""
         for path in sorted(self.entry.images.glob("*.dcm")):
-            self.files = int(path.stem)
             try:
+                self.files = int(path.stem)
                 self.put(read_arrival(path), path, path.stat().st_size)
             except Exception:  # pydicom raises many kinds of errors for damaged data
                 self.fault, self.faults = DAMAGED, 1
