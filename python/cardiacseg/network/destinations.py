@@ -34,8 +34,10 @@ def _copy(source: Path, partial: Path, target: Path) -> None:
     try:
         partial.mkdir(mode=stat.S_IMODE(source.stat().st_mode))
         for path in sorted(source.rglob("*")):  # not by shutil.copytree, whose error does not say that the disk is full
-            copy = partial / path.relative_to(source)
-            copy.mkdir(mode=0o700) if path.is_dir() else shutil.copyfile(path, copy)
+            if path.is_dir():
+                (partial / path.relative_to(source)).mkdir(mode=0o700)
+            else:
+                shutil.copyfile(path, partial / path.relative_to(source))
         for path in (*partial.rglob("*"), partial):
             sync(path)
         os.rename(partial, target)
