@@ -247,6 +247,21 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+def test_a_spool_that_vanishes_is_not_made_again(tmp_path):
+    """Its disk was unmounted: images must not go to the disk below."""
+    segment, (_, folder) = Threshold(), synthetic_study(tmp_path)
+    with captured_log() as log, receiving(segment, tmp_path) as node:
+        (tmp_path / "spool").rename(tmp_path / "moved")
+        (tmp_path / "spool").mkdir()
+        with pytest.raises(NetworkError, match="0xA700"):
+            send(folder, node)
+        assert any("E_NOT_WRITTEN" in line for line in log.lines)
+        (tmp_path / "spool").rmdir()
+        (tmp_path / "moved").rename(tmp_path / "spool")
+        assert send(folder, node).sent == 4
+        assert segment.called.acquire(timeout=WAIT_S)
+
+
 def fill(folder):
     """A file that leaves no space on its disk."""
     with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:

@@ -130,8 +130,8 @@ class Spool:
     def new(self, study_uid: str) -> Entry:
         """A new entry for an arriving study. Raises ``OSError``."""
         folder = self._studies / _new_name()
-        (folder / "images").mkdir(mode=0o700, parents=True)
-        folder.chmod(0o700)
+        folder.mkdir(mode=0o700)  # not its parents: the disk of the spool may be unmounted
+        (folder / "images").mkdir(mode=0o700)
         entry = Entry(folder, Record(study_uid))
         try:
             entry.update()
@@ -172,8 +172,8 @@ class Spool:
         entry.move(self._studies, _new_name())
 
     def free_bytes(self) -> int:
-        """Bytes that are free on the spool's disk."""
-        state = os.statvfs(self.root)
+        """Bytes that are free on the spool's disk. Raises ``OSError`` if it is not there."""
+        state = os.statvfs(self._studies)
         return state.f_bavail * state.f_frsize
 
     def close(self) -> None:
