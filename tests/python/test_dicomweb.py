@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,13 +20,14 @@ from web_service import JSON, multipart, series_json, serving
 
 from cardiacseg.cli import main
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError
-from cardiacseg.network import dicomweb
-from cardiacseg.network.dicomweb import retrieve_study, store
-from cardiacseg.network.web import WebServer
-from cardiacseg.network.web_session import WebSession
+from cardiacseg.network.dicomweb import client, session
+from cardiacseg.network.dicomweb.client import retrieve_study, store
+from cardiacseg.network.dicomweb.server import WebServer
+from cardiacseg.network.dicomweb.session import WebSession
 
 STUDY, SERIES, OTHER = "1.2.3.4567", "1.2.3.4567.1", "1.2.3.4567.2"
 TOKEN = "secret-token-of-the-test"
+LOCAL = "127.0.0.1:[0-9]+"
 ONE = series_json((SERIES, "MR", 7, 2))
 
 
@@ -113,11 +115,16 @@ def test_nothing_is_held_in_memory(tmp_path):
 
 
 def test_limits(tmp_path, monkeypatch):
-    monkeypatch.setattr(dicomweb, "LIMITS", replace(dicomweb.LIMITS, file_bytes=1000))
+    monkeypatch.setattr(client, "LIMITS", replace(client.LIMITS, file_bytes=1000))
     with study_service(multipart(b"first", bytes(1001))) as service, pytest.raises(DicomError, match="E_TOO_LARGE"):
         retrieve_study(STUDY, service.server(), tmp_path)
-    endless = series_json()[0], JSON, itertools.repeat(b"[" + b" " * (1 << 20), 100)
-    with serving(lambda request: endless) as service, pytest.raises(NetworkError, match="at most 64 MiB"):
+
+
+@pytest.mark.parametrize("headers", [JSON, multipart()[1], multipart()[1] | {"Location": "/elsewhere"}])
+def test_an_answer_without_end_fills_no_memory(headers, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "_ANSWER_BYTES", 4 << 20)
+    endless = 302 if "Location" in headers else 200, headers, itertools.repeat(b"[" + b" " * (1 << 20), 20)
+    with serving(lambda request: endless) as service, pytest.raises(NetworkError, match=f"{LOCAL}.*at most 4 MiB"):
         retrieve_study(STUDY, service.server(), tmp_path)
 
 
@@ -228,7 +235,8 @@ def test_a_service_that_is_not_there(capsys, monkeypatch):
     assert "127.0.0.1:1 cannot be reached" in capsys.readouterr().err
 
 
-def test_sigterm_removes_what_was_retrieved(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_removes_what_was_retrieved(number, tmp_path):
     arrived, end = threading.Event(), threading.Event()
 
     def slowly():
@@ -243,7 +251,7 @@ def test_sigterm_removes_what_was_retrieved(tmp_path):
         command = subprocess.Popen([sys.executable, *words], env=environment, stderr=subprocess.PIPE)
         assert arrived.wait(60)
         assert list((tmp_path / "temporary").glob("cardiacseg-retrieve-*"))
-        command.terminate()
+        command.send_signal(number)
         assert command.communicate(timeout=60)[1] == b"cardiacseg: interrupted\n"
         assert command.returncode == 130
         end.set()

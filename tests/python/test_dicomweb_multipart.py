@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from web_service import multipart
 
-from cardiacseg.network.multipart import FilesMessage, Parts, boundary_of
-from cardiacseg.network.web_session import TruncatedError
+from cardiacseg.network.dicomweb.multipart import FilesMessage, Parts, boundary_of
+from cardiacseg.network.dicomweb.session import TruncatedError
 
 
 @given(st.lists(st.binary(max_size=40), max_size=4), st.integers(1, 50), st.booleans())

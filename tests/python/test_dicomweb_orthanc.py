@@ -16,12 +16,12 @@ from test_network_orthanc import make_results
 from cardiacseg.cli import main
 from cardiacseg.errors import NetworkError
 from cardiacseg.network.destinations import web_destination
-from cardiacseg.network.dicomweb import retrieve_study, store
+from cardiacseg.network.dicomweb.client import retrieve_study, store
+from cardiacseg.network.dicomweb.server import WebServer
+from cardiacseg.network.dicomweb.watch import StudyWatch
 from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.receive import Receiver
 from cardiacseg.network.studies import Limits
-from cardiacseg.network.watch import StudyWatch
-from cardiacseg.network.web import WebServer
 
 USER, PASSWORD = "reader", "a password"
 

@@ -7,11 +7,13 @@ from dicom_nodes import captured_log, synthetic_study
 from web_service import JSON, serving, stow_json
 
 from cardiacseg.cli import main
+from cardiacseg.cli.parser import build_parser
+from cardiacseg.cli.web import web_server
 from cardiacseg.errors import InvalidInputError, NetworkError
-from cardiacseg.network import dicomweb
-from cardiacseg.network.dicomweb import store
-from cardiacseg.network.multipart import Parts, boundary_of
-from cardiacseg.network.web import WebServer
+from cardiacseg.network.dicomweb import client
+from cardiacseg.network.dicomweb.client import store
+from cardiacseg.network.dicomweb.multipart import Parts, boundary_of
+from cardiacseg.network.dicomweb.server import WebServer
 
 TOKEN = "secret-token-of-the-test"
 
@@ -19,7 +21,7 @@ TOKEN = "secret-token-of-the-test"
 def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
     made, folder = synthetic_study(tmp_path)
     files = sorted(folder.iterdir())
-    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 2 * files[0].stat().st_size + 10)
+    monkeypatch.setattr(client, "_REQUEST_BYTES", 2 * files[0].stat().st_size + 10)
     with serving(lambda request: stow_json()) as service, captured_log() as log:  # an empty sequence: none failed
         report = store([folder], service.server(user="me", password="pä:ss"))
     assert (report.sent, report.associations, report.warnings) == (4, 2, ())
@@ -38,11 +40,27 @@ def test_stored_files_arrive_unchanged(tmp_path, monkeypatch):
 def test_what_was_stored_before_a_failure_is_named(tmp_path, monkeypatch):
     _, folder = synthetic_study(tmp_path)
     files = sorted(folder.iterdir())
-    monkeypatch.setattr(dicomweb, "_REQUEST_BYTES", 1)
+    monkeypatch.setattr(client, "_REQUEST_BYTES", 1)
     answers = iter([stow_json(), stow_json(), (403, {}, b"")])
     with serving(lambda request: next(answers)) as service, pytest.raises(NetworkError, match="403") as error:
         store(files, service.server())
     assert error.value.stored == tuple(path.name for path in files[:2])
+
+
+def test_a_service_that_takes_small_requests(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    files = sorted(folder.iterdir())
+    limit = 3 * files[0].stat().st_size  # two files with their headers
+
+    def answer(request):
+        return (413, {}, b"") if len(request.body) > limit else stow_json()
+
+    with serving(answer) as service:
+        report = store(folder, service.server())
+    assert (report.sent, report.associations, len(service.requests)) == (4, 2, 3)
+    limit = 10
+    with serving(answer) as service, pytest.raises(NetworkError, match=r"413 .*; it, or a proxy .* limits the size"):
+        store(folder, service.server())
 
 
 def uids_and_names(folder):
@@ -79,6 +97,8 @@ def test_warnings_and_files_that_the_answer_leaves_out(tmp_path):
     ("answer", "words"),
     [
         ((202, {"Content-Type": "text/html"}, b"<p>"), "does not say which of 4 files"),
+        ((200, {"Content-Type": "text/html"}, b"<p>please log in"), "does not say which of 4 files"),
+        ((200, {}, b"<p>"), "does not say which of 4 files"),
         ((202, JSON, b"{}"), "does not say which of 4 files"),
         (stow_json(status=202), "does not say which of 4 files"),
         ((409, {}, b""), "stored 0 of 4"),
@@ -99,10 +119,25 @@ def test_an_answer_to_stow_that_confirms_nothing(answer, words, tmp_path):
         store(folder, service.server())
 
 
-def test_a_plain_yes_is_enough(tmp_path):
+@pytest.mark.parametrize("answer", [({"Content-Type": "application/dicom+xml"}, b"<x/>"), (JSON, b"{}"), ({}, b"")])
+def test_a_plain_yes_is_enough(answer, tmp_path):
     _, folder = synthetic_study(tmp_path)
-    with serving(lambda request: (200, {"Content-Type": "application/dicom+xml"}, b"<x/>")) as service:
+    with serving(lambda request: (200, *answer)) as service:
         assert store(folder, service.server()).sent == 4
+
+
+@pytest.mark.parametrize("reason", [0x0111, 0xB00E])
+def test_what_the_service_has_already_is_stored(reason, tmp_path):
+    """A file whose answer was lost is sent again; some services then refuse it."""
+    _, folder = synthetic_study(tmp_path)
+    (twice, name), *others = uids_and_names(folder).items()
+    with serving(lambda request: stow_json([uid for uid, _ in others], [(twice, reason)], 202)) as service:
+        report = store(folder, service.server())
+    assert (report.sent, report.warnings) == (4, ((name, reason),))
+    with serving(lambda request: stow_json(failed=[(twice, reason)], status=409)) as service:
+        assert store(folder / name, service.server()).sent == 1
+        with pytest.raises(NetworkError, match="stored 1 of 4"):
+            store(folder, service.server())
 
 
 @pytest.mark.parametrize(
@@ -154,3 +189,19 @@ def test_secrets_come_from_files_or_the_environment(tmp_path, monkeypatch, capsy
     headers = [request.headers["Authorization"] for request in service.requests]
     assert headers == [f"Bearer {TOKEN}", "Basic bWU6d29yZA==", "Bearer other"]
     assert "sent 4 files" in capsys.readouterr().out
+
+
+def test_a_token_may_be_renewed(tmp_path):
+    _, folder = synthetic_study(tmp_path)
+    file = tmp_path / "token"
+    file.write_text("first")
+    options = build_parser().parse_args(["send", "x", "--stow", "http://127.0.0.1", "--token-file", str(file)])
+    with serving(lambda request: stow_json()) as service:
+        server = web_server(options, service.url)
+        store(folder, server)
+        file.write_text("second")
+        store(folder, server)
+        file.write_text("")  # it is being written
+        with pytest.raises(NetworkError, match="is empty"):
+            store(folder, server)
+    assert [request.headers["Authorization"] for request in service.requests] == ["Bearer first", "Bearer second"]

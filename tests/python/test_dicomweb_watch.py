@@ -1,5 +1,6 @@
 """Watching a DICOMweb service for studies."""
 
+import contextlib
 import re
 import stat
 import threading
@@ -11,7 +12,7 @@ from dicom_nodes import captured_log
 from web_service import JSON, multipart, series_json, serving
 
 from cardiacseg.errors import DicomError, InvalidInputError, NetworkError, OutputError
-from cardiacseg.network.watch import StudyWatch
+from cardiacseg.network.dicomweb.watch import StudyWatch
 
 ONE, TWO = "1.2.3.1", "1.2.3.2"
 
@@ -110,17 +111,49 @@ def test_a_restart_takes_nothing_twice(archive, watch, service, taken, tmp_path)
     assert stat.S_IMODE((tmp_path / "seen.json").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize(("error", "times"), [(NetworkError("no room"), 3), (OutputError("E_NO_SPACE: /path"), 3)])
-def test_what_is_not_taken_is_offered_again(error, times, archive, watch, taken):
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (OutputError("E_NO_SPACE: /path"), [0, 1, 2, 3, 4, 5]),  # at each query
+        (NetworkError("no answer"), [0, 1, 2, 2, 3, 3]),
+        (KeyError("what is no error of ours"), [0, 1, 2, 2, 3, 3]),
+    ],
+)
+def test_what_is_not_taken_is_offered_again(error, tries, archive, watch, taken):
     archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
     taken.error = error
     with captured_log() as log:
-        assert [watch.look() for _ in range(times)] == [0] * times
-    assert len(taken.studies) == times - 1
-    assert any("not taken" in line for line in log.lines)
+        for count in tries:
+            with contextlib.suppress(OutputError):
+                assert watch.look() == 0
+            assert len(taken.studies) == count
     assert not any(secret in line for line in log.lines for secret in (ONE, "/path"))
     taken.error = None
-    assert [watch.look(), watch.look()] == [1, 0]
+    assert sum(watch.look() for _ in range(5)) == 1
+
+
+@pytest.mark.parametrize(("error", "others"), [(OutputError("E_TOO_MANY_STUDIES: no"), 0), (NetworkError("no"), 1)])
+def test_a_spool_without_room_ends_the_round(error, others, archive, watch, taken):
+    for study in (ONE, TWO):
+        archive.studies[study] = [(f"{study}.1", "MR", 1, 1)]
+    taken.error = error
+    for _ in range(2):
+        with contextlib.suppress(OutputError):
+            watch.look()
+    assert len(taken.studies) == 1 + others
+
+
+def test_a_killed_watch_leaves_no_images(archive, watch, service, taken, tmp_path):
+    archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
+    places = []
+    watch._take = lambda folder: places.append(folder)
+    assert [watch.look(), watch.look()] == [0, 1]
+    (place,) = places
+    assert not place.exists() and place.parent == tmp_path
+    place.mkdir()
+    (place / "left.dcm").write_bytes(b"patient")
+    with StudyWatch(service.server(), tmp_path / "seen.json", taken, interval_s=60):
+        assert not place.exists()
 
 
 @pytest.mark.parametrize("error", [DicomError("E_TOO_LARGE", "expected less"), InvalidInputError("no DICOM file")])
@@ -134,9 +167,10 @@ def test_what_can_never_be_taken_is_not_offered_again(error, archive, watch, tak
 def test_the_thread_goes_on_after_a_fault(archive, service, taken, tmp_path):
     archive.studies[ONE] = [(f"{ONE}.1", "MR", 1, 1)]
     archive.fault = 500, {}, b""
-    with StudyWatch(service.server(attempts=1), tmp_path / "seen.json", taken, interval_s=0.01) as watch:
-        while len(service.requests) < 3:
-            threading.Event().wait(0.01)
+    failures = threading.Semaphore(0)
+    server, times = service.server(attempts=1), {"interval_s": 0.01, "failed": failures.release}
+    with StudyWatch(server, tmp_path / "seen.json", taken, **times) as watch:
+        assert all(failures.acquire(timeout=60) for _ in range(3))
         archive.fault = None
         assert taken.called.wait(60)
         assert watch.is_alive()

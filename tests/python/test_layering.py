@@ -255,7 +255,7 @@ def test_at_its_top_the_package_needs_numpy_alone():
         ),
         (["study/[!c]*.py", "study/case*.py"], None),
         (["study/cluster.py"], "cluster"),
-        (["io/dicom/*.py", "io/dicom_results/*.py", "network/*.py"], "dicom"),
+        (["io/dicom/*.py", "io/dicom_results/*.py", "network/*.py", "network/dicomweb/*.py"], "dicom"),
         (["cohort/*.py"], "parquet"),
     ],
 )

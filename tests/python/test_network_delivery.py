@@ -33,12 +33,13 @@ from synthetic_dicom import SECRETS
 
 from cardiacseg.errors import InvalidInputError, NetworkError, OutputError
 from cardiacseg.network.commitment import Commitments
+from cardiacseg.network.delivery import Destination
 from cardiacseg.network.destinations import CommitmentOptions
 from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.peer import Peer
-from cardiacseg.network.queue import Destination
 from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
+from cardiacseg.network.spool import Spool
 from cardiacseg.network.studies import Limits
 
 
@@ -85,6 +86,19 @@ def test_the_next_receiver_delivers_what_waits(tmp_path):
     assert len(segment.studies) == 1  # it was not segmented again
     assert set(archive.stored) == {result_uid(dataset) for dataset in made.datasets}
     assert list((tmp_path / "results").iterdir()) == [kept]
+
+
+def test_another_peer_gets_all(tmp_path):
+    """What the first peer has stored before it had no room is not what the second one has."""
+    first, second, segment = Archive(lambda number: 0xA700 if number else 0), Archive(), Threshold()
+    made, folder = synthetic_study(tmp_path)
+    with archive_node(first) as peer, receiving(segment, tmp_path, undone=1, peer=peer) as node:
+        send(folder, node)
+        wait_until(lambda: first.arrived > 1)
+    assert len(first.stored) == 1
+    with archive_node(second) as peer, receiving(segment, tmp_path, peer=peer):
+        wait_until(lambda: not in_spool(tmp_path))
+    assert set(second.stored) == {result_uid(dataset) for dataset in made.datasets}
 
 
 def test_results_without_their_destination_stay(tmp_path):
@@ -233,14 +247,45 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+def test_a_spool_that_vanishes_is_not_made_again(tmp_path):
+    """Its disk was unmounted: images must not go to the disk below."""
+    segment, (_, folder) = Threshold(), synthetic_study(tmp_path)
+    with captured_log() as log, receiving(segment, tmp_path) as node:
+        (tmp_path / "spool").rename(tmp_path / "moved")
+        (tmp_path / "spool").mkdir()
+        with pytest.raises(NetworkError, match="0xA700"):
+            send(folder, node)
+        assert any("E_NOT_WRITTEN" in line for line in log.lines)
+        (tmp_path / "spool").rmdir()
+        (tmp_path / "moved").rename(tmp_path / "spool")
+        assert send(folder, node).sent == 4
+        assert segment.called.acquire(timeout=WAIT_S)
+
+
+def fill(folder):
+    """A file that leaves no space on its disk."""
+    with contextlib.suppress(OSError), open(folder / "filler", "wb", buffering=0) as file:
+        while file.write(bytes(1 << 12)):
+            pass
+    return folder / "filler"
+
+
+def test_a_full_disk_for_the_results(tmp_path, small_disk):
+    filler, options = fill(small_disk), {"port": 0, "idle_s": 0.2, "retry_s": 0.1, "limits": Limits(free_bytes=0)}
+    options |= {"spool": tmp_path / "state", "results": small_disk}
+    with captured_log() as log, Receiver(Threshold(), ReceiverOptions(**options)) as receiver:
+        receiver.take(synthetic_study(tmp_path)[1])
+        wait_until(lambda: any(re.search(r"not delivered to folder .*: E_NO_SPACE", line) for line in log.lines))
+        filler.unlink()
+        wait_until(lambda: list(small_disk.iterdir()) == list(small_disk.glob("study-*")) != [])
+    assert len(list(small_disk.glob("study-*/seg-*.dcm"))) == 4
+
+
 def test_a_full_disk_refuses_instances_until_there_is_space(tmp_path, small_disk):
     segment, (made, folder) = Threshold(), synthetic_study(tmp_path)
     with captured_log() as log, receiving(segment, tmp_path, idle_s=1, incomplete_s=30) as node:
         send(sorted(folder.iterdir())[:2], node)
-        filler = small_disk / "filler"
-        with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:  # until the disk is full
-            while file.write(bytes(1 << 12)):
-                pass
+        filler = fill(small_disk)
         with pytest.raises(NetworkError, match="IM0002: status 0xA700"):
             send(sorted(folder.iterdir())[2:], node)
         filler.unlink()
@@ -249,7 +294,7 @@ def test_a_full_disk_refuses_instances_until_there_is_space(tmp_path, small_disk
         wait_until(lambda: not in_spool(tmp_path))
     assert {one.SOPInstanceUID for one in segment.studies[0]} == {one.SOPInstanceUID for one in made.datasets}
     assert segment.notes == [[]]  # it is complete
-    assert "refused an instance: E_NO_SPACE" in "\n".join(log.lines)
+    assert "refused an instance, and does not log further ones of this sender: E_NO_SPACE" in "\n".join(log.lines)
 
 
 def test_results_that_find_no_space_are_made_again(tmp_path, small_disk):
@@ -277,6 +322,24 @@ def get(port, path):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def test_a_refused_study_is_not_segmented_if_it_cannot_be_put_aside_at_once(tmp_path, monkeypatch):
+    segment, faults, put_aside = Threshold(), iter([OSError(28, "No space left on device")]), Spool.put_aside
+
+    def full_at_first(spool, entry, reason):
+        for fault in faults:
+            raise fault
+        put_aside(spool, entry, reason)
+
+    monkeypatch.setattr(Spool, "put_aside", full_at_first)
+    limits = Limits(free_bytes=0, study_instances=3)
+    with captured_log() as log, receiving(segment, tmp_path, ["E_STUDY_TOO_LARGE"], limits=limits) as node:
+        with pytest.raises(NetworkError, match="A700"):
+            send(synthetic_study(tmp_path)[1], node)
+        wait_until(lambda: reasons_aside(tmp_path))
+    assert not segment.studies
+    assert any("cannot be put aside: E_NO_SPACE" in line for line in log.lines)
 
 
 def test_health_and_metrics(tmp_path):
@@ -309,6 +372,10 @@ def test_health_and_metrics(tmp_path):
         receiver._listener.close()
         code, text = get(receiver.health_port, "/health")
         assert code == 503 and json.loads(text)["problems"] == ["the listener has ended"]
+        (tmp_path / "spool").rename(tmp_path / "moved")
+        code, text = get(receiver.health_port, "/health")
+        assert code == 503 and "E_NOT_WRITTEN: the spool is not there" in text
+        (tmp_path / "moved").rename(tmp_path / "spool")
 
 
 def test_a_folder_is_taken_like_a_study_that_arrives(tmp_path):
@@ -323,6 +390,14 @@ def test_a_folder_is_taken_like_a_study_that_arrives(tmp_path):
         pytest.raises(OutputError, match="E_NO_SPACE: the spool does not take the study"),
     ):
         receiver.take(folder)
+    unnamed = tmp_path / "unnamed"
+    unnamed.mkdir()
+    del made.datasets[0].StudyInstanceUID
+    made.datasets[0].save_as(unnamed / "1.dcm", enforce_file_format=True)
+    with Receiver(segment, ReceiverOptions(limits=Limits(free_bytes=0, study_instances=1), **options)) as receiver:
+        for source, words in ((folder, "E_STUDY_TOO_LARGE: the spool"), (unnamed, "1.dcm: expected a usable Study")):
+            with pytest.raises(InvalidInputError, match=words):
+                receiver.take(source)
 
 
 def test_a_study_that_ends_the_receiver_again_and_again_lies_aside(tmp_path):

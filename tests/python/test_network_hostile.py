@@ -5,7 +5,7 @@ import struct
 
 import pydicom
 import pytest
-from dicom_nodes import WAIT_S, Threshold, receiving, synthetic_study, uids
+from dicom_nodes import WAIT_S, Threshold, receiving, synthetic_study, uids, wait_until
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import P_DATA
@@ -71,6 +71,19 @@ def test_a_message_without_an_end_is_cut(tmp_path):
                 break
         association.join(WAIT_S)
         assert association.is_aborted
+
+
+def test_many_messages_without_an_end_are_cut_too(tmp_path):
+    fragment = P_DATA()
+    fragment.presentation_data_value_list = [[1, b"\x00" + bytes(60_000)]]
+    with receiving(Threshold(), tmp_path, limits=Limits(study_bytes=1 << 20, free_bytes=0)) as node:
+        associations = [raw_association(node) for _ in range(3)]
+        for association in associations:
+            for _ in range(20):  # 1.2 MB of 2 MiB
+                association.dul.send_pdu(fragment)
+        wait_until(lambda: any(association.is_aborted for association in associations), 20)
+        for association in associations:
+            association.abort()
 
 
 @pytest.mark.parametrize("kind", [1, 4])

@@ -75,6 +75,7 @@ def zygote(*arguments):
     finally:
         process.stdin.close()
         process.wait(WAIT_S)
+        process.stdout.close()
 
 
 @contextlib.contextmanager

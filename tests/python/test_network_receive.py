@@ -39,7 +39,7 @@ from cardiacseg.network.options import ReceiverOptions
 from cardiacseg.network.peer import Peer
 from cardiacseg.network.receive import Receiver
 from cardiacseg.network.send import send
-from cardiacseg.network.signals import run_until_signal
+from cardiacseg.network.serving import run_until_signal
 from cardiacseg.network.studies import Limits
 
 SERVE = """
@@ -253,6 +253,13 @@ def test_limits_are_told_to_the_sender(tmp_path):
         send(folder, node)
         with pytest.raises(NetworkError, match="IM0000: status 0xA700"):
             send(synthetic_study(tmp_path, 5)[1], node)
+
+
+def test_a_sender_that_is_refused_does_not_fill_the_log(tmp_path):
+    with captured_log() as log, receiving(Threshold(), tmp_path, limits=Limits(free_bytes=1 << 60)) as node:
+        storescu(node, synthetic_study(tmp_path)[1], "--no-halt")
+        wait_until(lambda: not in_spool(tmp_path))
+    assert len([line for line in log.lines if "E_NO_SPACE" in line]) == 1
 
 
 def test_a_stop_finishes_the_study_in_work(tmp_path):

@@ -138,13 +138,14 @@ def test_a_file_that_is_not_taken_keeps_no_other_from_the_peer(study, status):
     assert archive.arrived == 6 and len(archive.stored) == 5
 
 
-def test_a_warning_counts_as_stored(study):
+@pytest.mark.parametrize("status", [0xB000, 0x0111])  # 0x0111: it has an instance with this UID
+def test_a_warning_counts_as_stored(study, status):
     made, folder = study
-    archive = Archive(lambda number: 0xB000 if number == 1 else 0)
+    archive = Archive(lambda number: status if number == 1 else 0)
     with archive_node(archive) as peer:
         report = send(folder, peer)
-    assert report.warnings == (("IM0001", 0xB000),)
-    assert set(archive.stored) == uids(made)
+    assert (report.sent, report.warnings) == (len(made.datasets), (("IM0001", status),))
+    assert set(archive.stored) | {made.datasets[1].SOPInstanceUID} == uids(made)
 
 
 def test_nobody_listens(study):

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from dicom_nodes import WAIT_S, Threshold, receiving, synthetic_study, uids, wait_until
+from dicom_nodes import WAIT_S, Threshold, captured_log, receiving, synthetic_study, uids, wait_until
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.sop_class import MRImageStorage, Verification
@@ -82,8 +82,9 @@ def test_busy_ones_do_not(tmp_path):
     words = r"local limit exceeded \(rejected transient\)"
     for limits in AssociationLimits(associations=2), AssociationLimits(host_associations=2):
         with receiving(segment, tmp_path, association_limits=limits) as node, associations(node, 2) as open_ones:
-            with pytest.raises(NetworkError, match=words):
+            with captured_log() as log, pytest.raises(NetworkError, match=words):
                 send(folder, node, retries=0)
+            assert "refused an association: too many are open" in log.lines
             open_ones[0].release()
             assert send(folder, node).sent == 4
             assert segment.called.acquire(timeout=WAIT_S)

@@ -12,9 +12,9 @@ from killed import killed_at_each_change
 
 from cardiacseg.errors import DicomError, InvalidInputError, MrdError, NetworkError, OutputError
 from cardiacseg.network.aside import Aside
+from cardiacseg.network.delivery import Destination, deliveries_of
 from cardiacseg.network.durable import code_of, write_private
-from cardiacseg.network.loggable import loggable
-from cardiacseg.network.queue import Destination, deliveries_of
+from cardiacseg.network.serving import loggable
 from cardiacseg.network.spool import WAITING, Record, Spool
 from cardiacseg.network.work import process
 
@@ -148,6 +148,16 @@ def test_what_lies_aside_too_long_or_is_too_much_is_removed(spool, monkeypatch):
     monkeypatch.setattr("cardiacseg.network.aside.MOST", 1)
     aside.expire()
     assert len(aside) == len(spool.aside()) == 1
+
+
+def test_a_clock_that_is_set_removes_nothing(spool, monkeypatch):
+    aside = Aside(spool, days=1)
+    aside.put(study(spool), "E_NO_SAX")
+    now = time.time()
+    for days in (-30, 30):
+        monkeypatch.setattr("time.time", lambda days=days: now + days * 86400)
+        aside.expire()
+    assert len(aside) == 1
 
 
 def test_what_lies_aside_and_cannot_be_removed_stays(spool, monkeypatch):

@@ -6,9 +6,9 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from cardiacseg.network.arrival import Arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import NO_SPACE
+from cardiacseg.network.instances import Arrival
 from cardiacseg.network.spool import Spool
 from cardiacseg.network.studies import DAMAGED, NOT_TAKEN, RESTARTED, TOO_LARGE, TOO_LONG, TOO_MANY, Limits, OpenStudies
 
@@ -86,6 +86,35 @@ def finished(studies, clock, wait_s=IDLE_S):
     return studies.take_finished()
 
 
+def test_an_association_that_goes_on_with_other_studies_does_not_hold_the_first(studies, clock):
+    """Some archives send all studies, for hours, over one association."""
+    for study in ("A", "B", "A", "B"):
+        assert studies.take_finished() is None
+        studies.add(arrival(study, str(clock.now)), "router")
+        clock.now += INCOMPLETE_S / 2 - 1
+    clock.now += 2
+    study = studies.take_finished()
+    assert study.entry.record.fault == "" and len(study.instances) == 2
+    clock.now += 10 * INCOMPLETE_S
+    assert studies.take_finished() is None  # B may go on
+    studies.end("router")
+    clock.now += IDLE_S
+    assert len(studies.take_finished().instances) == 2
+
+
+def test_an_association_that_returns_to_a_refused_study_brings_no_part_of_it(studies, clock):
+    studies.add(arrival("A", "1"), "first")
+    studies.add(arrival("B", "1"), "first")
+    assert studies.add(arrival("C", "1"), "second") == TOO_MANY
+    studies.end("first")
+    clock.now += IDLE_S
+    studies.done(studies.take_finished().entry)
+    assert studies.add(arrival("D", "1"), "second") == ""
+    clock.now += 2 * INCOMPLETE_S
+    studies.take_finished()
+    assert studies.add(arrival("C", "2"), "second") == TOO_MANY
+
+
 def test_an_association_that_broke_marks_its_studies(studies, clock):
     studies.add(arrival("A", "1"), "first")
     studies.add(arrival("B", "1"), "second")
@@ -146,12 +175,12 @@ def test_studies_of_one_association_are_kept_apart(studies, clock):
 
 
 def test_an_instance_that_comes_again_replaces_the_first(studies, clock):
-    for content in (b"123456789", b"987654321"):  # both together would be too large
+    for content in (b"123456789", b"123456789", b"987654321"):  # all together would be too large
         assert studies.add(arrival("A", "1", content), "first") == ""
     studies.end("first")
     study = finished(studies, clock)
     assert content_of(study) == {"1": b"987654321"}
-    assert (study.bytes, len(list(study.entry.images.iterdir()))) == (9, 1)
+    assert (study.bytes, len(list(study.entry.images.iterdir())), study.changed) == (9, 1, 1)
 
 
 def test_a_study_that_is_too_large_is_refused_as_a_whole(studies, clock):
@@ -289,11 +318,12 @@ def test_an_image_that_was_damaged_on_the_disk_is_noticed_and_hides_no_other(spo
     studies.end("first")
     (entry,) = studies.unfinished()
     (entry.images / "000002.dcm").write_bytes(bytes(200))
+    (entry.images / "notes.dcm").write_bytes(b"of a person")
     studies = restarted(spool, clock)
     studies.add(file("1.0", "1.4"), "later")
     study = studies._studies["1.0"]
     assert study.missing() == DAMAGED and set(study.instances) == {"1.1", "1.3", "1.4"}
-    assert len(list(entry.images.iterdir())) == 4
+    assert len(list(entry.images.glob("0*.dcm"))) == 4
     studies.add(file("1.0", "1.2"), "later")
     studies.end("later")
     assert finished(studies, clock).missing() == ""

@@ -2,8 +2,10 @@
 
 import socket
 import subprocess
+from datetime import datetime, timedelta, timezone
 
 import pytest
+import trustme
 from dicom_nodes import (
     WAIT_S,
     Archive,
@@ -61,12 +63,28 @@ def test_only_whom_the_authority_knows_may_send_and_is_sent_to(tmp_path, files):
         archive_node(archive, tls=sender.server_context()) as peer,
         receiving(segment, tmp_path, peer=peer, **encrypted) as node,
     ):
-        for context in (None, stranger.client_context(), TlsFiles(authority=sender.authority).client_context()):
-            with pytest.raises(NetworkError):
+        for context, words in [
+            (None, "cannot be reached"),
+            (stranger.client_context(), "no TLS connection: .*UNKNOWN_CA"),
+            (TlsFiles(authority=sender.authority).client_context(), "no TLS connection: .*CERTIFICATE_REQUIRED"),
+            (TlsFiles(authority=stranger.certificate).client_context(), "no TLS connection: .*certificate"),
+        ]:
+            with pytest.raises(NetworkError, match=words):
                 send(folder, node, tls=context, timeout=5)
         assert send(folder, node, tls=sender.client_context()).sent == 4
         wait_until(lambda: segment.studies and not in_spool(tmp_path))
     assert len(archive.stored) == 4
+
+
+def test_a_certificate_that_has_expired(tmp_path):
+    authority = trustme.CA()
+    past = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    expired = authority.issue_cert("127.0.0.1", not_before=past - timedelta(9), not_after=past)
+    expired.private_key_and_cert_chain_pem.write_to_path(tmp_path / "old.pem")
+    files = TlsFiles(tmp_path / "old.pem", tmp_path / "old.pem", tmp_path / "ca.pem")
+    with archive_node(Archive(), tls=files.server_context()) as peer, pytest.raises(NetworkError, match="has expired"):
+        send(synthetic_study(tmp_path)[1], peer, tls=files.client_context())
 
 
 def test_storescu_with_a_certificate_and_without(tmp_path, files):

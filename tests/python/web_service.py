@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from cardiacseg.network.web import WebServer
+from cardiacseg.network.dicomweb.server import WebServer
 
 JSON = {"Content-Type": "application/dicom+json"}
 

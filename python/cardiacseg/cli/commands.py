@@ -152,7 +152,7 @@ def _send(options: argparse.Namespace) -> Any:
 
 
 def _stow(options: argparse.Namespace) -> Any:
-    from cardiacseg.network.dicomweb import store
+    from cardiacseg.network.dicomweb.client import store
 
     settings = {"timeout": options.timeout, "attempts": options.retries + 1}
     return store(options.files, dataclasses.replace(web_server(options, options.stow), **settings))

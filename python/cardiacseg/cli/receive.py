@@ -11,11 +11,11 @@ from cardiacseg.cli.web import add_web_options, web_server
 from cardiacseg.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from cardiacseg.network.dicomweb.server import WebServer
+    from cardiacseg.network.dicomweb.watch import StudyWatch
     from cardiacseg.network.options import ReceiverOptions
     from cardiacseg.network.receive import Receiver
     from cardiacseg.network.tls import TlsFiles
-    from cardiacseg.network.watch import StudyWatch
-    from cardiacseg.network.web import WebServer
 
 _GIB = 1 << 30
 
@@ -50,8 +50,8 @@ def watched_server(options: argparse.Namespace) -> "WebServer | None":
 def _watch(
     options: argparse.Namespace, server: "WebServer", receiver: "Receiver", settings: "ReceiverOptions"
 ) -> "StudyWatch":
+    from cardiacseg.network.dicomweb.watch import StudyWatch
     from cardiacseg.network.options import default_spool
-    from cardiacseg.network.watch import StudyWatch
 
     spool = settings.spool or default_spool(settings.port)
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,6 +63,7 @@ def _watch(
         query=query,
         days=options.watch_days,
         interval_s=options.watch_every,
+        failed=lambda: receiver.counters.add("watch_failures"),
     )
 
 

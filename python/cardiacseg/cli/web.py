@@ -6,6 +6,7 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from cardiacseg.cli.terminal import say
 from cardiacseg.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from cardiacseg.network.web import WebServer
+    from cardiacseg.network.dicomweb.server import WebServer
 
 TOKEN, PASSWORD = "CARDIACSEG_DICOMWEB_TOKEN", "CARDIACSEG_DICOMWEB_PASSWORD"
 _SECRET_BYTES = 1 << 16
@@ -51,15 +52,15 @@ def add_web_options(command: argparse.ArgumentParser) -> None:
 
 def web_server(options: argparse.Namespace, url: str) -> "WebServer":
     """The service at ``url`` with the given options and secrets. Raises ``InvalidInputError``."""
-    from cardiacseg.network.web import WebServer
+    from cardiacseg.network.dicomweb.server import WebServer
 
     if options.password_file is not None and options.user is None:
         raise InvalidInputError("expected --user with --password-file")
     password = None if options.user is None else _secret(options.password_file, PASSWORD)
-    token = _secret(options.token_file, TOKEN) if options.token_file or options.user is None else None
+    has_token = options.token_file is not None or options.user is None
     return WebServer(
         url,
-        token=token,
+        token=partial(_secret, options.token_file, TOKEN) if has_token else None,  # read again for each request
         user=options.user,
         password=password,
         ca=options.web_ca,
@@ -93,10 +94,10 @@ def local_input(options: argparse.Namespace) -> Iterator[Path]:
         return
     if options.study is None:
         raise InvalidInputError("expected --study UID with the address of a DICOMweb service, got none")
-    from cardiacseg.network.dicomweb import retrieve_study
+    from cardiacseg.network.dicomweb.client import retrieve_study
 
     server = web_server(options, options.input)
-    with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix="cardiacseg-retrieve-") as folder:
+    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="cardiacseg-retrieve-") as folder:
         count = retrieve_study(options.study, server, Path(folder), options.series)
         if not options.quiet:
             say(f"retrieved {count} files from {server.name}")
@@ -104,10 +105,14 @@ def local_input(options: argparse.Namespace) -> Iterator[Path]:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the program as Ctrl-C does, so that no images stay behind."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM, and the end of the terminal, end the program as Ctrl-C does, so that no images stay behind."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number, handler in before.items() if handler is not signal.SIG_IGN]  # nohup
+    for number in heard:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heard:
+            signal.signal(number, before[number])

@@ -1,1 +1,1 @@
-"""DICOM nodes: sending and receiving (C-STORE, with pynetdicom; needs the extra ``dicom``). MRD streams: ``mrd``."""
+"""DICOM nodes (with pynetdicom) and DICOMweb (``dicomweb``), which need the extra ``dicom``. MRD streams: ``mrd``."""

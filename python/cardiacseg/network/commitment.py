@@ -13,7 +13,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 
 from cardiacseg.errors import NetworkError
 from cardiacseg.network.instances import Instance
-from cardiacseg.network.requestor import NotOfferedError, Requestor
+from cardiacseg.network.peer import NotOfferedError, Requestor
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _ASK = 1  # action type of N-ACTION

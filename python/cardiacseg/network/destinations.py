@@ -3,19 +3,19 @@
 import os
 import shutil
 import ssl
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardiacseg.network.commitment import Commitments, commit
-from cardiacseg.network.dicomweb import store as store_by_web
+from cardiacseg.network.delivery import Destination, Results
+from cardiacseg.network.dicomweb.client import store as store_by_web
+from cardiacseg.network.dicomweb.server import WebServer
 from cardiacseg.network.durable import remove_folder, sync
 from cardiacseg.network.instances import find_instances
-from cardiacseg.network.peer import Peer
-from cardiacseg.network.queue import Destination, Results
-from cardiacseg.network.requestor import Requestor
+from cardiacseg.network.peer import Peer, Requestor
 from cardiacseg.network.send import send
-from cardiacseg.network.web import WebServer
 
 
 def folder_destination(parent: Path) -> Destination:
@@ -32,7 +32,12 @@ def folder_destination(parent: Path) -> Destination:
 def _copy(source: Path, partial: Path, target: Path) -> None:
     remove_folder(partial)
     try:
-        shutil.copytree(source, partial, copy_function=shutil.copyfile)
+        partial.mkdir(mode=stat.S_IMODE(source.stat().st_mode))
+        for path in sorted(source.rglob("*")):  # not by shutil.copytree, whose error does not say that the disk is full
+            if path.is_dir():
+                (partial / path.relative_to(source)).mkdir(mode=0o700)
+            else:
+                shutil.copyfile(path, partial / path.relative_to(source))
         for path in (*partial.rglob("*"), partial):
             sync(path)
         os.rename(partial, target)
@@ -81,7 +86,7 @@ def peer_destination(
             resend = lambda failed: store([instance.path for instance in failed])  # noqa: E731
             commit(instances, requestor, commitments, required, options.wait_s, resend)
 
-    return Destination("peer", deliver)
+    return Destination("peer", deliver, address=str(peer))
 
 
 def web_destination(server: WebServer) -> Destination:
@@ -91,4 +96,4 @@ def web_destination(server: WebServer) -> Destination:
         if results.files:
             store_by_web(results.files, replace(server, attempts=2))  # the queue tries again as well
 
-    return Destination("stow", deliver)
+    return Destination("stow", deliver, address=server.root)

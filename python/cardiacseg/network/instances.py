@@ -1,6 +1,8 @@
-"""DICOM files to send: which files of a folder are instances, and of which SOP class and transfer syntax."""
+"""DICOM instances: the files of a folder that can be sent, and what is read of one that arrives."""
 
+import io
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +11,12 @@ import pydicom
 from pydicom.uid import UID
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 
 _DICOMDIR = "1.2.840.10008.1.3.10"
+# Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
+_STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
+_TAGS = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
 
 
 @dataclass(frozen=True)
@@ -82,3 +88,42 @@ def uid_text(dataset: pydicom.Dataset, keyword: str) -> str:
     value = element.value if element is not None else b""
     text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
     return text.strip("\0 ")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A received instance: its UIDs, its bytes, the size of its series by its header (0: unknown), its sender's host.
+
+    ``content`` is a DICOM file (PS3.10).
+    """
+
+    study_uid: str
+    series_uid: str
+    instance_uid: str
+    content: bytes
+    announced: int = 0
+    host: str = ""
+
+    @property
+    def names_study(self) -> bool:
+        """Whether its Study Instance UID can be used."""
+        return _STUDY_UID.fullmatch(self.study_uid) is not None
+
+
+def read_arrival(source: bytes | Path, host: str = "") -> Arrival:
+    """The instance in the bytes of a DICOM file, or in a file, then without its content.
+
+    Its UID is that of the file meta information. pydicom raises errors of many kinds for damaged data.
+    """
+    content = source if isinstance(source, bytes) else b""
+    with suppress_logs(PYDICOM):
+        head = pydicom.dcmread(io.BytesIO(content) if content else source, specific_tags=_TAGS, stop_before_pixels=True)
+        announced = uid_text(head, "NumberOfSeriesRelatedInstances")
+        return Arrival(
+            uid_text(head, "StudyInstanceUID"),
+            uid_text(head, "SeriesInstanceUID"),
+            uid_text(head.file_meta, "MediaStorageSOPInstanceUID"),
+            content,
+            int(announced) if re.fullmatch("[0-9]{1,9}", announced) else 0,
+            host,
+        )

@@ -1,22 +1,24 @@
 """The service class provider under :class:`~cardiacseg.network.receive.Receiver`: associations, C-STORE and C-ECHO."""
 
-import re
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Collection, Hashable
 
 from pydicom import uid
 from pynetdicom import AE, AllStoragePresentationContexts, StoragePresentationContexts, evt
+from pynetdicom.association import Association
 from pynetdicom.pdu import A_RELEASE_RQ
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from cardiacseg.errors import NetworkError
 from cardiacseg.io.log_suppression import silence_network_logs
-from cardiacseg.network.arrival import Arrival, read_arrival
-from cardiacseg.network.requestor import PDU_BYTES
+from cardiacseg.network.instances import Arrival, read_arrival
+from cardiacseg.network.peer import PDU_BYTES
 from cardiacseg.network.server import Server
 from cardiacseg.network.slots import DEFAULT_ASSOCIATION_LIMITS, AssociationLimits, Slots
 
+LOGGER = logging.getLogger("cardiacseg.network")
 OUT_OF_RESOURCES, NO_STUDY, CANNOT_UNDERSTAND = 0xA700, 0xA900, 0xC000  # PS3.4, table B.2-1
 _TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED = 2, 3, 2  # PS3.8, table 9-21
 _LONGEST_PDU = 1 << 20  # an association request with all contexts is smaller
@@ -28,8 +30,6 @@ _SYNTAXES = [
     *(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 ]
 
-# Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
-_STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 BROKEN = "the sender broke off the association, or the connection was lost"
 SILENT = "the sender sent no image for too long and did not end the association"
 NOT_UNDERSTOOD = "an image of the same association was refused"
@@ -46,9 +46,10 @@ class Listener:
     """Listens from :meth:`start` to :meth:`close`. Calls ``keep`` for each instance and ``ended`` after an association.
 
     The calls come from the association's threads. ``ended`` may be called more than once for one association; the first
-    call counts, and it returns before the sender is told that the release was heard. A connection that sends more than
-    ``message_bytes`` without completing a message is closed. ``port`` is the port in use, also if 0 (any free port)
-    was given. Raises ``NetworkError`` if the port is not available.
+    call counts, and it returns before the sender is told that the release was heard. Messages that are not complete lie
+    in memory: if they have more than ``message_bytes`` together, the association with the largest one is aborted.
+    ``port`` is the port in use, also if 0 (any free port) was given. Raises ``NetworkError`` if the port is not
+    available.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Listener:
     ):
         silence_network_logs()
         self._keep, self._ended, self._message_bytes = keep, ended, message_bytes
-        self._pending: dict[Hashable, int] = {}
+        self._pending: dict[Association, int] = {}
         self._released: set[Hashable] = set()
         self._not_understood: set[Hashable] = set()
         self._lock = threading.Lock()
@@ -120,7 +121,7 @@ class Listener:
             arrival = read_arrival(event.encoded_dataset(), event.assoc.requestor.address)
         except Exception:  # pydicom raises many kinds of errors for damaged data
             arrival = None
-        if arrival is None or not _STUDY_UID.fullmatch(arrival.study_uid):
+        if arrival is None or not arrival.names_study:
             with self._lock:
                 self._not_understood.add(event.assoc)
             return CANNOT_UNDERSTAND if arrival is None else NO_STUDY
@@ -131,6 +132,7 @@ class Listener:
 
     def _on_requested(self, event: evt.Event) -> None:
         if not self._slots.request(event.assoc):
+            LOGGER.warning("refused an association: too many are open")
             event.assoc.acse.send_reject(_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED)
             event.assoc.kill()  # when the answer has gone
 
@@ -151,9 +153,12 @@ class Listener:
         if _is_data_set(event.data):
             self._slots.storing(event.assoc)
         with self._lock:
-            pending = self._pending[event.assoc] = self._pending.get(event.assoc, 0) + len(event.data)
-        if pending > self._message_bytes + _LONGEST_PDU:
-            event.assoc.abort()
+            self._pending[event.assoc] = self._pending.get(event.assoc, 0) + len(event.data)
+            if sum(self._pending.values()) <= self._message_bytes + _LONGEST_PDU:
+                return
+            largest = max(self._pending, key=lambda one: self._pending[one])
+            del self._pending[largest]
+        threading.Thread(target=largest.abort, name="cardiacseg-abort", daemon=True).start()
 
     def _on_pdu(self, event: evt.Event) -> None:
         if isinstance(event.pdu, A_RELEASE_RQ):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError
+from cardiacseg.network.delivery import Destination
 from cardiacseg.network.destinations import CommitmentOptions
 from cardiacseg.network.peer import Peer, check_title
-from cardiacseg.network.queue import Destination
 from cardiacseg.network.slots import DEFAULT_ASSOCIATION_LIMITS, AssociationLimits
 from cardiacseg.network.studies import DEFAULT_LIMITS, Limits
 
@@ -29,7 +29,7 @@ class ReceiverOptions:
     ``retry_s`` seconds, then twice that, and so on. Studies that are incomplete or fail lie aside for ``aside_days``.
     ``attempts`` is how often the segmentation of a study may begin if the receiver ends in it. ``tls`` is a server-side
     context, ``peer_tls`` the client-side one for ``peer``. ``health_port`` is that of
-    :class:`~cardiacseg.network.health.HealthServer`; 0 is any free one.
+    :class:`~cardiacseg.network.monitoring.HealthServer`; 0 is any free one.
     """
 
     title: str = "CARDIACSEG"

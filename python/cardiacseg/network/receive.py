@@ -7,22 +7,20 @@ from collections.abc import Collection, Hashable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from cardiacseg.errors import OutputError
-from cardiacseg.network.arrival import Arrival, read_arrival
+from cardiacseg.errors import InvalidInputError, OutputError
+from cardiacseg.io.budget import LIMITS
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.commitment import Commitments
+from cardiacseg.network.delivery import Destination, Outbox, deliveries_of
 from cardiacseg.network.destinations import folder_destination, peer_destination
-from cardiacseg.network.durable import NO_SPACE
-from cardiacseg.network.health import HealthServer
-from cardiacseg.network.instances import find_instances
+from cardiacseg.network.durable import NO_SPACE, NOT_WRITTEN
+from cardiacseg.network.instances import Arrival, find_instances, read_arrival
 from cardiacseg.network.listener import BROKEN, Listener
-from cardiacseg.network.metrics import Counters, Status
+from cardiacseg.network.monitoring import Counters, HealthServer, Status
 from cardiacseg.network.options import ReceiverOptions, default_spool
-from cardiacseg.network.outbox import Outbox
-from cardiacseg.network.queue import Destination, deliveries_of
-from cardiacseg.network.signals import run_until_signal
+from cardiacseg.network.serving import run_until_signal
 from cardiacseg.network.spool import ARRIVING, WAITING, Entry, Spool
-from cardiacseg.network.studies import OpenStudies
+from cardiacseg.network.studies import TOO_LARGE, OpenStudies
 from cardiacseg.network.work import Segment, Worker, remove_unneeded_images
 
 LOGGER = logging.getLogger("cardiacseg.network")
@@ -33,13 +31,14 @@ class Receiver:
 
     It goes on with what an earlier receiver left in the spool. If a study cannot be segmented, the error's code is
     logged and the study is put aside. Log lines of "cardiacseg.network" hold names in the spool, codes and times.
-    ``port`` is the port in use, ``health_port`` that of the health server.
+    ``port`` is the port in use, ``health_port`` that of the health server; ``counters`` are those of its metrics.
     """
 
     def __init__(self, segment: Segment, options: ReceiverOptions):
         self._segment, self._options = segment, options
         self._changed = threading.Condition()  # guards the studies, what lies aside and what is to be delivered
-        self._counters, self._commitments = Counters(), Commitments()
+        self.counters, self._commitments = Counters(), Commitments()
+        self._refused: set[tuple[Hashable, str]] = set()  # associations, and codes that were logged
 
     def start(self) -> "Receiver":
         """Raises ``NetworkError`` if a port is not available, ``OSError`` if a folder cannot be used."""
@@ -85,12 +84,18 @@ class Receiver:
     def take(self, folder: Path) -> None:
         """Take a folder's DICOM files into the spool, as if an association had brought them.
 
-        Raises ``InvalidInputError`` if a file is not DICOM, and ``OutputError`` with the code of a refusal.
+        Raises ``InvalidInputError`` if a file is not DICOM or names no study, or if the study is too large, and
+        ``OutputError`` with the code of another refusal.
         """
         association, fault = object(), BROKEN
         try:
             for instance in find_instances(folder)[0]:
-                refusal = self._keep(read_arrival(instance.path.read_bytes()), association)
+                arrival = read_arrival(instance.path.read_bytes())
+                if not arrival.names_study:
+                    raise InvalidInputError(f"{instance.name}: expected a usable Study Instance UID, got none")
+                refusal = self._keep(arrival, association)
+                if refusal == TOO_LARGE:
+                    raise InvalidInputError("the spool does not take the study", code=refusal)
                 if refusal:
                     raise OutputError(f"{refusal}: the spool does not take the study")
             fault = ""
@@ -99,6 +104,10 @@ class Receiver:
 
     def status(self) -> Status:
         """Counts, ages and problems at this moment."""
+        try:
+            free, problems = self._spool.free_bytes(), []
+        except OSError:  # it was removed or unmounted
+            free, problems = 0, [f"{NOT_WRITTEN}: the spool is not there"]
         with self._changed:
             waiting, queued = self._studies.in_work, self._outbox.entries()
             gauges = {
@@ -109,14 +118,14 @@ class Receiver:
                 "studies_aside": len(self._aside),
                 "oldest_waiting_seconds": _age(waiting),
                 "oldest_queued_seconds": _age(queued),
-                "spool_free_bytes": self._spool.free_bytes(),
+                "spool_free_bytes": free,
             }
         queues = {f"delivery to {kind}": one for kind, one in self._outbox.queues.items()}
         parts = {"listener": self._listener, "worker": self._worker, **queues}
-        problems = [f"the {name} has ended" for name, part in parts.items() if not part.is_alive()]
-        if gauges["spool_free_bytes"] < self._options.limits.free_bytes:
+        problems += [f"the {name} has ended" for name, part in parts.items() if not part.is_alive()]
+        if free < self._options.limits.free_bytes:
             problems.append(f"{NO_SPACE}: instances are refused")
-        return Status(self._counters.values(), gauges, tuple(problems))
+        return Status(self.counters.values(), gauges, tuple(problems))
 
     def _new_listener(self) -> Listener:
         options, confirms = self._options, self._options.peer and self._options.commitment.mode != "off"
@@ -127,7 +136,7 @@ class Receiver:
             self._keep,
             self._ended,
             calling_titles=titles | {options.peer.title} if titles and confirms else titles,
-            message_bytes=options.limits.study_bytes,
+            message_bytes=min(options.limits.study_bytes, LIMITS.file_bytes),
             limits=options.association_limits,
             tls=options.tls,
             on_report=self._commitments.on_report if confirms else None,
@@ -141,14 +150,14 @@ class Receiver:
         of_state = {state: [one for one in left if one.record.state == state] for state in (ARRIVING, WAITING)}
         self._studies.resume(of_state[ARRIVING], of_state[WAITING])
         destinations = _destinations(options, self._commitments)
-        self._outbox = Outbox(destinations, options.retry_s, self._aside, self._counters, self._changed)
+        self._outbox = Outbox(destinations, options.retry_s, self._aside, self.counters, self._changed)
         self._worker = Worker(
             self._segment,
             destinations,
             options,
             studies=self._studies,
             aside=self._aside,
-            counters=self._counters,
+            counters=self.counters,
             deliver=self._outbox.put,
             lock=self._changed,
         )
@@ -162,17 +171,21 @@ class Receiver:
     def _keep(self, arrival: Arrival, association: Hashable) -> str:
         with self._changed:
             refusal = self._studies.add(arrival, association)
+            first = (association, refusal) not in self._refused
+            if refusal:
+                self._refused.add((association, refusal))
             self._changed.notify_all()
-        self._counters.add("instances_refused" if refusal else "instances_received")
-        if refusal:
-            LOGGER.warning("refused an instance: %s", refusal)
-        else:
-            self._counters.add("bytes_received", len(arrival.content))
+        self.counters.add("instances_refused" if refusal else "instances_received")
+        if not refusal:
+            self.counters.add("bytes_received", len(arrival.content))
+        elif first:
+            LOGGER.warning("refused an instance, and does not log further ones of this sender: %s", refusal)
         return refusal
 
     def _ended(self, association: Hashable, fault: str) -> None:
         with self._changed:
             self._studies.end(association, fault)
+            self._refused = {one for one in self._refused if one[0] is not association}
             self._changed.notify_all()
 
 
@@ -188,7 +201,8 @@ def _destinations(options: ReceiverOptions, commitments: Commitments) -> list[De
 
 
 def _age(entries: Collection[Entry]) -> float:
-    return round(max((time.time() - entry.record.since for entry in entries), default=0.0), 1)
+    oldest = max((time.time() - entry.record.since for entry in entries), default=0.0)
+    return round(max(0.0, oldest), 1)  # the clock may have been set back
 
 
 def serve(receiver: Receiver, *watches: AbstractContextManager[object]) -> None:

@@ -16,11 +16,11 @@ from pynetdicom.presentation import PresentationContext
 from cardiacseg.errors import NetworkError
 from cardiacseg.io.log_suppression import PYDICOM, silence_network_logs, suppress_logs
 from cardiacseg.network.instances import Instance, find_instances
-from cardiacseg.network.peer import Peer, check_title
-from cardiacseg.network.requestor import BrokenOffError, Requestor
+from cardiacseg.network.peer import BrokenOffError, Peer, Requestor, check_title
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _MOST_CONTEXTS = 128  # in one association, by PS3.8
+DUPLICATE = 0x0111  # the peer has an instance with this UID (PS3.7, annex C)
 _NAMED = 5  # files that a sentence names
 _FIRST_PAUSE_S = 0.5  # before the first retry; it doubles with each
 
@@ -29,7 +29,8 @@ _FIRST_PAUSE_S = 0.5  # before the first retry; it doubles with each
 class SendReport:
     """Counts of stored files. ``others`` counts files of a folder that are not DICOM instances.
 
-    ``warnings``: name and status of files that were stored with a warning, such as 0xB000 (elements were changed).
+    ``warnings``: name and status of files that were stored with a warning, such as 0xB000 (elements were changed), and
+    of those that the receiver has already (0x0111; over DICOMweb also 0xB00E), under the same UID.
     """
 
     sent: int
@@ -144,7 +145,7 @@ class _Sending:
             raise BrokenOffError(f"{peer} ended the association, or did not answer in time, at {name}, {progress}")
         if 0xA700 <= status <= 0xA7FF:  # out of resources: the next file would fail as well
             raise NetworkError(f"{peer} did not store {name}: status 0x{status:04X}, {progress}")
-        if status == 0 or 0xB000 <= status <= 0xBFFF:
+        if status in (0, DUPLICATE) or 0xB000 <= status <= 0xBFFF:
             self.stored[instance] = status
         else:
             self.refused[instance] = f"status 0x{status:04X}"

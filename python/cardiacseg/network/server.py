@@ -12,6 +12,7 @@ from typing import Any
 from pynetdicom.transport import ThreadedAssociationServer
 
 from cardiacseg.network.slots import AssociationLimits, Slots
+from cardiacseg.network.tls import tls_reason
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _POLL_S = 0.25
@@ -68,8 +69,8 @@ class Server(ThreadedAssociationServer):
                 request.settimeout(_MESSAGE_S)
             self.finish_request(request, client_address)
         except Exception as error:  # damaged or hostile, or a client without a valid certificate
-            reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
-            LOGGER.warning("refused a connection: %s", reason or type(error).__name__)
+            reason = tls_reason(error) if isinstance(error, ssl.SSLError) else type(error).__name__
+            LOGGER.warning("refused a connection: %s", reason)
             self.slots.leave(client_address)
             self.shutdown_request(request)
 

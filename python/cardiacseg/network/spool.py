@@ -4,7 +4,7 @@
         study.json                its state, a :class:`Record`; a folder without this file holds nothing
         images/000001.dcm ...     what arrived
         results/                  what is delivered
-        to-KIND.json              a delivery that is due, one for each kind of destination (queue.py)
+        to-KIND.json              a delivery that is due, one for each kind of destination (delivery.py)
     SPOOL/aside/NAME/             the same, for studies that nothing happens to until a person or a sender acts
 
 Every change is a file that is written beside and renamed, or a folder that is renamed, and is on the disk before the
@@ -130,8 +130,8 @@ class Spool:
     def new(self, study_uid: str) -> Entry:
         """A new entry for an arriving study. Raises ``OSError``."""
         folder = self._studies / _new_name()
-        (folder / "images").mkdir(mode=0o700, parents=True)
-        folder.chmod(0o700)
+        folder.mkdir(mode=0o700)  # not its parents: the disk of the spool may be unmounted
+        (folder / "images").mkdir(mode=0o700)
         entry = Entry(folder, Record(study_uid))
         try:
             entry.update()
@@ -145,6 +145,7 @@ class Spool:
         """The studies that an earlier receiver left, oldest first; what was left in between two states is put right."""
         found = list(self._found(self._studies))
         for entry in [entry for entry in found if entry.record.state == ASIDE]:
+            LOGGER.warning("study %s: kept aside: %s", entry.name, entry.record.reason)
             entry.move(self._aside)
             found.remove(entry)
         for entry in [entry for entry in self._found(self._aside) if entry.record.state != ASIDE]:
@@ -171,8 +172,8 @@ class Spool:
         entry.move(self._studies, _new_name())
 
     def free_bytes(self) -> int:
-        """Bytes that are free on the spool's disk."""
-        state = os.statvfs(self.root)
+        """Bytes that are free on the spool's disk. Raises ``OSError`` if it is not there."""
+        state = os.statvfs(self._studies)
         return state.f_bavail * state.f_frsize
 
     def close(self) -> None:
@@ -200,7 +201,6 @@ def _read_entry(folder: Path) -> Entry:
     try:
         return Entry(folder, Record(**json.loads((folder / _RECORD).read_text())))
     except (ValueError, TypeError):  # no receiver writes such a file
-        LOGGER.error("study %s: kept aside: %s", folder.name, DAMAGED)
         return Entry(folder, Record("", state=ASIDE, reason=DAMAGED))
 
 

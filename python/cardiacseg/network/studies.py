@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cardiacseg.network.arrival import Arrival, read_arrival
 from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import NO_SPACE, code_of, write_private
+from cardiacseg.network.instances import Arrival, read_arrival
 from cardiacseg.network.spool import WAITING, Entry, Spool
 
 LOGGER = logging.getLogger("cardiacseg.network")
@@ -46,8 +46,8 @@ class Study:
 
     ``fault`` says why instances may be missing: an association that sent some of them was broken off, and no later one
     has sent some and been released. ``associations`` maps each association to the number of faults before it began;
-    ``not_taken`` are instances that the disk did not take; ``files`` is the highest number of a file. A study without
-    an entry is refused from its beginning.
+    ``not_taken`` are instances that the disk did not take; ``changed`` counts those that came again with other content;
+    ``files`` is the highest number of a file. A study without an entry is refused from its beginning.
     """
 
     entry: Entry | None
@@ -57,6 +57,7 @@ class Study:
     announced: dict[str, int] = field(default_factory=dict)
     associations: dict[Hashable, int] = field(default_factory=dict)
     not_taken: set[str] = field(default_factory=set)
+    changed: int = 0
     bytes: int = 0
     files: int = 0
     refused: str = ""
@@ -94,8 +95,8 @@ class Study:
     def load(self) -> None:
         """Count the instances that an earlier receiver left."""
         for path in sorted(self.entry.images.glob("*.dcm")):
-            self.files = int(path.stem)
             try:
+                self.files = int(path.stem)
                 self.put(read_arrival(path), path, path.stat().st_size)
             except Exception:  # pydicom raises many kinds of errors for damaged data
                 self.fault, self.faults = DAMAGED, 1
@@ -105,7 +106,8 @@ class OpenStudies:
     """Collects instances by study. Not thread-safe: the caller holds a lock.
 
     A study is finished if every association that sent a part of it has ended and nothing has arrived for ``idle_s``
-    seconds, or for ``incomplete_s`` if images are known to be missing. A study beyond the limits is refused as a whole
+    seconds, or for ``incomplete_s`` if images are known to be missing, or if an association that sent a part of it now
+    sends another study: some senders use one association for all. A study beyond the limits is refused as a whole
     until then, so that a part is not mistaken for the whole. A study that lies aside is taken back if more of it comes.
     """
 
@@ -121,6 +123,7 @@ class OpenStudies:
         self._spool, self._aside, self._limits, self._clock = spool, aside, limits, clock
         self._idle_s, self._incomplete_s = idle_s, max(idle_s, incomplete_s)
         self._studies: dict[str, Study] = {}
+        self._latest: dict[Hashable, Study] = {}  # what an association sends at present
         self.in_work: list[Entry] = []
 
     def resume(self, arriving: Iterable[Entry], in_work: Iterable[Entry]) -> None:
@@ -134,6 +137,7 @@ class OpenStudies:
         try:
             study = self._studies.get(arrival.study_uid) or self._open(arrival)
             study.associations.setdefault(association, study.faults)
+            self._latest[association] = study
             study.last_time = self._clock()
             if not study.refused and self._too_large(study, arrival.instance_uid, len(arrival.content)):
                 study.refused = TOO_LARGE
@@ -143,6 +147,7 @@ class OpenStudies:
 
     def end(self, association: Hashable, fault: str = "") -> None:
         """The association has ended; ``fault`` says why instances may be missing."""
+        self._latest.pop(association, None)
         for study in self._studies.values():
             if association not in study.associations:
                 continue
@@ -165,7 +170,7 @@ class OpenStudies:
             return None
         uid = min(over, key=lambda uid: over[uid].last_time)
         study = over[uid]
-        if study.associations and not study.fault:
+        if self._is_sent(study) and not study.fault:
             study.fault = TOO_LONG
         study.last_time = now  # if the disk is full now, it is tried again after the idle time
         study.entry.update(state=WAITING, open=False, fault=study.missing())
@@ -189,8 +194,12 @@ class OpenStudies:
 
     def _due(self, study: Study) -> float:
         longest = study.first_time + self._limits.study_s
-        wait = self._incomplete_s if study.missing() else self._idle_s
-        return longest if study.associations else min(longest, study.last_time + wait)
+        wait = self._incomplete_s if study.associations or study.missing() else self._idle_s
+        return longest if self._is_sent(study) else min(longest, study.last_time + wait)
+
+    def _is_sent(self, study: Study) -> bool:
+        """Whether an association may be about to bring the next image of it; of a refused one, while any is open."""
+        return any(study.entry is None or self._latest.get(one) is study for one in study.associations)
 
     def _open(self, arrival: Arrival) -> Study:
         of_host = sum(study.host == arrival.host for study in self._studies.values() if study.entry)
@@ -231,6 +240,7 @@ class OpenStudies:
         if not study.entry.record.open:
             study.entry.update(open=True)
         path = study.path_of(arrival.instance_uid)
+        study.changed += path.exists() and path.read_bytes() != arrival.content
         write_private(path, arrival.content)
         study.put(arrival, path, size)
         return ""

@@ -1,10 +1,14 @@
 """TLS for DICOM: contexts for a listener and for a sender, from files in PEM format."""
 
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from cardiacseg.errors import InvalidInputError
+
+_HANDSHAKE_S = 5.0
+_ALERT_S = 1.0  # for the other side to refuse this side's certificate, which TLS 1.3 does after the handshake
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,27 @@ def _no_password() -> str:
 
 def _why(error: OSError) -> str:
     return getattr(error, "reason", None) or error.strerror or str(error)
+
+
+def handshake_fault(context: ssl.SSLContext, host: str, port: int) -> str:
+    """Why there is no TLS connection to an address; empty if there is one, or if the address cannot be reached."""
+    try:
+        with (
+            socket.create_connection((host, port), _HANDSHAKE_S) as connection,
+            context.wrap_socket(connection, server_hostname=host) as encrypted,
+        ):
+            encrypted.settimeout(_ALERT_S)
+            encrypted.recv(1)
+    except ssl.SSLError as error:
+        return tls_reason(error)
+    except OSError:
+        pass
+    return ""
+
+
+def tls_reason(error: BaseException | None) -> str:
+    """The reason that OpenSSL gave, somewhere inside the error."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        inside = getattr(error, "reason", None) or next(iter(error.args), None)
+        error = inside if isinstance(inside, BaseException) else None
+    return getattr(error, "verify_message", "") or getattr(error, "reason", None) or "the handshake failed"

@@ -10,11 +10,11 @@ from pathlib import Path
 from cardiacseg.io.cine import Note
 from cardiacseg.io.dicom.errors import N_INCOMPLETE, N_NO_DICOM_RESULTS
 from cardiacseg.network.aside import Aside
+from cardiacseg.network.delivery import Delivery, Destination, deliveries_of
 from cardiacseg.network.durable import NO_SPACE, code_of, remove_folder
-from cardiacseg.network.loggable import loggable
-from cardiacseg.network.metrics import Counters
+from cardiacseg.network.monitoring import Counters
 from cardiacseg.network.options import ReceiverOptions
-from cardiacseg.network.queue import Delivery, Destination, deliveries_of
+from cardiacseg.network.serving import loggable
 from cardiacseg.network.spool import DELIVERING, Entry
 from cardiacseg.network.studies import OpenStudies
 
@@ -101,7 +101,8 @@ class Worker:
         self._studies, self._aside, self._counters, self._deliver = studies, aside, counters, deliver
         self._changed = lock
         self._stopping = False
-        self._retries: list[tuple[float, Entry]] = [(0.0, entry) for entry in studies.in_work]
+        # when, the study, and why it will lie aside
+        self._retries: list[tuple[float, Entry, str]] = [(0.0, entry, "") for entry in studies.in_work]
         self._thread = threading.Thread(target=self._run, name="cardiacseg-receive", daemon=True)
 
     def start(self) -> None:
@@ -140,7 +141,7 @@ class Worker:
                 if entry is not None:
                     return entry
                 self._aside.expire()
-                times = [self._studies.seconds_until_finished(), *(due - time.monotonic() for due, _ in self._retries)]
+                times = [self._studies.seconds_until_finished(), *(due - time.monotonic() for due, *_ in self._retries)]
                 self._changed.wait(min((max(0.0, one) for one in times if one is not None), default=_EXPIRY_S))
         return None
 
@@ -149,9 +150,10 @@ class Worker:
         if found is None:
             return None
         self._retries.remove(found)
-        if found[1].record.attempts < self._options.attempts:
-            return found[1]
-        self._put_aside(found[1], CRASHED)
+        _, entry, reason = found
+        if not reason and entry.record.attempts < self._options.attempts:
+            return entry
+        self._put_aside(entry, reason or CRASHED)
         return None
 
     def _finished_entry(self) -> Entry | None:
@@ -165,6 +167,8 @@ class Worker:
             return None
         entry = study.entry
         LOGGER.info("study %s: %d instances, %.1f MB", entry.name, len(study.instances), study.bytes / 1e6)
+        if study.changed:
+            LOGGER.warning("study %s: %d instances came again with other content", entry.name, study.changed)
         if not study.instances:  # none was acknowledged
             with suppress(OSError):  # the next receiver removes it
                 entry.remove()
@@ -186,13 +190,13 @@ class Worker:
             else:
                 self._wait_for_space(entry)
 
-    def _wait_for_space(self, entry: Entry) -> None:
+    def _wait_for_space(self, entry: Entry, reason: str = "") -> None:
         try:
             remove_folder(entry.results)
             entry.update(attempts=max(0, entry.record.attempts - 1))
         except OSError as error:
             LOGGER.warning("study %s: its state was not written: %s", entry.name, code_of(error))
-        self._retries.append((time.monotonic() + _SPACE_RETRIES * self._options.retry_s, entry))
+        self._retries.append((time.monotonic() + _SPACE_RETRIES * self._options.retry_s, entry, reason))
 
     def _put_aside(self, entry: Entry, reason: str) -> None:
         """The caller has the lock."""
@@ -200,7 +204,7 @@ class Worker:
             self._aside.put(entry, reason)
         except OSError as error:
             LOGGER.warning("study %s: cannot be put aside: %s", entry.name, code_of(error))
-            self._wait_for_space(entry)
+            self._wait_for_space(entry, reason)
             return
         self._studies.done(entry)
         LOGGER.warning("study %s: kept aside: %s", entry.name, reason)

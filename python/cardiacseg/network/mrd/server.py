@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cardiacseg.errors import Error, InvalidInputError, NetworkError
 from cardiacseg.network.mrd.messages import text_bytes
 from cardiacseg.network.mrd.session import SegmentCine, Session, SessionOptions
-from cardiacseg.network.signals import run_until_signal
+from cardiacseg.network.serving import run_until_signal
 
 LOGGER = logging.getLogger("cardiacseg.network")
 E_BUSY = "E_BUSY"

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from cardiacseg.acquisition import HEIGHT_M, UNKNOWN_BODY, WEIGHT_KG, Body
 from cardiacseg.errors import Error, MrdError
 from cardiacseg.io.cine import Cine, SegmentedCine
-from cardiacseg.network.loggable import loggable
 from cardiacseg.network.mrd.messages import (
     E_TRUNCATED,
     Close,
@@ -30,6 +29,7 @@ from cardiacseg.network.mrd.parameters import Parameters, with_json
 from cardiacseg.network.mrd.results import measurement_text, original_image, result_images
 from cardiacseg.network.mrd.sources import Source, as_source, read_xml
 from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Stack, find_stacks
+from cardiacseg.network.serving import loggable
 
 LOGGER = logging.getLogger("cardiacseg.network")
 E_LOST, E_TIMEOUT, E_STOPPING, E_INTERNAL = "E_LOST", "E_TIMEOUT", "E_STOPPING", "E_INTERNAL"

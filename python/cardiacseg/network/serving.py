@@ -1,10 +1,14 @@
-"""Servers that run until SIGINT or SIGTERM."""
+"""What all servers share: they run until a signal, and log no more of an error than they may."""
 
 import logging
 import queue
+import re
 import signal
 from contextlib import AbstractContextManager, ExitStack, suppress
 from types import FrameType
+
+from cardiacseg.errors import Error, NetworkError
+from cardiacseg.network.durable import NO_SPACE, code_of
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _POLL_S = 0.5
@@ -42,3 +46,13 @@ def _wait(signals: queue.SimpleQueue[int]) -> None:
         with suppress(queue.Empty):
             signals.get(timeout=_POLL_S)
             return
+
+
+def loggable(error: Exception) -> str:
+    """The sentence of a ``NetworkError``; of others a code or the type's name: texts may hold file names or values."""
+    if isinstance(error, NetworkError):
+        return str(error)
+    code = re.match(r"E_\w+", str(error)) if isinstance(error, Error) else None
+    if code:
+        return code[0]
+    return NO_SPACE if code_of(error) == NO_SPACE else type(error).__name__

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from cardiacseg.errors import NetworkError
-from cardiacseg.network.web_session import WebSession
+from cardiacseg.network.dicomweb.session import WebSession
 
 JSON = "application/dicom+json"
 _MOST = 10_000  # rows of an answer, over all pages

@@ -1,21 +1,23 @@
-"""Results that wait for their destination: sent again with back-off until it says yes, also after a restart."""
+"""Results on their way: sent again with back-off until each destination has them, also after a restart."""
 
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cardiacseg.network.aside import Aside
 from cardiacseg.network.durable import code_of, sync, write_json
-from cardiacseg.network.loggable import loggable
+from cardiacseg.network.monitoring import Counters
+from cardiacseg.network.serving import loggable
 from cardiacseg.network.spool import Entry
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _LONGEST_RETRY_S = 900.0  # between two attempts for one study
 _LONGEST_PAUSE_S = 60.0  # between two attempts of the queue
-_KEPT = ("since", "attempts", "stored", "error")  # fields of a delivery in its file
+_KEPT = ("since", "attempts", "stored", "error", "address")  # fields of a delivery in its file
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,21 @@ class Destination:
     ``deliver`` returns if the destination has the results for good, and otherwise raises: ``NetworkError``, whose
     ``stored`` names the files that need not be sent again, or ``OSError``. It is called again with the same results if
     the receiver was killed before it noted the success. ``remote``: it takes DICOM results only, and those of an
-    incomplete study only if the receiver's options say so.
+    incomplete study only if the receiver's options say so. ``address``: what is stored at one is not at another.
     """
 
     kind: str
     deliver: Callable[[Results], None]
     remote: bool = True
+    address: str = ""
 
 
 @dataclass(eq=False)
 class Delivery:
     """A study's results on their way to one destination: a file ``to-KIND.json`` until it has them.
 
-    ``since`` is in seconds since 1970; ``stored`` are files that it has; ``error`` is why the last attempt failed.
+    ``since`` is in seconds since 1970; ``stored`` are files that the destination at ``address`` has; ``error`` is why
+    the last attempt failed.
     """
 
     entry: Entry
@@ -57,6 +61,7 @@ class Delivery:
     attempts: int = 0
     stored: list[str] = field(default_factory=list)
     error: str = ""
+    address: str = ""
     due: float = 0.0
 
     @property
@@ -156,6 +161,8 @@ class DeliveryQueue:
                 self._changed.wait(None if due == float("inf") else due - time.monotonic())
 
     def _attempt(self, delivery: Delivery) -> None:
+        if delivery.address != self._destination.address:  # an earlier receiver had another one
+            delivery.address, delivery.stored = self._destination.address, []
         try:
             self._destination.deliver(delivery.results())
             delivery.remove()
@@ -184,3 +191,71 @@ class DeliveryQueue:
         with self._changed:
             delivery.due, self._not_before = time.monotonic() + wait_s, time.monotonic() + pause_s
             self._waiting.append(delivery)
+
+
+class Outbox:
+    """A :class:`DeliveryQueue` for each destination. A study that all have is removed, or put aside if its record says.
+
+    ``lock`` guards ``aside`` and what is queued.
+    """
+
+    def __init__(
+        self,
+        destinations: Sequence[Destination],
+        retry_s: float,
+        aside: Aside,
+        counters: Counters,
+        lock: threading.Condition,
+    ):
+        self._aside, self._counters, self._lock = aside, counters, lock
+        self._entries: dict[str, Entry] = {}
+        self.queues = {
+            one.kind: DeliveryQueue(one, retry_s, self._delivered, self._not_delivered) for one in destinations
+        }
+
+    def start(self) -> None:
+        for one in self.queues.values():
+            one.start()
+
+    def stop(self, finish: bool) -> None:
+        for one in self.queues.values():
+            one.stop(finish)
+
+    def entries(self) -> list[Entry]:
+        """Studies with results that are not delivered; the caller has the lock."""
+        return list(self._entries.values())
+
+    def put(self, entry: Entry, deliveries: Sequence[Delivery]) -> None:
+        """Deliver the results of a study."""
+        with self._lock:
+            self._entries[entry.name] = entry
+        for delivery in deliveries:
+            if delivery.kind in self.queues:
+                self.queues[delivery.kind].put(delivery)
+            else:
+                text = "study %s: its results wait for a destination of the kind %r, which is not given now"
+                LOGGER.warning(text, entry.name, delivery.kind)
+        self._finish(entry)
+
+    def _delivered(self, delivery: Delivery) -> None:
+        self._counters.add("results_delivered")
+        self._finish(delivery.entry)
+
+    def _not_delivered(self, delivery: Delivery) -> None:
+        self._counters.add("deliveries_failed")
+
+    def _finish(self, entry: Entry) -> None:
+        with self._lock:
+            if entry.name not in self._entries or deliveries_of(entry):
+                return
+            del self._entries[entry.name]
+            reason = entry.record.reason
+            try:
+                if reason:
+                    self._aside.put(entry, reason)
+                else:
+                    entry.remove()
+            except OSError as error:  # the next receiver does it
+                LOGGER.warning("study %s: cannot be removed or put aside: %s", entry.name, code_of(error))
+            else:
+                LOGGER.info("study %s: %s", entry.name, f"kept aside: {reason}" if reason else "done")

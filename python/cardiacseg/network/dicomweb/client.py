@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,17 @@ from pydicom.dataset import Dataset
 from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.budget import LIMITS, Budget
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
+from cardiacseg.network.dicomweb.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
+from cardiacseg.network.dicomweb.query import JSON, Series, find_series, is_uid
+from cardiacseg.network.dicomweb.server import WebServer
+from cardiacseg.network.dicomweb.session import TooLargeError, TruncatedError, WebSession
 from cardiacseg.network.instances import Instance, find_instances
-from cardiacseg.network.multipart import PIECE_BYTES, FilesMessage, Parts, boundary_of
-from cardiacseg.network.query import JSON, Series, find_series, is_uid
-from cardiacseg.network.send import SendReport, not_all_stored
-from cardiacseg.network.web import WebServer
-from cardiacseg.network.web_session import TruncatedError, WebSession
+from cardiacseg.network.send import DUPLICATE, SendReport, not_all_stored
 
 LOGGER = logging.getLogger("cardiacseg.network")
 _DICOM = "application/dicom"
 _MULTIPART = f'multipart/related; type="{_DICOM}"'
+_DUPLICATES = {DUPLICATE, 0xB00E}  # DICOM has no reason for this; 0xB00E is that of Azure's service
 _REQUEST_BYTES = 64 << 20  # of files in one request, unless a single file is larger
 
 
@@ -111,25 +112,26 @@ def _check_count(name: str, series: Series, files: int) -> None:
 def store(source: str | Path | Sequence[str | Path], server: WebServer) -> SendReport:
     """Store a folder's DICOM files, or the given files, unchanged, in the order of their names (STOW-RS).
 
-    Each request has at most 64 MiB of files, or one larger file; ``associations`` of the report counts the requests.
-    If the service does not store a file, the others are still sent. Raises ``InvalidInputError`` before anything is
-    sent if a file is not DICOM. Raises ``NetworkError`` at the end with the files that were not stored, and at once if
-    the service cannot be reached, is overloaded for long, or refuses a request; its ``stored`` names the others.
+    Each request has at most 64 MiB of files, or one larger file; it is halved if the service takes no such request
+    (413). ``associations`` of the report counts the requests. If the service does not store a file, the others are
+    still sent. Raises ``InvalidInputError`` before anything is sent if a file is not DICOM. Raises ``NetworkError`` at
+    the end with the files that were not stored, and at once if the service cannot be reached, is overloaded for long,
+    or refuses a request; its ``stored`` names the others.
     """
     instances, others = find_instances(source)
-    begin, parts = time.perf_counter(), list(_split_by_bytes(instances))
+    begin, requests_sent = time.perf_counter(), 0
     refused, warnings, stored = dict[str, str](), [], []
     with WebSession(server) as web:
-        for part in parts:
-            try:
-                answer = _Answer(part, web.again(partial(_post, web, part)), web.name)
-            except NetworkError as error:
-                raise NetworkError(str(error), stored=[instance.name for instance in stored]) from None
-            refused |= answer.refused
-            warnings += answer.warnings
-            stored += [instance for instance in part if instance.name not in refused]
+        try:
+            for part, answer in _answers(web, _split_by_bytes(instances)):
+                requests_sent += 1
+                refused |= answer.refused
+                warnings += answer.warnings
+                stored += [instance for instance in part if instance.name not in refused]
+        except NetworkError as error:
+            raise NetworkError(str(error), stored=[instance.name for instance in stored]) from None
     size, seconds = sum(instance.bytes for instance in stored), time.perf_counter() - begin
-    report = SendReport(len(stored), size, seconds, len(parts), others, tuple(warnings))
+    report = SendReport(len(stored), size, seconds, requests_sent, others, tuple(warnings))
     LOGGER.info("sent %d files, %.1f MB, in %.1f s", report.sent, report.bytes / 1e6, report.seconds)
     if refused:
         raise not_all_stored(server.name, [instance.name for instance in stored], len(instances), refused)
@@ -146,6 +148,17 @@ def _split_by_bytes(instances: Sequence[Instance]) -> Iterator[list[Instance]]:
     yield part
 
 
+def _answers(web: WebSession, parts: Iterable[list[Instance]]) -> Iterator[tuple[list[Instance], "_Answer"]]:
+    for part in parts:
+        try:
+            yield part, _Answer(part, web.again(partial(_post, web, part)), web.name)
+        except TooLargeError:
+            middle = len(part) // 2
+            if not middle:
+                raise
+            yield from _answers(web, (part[:middle], part[middle:]))
+
+
 def _post(web: WebSession, part: Sequence[Instance]) -> requests.Response:
     message = FilesMessage([instance.path for instance in part], _DICOM)
     headers = {"Content-Type": message.content_type, "Accept": JSON}
@@ -155,6 +168,18 @@ def _post(web: WebSession, part: Sequence[Instance]) -> requests.Response:
         if error.response.status_code == 409:  # none was stored; the answer says why
             return error.response
         raise
+
+
+def _is_plain(response: requests.Response) -> bool:
+    """Whether the status alone says, by PS3.18, that all were stored (200) or none (409), and no page was sent instead.
+
+    A proxy that wants a login answers 200 with a page for a browser.
+    """
+    if response.status_code == 409:
+        return True
+    kind = response.headers.get("Content-Type", "").lower()
+    is_report = ("json" in kind or "xml" in kind) and "html" not in kind
+    return response.status_code == 200 and (is_report or not response.content.strip())
 
 
 class _Answer:
@@ -169,10 +194,13 @@ class _Answer:
                 said = self._take(response)
         except Exception:  # pydicom raises many kinds of errors for what is not DICOM JSON
             said = False
-        if not said and response.status_code not in (200, 409):  # by PS3.18, all were stored, or none
+        if not (said or _is_plain(response)):
             raise NetworkError(f"{name} does not say which of {len(part)} files it stored ({response.status_code})")
         if response.status_code == 409:
-            self.refused = {name: self.refused.get(name, "status 409") for name in self._names.values()}
+            kept = {name for name, reason in self.warnings if reason in _DUPLICATES}
+            self.refused = {
+                name: self.refused.get(name, "status 409") for name in self._names.values() if name not in kept
+            }
 
     def _take(self, response: requests.Response) -> bool:
         """Whether the answer says of any file that it was stored or refused."""
@@ -180,12 +208,17 @@ class _Answer:
             return False
         said = Dataset.from_json(response.content.decode("utf-8-sig"))
         stored = said.get("ReferencedSOPSequence") or []
+        confirmed = {self._name(item) for item in stored}
         for item in said.get("FailedSOPSequence") or []:
-            self.refused[self._name(item)] = f"reason 0x{int(item.get('FailureReason') or 0):04X}"
+            name, reason = self._name(item), int(item.get("FailureReason") or 0)
+            if reason in _DUPLICATES:
+                confirmed.add(name)
+                self.warnings.append((name, reason))
+            else:
+                self.refused[name] = f"reason 0x{reason:04X}"
         for item in stored:
             if item.get("WarningReason"):
                 self.warnings.append((self._name(item), int(item.WarningReason)))
-        confirmed = {self._name(item) for item in stored}
         if confirmed or self.refused:
             unsaid = set(self._names.values()) - confirmed - set(self.refused)
             self.refused |= dict.fromkeys(sorted(unsaid), "not confirmed")

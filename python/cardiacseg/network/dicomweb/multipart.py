@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from email.message import Message
 from pathlib import Path
 
-from cardiacseg.network.web_session import TruncatedError
+from cardiacseg.network.dicomweb.session import TruncatedError
 
 PIECE_BYTES = 1 << 20
 _HEADER_BYTES = 1 << 14

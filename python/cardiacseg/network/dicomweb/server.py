@@ -2,6 +2,7 @@
 
 import ipaddress
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +15,16 @@ from cardiacseg.errors import InvalidInputError
 class WebServer:
     """The root of a DICOMweb service (``https://host/dicom-web``), and how to authenticate.
 
-    ``token``: a bearer token; ``user`` and ``password``: basic authentication; ``certificate`` and ``key``: PEM files
-    of a client certificate (``key`` may be in the same file); ``ca``: a PEM file with the authorities to trust instead
-    of the usual ones. Plain http is accepted for this computer, for others only with ``allow_http``. ``timeout``, in
-    seconds, applies to the connection and to each wait for bytes. An action is tried ``attempts`` times if the service
-    cannot be reached or is overloaded, after ``wait_s``, 2 ``wait_s``, ... or what Retry-After says. Raises
-    ``InvalidInputError``.
+    ``token``: a bearer token, or a function that gives it for each request, as tokens expire; ``user`` and
+    ``password``: basic authentication; ``certificate`` and ``key``: PEM files of a client certificate (``key`` may be
+    in the same file); ``ca``: a PEM file with the authorities to trust instead of the usual ones. Plain http is
+    accepted for this computer, for others only with ``allow_http``. ``timeout``, in seconds, applies to the connection
+    and to each wait for bytes. An action is tried ``attempts`` times if the service cannot be reached or is overloaded,
+    after ``wait_s``, 2 ``wait_s``, ... or what Retry-After says. Raises ``InvalidInputError``.
     """
 
     url: str
-    token: str | None = field(default=None, repr=False)
+    token: str | Callable[[], str | None] | None = field(default=None, repr=False)
     user: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     ca: Path | None = None
@@ -52,6 +53,13 @@ class WebServer:
     def root(self) -> str:
         """The address without a slash at its end."""
         return self.url.rstrip("/")
+
+    def current_token(self) -> str | None:
+        """The bearer token at this moment. Raises ``InvalidInputError``."""
+        token = self.token() if callable(self.token) else self.token
+        if token is not None and not (token.isascii() and token.isprintable() and token):
+            raise InvalidInputError("expected a token of printable ASCII characters in one line")
+        return token
 
     @property
     def is_local(self) -> bool:
@@ -82,8 +90,7 @@ def _check_credentials(server: WebServer) -> None:
         raise InvalidInputError("expected a token or a user name and password, got both")
     if (server.user is None) != (server.password is None):
         raise InvalidInputError("expected both a user name and a password, got one of them")
-    if server.token is not None and not (server.token.isascii() and server.token.isprintable() and server.token):
-        raise InvalidInputError("expected a token of printable ASCII characters in one line")
+    server.current_token()
     if ":" in (server.user or ""):
         raise InvalidInputError("expected a user name without a colon")
     if server.key is not None and server.certificate is None:

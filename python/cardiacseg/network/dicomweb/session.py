@@ -1,6 +1,5 @@
 """Requests to one DICOMweb service: credentials, redirects, retries, bounded answers, errors in one sentence."""
 
-import ssl
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -15,9 +14,10 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from cardiacseg.errors import NetworkError
+from cardiacseg.errors import InvalidInputError, NetworkError
 from cardiacseg.io.log_suppression import suppress_logs
-from cardiacseg.network.web import WebServer
+from cardiacseg.network.dicomweb.server import WebServer
+from cardiacseg.network.tls import tls_reason
 
 T = TypeVar("T")
 _AGAIN = {408, 429, 500, 502, 503, 504}
@@ -27,11 +27,16 @@ _HINTS = {
     401: "; the token, the user name, the password or the client certificate is missing or not accepted",
     403: "; this user may not do it",
     404: "; the address or the study is not there",
+    413: "; it, or a proxy in front of it, limits the size of a request",
 }
 
 
 class TruncatedError(Exception):
     """A multipart message without its end, or without the end of a part's header."""
+
+
+class TooLargeError(NetworkError):
+    """A request that is larger than a service accepts (413)."""
 
 
 class WebSession(requests.Session):
@@ -111,14 +116,19 @@ class WebSession(requests.Session):
                 return action()
             except (requests.RequestException, TruncatedError) as error:
                 if attempt == self._server.attempts or not _may_pass(error):
-                    raise NetworkError(_sentence(self._server, error)) from None
+                    kind = TooLargeError if _status(error) == 413 else NetworkError
+                    raise kind(_sentence(self._server, error)) from None
                 time.sleep(_wait_s(error, self._server.wait_s * 2 ** (attempt - 1)))
                 attempt += 1
 
 
 def _authenticate(server: WebServer, request: requests.PreparedRequest) -> requests.PreparedRequest:
-    if server.token is not None:
-        request.headers["Authorization"] = f"Bearer {server.token}"
+    try:
+        token = server.current_token()
+    except InvalidInputError as error:  # it was usable before, and may be so again
+        raise NetworkError(str(error)) from None
+    if token is not None:
+        request.headers["Authorization"] = f"Bearer {token}"
     elif server.user is not None:
         pair = b64encode(f"{server.user}:{server.password}".encode()).decode()
         request.headers["Authorization"] = f"Basic {pair}"
@@ -126,11 +136,11 @@ def _authenticate(server: WebServer, request: requests.PreparedRequest) -> reque
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Limits the size of an answer that requests holds in memory. Multipart messages are read in pieces."""
+    """Limits the size of an answer that requests holds in memory: all but those that are asked for in pieces."""
 
     def send(self, *arguments: Any, **settings: Any) -> requests.Response:
         response = super().send(*arguments, **settings)
-        if not response.headers.get("Content-Type", "").lower().startswith("multipart/"):
+        if not (settings.get("stream") and response.status_code < 300):
             response.iter_content = partial(_bounded, response, response.iter_content)
         return response
 
@@ -143,8 +153,14 @@ def _bounded(
         size += len(piece)
         if size > _ANSWER_BYTES:
             response.close()
-            raise NetworkError(f"expected an answer of at most {_ANSWER_BYTES >> 20} MiB, got more")
+            name = urlsplit(response.url).netloc
+            raise NetworkError(f"{name}: expected an answer of at most {_ANSWER_BYTES >> 20} MiB, got more")
         yield piece
+
+
+def _status(error: Exception) -> int:
+    """The status of an answer that is no success; 0 for other errors."""
+    return error.response.status_code if isinstance(error, requests.HTTPError) else 0
 
 
 def _may_pass(error: Exception) -> bool:
@@ -173,7 +189,7 @@ def _sentence(server: WebServer, error: Exception) -> str:
         phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "an unknown status"
         return f"{server.name} answered {status} {phrase}{_HINTS.get(status, '')}"
     if isinstance(error, requests.exceptions.SSLError):
-        return f"{server.name}: no TLS connection: {_tls_reason(error)}"
+        return f"{server.name}: no TLS connection: {tls_reason(error)}"
     if isinstance(error, requests.Timeout):
         return f"{server.name} did not answer within {server.timeout:g} s"
     if isinstance(error, requests.TooManyRedirects):
@@ -183,11 +199,3 @@ def _sentence(server: WebServer, error: Exception) -> str:
     if isinstance(error, requests.ConnectionError):
         return f"{server.name} cannot be reached, or ends the connection, in {server.attempts} attempts"
     return f"{server.name} gave an answer that cannot be read ({type(error).__name__})"
-
-
-def _tls_reason(error: BaseException | None) -> str:
-    """The reason that OpenSSL gave, somewhere inside the error."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        inside = getattr(error, "reason", None) or next(iter(error.args), None)
-        error = inside if isinstance(inside, BaseException) else None
-    return getattr(error, "verify_message", "") or getattr(error, "reason", None) or "the handshake failed"
