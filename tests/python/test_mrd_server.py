@@ -286,6 +286,13 @@ def test_on_standard_input_and_output(tiny_bundle, segmenter, image, stream):
     assert cut.returncode == 5 and b"E_TRUNCATED" in cut.stderr and receive(io.BytesIO(cut.stdout)).closed
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_closed_standard_stream(tiny_bundle, closed):
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", *command(tiny_bundle, "--stream")]
+    run = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S)
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1) and "that are open, got closed ones" in run.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_command(tiny_bundle, image, number):
     port = free_port()

@@ -136,6 +136,27 @@ def test_results_that_are_asked_for(server, image, expected):
     assert rois and all(name.startswith("ROI_LV") for name in rois)
 
 
+def test_results_are_stored_apart_from_their_images(server, image):
+    """Hosts store images with equal UIDs as one, and those with the UID of a series in that series."""
+    uids = ("SeriesInstanceUID", "SOPInstanceUID", "PSSeriesInstanceUID", "SeriesNumberRangeNameUID", "IceMiniHead")
+    own = {**dict.fromkeys(uids, "1.2.3"), "FrameOfReferenceUID": "1.2.4", "ImageType": ["ORIGINAL", "PRIMARY", "M"]}
+    images = [mrd_image(plane, SPACING, DIRECTION[:, 2] * 9 * s, slice=s, attributes=own)
+              for s, plane in enumerate(image[0])]  # fmt: skip
+    answer = exchange(server.port, [parameters(overlay=True, contours=True, sendOriginal=True), *images])
+    for series in (LABELS, OVERLAY, CONTOURS):
+        meta = answer.meta(series)
+        assert not set(uids) & set(meta) and meta["FrameOfReferenceUID"] == "1.2.4"
+        assert meta["ImageType"] == ["DERIVED", "PRIMARY", "M"]
+    assert {name: answer.meta(3)[name] for name in own} == own
+
+
+def test_results_of_one_series_have_numbers_of_their_own(server, image):
+    """Two stacks of different matrix in one series."""
+    smaller = cine_images(image[:, :, :80], SPACING)
+    answer = exchange(server.port, cine_images(image, SPACING) + smaller)
+    assert [sent.image_index for sent in answer.images[LABELS]] == list(range(1, 19))
+
+
 def test_contours_as_siemens_reads_them():
     labels = np.zeros((10, 12), np.uint8)
     labels[2:5, 3:9] = 3

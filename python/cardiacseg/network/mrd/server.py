@@ -157,8 +157,11 @@ def serve(server: MrdServer) -> None:
 def serve_stream(segment: Mapping[str, SegmentCine], options: SessionOptions = _DEFAULT) -> Error | None:
     """One session on standard input and output; whatever else writes to standard output goes to standard error.
 
-    Returns the session's failure, or ``None``. SIGTERM ends it as Ctrl-C does.
+    Returns the session's failure, or ``None``. SIGTERM ends it as Ctrl-C does. Raises ``InvalidInputError`` if one of
+    them is closed.
     """
+    if sys.stdin is None or sys.stdout is None:
+        raise InvalidInputError("expected standard input and output that are open, got closed ones")
     sys.stdout.flush()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

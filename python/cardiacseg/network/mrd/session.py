@@ -82,6 +82,7 @@ class Session:
         self._parameters, self._body = options.parameters, UNKNOWN_BODY
         self._series: int | None = None
         self._failure: Error | None = None
+        self._numbers: Counter[int] = Counter()  # of the results of each series
         self._hold([])
         self.counts = Counts()
 
@@ -196,6 +197,7 @@ class Session:
         for note in stack.cine.notes:
             self._say(_WARNING, f"{note.code}: {note.text}")
         for image in result_images(stack, segmented, self._parameters.results):
+            self._number_in_series(image)
             self._send(image)
         self._say(_PLAIN, measurement_text(segmented))
         self.counts.stacks += 1
@@ -203,6 +205,11 @@ class Session:
             "session %d: %d frames of %d slices segmented in %.2f s, sent in %.2f s",
             *(self._number, frames, slices, segmented_at - begin, time.perf_counter() - segmented_at),
         )
+
+    def _number_in_series(self, result: Image) -> None:
+        series = int(result.header["image_series_index"])
+        self._numbers[series] += 1
+        result.header["image_index"] = self._numbers[series] % (1 << 16)
 
     def _return(self, sources: list[Source]) -> None:
         for source in sources if self._parameters.results.originals else ():

@@ -1,5 +1,6 @@
 """A received image with its attributes (``ismrmrdMeta``, XML) and its place in the patient."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
@@ -10,6 +11,9 @@ from cardiacseg.io.geometry import directions, is_orientation
 from cardiacseg.network.mrd.messages import MAGNITUDE, UNKNOWN_TYPE, Image
 
 Attributes = dict[str, list[str]]
+_INVERSION_TIMES, _LONGEST_MS = 3, 60_000.0
+# Names of perfusion, maps and late enhancement: free text, which counts only beside another sign, as in DICOM images.
+_NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +41,40 @@ class Source:
         """``[z, y, x]``."""
         return self.image.pixels.shape[1:]
 
+    @property
+    def described(self) -> str:
+        """The descriptions of its sequence and series, in capitals."""
+        return " ".join(self._values("SequenceDescription", "SeriesDescription", "GADGETRON_SeqDescription")).upper()
+
+    @property
+    def inversion_time_ms(self) -> float:
+        """To a whole ms; 0 if there is none."""
+        try:
+            found = float(next(iter(self._values("InversionTime", "GADGETRON_TI")), 0))
+        except ValueError:
+            return 0.0
+        return round(found) if 0 < found < _LONGEST_MS else 0.0
+
+    def _values(self, *names: str) -> list[str]:
+        return [value for name in names for value in (self.attributes or {}).get(name, ())]
+
     def centers(self) -> np.ndarray:
         """Center of each plane, ``[z, 3]``."""
         normal = directions(self.cosines)[:, 2]
         along = -normal if normal @ np.asarray(self.header["slice_dir"], float) < 0 else normal
         steps = np.arange(self.shape[0]) - (self.shape[0] - 1) / 2
         return np.asarray(self.header["position"], float) + steps[:, None] * self.spacing[0] * along
+
+
+def sign_against_cine(sources: Sequence[Source], phases: int) -> str:
+    """Why images of so many phases are no cine by their attributes: maps, late enhancement; "" if there is no sign."""
+    times = {source.inversion_time_ms for source in sources} - {0.0}
+    if len(times) >= _INVERSION_TIMES:
+        return "the inversion time changes from image to image"
+    if (times or phases == 1) and any(_NAMES.search(source.described) for source in sources):
+        has = "an inversion time" if times else "one phase"
+        return f"the images have {has}, and a name of perfusion, a map or late enhancement"
+    return ""
 
 
 def as_source(image: Image) -> Source:
