@@ -218,6 +218,19 @@ def test_series_are_segmented_as_they_end(server, image, expected):
     assert answer.closed and len(answer.images[104]) == 3
 
 
+@pytest.mark.parametrize("asked", [{}, {"slices": 3}])
+def test_slices_that_are_series_of_their_own(server, image, expected, asked):
+    """A slice of another matrix stays alone."""
+    images = cine_images(image, SPACING) + cine_images(image[:, :1, :80], SPACING, image_series_index=9)
+    for sent in images[:9]:
+        sent.image_series_index = 4 + sent.slice
+    answer = exchange(server.port, [parameters(**asked), *images])
+    assert {series: len(found) for series, found in answer.images.items()} == {104: 3, 105: 3, 106: 3}
+    labels = [[sent.data[0, 0] for sent in answer.images[series]] for series in (104, 105, 106)]
+    assert np.array_equal(np.swapaxes(labels, 0, 1), expected)
+    assert "3 images were not segmented: " in answer.texts[-1] and "parallel slices, got 1" in answer.texts[-1]
+
+
 def test_a_stack_of_known_size_needs_no_end(server, image, expected):
     asked = parameters(slices=3, phases="3")
     with connected(server.port) as file:

@@ -29,7 +29,7 @@ from cardiacseg.network.mrd.messages import (
 from cardiacseg.network.mrd.parameters import Parameters, with_json
 from cardiacseg.network.mrd.results import measurement_text, original_image, result_images
 from cardiacseg.network.mrd.sources import Source, as_source, read_xml
-from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Stack, find_stacks
+from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Stack, TooFewSlicesError, find_stacks
 
 LOGGER = logging.getLogger("cardiacseg.network")
 E_LOST, E_TIMEOUT, E_STOPPING, E_INTERNAL = "E_LOST", "E_TIMEOUT", "E_STOPPING", "E_INTERNAL"
@@ -164,12 +164,12 @@ class Session:
     def _by_series(self) -> bool:
         return self._parameters.group == "series"
 
-    def _find(self) -> tuple[list[Stack], list[Refusal]]:
-        return find_stacks(self._sources, self._parameters.stacks, self._body, by_series=self._by_series)
+    def _find(self, sources: list[Source], by_series: bool) -> tuple[list[Stack], list[Refusal]]:
+        return find_stacks(sources, self._parameters.stacks, self._body, by_series=by_series)
 
     def _segment_complete(self) -> None:
         """Segment the stacks that are whole; other images wait for CLOSE, since more of them may come."""
-        stacks, refusals = self._find()
+        stacks, refusals = self._find(self._sources, self._by_series)
         for stack in stacks:
             self._answer(stack)
         waiting = {id(source) for refusal in refusals for source in refusal.sources}
@@ -177,8 +177,12 @@ class Session:
         self._hold([source for source in self._sources if id(source) in waiting])
 
     def _finish(self) -> None:
-        stacks, refusals = self._find()
-        for stack in stacks:
+        """Segment what is left. Series with too few slices are joined: some scanners make a series of each slice."""
+        stacks, refusals = self._find(self._sources, self._by_series)
+        short = [refusal for refusal in refusals if self._by_series and isinstance(refusal.error, TooFewSlicesError)]
+        joined, still = self._find([source for refusal in short for source in refusal.sources], by_series=False)
+        refusals = [refusal for refusal in refusals if refusal not in short] + still
+        for stack in stacks + joined:
             self._answer(stack)
         self._return(self._sources)
         for refusal in refusals:

@@ -78,6 +78,10 @@ class Stack:
     places: tuple[Place, ...]
 
 
+class TooFewSlicesError(MrdError):
+    """Fewer parallel slices than expected; with those of other series they may be a cine."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """Images that are no short-axis cine, and why."""
@@ -135,7 +139,7 @@ def _stack(sources: Sequence[Source], options: StackOptions, body: Body) -> Stac
     if len(slices) < (options.slices or _LEAST_SLICES):
         expected = f"{options.slices}" if options.slices else f"at least {_LEAST_SLICES}"
         code = E_MISSING_PHASE if options.slices else E_NO_SAX
-        raise MrdError(code, f"expected {expected} parallel slices, got {len(slices)}")
+        raise TooFewSlicesError(code, f"expected {expected} parallel slices, got {len(slices)}")
     frames, notes = _frames(slices, options)
     if sign := sign_against_cine(sources, len(frames[0])):
         raise MrdError(E_NOT_A_CINE, sign)
