@@ -17,6 +17,7 @@ from synthetic_dicom import SECRETS
 
 from cardiacseg.errors import Error, InvalidInputError, MrdError, NetworkError
 from cardiacseg.network.mrd.messages import IMAGE_HEADER, MessageLimits, Reader
+from cardiacseg.network.mrd.outbox import Outbox
 from cardiacseg.network.mrd.server import MrdServer, ServerOptions
 from cardiacseg.network.mrd.session import Session, SessionOptions
 from cardiacseg.study.segment import Stopwatch, StudyOptions, analyse
@@ -196,6 +197,45 @@ def test_a_client_that_reads_nothing_is_not_waited_for(segment, image, monkeypat
                 assert reached.wait(WAIT_S)
         assert works(server.port, image)
     assert any("failed (E_TIMEOUT" in line for line in log.lines)
+
+
+def test_a_client_may_send_everything_before_it_reads(segment, image):
+    """The results of the first series are more than the connection's buffers hold."""
+    large = np.kron(image, np.ones((1, 1, 8, 8), np.int16))
+    asked = '{"parameters": {"overlay": true, "sendOriginal": true}}'
+    second = cine_images(image, SPACING, image_series_index=4)
+    with serving(segment) as server:
+        answer = exchange(server.port, [asked, *cine_images(large, SPACING), *second])
+    assert answer.closed and set(answer.images) == {3, 103, 203, 4, 104, 204}
+    assert sum(sent.data.nbytes for series in (3, 103, 203) for sent in answer.images[series]) > 16 << 20
+
+
+def test_results_wait_in_a_bounded_space():
+    sent, may_send = [], threading.Semaphore(0)
+
+    def send(content):
+        assert may_send.acquire(timeout=WAIT_S)
+        if content == b"last":
+            raise TimeoutError
+        sent.append(content)
+
+    with Outbox(send, 4) as outbox:
+        outbox.write(b"ab")
+        outbox.write(b"cd")
+        writer = threading.Thread(target=outbox.write, args=(b"more than the room",))
+        writer.start()
+        writer.join(0.05)
+        assert writer.is_alive() and sent == []
+        may_send.release(3)
+        outbox.flush()
+        writer.join(WAIT_S)
+        outbox.flush()
+        assert sent == [b"ab", b"cd", b"more than the room"]
+        outbox.write(b"last")
+        may_send.release()
+        for after in (outbox.flush, lambda: outbox.write(b"e")):
+            with pytest.raises(TimeoutError):
+                after()
 
 
 def test_stopping_finishes_what_was_sent_and_ends_what_waits(segment, image):

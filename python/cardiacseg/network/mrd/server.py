@@ -163,17 +163,17 @@ def serve_stream(segment: Mapping[str, SegmentCine], options: SessionOptions = _
     if sys.stdin is None or sys.stdout is None:
         raise InvalidInputError("expected standard input and output that are open, got closed ones")
     sys.stdout.flush()
-    output = os.fdopen(os.dup(1), "wb")
+    output = os.dup(1)
     os.dup2(2, 1)
 
     def write(content: bytes) -> None:
-        output.write(content)
-        output.flush()
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(output, rest) :]
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return Session(sys.stdin.buffer, write, segment, options).run()
     finally:
         signal.signal(signal.SIGTERM, before)
-        with suppress(OSError):
-            output.close()
+        os.close(output)

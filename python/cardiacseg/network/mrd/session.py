@@ -26,6 +26,7 @@ from cardiacseg.network.mrd.messages import (
     image_bytes,
     text_bytes,
 )
+from cardiacseg.network.mrd.outbox import Outbox
 from cardiacseg.network.mrd.parameters import Parameters, with_json
 from cardiacseg.network.mrd.results import measurement_text, original_image, result_images
 from cardiacseg.network.mrd.sources import Source, as_source, read_xml
@@ -44,7 +45,8 @@ _DEFAULT, _LIMITS = Parameters(), MessageLimits()
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """``session_bytes``: memory of the images that a session holds; segmentation takes about as much again."""
+    """``session_bytes``: memory of the images that a session holds, and of the results that wait for their client to
+    read them; segmentation takes about as much again."""
 
     parameters: Parameters = _DEFAULT
     limits: MessageLimits = _LIMITS
@@ -77,7 +79,8 @@ class Session:
         stopping: Callable[[], bool] = lambda: False,
     ):
         self._reader = Reader(file, options.limits)
-        self._write, self._segment, self._options = write, segment, options
+        self._outbox = Outbox(write, options.session_bytes)
+        self._segment, self._options = segment, options
         self._number, self._stopping = number, stopping
         self._parameters, self._body = options.parameters, UNKNOWN_BODY
         self._series: int | None = None
@@ -92,25 +95,30 @@ class Session:
         A session fails if its stream cannot be read, or if a cine in it could not be segmented.
         """
         begin = time.perf_counter()
-        try:
-            self._serve()
-            failure = self._failure
-        except Error as error:
-            cut_off = getattr(error, "code", None) in _CUT_OFF and self._stopping()
-            failure = MrdError(E_STOPPING, "the server is being stopped") if cut_off else error
-        except TimeoutError:
-            failure = MrdError(E_TIMEOUT, "the client neither sent nor received anything for the allowed time")
-        except OSError as error:
-            failure = MrdError(E_LOST, f"the connection was lost: {error.strerror or type(error).__name__}")
-        except Exception as error:  # no session may stop the server
-            LOGGER.exception("session %d: internal error", self._number, exc_info=_without_values(error))
-            failure = MrdError(E_INTERNAL, f"internal error ({type(error).__name__}); please report it")
-        self._hold([])
-        self._end(failure)
+        with self._outbox:
+            failure = self._serve()
+            self._hold([])
+            self._end(failure)
         self._log_end(failure, time.perf_counter() - begin)
         return failure
 
-    def _serve(self) -> None:
+    def _serve(self) -> Error | None:
+        try:
+            self._read()
+            self._outbox.flush()
+        except Error as error:
+            cut_off = getattr(error, "code", None) in _CUT_OFF and self._stopping()
+            return MrdError(E_STOPPING, "the server is being stopped") if cut_off else error
+        except TimeoutError:
+            return MrdError(E_TIMEOUT, "the client neither sent nor received anything for the allowed time")
+        except OSError as error:
+            return MrdError(E_LOST, f"the connection was lost: {error.strerror or type(error).__name__}")
+        except Exception as error:  # no session may stop the server
+            LOGGER.exception("session %d: internal error", self._number, exc_info=_without_values(error))
+            return MrdError(E_INTERNAL, f"internal error ({type(error).__name__}); please report it")
+        return self._failure
+
+    def _read(self) -> None:
         while True:
             message = self._reader.next()
             if message is None:
@@ -233,11 +241,11 @@ class Session:
         self._say(_ERROR, f"{images} images were not segmented: {error}")
 
     def _send(self, image: Image) -> None:
-        self._write(image_bytes(image))
+        self._outbox.write(image_bytes(image))
         self.counts.sent += 1
 
     def _say(self, level: str, text: str) -> None:
-        self._write(text_bytes(f"{level} {text}"))
+        self._outbox.write(text_bytes(f"{level} {text}"))
 
     def _end(self, failure: Error | None) -> None:
         """The last messages; the client may be gone."""
@@ -245,7 +253,7 @@ class Session:
             if failure is not None and failure is not self._failure:
                 self._say(_ERROR, str(failure))
             if failure is None or not self._parameters.drops:
-                self._write(close_bytes())
+                self._outbox.write(close_bytes())
         except OSError:
             pass
 
