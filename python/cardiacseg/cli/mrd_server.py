@@ -33,7 +33,11 @@ def add_mrd_options(command: argparse.ArgumentParser) -> None:
         help="number of clients at one time; others are refused (4)",
     )
     server.add_argument(
-        "--memory", type=at_least(1), metavar="MIB", default=1024, help="images that a session may hold, in MiB (1024)"
+        "--memory",
+        type=at_least(1),
+        metavar="MIB",
+        default=1024,
+        help="images that a session may hold, and results that may wait for its client, in MiB each (1024)",
     )
     server.add_argument(
         "--timeout",

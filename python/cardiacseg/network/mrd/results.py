@@ -19,16 +19,14 @@ LABEL_OF = {name.upper(): label for name, label in STRUCTURES.items()}
 _OPACITY = 0.35  # of an overlay's colors
 # Names of attributes, and of the measurements that they hold.
 _MEASURED = {
-    **{
-        f"{side}{name}": f"{side.lower()}_{value}"
-        for side in ("LV", "RV")
-        for name, value in (
-            ("EDV_ml", "edv_ml"),
-            ("ESV_ml", "esv_ml"),
-            ("SV_ml", "sv_ml"),
-            ("EF_percent", "ef_percent"),
-        )
-    },
+    "LVEDV_ml": "lv_edv_ml",
+    "LVESV_ml": "lv_esv_ml",
+    "LVSV_ml": "lv_sv_ml",
+    "LVEF_percent": "lv_ef_percent",
+    "RVEDV_ml": "rv_edv_ml",
+    "RVESV_ml": "rv_esv_ml",
+    "RVSV_ml": "rv_sv_ml",
+    "RVEF_percent": "rv_ef_percent",
     "LVM_g": "lv_mass_g",
     "LVCO_l_min": "lv_co_l_min",
     "HR_per_min": "heart_rate_per_min",
@@ -45,8 +43,8 @@ _GADGETRON = {
 }
 # Of the input's grey values; they would change or misshow labels and colors.
 _OF_GREY_VALUES = (
-    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "LUTFileName"),
-    *("GADGETRON_WindowCenter", "GADGETRON_WindowWidth", "GADGETRON_ColorMap", "GADGETRON_ScaleRatio"),
+    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "LUTFileName", "GADGETRON_ScaleRatio"),
+    *("GADGETRON_ScaleOffset", "GADGETRON_WindowCenter", "GADGETRON_WindowWidth", "GADGETRON_ColorMap"),
 )
 
 
