@@ -247,6 +247,24 @@ def test_series_that_alternate(server, image, expected):
     assert np.array_equal(answer.pixels(LABELS, image.shape), expected) and len(answer.images[104]) == 9
 
 
+def test_long_series_that_alternate(server, segmenter, image):
+    """The first three slices of a series look like a whole cine."""
+    long = np.concatenate([image[:1], image[1:2]], axis=1)
+    other = cine_images(long[:, ::-1], SPACING, image_series_index=4)
+    mixed = [sent for pair in zip(cine_images(long, SPACING), other, strict=True) for sent in pair]
+    answer = exchange(server.port, mixed)
+    assert np.array_equal(answer.pixels(LABELS, long.shape), segmenter.run(long, spacing=SPACING).labels)
+    assert len(answer.images[104]) == 6 and sum("segmented" in text for text in answer.texts) == 2
+
+
+def test_images_that_come_after_their_cine_was_segmented(server, image):
+    """The first half of a series, another series, the second half: the results are not those of a whole cine."""
+    long = cine_images(np.concatenate([image[:1], image[1:2]], axis=1), SPACING)
+    other = cine_images(image[:1], SPACING, image_series_index=4)
+    answer = exchange(server.port, [*long[:3], *other, *long[3:]], "openrecon")
+    assert not answer.closed and sum("E_LATE_IMAGE: images of series 3 came" in text for text in answer.texts) == 1
+
+
 @pytest.mark.parametrize(("config", "on_error", "closed"), [("openrecon", "", False), ("cardiacseg", "", True),
                                                             ("cardiacseg", "drop", False)])  # fmt: skip
 def test_a_cine_that_lacks_an_image_is_a_failure(server, image, config, on_error, closed):

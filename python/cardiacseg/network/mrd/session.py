@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from cardiacseg.acquisition import HEIGHT_M, UNKNOWN_BODY, WEIGHT_KG, Body
+from cardiacseg.acquisition import UNKNOWN_BODY
 from cardiacseg.errors import Error, MrdError
 from cardiacseg.io.cine import Cine, SegmentedCine
 from cardiacseg.network.loggable import loggable
@@ -29,11 +29,12 @@ from cardiacseg.network.mrd.messages import (
 from cardiacseg.network.mrd.outbox import Outbox
 from cardiacseg.network.mrd.parameters import Parameters, with_json
 from cardiacseg.network.mrd.results import measurement_text, original_image, result_images
-from cardiacseg.network.mrd.sources import Source, as_source, read_xml
+from cardiacseg.network.mrd.sources import Source, as_source, body_of
 from cardiacseg.network.mrd.stacks import NOT_FOR_US, Refusal, Stack, TooFewSlicesError, find_stacks
 
 LOGGER = logging.getLogger("cardiacseg.network")
 E_LOST, E_TIMEOUT, E_STOPPING, E_INTERNAL = "E_LOST", "E_TIMEOUT", "E_STOPPING", "E_INTERNAL"
+E_LATE_IMAGE = "E_LATE_IMAGE"
 _CUT_OFF = (E_LOST, E_TRUNCATED)
 _OVERHEAD = 4096  # bytes of an image's own objects, at most
 # Beginnings that Siemens' log viewer colors.
@@ -84,6 +85,9 @@ class Session:
         self._number, self._stopping = number, stopping
         self._parameters, self._body = options.parameters, UNKNOWN_BODY
         self._series: int | None = None
+        self._begun: set[int] = set()  # series
+        self._answered: set[int] = set()  # those that were segmented when the next one began
+        self._take_turns = False
         self._failure: Error | None = None
         self._numbers: Counter[int] = Counter()  # of the results of each series
         self._hold([])
@@ -150,16 +154,26 @@ class Session:
 
     def _take(self, source: Source) -> None:
         self.counts.received += 1
-        series, expected = int(source.header["image_series_index"]), self._parameters.stacks
-        if self._series not in (None, series) and source.is_magnitude and self._by_series:
-            self._segment_complete()
+        expected = self._parameters.stacks
         if source.is_magnitude:
-            self._series = series
+            self._enter(int(source.header["image_series_index"]))
         self._sources.append(source)
         self._reader.room -= source.image.bytes + _OVERHEAD
         self._planes += source.shape[0] if source.is_magnitude else 0
         if 0 < expected.slices * expected.phases <= self._planes:
             self._segment_complete()
+
+    def _enter(self, series: int) -> None:
+        """When a series begins, those before it are complete. Series that take turns wait for CLOSE."""
+        if series == self._series:
+            return
+        if series in self._answered:
+            self._fail(MrdError(E_LATE_IMAGE, f"images of series {series} came after its cine was segmented"))
+        self._take_turns = self._take_turns or series in self._begun
+        if self._by_series and self._begun and not self._take_turns:
+            self._answered |= self._segment_complete()
+        self._begun.add(series)
+        self._series = series
 
     def _hold(self, sources: list[Source]) -> None:
         """Keep these images and no others."""
@@ -175,14 +189,15 @@ class Session:
     def _find(self, sources: list[Source], by_series: bool) -> tuple[list[Stack], list[Refusal]]:
         return find_stacks(sources, self._parameters.stacks, self._body, by_series=by_series)
 
-    def _segment_complete(self) -> None:
-        """Segment the stacks that are whole; other images wait for CLOSE, since more of them may come."""
+    def _segment_complete(self) -> set[int]:
+        """Segment the stacks that are whole; other images wait for CLOSE, since more of them may come. Gives series."""
         stacks, refusals = self._find(self._sources, self._by_series)
         for stack in stacks:
             self._answer(stack)
         waiting = {id(source) for refusal in refusals for source in refusal.sources}
         self._return([source for source in self._sources if id(source) not in waiting])
         self._hold([source for source in self._sources if id(source) in waiting])
+        return {int(place.source.header["image_series_index"]) for stack in stacks for place in stack.places}
 
     def _finish(self) -> None:
         """Segment what is left. Series with too few slices are joined: some scanners make a series of each slice."""
@@ -203,7 +218,7 @@ class Session:
         try:
             segmented = self._segment[self._parameters.model](stack.cine)
         except Error as error:
-            self._fail(error, frames * slices)
+            self._fail(error, f"{frames * slices} images were not segmented: ")
             return
         segmented_at = time.perf_counter()
         for note in stack.cine.notes:
@@ -228,17 +243,18 @@ class Session:
             self._send(original_image(source))
 
     def _refuse(self, refusal: Refusal) -> None:
-        error, images = refusal.error, len(refusal.sources)
+        error, what = refusal.error, f"{len(refusal.sources)} images were not segmented: "
         if error.code not in NOT_FOR_US:
-            self._fail(error, images)
+            self._fail(error, what)
             return
-        LOGGER.info("session %d: %d images were not segmented: %s", self._number, images, error)
-        self._say(_WARNING, f"{images} images were not segmented: {error}")
+        LOGGER.info("session %d: %s%s", self._number, what, error)
+        self._say(_WARNING, f"{what}{error}")
 
-    def _fail(self, error: Error, images: int) -> None:
+    def _fail(self, error: Error, what: str = "") -> None:
+        """The session goes on, and will have failed."""
         self._failure = self._failure or error
-        LOGGER.error("session %d: %d images were not segmented: %s", self._number, images, loggable(error))
-        self._say(_ERROR, f"{images} images were not segmented: {error}")
+        LOGGER.error("session %d: %s%s", self._number, what, loggable(error))
+        self._say(_ERROR, f"{what}{error}")
 
     def _send(self, image: Image) -> None:
         self._outbox.write(image_bytes(image))
@@ -269,20 +285,3 @@ class Session:
 def _without_values(error: Exception) -> Exception:
     """The error with its traceback and without its text, which may hold values of the stream."""
     return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)
-
-
-def body_of(xml: str) -> Body:
-    """Height and weight in the measurement's XML header; unknown if it has none, or is no XML."""
-    root = read_xml(xml)
-    if root is None:
-        return UNKNOWN_BODY
-    found = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
-    return Body(_within(found.get("patientHeight_m"), HEIGHT_M), _within(found.get("patientWeight_kg"), WEIGHT_KG))
-
-
-def _within(text: str | None, limits: tuple[float, float]) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if limits[0] <= value <= limits[1] else None

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from cardiacseg.acquisition import HEIGHT_M, UNKNOWN_BODY, WEIGHT_KG, Body
 from cardiacseg.io.geometry import directions, is_orientation
 from cardiacseg.network.mrd.messages import MAGNITUDE, UNKNOWN_TYPE, Image
 
@@ -129,3 +130,20 @@ def read_xml(content: bytes | str) -> ElementTree.Element | None:
         return ElementTree.fromstring(raw)
     except (ElementTree.ParseError, ValueError, LookupError):
         return None
+
+
+def body_of(xml: str) -> Body:
+    """Height and weight in the measurement's XML header; unknown if it has none, or is no XML."""
+    root = read_xml(xml)
+    if root is None:
+        return UNKNOWN_BODY
+    found = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
+    return Body(_within(found.get("patientHeight_m"), HEIGHT_M), _within(found.get("patientWeight_kg"), WEIGHT_KG))
+
+
+def _within(text: str | None, limits: tuple[float, float]) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if limits[0] <= value <= limits[1] else None
