@@ -44,7 +44,7 @@ def add_mrd_options(command: argparse.ArgumentParser) -> None:
         type=at_least(1),
         metavar="S",
         default=600,
-        help="end a session if its client neither sends nor reads anything for S seconds (600)",
+        help="end a session if the server waits S seconds for its client to send, or to read (600)",
     )
     server.add_argument(
         "--on-error",

@@ -10,20 +10,20 @@ class Outbox:
     """Sends bytes in their order with ``send``; a context manager, whose end waits until all are sent.
 
     At most ``room`` bytes wait, or one longer message: :meth:`write` waits until there is room. After an error of
-    ``send`` nothing more is sent, and :meth:`write` and :meth:`flush` raise that error.
+    ``send`` nothing more is sent.
     """
 
     def __init__(self, send: Callable[[bytes], object], room: int):
         self._send, self._room = send, room
         self._parts: deque[bytes] = deque()
         self._unsent = 0
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self._ended = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="cardiacseg-mrd-outbox", daemon=True)
 
     def write(self, content: bytes) -> None:
-        """Leave bytes to be sent. Raises ``OSError``."""
+        """Leave bytes to be sent. Raises the error of an earlier ``send``."""
         self._wait(lambda: self._unsent + len(content) <= max(self._room, len(content)))
         with self._changed:
             self._parts.append(content)
@@ -31,7 +31,7 @@ class Outbox:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until everything is sent. Raises ``OSError``."""
+        """Wait until everything is sent. Raises the error of a ``send``."""
         self._wait(lambda: not self._unsent)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
@@ -60,12 +60,12 @@ class Outbox:
                 content = self._parts.popleft()
             try:
                 self._send(content)
-            except OSError as error:
+            except Exception as error:  # of whatever kind, the session must not wait forever
                 self._sent(len(content), error)
                 return
             self._sent(len(content), None)
 
-    def _sent(self, count: int, error: OSError | None) -> None:
+    def _sent(self, count: int, error: Exception | None) -> None:
         with self._changed:
             self._unsent -= count
             self._error = error

@@ -26,7 +26,7 @@ _DEFAULT = SessionOptions()
 class ServerOptions:
     """Where to listen. At most ``sessions`` clients are served at one time; others are refused at once.
 
-    ``timeout_s``: a session ends if its client neither sends nor reads anything for this time.
+    ``timeout_s``: a session ends if the server waits this time for its client to send, or to read.
     """
 
     host: str = "127.0.0.1"

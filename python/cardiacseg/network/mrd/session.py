@@ -56,11 +56,11 @@ class SessionOptions:
 
 @dataclass
 class Counts:
-    """What a session received and sent."""
+    """What a session received, and ``made`` for its client, images that it has not read among them."""
 
     received: int = 0
     skipped: Counter = field(default_factory=Counter)
-    sent: int = 0
+    made: int = 0
     stacks: int = 0
 
 
@@ -114,7 +114,7 @@ class Session:
             cut_off = getattr(error, "code", None) in _CUT_OFF and self._stopping()
             return MrdError(E_STOPPING, "the server is being stopped") if cut_off else error
         except TimeoutError:
-            return MrdError(E_TIMEOUT, "the client neither sent nor received anything for the allowed time")
+            return MrdError(E_TIMEOUT, "the server waited too long for the client to send or to read")
         except OSError as error:
             return MrdError(E_LOST, f"the connection was lost: {error.strerror or type(error).__name__}")
         except Exception as error:  # no session may stop the server
@@ -229,7 +229,7 @@ class Session:
         self._say(_PLAIN, measurement_text(segmented))
         self.counts.stacks += 1
         LOGGER.info(
-            "session %d: %d frames of %d slices segmented in %.2f s, sent in %.2f s",
+            "session %d: %d frames of %d slices segmented in %.2f s, results in %.2f s",
             *(self._number, frames, slices, segmented_at - begin, time.perf_counter() - segmented_at),
         )
 
@@ -258,7 +258,7 @@ class Session:
 
     def _send(self, image: Image) -> None:
         self._outbox.write(image_bytes(image))
-        self.counts.sent += 1
+        self.counts.made += 1
 
     def _say(self, level: str, text: str) -> None:
         self._outbox.write(text_bytes(f"{level} {text}"))
@@ -277,9 +277,9 @@ class Session:
         level = logging.INFO if failure is None else logging.ERROR
         counts = self.counts
         skipped = "".join(f", {count} of kind {kind} not used" for kind, count in counts.skipped.items())
-        text = "session %d: %s after %.1f s; %d images received, %d sent, %d stacks segmented%s"
+        text = "session %d: %s after %.1f s; %d images received, %d for the client, %d stacks segmented%s"
         how = "ended" if failure is None else f"failed ({loggable(failure)})"
-        LOGGER.log(level, text, self._number, how, seconds, counts.received, counts.sent, counts.stacks, skipped)
+        LOGGER.log(level, text, self._number, how, seconds, counts.received, counts.made, counts.stacks, skipped)
 
 
 def _without_values(error: Exception) -> Exception:
