@@ -238,6 +238,14 @@ def test_results_wait_in_a_bounded_space():
                 after()
 
 
+@pytest.mark.parametrize(("error", "code"), [(BrokenPipeError, "E_LOST"), (ZeroDivisionError, "E_INTERNAL")])
+def test_results_that_cannot_be_sent(segment, stream, error, code):
+    def write(content):
+        raise error
+
+    assert Session(io.BytesIO(stream), write, segment, SessionOptions()).run().code == code
+
+
 def test_stopping_finishes_what_was_sent_and_ends_what_waits(segment, image):
     slow, called, may_run = waiting(segment)
     with (

@@ -24,8 +24,8 @@ class Outbox:
 
     def write(self, content: bytes) -> None:
         """Leave bytes to be sent. Raises the error of an earlier ``send``."""
-        self._wait(lambda: self._unsent + len(content) <= max(self._room, len(content)))
         with self._changed:
+            self._wait(lambda: self._unsent + len(content) <= max(self._room, len(content)))
             self._parts.append(content)
             self._unsent += len(content)
             self._changed.notify_all()

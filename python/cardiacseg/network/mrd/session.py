@@ -4,6 +4,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -265,13 +266,11 @@ class Session:
 
     def _end(self, failure: Error | None) -> None:
         """The last messages; the client may be gone."""
-        try:
+        with suppress(Exception):
             if failure is not None and failure is not self._failure:
                 self._say(_ERROR, str(failure))
             if failure is None or not self._parameters.drops:
                 self._outbox.write(close_bytes())
-        except OSError:
-            pass
 
     def _log_end(self, failure: Error | None, seconds: float) -> None:
         level = logging.INFO if failure is None else logging.ERROR
