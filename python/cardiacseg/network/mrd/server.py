@@ -173,7 +173,8 @@ def serve_stream(segment: Mapping[str, SegmentCine], options: SessionOptions = _
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return Session(sys.stdin.buffer, write, segment, options).run()
+        failure = Session(sys.stdin.buffer, write, segment, options).run()
     finally:
         signal.signal(signal.SIGTERM, before)
-        os.close(output)
+    os.close(output)  # after an interrupt the thread that sends may still use it
+    return failure
