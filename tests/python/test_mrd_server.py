@@ -17,6 +17,7 @@ from synthetic_dicom import SECRETS
 
 from cardiacseg.errors import Error, InvalidInputError, MrdError, NetworkError
 from cardiacseg.network.mrd.messages import IMAGE_HEADER, MessageLimits, Reader
+from cardiacseg.network.mrd.outbox import Outbox
 from cardiacseg.network.mrd.server import MrdServer, ServerOptions
 from cardiacseg.network.mrd.session import Session, SessionOptions
 from cardiacseg.study.segment import Stopwatch, StudyOptions, analyse
@@ -198,6 +199,53 @@ def test_a_client_that_reads_nothing_is_not_waited_for(segment, image, monkeypat
     assert any("failed (E_TIMEOUT" in line for line in log.lines)
 
 
+def test_a_client_may_send_everything_before_it_reads(segment, image):
+    """The results of the first series are more than the connection's buffers hold."""
+    large = np.kron(image, np.ones((1, 1, 8, 8), np.int16))
+    asked = '{"parameters": {"overlay": true, "sendOriginal": true}}'
+    second = cine_images(image, SPACING, image_series_index=4)
+    with serving(segment) as server:
+        answer = exchange(server.port, [asked, *cine_images(large, SPACING), *second])
+    assert answer.closed and set(answer.images) == {3, 103, 203, 4, 104, 204}
+    assert sum(sent.data.nbytes for series in (3, 103, 203) for sent in answer.images[series]) > 16 << 20
+
+
+def test_results_wait_in_a_bounded_space():
+    sent, may_send = [], threading.Semaphore(0)
+
+    def send(content):
+        assert may_send.acquire(timeout=WAIT_S)
+        if content == b"last":
+            raise ZeroDivisionError
+        sent.append(content)
+
+    with Outbox(send, 4) as outbox:
+        outbox.write(b"ab")
+        outbox.write(b"cd")
+        writer = threading.Thread(target=outbox.write, args=(b"more than the room",))
+        writer.start()
+        writer.join(0.05)
+        assert writer.is_alive() and sent == []
+        may_send.release(3)
+        outbox.flush()
+        writer.join(WAIT_S)
+        outbox.flush()
+        assert sent == [b"ab", b"cd", b"more than the room"]
+        outbox.write(b"last")
+        may_send.release()
+        for after in (outbox.flush, lambda: outbox.write(b"e")):
+            with pytest.raises(ZeroDivisionError):
+                after()
+
+
+@pytest.mark.parametrize(("error", "code"), [(BrokenPipeError, "E_LOST"), (ZeroDivisionError, "E_INTERNAL")])
+def test_results_that_cannot_be_sent(segment, stream, error, code):
+    def write(content):
+        raise error
+
+    assert Session(io.BytesIO(stream), write, segment, SessionOptions()).run().code == code
+
+
 def test_stopping_finishes_what_was_sent_and_ends_what_waits(segment, image):
     slow, called, may_run = waiting(segment)
     with (
@@ -284,6 +332,13 @@ def test_on_standard_input_and_output(tiny_bundle, segmenter, image, stream):
     assert run.stdout.endswith(b"\x04\x00") and b"session 1: ended" in run.stderr
     cut = subprocess.run(command(tiny_bundle, "--stream"), input=stream[:3000], capture_output=True, timeout=WAIT_S)
     assert cut.returncode == 5 and b"E_TRUNCATED" in cut.stderr and receive(io.BytesIO(cut.stdout)).closed
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_closed_standard_stream(tiny_bundle, closed):
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", *command(tiny_bundle, "--stream")]
+    run = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S)
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1) and "that are open, got closed ones" in run.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

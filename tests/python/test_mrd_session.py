@@ -136,6 +136,27 @@ def test_results_that_are_asked_for(server, image, expected):
     assert rois and all(name.startswith("ROI_LV") for name in rois)
 
 
+def test_results_are_stored_apart_from_their_images(server, image):
+    """Hosts store images with equal UIDs as one, and those with the UID of a series in that series."""
+    uids = ("SeriesInstanceUID", "SOPInstanceUID", "PSSeriesInstanceUID", "SeriesNumberRangeNameUID", "IceMiniHead")
+    own = {**dict.fromkeys(uids, "1.2.3"), "FrameOfReferenceUID": "1.2.4", "ImageType": ["ORIGINAL", "PRIMARY", "M"]}
+    images = [mrd_image(plane, SPACING, DIRECTION[:, 2] * 9 * s, slice=s, attributes=own)
+              for s, plane in enumerate(image[0])]  # fmt: skip
+    answer = exchange(server.port, [parameters(overlay=True, contours=True, sendOriginal=True), *images])
+    for series in (LABELS, OVERLAY, CONTOURS):
+        meta = answer.meta(series)
+        assert not set(uids) & set(meta) and meta["FrameOfReferenceUID"] == "1.2.4"
+        assert meta["ImageType"] == ["DERIVED", "PRIMARY", "M"]
+    assert {name: answer.meta(3)[name] for name in own} == own
+
+
+def test_results_of_one_series_have_numbers_of_their_own(server, image):
+    """Two stacks of different matrix in one series."""
+    smaller = cine_images(image[:, :, :80], SPACING)
+    answer = exchange(server.port, cine_images(image, SPACING) + smaller)
+    assert [sent.image_index for sent in answer.images[LABELS]] == list(range(1, 19))
+
+
 def test_contours_as_siemens_reads_them():
     labels = np.zeros((10, 12), np.uint8)
     labels[2:5, 3:9] = 3
@@ -197,6 +218,19 @@ def test_series_are_segmented_as_they_end(server, image, expected):
     assert answer.closed and len(answer.images[104]) == 3
 
 
+@pytest.mark.parametrize("asked", [{}, {"slices": 3}])
+def test_slices_that_are_series_of_their_own(server, image, expected, asked):
+    """A slice of another matrix stays alone."""
+    images = cine_images(image, SPACING) + cine_images(image[:, :1, :80], SPACING, image_series_index=9)
+    for sent in images[:9]:
+        sent.image_series_index = 4 + sent.slice
+    answer = exchange(server.port, [parameters(**asked), *images])
+    assert {series: len(found) for series, found in answer.images.items()} == {104: 3, 105: 3, 106: 3}
+    labels = [[sent.data[0, 0] for sent in answer.images[series]] for series in (104, 105, 106)]
+    assert np.array_equal(np.swapaxes(labels, 0, 1), expected)
+    assert "3 images were not segmented: " in answer.texts[-1] and "parallel slices, got 1" in answer.texts[-1]
+
+
 def test_a_stack_of_known_size_needs_no_end(server, image, expected):
     asked = parameters(slices=3, phases="3")
     with connected(server.port) as file:
@@ -211,6 +245,24 @@ def test_series_that_alternate(server, image, expected):
     mixed = [sent for pair in zip(cine_images(image, SPACING), other, strict=True) for sent in pair]
     answer = exchange(server.port, mixed)
     assert np.array_equal(answer.pixels(LABELS, image.shape), expected) and len(answer.images[104]) == 9
+
+
+def test_long_series_that_alternate(server, segmenter, image):
+    """The first three slices of a series look like a whole cine."""
+    long = np.concatenate([image[:1], image[1:2]], axis=1)
+    other = cine_images(long[:, ::-1], SPACING, image_series_index=4)
+    mixed = [sent for pair in zip(cine_images(long, SPACING), other, strict=True) for sent in pair]
+    answer = exchange(server.port, mixed)
+    assert np.array_equal(answer.pixels(LABELS, long.shape), segmenter.run(long, spacing=SPACING).labels)
+    assert len(answer.images[104]) == 6 and sum("segmented" in text for text in answer.texts) == 2
+
+
+def test_images_that_come_after_their_cine_was_segmented(server, image):
+    """The first half of a series, another series, the second half: the results are not those of a whole cine."""
+    long = cine_images(np.concatenate([image[:1], image[1:2]], axis=1), SPACING)
+    other = cine_images(image[:1], SPACING, image_series_index=4)
+    answer = exchange(server.port, [*long[:3], *other, *long[3:]], "openrecon")
+    assert not answer.closed and sum("E_LATE_IMAGE: images of series 3 came" in text for text in answer.texts) == 1
 
 
 @pytest.mark.parametrize(("config", "on_error", "closed"), [("openrecon", "", False), ("cardiacseg", "", True),

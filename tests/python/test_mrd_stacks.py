@@ -123,6 +123,27 @@ def test_the_last_repetition_counts():
     assert [note.code for note in stack.cine.notes] == ["N_LATEST_RETAKE"]
 
 
+def test_of_equal_repetitions_the_latest_image_counts():
+    later = cine_images(CINE + 1, SPACING, acquisition_time_stamp=9)
+    assert np.array_equal(only_stack(later + cine_images(CINE, SPACING)).cine.image, CINE + 1)
+    assert np.array_equal(only_stack(cine_images(CINE + 1, SPACING) + cine_images(CINE, SPACING)).cine.image, CINE)
+
+
+def test_late_enhancement_and_maps():
+    """A name counts only beside another sign, a single phase or an inversion time."""
+    name = {"SequenceDescription": "sax_PSIR"}
+    inverted = {"InversionTime": "300.5"}
+    assert "one phase, and a name of" in refused(cine_images(CINE[:1], SPACING, attributes=name))
+    assert "an inversion time, and a name of" in refused(cine_images(CINE, SPACING, attributes=name | inverted))
+    for attributes in (name, inverted, {"InversionTime": "nan"}, name | {"InversionTime": "none"}):
+        assert only_stack(cine_images(CINE, SPACING, attributes=attributes)).cine.image.shape == CINE.shape
+    images = [image for t in range(3) for image in
+              cine_images(CINE[t : t + 1], SPACING, attributes={"InversionTime": str(100 * t + 100)})]  # fmt: skip
+    for number, image in enumerate(images):
+        image.phase = number // 4
+    assert "the inversion time changes" in refused(images)
+
+
 def test_phases_numbered_over_all_slices():
     images = cine_images(CINE, SPACING)
     for image in images:

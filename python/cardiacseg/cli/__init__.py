@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is None if the caller closed it
+                sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output has closed it, as head does
         _discard_output()
         return 141  # the exit code that a shell gives to a program that SIGPIPE ended

@@ -33,14 +33,18 @@ def add_mrd_options(command: argparse.ArgumentParser) -> None:
         help="number of clients at one time; others are refused (4)",
     )
     server.add_argument(
-        "--memory", type=at_least(1), metavar="MIB", default=1024, help="images that a session may hold, in MiB (1024)"
+        "--memory",
+        type=at_least(1),
+        metavar="MIB",
+        default=1024,
+        help="images that a session may hold, and results that may wait for its client, in MiB each (1024)",
     )
     server.add_argument(
         "--timeout",
         type=at_least(1),
         metavar="S",
         default=600,
-        help="end a session if its client neither sends nor reads anything for S seconds (600)",
+        help="end a session if the server waits S seconds for its client to send, or to read (600)",
     )
     server.add_argument(
         "--on-error",

@@ -20,9 +20,10 @@ class Parameters:
     """How a session is served.
 
     ``config`` is the configuration's name, which changes nothing but ``on_error``. ``model`` is the name of one of the
-    server's models. ``group``: images of one cine are of one ``"series"``, or any of the ``"session"``. ``on_error``:
-    after a failure send ``"close"``, or ``"drop"`` the connection without it, which tells Siemens' host of the failure;
-    ``"auto"`` drops for the configuration ``openrecon``.
+    server's models. ``group``: images of one cine are of one ``"series"``, or any of the ``"session"``; series with too
+    few slices are joined at the end of the session. ``on_error``: after a failure send ``"close"``, or ``"drop"`` the
+    connection without it, which tells Siemens' host of the failure; ``"auto"`` drops for the configuration
+    ``openrecon``.
     """
 
     config: str = ""

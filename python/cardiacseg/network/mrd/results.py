@@ -19,16 +19,14 @@ LABEL_OF = {name.upper(): label for name, label in STRUCTURES.items()}
 _OPACITY = 0.35  # of an overlay's colors
 # Names of attributes, and of the measurements that they hold.
 _MEASURED = {
-    **{
-        f"{side}{name}": f"{side.lower()}_{value}"
-        for side in ("LV", "RV")
-        for name, value in (
-            ("EDV_ml", "edv_ml"),
-            ("ESV_ml", "esv_ml"),
-            ("SV_ml", "sv_ml"),
-            ("EF_percent", "ef_percent"),
-        )
-    },
+    "LVEDV_ml": "lv_edv_ml",
+    "LVESV_ml": "lv_esv_ml",
+    "LVSV_ml": "lv_sv_ml",
+    "LVEF_percent": "lv_ef_percent",
+    "RVEDV_ml": "rv_edv_ml",
+    "RVESV_ml": "rv_esv_ml",
+    "RVSV_ml": "rv_sv_ml",
+    "RVEF_percent": "rv_ef_percent",
     "LVM_g": "lv_mass_g",
     "LVCO_l_min": "lv_co_l_min",
     "HR_per_min": "heart_rate_per_min",
@@ -45,9 +43,14 @@ _GADGETRON = {
 }
 # Of the input's grey values; they would change or misshow labels and colors.
 _OF_GREY_VALUES = (
-    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "LUTFileName"),
-    *("GADGETRON_WindowCenter", "GADGETRON_WindowWidth", "GADGETRON_ColorMap", "GADGETRON_ScaleRatio"),
+    *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "LUTFileName", "GADGETRON_ScaleRatio"),
+    *("GADGETRON_ScaleOffset", "GADGETRON_WindowCenter", "GADGETRON_WindowWidth", "GADGETRON_ColorMap"),
 )
+
+
+def _names_the_source(name: str) -> bool:
+    """Whether an attribute names the received image or its series: hosts store images with equal names as one."""
+    return name in ("IceMiniHead", "SeriesNumberRangeNameUID") or name.endswith(("SeriesInstanceUID", "SOPInstanceUID"))
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,21 @@ class ResultOptions:
 def result_images(stack: Stack, segmented: SegmentedCine, options: ResultOptions) -> Iterator[Image]:
     """Images for all images of a stack: first all labels, then overlays, then originals with contours.
 
-    Contours are only made for two-dimensional images.
+    Contours are only made for two-dimensional images. ``image_index`` is left to who numbers the images of a series.
     """
     shown = [LABEL_OF[name] for name in options.structures]
     labels = np.where(np.isin(segmented.labels, shown), segmented.labels, np.uint8(0))
     measured = measurement_attributes(segmented)
     if options.labels:
-        for index, place in enumerate(stack.places, start=1):
-            yield _label_image(place, index, labels, measured, options)
+        for place in stack.places:
+            yield _label_image(place, labels, measured, options)
     if options.overlay:
         window = grey_window(stack.cine.image, heart_box(segmented.labels, stack.cine.spacing))
-        for index, place in enumerate(stack.places, start=1):
-            yield _overlay_image(place, index, labels, window, measured, options)
+        for place in stack.places:
+            yield _overlay_image(place, labels, window, measured, options)
     if options.contours:
-        flat = (place for place in stack.places if len(place.slices) == 1)
-        for index, place in enumerate(flat, start=1):
-            yield _contour_image(place, index, segmented.labels, measured, options)
+        for place in (place for place in stack.places if len(place.slices) == 1):
+            yield _contour_image(place, segmented.labels, measured, options)
 
 
 def original_image(source: Source) -> Image:
@@ -126,7 +128,7 @@ def measurement_text(segmented: SegmentedCine) -> str:
     return "\n".join([*lines, *(f"look at: {flag.text}" for flag in segmented.flags)])
 
 
-def _label_image(place: Place, index: int, labels: np.ndarray, measured: Attributes, options: ResultOptions) -> Image:
+def _label_image(place: Place, labels: np.ndarray, measured: Attributes, options: ResultOptions) -> Image:
     pixels = labels[place.frame, list(place.slices)][None].astype(np.uint16)
     own = {
         "DataRole": ["Image", "Quantitative"],  # so that the host does not rescale the values
@@ -136,13 +138,12 @@ def _label_image(place: Place, index: int, labels: np.ndarray, measured: Attribu
         "WindowWidth": ["4"],
         **({"LUTFileName": [options.lut]} if options.lut else {}),
     }
-    header = _header(place, index, 1, options, MAGNITUDE)
+    header = _header(place, 1, options, MAGNITUDE)
     return Image(header, _attributes(place, own | measured, drop=_OF_GREY_VALUES), pixels)
 
 
 def _overlay_image(
     place: Place,
-    index: int,
     labels: np.ndarray,
     window: tuple[float, float],
     measured: Attributes,
@@ -156,7 +157,7 @@ def _overlay_image(
         "InternalSend": ["1"],  # as the host's corrections are for grey values
     }
     pixels = _colored(grey, labels[place.frame, list(place.slices)])
-    header = _header(place, index, 2, options, RGB)
+    header = _header(place, 2, options, RGB)
     return Image(header, _attributes(place, own | measured, drop=_OF_GREY_VALUES), pixels)
 
 
@@ -175,13 +176,13 @@ def _rgb(name: str) -> tuple[float, ...]:
     return tuple(byte / 255 for byte in bytes.fromhex(COLORS[name][1:]))
 
 
-def _contour_image(place: Place, index: int, labels: np.ndarray, measured: Attributes, options: ResultOptions) -> Image:
+def _contour_image(place: Place, labels: np.ndarray, measured: Attributes, options: ResultOptions) -> Image:
     own = {
         "SequenceDescriptionAdditional": ["CARDIACSEG_CONTOURS"],
         "ImageComments": ["contours of RV, myocardium and LV"],
         **contour_attributes(labels[place.frame, place.slices[0]], options.structures),
     }
-    header = _header(place, index, 3, options, int(place.source.header["image_type"]) or MAGNITUDE)
+    header = _header(place, 3, options, int(place.source.header["image_type"]) or MAGNITUDE)
     return Image(header, _attributes(place, own | measured, drop=()), place.source.image.pixels)
 
 
@@ -202,15 +203,18 @@ def contour_attributes(labels: np.ndarray, structures: tuple[str, ...] = CONTOUR
     return found
 
 
-def _header(place: Place, index: int, kind: int, options: ResultOptions, image_type: int) -> np.ndarray:
+def _header(place: Place, kind: int, options: ResultOptions, image_type: int) -> np.ndarray:
     header = place.source.header.copy()
     header["image_series_index"] = (int(header["image_series_index"]) + kind * options.series_shift) % (1 << 16)
-    header["image_index"], header["image_type"] = index % (1 << 16), image_type
+    header["image_type"] = image_type
     return header
 
 
 def _attributes(place: Place, own: Attributes, drop: tuple[str, ...]) -> bytes:
-    before = {name: values for name, values in (place.source.attributes or {}).items() if name not in drop}
+    received = (place.source.attributes or {}).items()
+    before = {name: values for name, values in received if name not in drop and not _names_the_source(name)}
+    for name in before.keys() & {"ImageType", "DicomImageType"}:
+        before[name] = [value.replace("ORIGINAL", "DERIVED") for value in before[name]]
     history = [*before.get("ImageProcessingHistory", ()), "CARDIACSEG"]
     cosines = [f"{cosine:.18f}" for cosine in place.source.cosines or ()]
     own = {

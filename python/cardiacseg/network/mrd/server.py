@@ -26,7 +26,7 @@ _DEFAULT = SessionOptions()
 class ServerOptions:
     """Where to listen. At most ``sessions`` clients are served at one time; others are refused at once.
 
-    ``timeout_s``: a session ends if its client neither sends nor reads anything for this time.
+    ``timeout_s``: a session ends if the server waits this time for its client to send, or to read.
     """
 
     host: str = "127.0.0.1"
@@ -157,20 +157,24 @@ def serve(server: MrdServer) -> None:
 def serve_stream(segment: Mapping[str, SegmentCine], options: SessionOptions = _DEFAULT) -> Error | None:
     """One session on standard input and output; whatever else writes to standard output goes to standard error.
 
-    Returns the session's failure, or ``None``. SIGTERM ends it as Ctrl-C does.
+    Returns the session's failure, or ``None``. SIGTERM ends it as Ctrl-C does. Raises ``InvalidInputError`` if one of
+    them is closed.
     """
+    if sys.stdin is None or sys.stdout is None:
+        raise InvalidInputError("expected standard input and output that are open, got closed ones")
     sys.stdout.flush()
-    output = os.fdopen(os.dup(1), "wb")
+    output = os.dup(1)
     os.dup2(2, 1)
 
     def write(content: bytes) -> None:
-        output.write(content)
-        output.flush()
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(output, rest) :]
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return Session(sys.stdin.buffer, write, segment, options).run()
+        failure = Session(sys.stdin.buffer, write, segment, options).run()
     finally:
         signal.signal(signal.SIGTERM, before)
-        with suppress(OSError):
-            output.close()
+    os.close(output)  # after an interrupt the thread that sends may still use it
+    return failure

@@ -1,15 +1,20 @@
 """A received image with its attributes (``ismrmrdMeta``, XML) and its place in the patient."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 import numpy as np
 
+from cardiacseg.acquisition import HEIGHT_M, UNKNOWN_BODY, WEIGHT_KG, Body
 from cardiacseg.io.geometry import directions, is_orientation
 from cardiacseg.network.mrd.messages import MAGNITUDE, UNKNOWN_TYPE, Image
 
 Attributes = dict[str, list[str]]
+_INVERSION_TIMES, _LONGEST_MS = 3, 60_000.0
+# Names of perfusion, maps and late enhancement: free text, which counts only beside another sign, as in DICOM images.
+_NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +42,40 @@ class Source:
         """``[z, y, x]``."""
         return self.image.pixels.shape[1:]
 
+    @property
+    def described(self) -> str:
+        """The descriptions of its sequence and series, in capitals."""
+        return " ".join(self._values("SequenceDescription", "SeriesDescription", "GADGETRON_SeqDescription")).upper()
+
+    @property
+    def inversion_time_ms(self) -> float:
+        """To a whole ms; 0 if there is none."""
+        try:
+            found = float(next(iter(self._values("InversionTime", "GADGETRON_TI")), 0))
+        except ValueError:
+            return 0.0
+        return round(found) if 0 < found < _LONGEST_MS else 0.0
+
+    def _values(self, *names: str) -> list[str]:
+        return [value for name in names for value in (self.attributes or {}).get(name, ())]
+
     def centers(self) -> np.ndarray:
         """Center of each plane, ``[z, 3]``."""
         normal = directions(self.cosines)[:, 2]
         along = -normal if normal @ np.asarray(self.header["slice_dir"], float) < 0 else normal
         steps = np.arange(self.shape[0]) - (self.shape[0] - 1) / 2
         return np.asarray(self.header["position"], float) + steps[:, None] * self.spacing[0] * along
+
+
+def sign_against_cine(sources: Sequence[Source], phases: int) -> str:
+    """Why images of so many phases are no cine by their attributes: maps, late enhancement; "" if there is no sign."""
+    times = {source.inversion_time_ms for source in sources} - {0.0}
+    if len(times) >= _INVERSION_TIMES:
+        return "the inversion time changes from image to image"
+    if (times or phases == 1) and any(_NAMES.search(source.described) for source in sources):
+        has = "an inversion time" if times else "one phase"
+        return f"the images have {has}, and a name of perfusion, a map or late enhancement"
+    return ""
 
 
 def as_source(image: Image) -> Source:
@@ -97,3 +130,20 @@ def read_xml(content: bytes | str) -> ElementTree.Element | None:
         return ElementTree.fromstring(raw)
     except (ElementTree.ParseError, ValueError, LookupError):
         return None
+
+
+def body_of(xml: str) -> Body:
+    """Height and weight in the measurement's XML header; unknown if it has none, or is no XML."""
+    root = read_xml(xml)
+    if root is None:
+        return UNKNOWN_BODY
+    found = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
+    return Body(_within(found.get("patientHeight_m"), HEIGHT_M), _within(found.get("patientWeight_kg"), WEIGHT_KG))
+
+
+def _within(text: str | None, limits: tuple[float, float]) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if limits[0] <= value <= limits[1] else None

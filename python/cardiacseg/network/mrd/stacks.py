@@ -35,7 +35,7 @@ from cardiacseg.io.geometry import (
     plane_in_words,
 )
 from cardiacseg.network.mrd.messages import E_TOO_LARGE
-from cardiacseg.network.mrd.sources import Source
+from cardiacseg.network.mrd.sources import Source, sign_against_cine
 
 # The same limits as for DICOM images.
 _SAME_SLICE_MM, _SHIFT_MM, _UNEVEN_FRACTION, _UNEVEN_MM = 0.1, 3.0, 0.01, 0.5
@@ -76,6 +76,10 @@ class Stack:
 
     cine: Cine
     places: tuple[Place, ...]
+
+
+class TooFewSlicesError(MrdError):
+    """Fewer parallel slices than expected; with those of other series they may be a cine."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,10 @@ def _stack(sources: Sequence[Source], options: StackOptions, body: Body) -> Stac
     if len(slices) < (options.slices or _LEAST_SLICES):
         expected = f"{options.slices}" if options.slices else f"at least {_LEAST_SLICES}"
         code = E_MISSING_PHASE if options.slices else E_NO_SAX
-        raise MrdError(code, f"expected {expected} parallel slices, got {len(slices)}")
+        raise TooFewSlicesError(code, f"expected {expected} parallel slices, got {len(slices)}")
     frames, notes = _frames(slices, options)
+    if sign := sign_against_cine(sources, len(frames[0])):
+        raise MrdError(E_NOT_A_CINE, sign)
     geometry, more = _geometry(first, direction, [row[0][1] for row in frames], options)
     pixels = np.array([[source.image.pixels[0, z] for source, _, z in column] for column in zip(*frames, strict=True)])
     timing = _timing([[_time_ms(plane[0], options) for plane in row] for row in frames])
@@ -184,16 +190,17 @@ def _frames(slices: list[list[_Plane]], options: StackOptions) -> tuple[list[lis
         by_phase: dict[int, list[_Plane]] = {}
         for plane in planes:
             by_phase.setdefault(int(plane[0].header["phase"]), []).append(plane)
-        rows.append({phase: max(found, key=_repetition) for phase, found in by_phase.items()})
+        rows.append({phase: max(reversed(found), key=_age) for phase, found in by_phase.items()})
         repeats = max(repeats, *map(len, by_phase.values()))
     _check_frames(rows, repeats, options)
-    text = f"up to {repeats} images have one slice and phase; the last repetition was used"
+    text = f"up to {repeats} images have one slice and phase; the latest was used, by repetition, then acquisition time"
     notes = (Note(N_LATEST_RETAKE, text),) if repeats > 1 else ()
     return [[row[phase] for phase in sorted(row)] for row in rows], notes
 
 
-def _repetition(plane: _Plane) -> int:
-    return int(plane[0].header["repetition"])
+def _age(plane: _Plane) -> tuple[int, int]:
+    header = plane[0].header
+    return int(header["repetition"]), int(header["acquisition_time_stamp"])
 
 
 def _check_frames(rows: list[dict[int, _Plane]], repeats: int, options: StackOptions) -> None:
