@@ -11,10 +11,10 @@ from threading import Thread
 import nibabel
 import numpy as np
 import pytest
-from batch_work import Work, complete, lines, make_cases, no_work, wait_for, without_seconds
+from batch_work import Work, complete, lines, make_cases, no_work, run_batch, wait_for, without_seconds
 
 from cardiacseg.errors import BundleError, InvalidInputError, NetworkError
-from cardiacseg.study.batch import run_batch, run_cases
+from cardiacseg.study.batch import run_cases
 from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import find_cases
 from cardiacseg.study.segment import ResultOptions, StudyOptions

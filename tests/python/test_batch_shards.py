@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_work import Work, lines, make_cases, without_seconds
+from batch_work import Work, lines, make_cases, run_batch, without_seconds
 
 from cardiacseg.cli import main
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.study.batch import ThisProcess, merge_shards, run_batch, run_cases
+from cardiacseg.study.batch import ThisProcess, merge_shards, run_cases
 from cardiacseg.study.case_folder import read_table, write_table
 from cardiacseg.study.cases import Case
 from cardiacseg.study.shards import Shard

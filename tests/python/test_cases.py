@@ -11,6 +11,7 @@ from synthetic_dicom import Recipe, classic_study, write
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io import read_cine
+from cardiacseg.study.case_folder import read_table, write_table
 from cardiacseg.study.cases import find_cases
 
 
@@ -92,6 +93,15 @@ def test_names_are_fit_for_any_disk(tmp_path):
     assert found == ["M\N{REPLACEMENT CHARACTER}ller", "SUMMARY.CSV-2", "in_P.nii", "in_p.nii-2"]
     assert len(set(names(tmp_path / ("é" * 60)))) == 2
     assert all(len(name.encode()) < 200 for name in names(tmp_path / ("é" * 60)))
+
+
+def test_names_are_the_same_in_a_table(tmp_path):
+    for name in ("line\nbreak", "tab\t", "no\N{NO-BREAK SPACE}break", "'=1", "=1"):
+        nifti(tmp_path / "in" / f"{name}.nii")
+    found = names(tmp_path / "in")
+    assert found == ["'=1", "=1", "line\\nbreak", "no\\xa0break", "tab\\t"]
+    write_table(tmp_path / "summary.csv", [{"case": name, "state": "done"} for name in found])
+    assert [row["case"] for row in read_table(tmp_path / "summary.csv")] == found
 
 
 def test_a_case_of_both_parts_of_nnunet_has_two_names(tmp_path):
@@ -260,6 +270,14 @@ def test_the_folders_of_one_study_are_one_case(tmp_path, study):
     assert relative(tmp_path / "study") == {"study": (".", "dicom")}
     write(study, tmp_path / "flat")
     assert relative(tmp_path / "flat") == {"flat": (".", "dicom")}
+
+
+def test_a_loose_dicom_file_does_not_hide_what_lies_beside_it(tmp_path, study):
+    write(study[:1], tmp_path)
+    nifti(tmp_path / "a.nii.gz")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as file:
+        file.writestr("empty", "")
+    assert names(tmp_path) == ["a", "b", tmp_path.name]
 
 
 def readable(seed, **more):

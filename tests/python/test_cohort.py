@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from batch_work import run_batch
 from PIL import Image
 
 from cardiacseg.cohort import read_summary, write_review, write_tables
@@ -14,7 +15,6 @@ from cardiacseg.cohort.review import outlier_scores
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.batch import run_batch
 from cardiacseg.study.case_folder import write_table
 from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import find_cases

@@ -33,10 +33,13 @@ def printable(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A cell of a table: numbers stay, and a text that a spreadsheet would run as a formula gets ``'`` in front."""
+    """A cell of a table: numbers stay, and a text that a spreadsheet would run as a formula gets ``'`` in front.
+
+    So does a text that begins like a cell made here (``'=``), so that each text can be read back.
+    """
     if not isinstance(value, str):
         return value
-    return ("'" if value.startswith(_FORMULA) else "") + printable(value)
+    return ("'" if value.lstrip("'").startswith(_FORMULA) else "") + printable(value)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

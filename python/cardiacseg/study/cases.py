@@ -15,6 +15,7 @@ from pathlib import Path
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.budget import Budget
 from cardiacseg.io.file_kind import kind_of
+from cardiacseg.io.output import printable
 from cardiacseg.study.nifti_cases import Case, first_channels, is_nifti, nifti_cases, stem
 
 # Whether a folder is passed over.
@@ -171,7 +172,8 @@ def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
       also below ``training`` and ``testing``.
     - Else each NIfTI file and each zip in ``root``, and each folder in it with what lies there at any depth: one case
       for each DICOM study, for each cine in NIfTI files (``_ED`` and ``_ES``, or frames, are one), and for each zip. A
-      ``root`` whose folders all belong to one DICOM study is one case. A folder may also have one of these layouts.
+      ``root`` with folders alone that all belong to one DICOM study is one case. A folder may also have one of these
+      layouts.
 
     Label maps, long axes and folders without images are left out. Hidden files, the folder ``without``, and files
     beside the images in the layouts of ACDC and nnU-Net are ignored. Raises ``InvalidInputError`` if there is no case
@@ -225,7 +227,8 @@ def _plain(root: Path, without: Without) -> list[Case]:
     loose = scan_folder(root, without, deep=False)
     studies = set(loose.studies).union(*(found.studies for found in below))
     parts = bool(loose.dicom) + sum(bool(found.dicom) for found in below)
-    if (loose.dicom and len(studies) < 2) or (parts > 1 and len(studies) == 1):
+    has_files = loose.archives or loose.nifti or layouts  # each a case, so that ``root`` is not one study
+    if not has_files and ((loose.dicom and len(studies) < 2) or (parts > 1 and len(studies) == 1)):
         return scan_folder(root, without).cases()
     return [
         *loose.cases(),
@@ -241,16 +244,16 @@ def with_unique_names(cases: Iterable[Case]) -> list[Case]:
     """
     cases = [replace(case, name=_as_folder(case.name)) for case in cases]
     for longer in (lambda case: case.path.name, lambda case: f"{case.path.parent.name}_{case.name}"):
-        taken = Counter(_folded(case.name) for case in cases)
+        taken = Counter(folded(case.name) for case in cases)
         cases = [
-            replace(case, name=_as_folder(longer(case))) if taken[_folded(case.name)] > 1 else case for case in cases
+            replace(case, name=_as_folder(longer(case))) if taken[folded(case.name)] > 1 else case for case in cases
         ]
     taken = set(RESERVED)
     unique = []
     for case in cases:
         names = chain([case.name], (f"{case.name}-{number}" for number in count(2)))
-        name = next(name for name in names if _folded(name) not in taken)
-        taken.add(_folded(name))
+        name = next(name for name in names if folded(name) not in taken)
+        taken.add(folded(name))
         unique.append(replace(case, name=name))
     return unique
 
@@ -264,14 +267,14 @@ def _other_field(archive: Path) -> str:
 
 
 def _as_folder(name: str) -> str:
-    """A valid name of a folder: in UTF-8, and not too long."""
-    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A valid name of a folder: in UTF-8, not too long, and printable, so that it is the same in a table."""
+    name = printable(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     if len(name.encode()) <= _LONGEST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{name.encode()[:_LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Equal for names that a file system may not distinguish: by case, or by composed letters."""
     return unicodedata.normalize("NFC", name).casefold()
