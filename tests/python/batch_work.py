@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from cardiacseg.errors import BundleError
@@ -34,6 +35,17 @@ class Work:
         content = case.path.read_bytes()
         (folder / "labels.nii.gz").write_text(hashlib.sha256(content).hexdigest())
         return {"frames": len(content), "lv_edv_ml": len(content) / 7}
+
+
+def second_killed(log):
+    """A segmenter; the second process that makes one is killed."""
+    for start in ("first", "second", "third"):
+        with suppress(FileExistsError):
+            open(f"{log} {start}", "x").close()
+            break
+    if start == "second":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Work(log, killed_at="c03")
 
 
 def run_batch(cases, output, segment_one, **more):
