@@ -8,7 +8,6 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +21,28 @@ from cardiacseg.study.case_folder import read_table
 from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS, TABLES_VERSION, Column
 
 PACKAGE = "datapackage.json"
-_ROW_GROUP = 50_000  # rows that are in memory at once
+_ROW_GROUP = 50_000  # rows of a table that are written at once
 _LARGEST = 1e12
 Row = Mapping[str, Any]
+Add = Callable[[Iterable[Row]], None]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its columns, the columns that name a row, and a function that makes its rows of a case's folder."""
+    """A table with its columns, the columns that name a row, and a function that makes its rows of a case.
+
+    ``rows_of`` gets the case's row of ``summary.csv``, its ``measurements.json`` and its ``report.json``.
+    """
 
     name: str
     about: str
     columns: Sequence[Column]
     key: tuple[str, ...]
-    rows_of: Callable[[Row, Path], Iterable[Row]] | None = None
+    rows_of: Callable[[Row, Record, Record], Iterable[Row]] | None = None
 
 
-def frame_rows(case: Row, folder: Path) -> Iterator[Row]:
+def frame_rows(case: Row, measured: Record, report: Record) -> Iterator[Row]:
     """One row for each frame of a case that is done. Raises ``InvalidInputError`` for results that are damaged."""
-    measured, report = read_record(folder / "measurements.json"), read_record(folder / REPORT)
     frames = report.whole("frames", 1, 1_000_000)
     curves = {name: _numbers(measured, name, frames) for name in ("rv_ml", "myo_ml", "lv_ml")}
     times = _numbers(report.record("acquisition"), "frame_times_ms", frames)
@@ -60,9 +62,8 @@ def frame_rows(case: Row, folder: Path) -> Iterator[Row]:
         }
 
 
-def segment_rows(case: Row, folder: Path) -> Iterator[Row]:
+def segment_rows(case: Row, measured: Record, _report: Record) -> Iterator[Row]:
     """One row for each wall segment; none if the wall was not measured. Errors as in :func:`frame_rows`."""
-    measured = read_record(folder / "measurements.json")
     if measured.values.get("wall") is None:
         return
     columns = {name: _numbers(measured.record("wall"), name, 16) for name in ("ed_mm", "es_mm", "thickening_percent")}
@@ -116,9 +117,12 @@ def write_tables(
     cases = read_summary(results)
     tables = [*TABLES, *([] if persons is None else [Z_SCORES])]
     with locked(results), partial_folder(results) as scratch:
-        for table in tables:
-            rows = z_scores(cases, persons or {}, ranges) if table is Z_SCORES else _rows(table, cases, results)
-            _write(table, rows, scratch, parquet)
+        with contextlib.ExitStack() as stack:
+            add = {table.name: stack.enter_context(_opened(table, scratch, parquet)) for table in tables}
+            add[CASES.name](cases)
+            if persons is not None:
+                add[Z_SCORES.name](z_scores(cases, persons, ranges))
+            _add_measured(add, cases, results)
         write_json(scratch / PACKAGE, package_document(tables, parquet))
         made = sorted(path.name for path in scratch.iterdir())
         for name in made:
@@ -132,28 +136,42 @@ def write_tables(
     return [results / name for name in made]
 
 
-def _write(table: Table, rows: Iterator[Row], scratch: Path, parquet: bool) -> None:
+def _add_measured(add: Mapping[str, Add], cases: Sequence[Row], results: Path) -> None:
+    """Add the rows of each case that is done to the tables that are made of its results, which are read once."""
+    for case in cases:
+        if case["state"] != "done":
+            continue
+        folder = results / case["case"]
+        measured, report = read_record(folder / "measurements.json"), read_record(folder / REPORT)
+        for table in TABLES:
+            if table.rows_of is not None:
+                add[table.name](table.rows_of(case, measured, report))
+
+
+@contextlib.contextmanager
+def _opened(table: Table, scratch: Path, parquet: bool) -> Iterator[Add]:
+    """A function that adds rows to the table's files: CSV, unless the batch keeps that itself, and Parquet."""
+    rows: list[Row] = []
     with contextlib.ExitStack() as stack:
-        sinks = []
-        if table is not CASES:  # the batch keeps summary.csv itself
+        sinks = [_parquet_sink(stack, scratch / f"{table.name}.parquet", table)] if parquet else []
+        if table is not CASES:
             path = scratch / f"{table.name}.csv"
             with output_errors("write", path):
                 file = stack.enter_context(open(path, "x", newline="", encoding="utf-8"))
             sinks.append(_csv_sink(file, table))
-        if parquet:
-            sinks.append(_parquet_sink(stack, scratch / f"{table.name}.parquet", table))
-        while part := list(islice(rows, _ROW_GROUP)):
+
+        def write() -> None:
             for sink in sinks:
-                sink(part)
+                sink(rows)
+            rows.clear()
 
+        def add(more: Iterable[Row]) -> None:
+            rows.extend(more)
+            if len(rows) >= _ROW_GROUP:
+                write()
 
-def _rows(table: Table, cases: Sequence[Row], results: Path) -> Iterator[Row]:
-    if table.rows_of is None:
-        yield from cases
-        return
-    for case in cases:
-        if case["state"] == "done":
-            yield from table.rows_of(case, results / case["case"])
+        yield add
+        write()
 
 
 def _csv_sink(file, table: Table) -> Callable[[Sequence[Row]], None]:
