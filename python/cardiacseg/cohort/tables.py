@@ -111,12 +111,12 @@ def write_tables(
     With ``persons``, sex and age by case, also ``z_scores.csv`` against ``ranges``. With ``parquet`` (needs pyarrow)
     all tables are written as Parquet, too. Rows are those of the cases that are done, in the order of ``summary.csv``.
     All files are replaced together at the end. Raises ``InvalidInputError`` if a case's results are missing or damaged
-    or a batch is at work there, and ``ModuleNotFoundError`` without pyarrow.
+    or a batch is at work there, ``OutputError`` if they cannot be written, and ``ModuleNotFoundError`` without pyarrow.
     """
     results = Path(results)
     cases = read_summary(results)
     tables = [*TABLES, *([] if persons is None else [Z_SCORES])]
-    with locked(results), partial_folder(results) as scratch:
+    with locked(results), partial_folder(results) as scratch, output_errors("write the tables into", results):
         with contextlib.ExitStack() as stack:
             add = {table.name: stack.enter_context(_opened(table, scratch, parquet)) for table in tables}
             add[CASES.name](cases)
@@ -129,9 +129,8 @@ def write_tables(
             if (results / name).is_dir():
                 raise InvalidInputError(f"{name} in {results} is a folder; expected room for a table")
             sync(scratch / name)
-        with output_errors("write", results):
-            for name in made:
-                os.replace(scratch / name, results / name)
+        for name in made:
+            os.replace(scratch / name, results / name)
         sync(results)
     return [results / name for name in made]
 
@@ -155,9 +154,7 @@ def _opened(table: Table, scratch: Path, parquet: bool) -> Iterator[Add]:
     with contextlib.ExitStack() as stack:
         sinks = [_parquet_sink(stack, scratch / f"{table.name}.parquet", table)] if parquet else []
         if table is not CASES:
-            path = scratch / f"{table.name}.csv"
-            with output_errors("write", path):
-                file = stack.enter_context(open(path, "x", newline="", encoding="utf-8"))
+            file = stack.enter_context(open(scratch / f"{table.name}.csv", "x", newline="", encoding="utf-8"))
             sinks.append(_csv_sink(file, table))
 
         def write() -> None:
