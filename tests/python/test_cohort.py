@@ -17,7 +17,7 @@ from cardiacseg.errors import InvalidInputError, OutputError
 from cardiacseg.io.json_files import read_record
 from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.case_folder import write_table
+from cardiacseg.study.case_folder import COLUMNS, write_table
 from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import find_cases
 from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS
@@ -149,6 +149,8 @@ def test_damaged_results_are_refused_and_old_tables_stay(batch):
     [
         (None, "does not exist; expected the folder of results of a batch"),
         ("name\nx\n", "expected the columns of this version, got others; run the batch again"),
+        (f"{','.join(COLUMNS)}\na{',' * len(COLUMNS)}x\n", "expected the columns of this version, got others"),
+        (f"{','.join(COLUMNS)}\n../../a,done\n", r"expected the name of a folder under case, got '../../a'"),
         (b"\xff\xfe", r"is not a readable table of a batch \(UnicodeDecodeError\)"),
     ],
 )
