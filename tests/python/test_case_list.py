@@ -100,7 +100,7 @@ def test_wrong_lists_are_refused(folder, text, sentence):
 
 def test_a_list_that_is_not_text_is_refused(folder):
     (folder / "list.csv").write_bytes(b"path\n\xff\xfe\n")
-    with pytest.raises(InvalidInputError, match="expected text in UTF-8"):
+    with pytest.raises(InvalidInputError, match="expected a table as CSV, in UTF-8"):
         read_case_list(folder / "list.csv")
 
 

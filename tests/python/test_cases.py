@@ -233,6 +233,9 @@ def test_folders_of_files(tmp_path):
         nifti(tmp_path / name)
     (tmp_path / "empty/deeper").mkdir(parents=True)
     (tmp_path / "empty/deeper/readme.txt").write_text("nothing")
+    steps = []
+    find_cases(tmp_path, progress=lambda *step: steps.append(step))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert names(tmp_path) == ["one", "three_ses-1_anat_a", "three_ses-2_a", "two_a", "two_b"]
     assert left_out(tmp_path) == {"empty": "it holds no NIfTI and no DICOM files"}
 

@@ -58,7 +58,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{path}: expected text in UTF-8") from error
+        raise InvalidInputError(f"{path}: expected a table as CSV, in UTF-8") from error
 
 
 def cell_number(row: Mapping[str, str], name: str, place: str, low: float, high: float) -> float:

@@ -20,6 +20,7 @@ from cardiacseg.study.nifti_cases import Case, first_channels, is_nifti, nifti_c
 
 # Whether a folder is passed over.
 Without = Callable[[Path], bool]
+Progress = Callable[[int, int], object]
 __all__ = ["Case", "find_cases"]
 
 _IMAGES, _PARTS = ("imagesTr", "imagesTs"), ("training", "testing")
@@ -164,7 +165,9 @@ def _sort_in(file: Path, found: Found) -> None:
         found.archives.append(file)
 
 
-def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
+def find_cases(
+    root: str | Path, without: Path | None = None, progress: Progress = lambda _done, _total: None
+) -> list[Case]:
     """Every case under ``root``, in order of name, including what is left out: :attr:`Case.left_out` says why.
 
     - nnU-Net's raw layout: ``imagesTr``, ``imagesTs`` with ``CASE_0000.nii.gz``; of several channels the first.
@@ -176,14 +179,14 @@ def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
       layouts.
 
     Label maps, long axes and folders without images are left out. Hidden files, the folder ``without``, and files
-    beside the images in the layouts of ACDC and nnU-Net are ignored. Raises ``InvalidInputError`` if there is no case
-    to segment.
+    beside the images in the layouts of ACDC and nnU-Net are ignored. ``progress`` is called with the number of folders
+    that were searched and of all. Raises ``InvalidInputError`` if there is no case to segment.
     """
     root = Path(root)
     if not root.is_dir():
         raise InvalidInputError(f"{root} is not a folder; expected a folder of cases")
     outside = partial(_is_same, without.resolve()) if without else lambda _: False
-    found = _in_layout(root, outside) or _plain(root, outside)
+    found = _in_layout(root, outside) or _plain(root, outside, progress)
     if all(case.left_out for case in found):
         some = "; ".join(f"{case.name}: {case.left_out}" for case in found[:_REASONS_SAID])
         raise InvalidInputError(
@@ -220,12 +223,16 @@ def _first_channels(folder: Path, without: Without) -> list[Case]:
     return nifti_cases(first_channels(files), stem, by_name=False)
 
 
-def _plain(root: Path, without: Without) -> list[Case]:
+def _plain(root: Path, without: Without, progress: Progress) -> list[Case]:
     entries = _entries(root, without)
     layouts = {path: cases for path in entries if path.is_dir() and (cases := _in_layout(path, without))}
-    below = [scan_folder(path, without) for path in entries if path.is_dir() and path not in layouts]
     loose = scan_folder(root, without, deep=False)
-    studies = set(loose.studies).union(*(found.studies for found in below))
+    studies, below = set(loose.studies), []
+    folders = [path for path in entries if path.is_dir() and path not in layouts]
+    for number, path in enumerate(folders, 1):
+        below.append(scan_folder(path, without))
+        studies.update(below[-1].studies)
+        progress(number, len(folders))
     parts = bool(loose.dicom) + sum(bool(found.dicom) for found in below)
     has_files = loose.archives or loose.nifti or layouts  # each a case, so that ``root`` is not one study
     if not has_files and ((loose.dicom and len(studies) < 2) or (parts > 1 and len(studies) == 1)):
