@@ -92,7 +92,7 @@ def test_the_data_package_describes_what_is_there(batch):
 
 
 def test_the_documents_list_each_column():
-    page = (Path(__file__).parents[2] / "docs/batch.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/tables.md").read_text(encoding="utf-8")
     for columns in (CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS, Z_SCORE_COLUMNS):
         rows = [f"| `{one.name}` | {one.kind} | {one.unit} | {one.meaning} |" for one in columns]
         assert "\n".join(rows) in page
