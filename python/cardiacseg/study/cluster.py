@@ -118,8 +118,8 @@ def _run_of(future: Any, task: CaseTask, client: Any) -> CaseRun:
 def _check_seen(task: CaseTask, run: CaseRun) -> None:
     """Raise ``BackendError`` if a worker has other folders under the paths of the case and of its results."""
     is_written_elsewhere = run.row["state"] == "done" and not (task.folder / MARKER).is_file()
-    is_not_found = run.row.get("error_code") == FileNotFoundError.__name__ and task.case.path.exists()
-    if is_written_elsewhere or is_not_found:
+    is_not_found = run.row.get("error_code") == FileNotFoundError.__name__
+    if is_written_elsewhere or (is_not_found and all(file.exists() for file in task.case.files or [task.case.path])):
         raise BackendError(_OTHER_FOLDERS)
 
 
