@@ -11,6 +11,7 @@ from synthetic_dicom import Recipe, classic_study, write
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io import read_cine
+from cardiacseg.io.budget import Budget, Limits
 from cardiacseg.study.case_folder import read_table, write_table
 from cardiacseg.study.cases import find_cases
 
@@ -226,6 +227,15 @@ def test_label_maps_by_content(tmp_path):
     nifti(tmp_path / "p/other.nii.gz", np.arange(60).reshape(4, 5, 3) % 4)
     assert names(tmp_path) == ["p"]
     assert left_out(tmp_path) == {"p_other": "it holds labels, not an image"}
+
+
+def test_a_cohort_may_have_more_files_than_one_input(tmp_path, monkeypatch):
+    """100,000 zips of one folder are as many inputs; that many files in a folder below could be one."""
+    monkeypatch.setattr("cardiacseg.study.cases.Budget", lambda: Budget(Limits(files=2)))
+    for number in range(3):
+        nifti(tmp_path / f"{number}.nii")
+        nifti(tmp_path / f"folder/{number}.nii")
+    assert names(tmp_path) == ["0", "1", "2", "folder"]
 
 
 def test_folders_of_files(tmp_path):

@@ -129,7 +129,10 @@ def _problem(source: Path | Sequence[Path]) -> str:
 
 
 def scan_folder(path: Path, without: Without, deep: bool = True) -> Found:
-    """All files in the folder ``path`` except hidden ones, with ``deep`` also in the folders below."""
+    """All files in the folder ``path`` except hidden ones, with ``deep`` also in the folders below.
+
+    The limit on the files of one input holds for a folder that is searched deep, since it may be one case.
+    """
     found, budget = Found(path, deep), Budget()
     try:
         # Links to folders are not followed, because they may form cycles.
@@ -138,7 +141,8 @@ def scan_folder(path: Path, without: Without, deep: bool = True) -> Found:
             folders[:] = [name for name in shown if deep and not without(Path(place, name))]
             found.passed_over |= deep and len(folders) < len(shown)
             for name in sorted(names):
-                budget.take("files", 1, path.name)
+                if deep:
+                    budget.take("files", 1, path.name)
                 if not name.startswith("."):
                     _sort_in(Path(place, name), found)
     except InvalidInputError as error:
