@@ -155,6 +155,17 @@ def test_damaged_archives(folder, tmp_path, pack):
     assert caught.value.code in ("E_ARCHIVE", "E_TRUNCATED", "E_NO_DICOM", "E_DAMAGED")
 
 
+def test_an_encrypted_archive(tmp_path):
+    path = tmp_path / "study.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("IM1", "x")
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # the flags of the file, there and in the archive's directory
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    refused("E_ARCHIVE", path, "IM1 is encrypted; expected an archive without a password")
+
+
 def test_a_damaged_archive_in_a_folder_is_named(folder, tmp_path):
     path = zip_in_a_folder(folder, tmp_path)
     (path / "export").write_bytes((path / "export").read_bytes()[:-300])

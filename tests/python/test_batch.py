@@ -8,6 +8,7 @@ import re
 import nibabel
 import numpy as np
 import pytest
+from batch_work import run_batch
 
 from cardiacseg.errors import CancelledError, DicomError, InvalidInputError
 from cardiacseg.io import read_cine, write_labels
@@ -15,7 +16,6 @@ from cardiacseg.io.cine import Flag, SegmentedCine
 from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.measurements import measure
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.batch import run_batch
 from cardiacseg.study.case_folder import COLUMNS, summary_of, write_table
 from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import Case, find_cases

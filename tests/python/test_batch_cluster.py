@@ -11,12 +11,12 @@ from threading import Thread
 import nibabel
 import numpy as np
 import pytest
-from batch_work import Work, complete, lines, make_cases, no_work, wait_for, without_seconds
+from batch_work import Work, complete, lines, make_cases, no_work, run_batch, wait_for, without_seconds
 
-from cardiacseg.errors import BundleError, InvalidInputError, NetworkError
-from cardiacseg.study.batch import run_batch, run_cases
+from cardiacseg.errors import BackendError, BundleError, InvalidInputError, NetworkError
+from cardiacseg.study.batch import run_cases
 from cardiacseg.study.case_run import CaseSegmenter
-from cardiacseg.study.cases import find_cases
+from cardiacseg.study.cases import Case, find_cases
 from cardiacseg.study.segment import ResultOptions, StudyOptions
 
 pytest.importorskip("distributed", reason="distributed is not installed")
@@ -30,7 +30,8 @@ class Cluster:
     """A scheduler and workers, each a process of its own; ``file`` is the scheduler's file."""
 
     def __init__(self, folder):
-        self.file, self._log = folder / "scheduler.json", folder / "dask.log"
+        self.file, self._log, self.folder = folder / "scheduler.json", folder / "dask.log", folder / "workers"
+        self.folder.mkdir()
         self._processes = []
 
     def start(self, allowed_failures=3):
@@ -48,7 +49,9 @@ class Cluster:
     def _process(self, *words):
         environment = {**os.environ, **self._settings, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
         with open(self._log, "a") as log:
-            self._processes.append(subprocess.Popen([*DASK, *words], env=environment, stdout=log, stderr=log))
+            self._processes.append(
+                subprocess.Popen([*DASK, *words], env=environment, cwd=self.folder, stdout=log, stderr=log)
+            )
 
     def kill(self, number):
         """0 is the scheduler, 1 and 2 are the workers."""
@@ -102,12 +105,29 @@ def test_a_worker_and_the_scheduler_are_killed(tmp_path, cluster):
     assert "c06" not in cluster.log and str(tmp_path / "in") not in cluster.log, "no name of a case is logged"
 
 
-def test_workers_that_cannot_go_on(tmp_path, cluster):
+def test_workers_that_cannot_go_on(tmp_path, cluster, monkeypatch):
     cases = make_cases(tmp_path / "in", 2)
     cluster.start(allowed_failures=0)
+    executor = DaskCluster(partial(Work, tmp_path / "other log"), str(cluster.file))
+    (tmp_path / "client").mkdir()
+    with monkeypatch.context() as here:  # a path without a root is another folder for the workers
+        here.chdir(tmp_path / "client")
+        for _ in range(2):
+            with pytest.raises(BackendError, match="a worker sees other folders than this program"):
+                run_cases(cases, "results", executor)
+            (cluster.folder / "results").mkdir(exist_ok=True)  # which the workers take for that of the batch
+        (tmp_path / "client/c.nii").write_text("x")
+        with pytest.raises(BackendError, match="a worker sees other folders than this program"):
+            run_cases([Case("c", Path("c.nii"), "nifti")], tmp_path / "out", executor)
+    with monkeypatch.context() as here:
+        here.setattr("cardiacseg.study.cluster.__version__", "0.0")
+        with pytest.raises(BackendError, match=r"a worker has cardiacseg .*; expected 0.0, as this program has"):
+            run_cases(cases, tmp_path / "out", executor)
     with pytest.raises(BundleError, match="expected a bundle, got none"):
         run_cases(cases, tmp_path / "out", DaskCluster(partial(no_work, "raises"), str(cluster.file)))
     executor = DaskCluster(partial(Work, tmp_path / "log", killed_at="c01"), str(cluster.file))
+    lost = Case("lost", tmp_path / "in/lost.nii", "nifti")  # missing here, too
+    assert run_cases([lost], tmp_path / "out", executor).rows[0]["error_code"] == "FileNotFoundError"
     found = run_cases(cases, tmp_path / "out", executor)
     assert found.rows[1]["error"] == "its worker ended, and so did those that tried it again"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["c00", "summary.csv"]

@@ -11,10 +11,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from batch_work import Work, complete, lines, make_cases, no_work, wait_for, without_seconds
+from batch_work import Work, complete, lines, make_cases, no_work, run_batch, second_killed, wait_for, without_seconds
 
 from cardiacseg.errors import BackendError, BundleError
-from cardiacseg.study.batch import run_batch, run_cases
+from cardiacseg.study.batch import run_cases
 from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import find_cases
 from cardiacseg.study.processes import WorkerProcesses
@@ -73,6 +73,14 @@ def test_workers_that_cannot_start_end_the_batch(tmp_path, how, error, sentence)
     with pytest.raises(error, match=sentence):
         run_cases(make_cases(tmp_path / "in", 3), tmp_path / "out", WorkerProcesses(partial(no_work, how), 2))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_worker_that_is_killed_before_its_model_is_loaded_is_not_replaced(tmp_path, alone):
+    """Memory that is enough for one process: it goes on alone, and is replaced if it is killed later."""
+    cases, _ = alone
+    found = run_cases(cases, tmp_path / "out", WorkerProcesses(partial(second_killed, tmp_path / "log"), 2))
+    assert found.failed == ["c03"] and lines(tmp_path / "log") == [case.name for case in cases]
+    assert (tmp_path / "log third").exists()
 
 
 RUN = """

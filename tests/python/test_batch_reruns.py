@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from batch_work import run_batch
 from test_batch import Fails, Threshold, nifti, nifti_cases, table, tree
 
 from cardiacseg.errors import CancelledError
-from cardiacseg.study.batch import run_batch
 from cardiacseg.study.cases import find_cases
 
 
@@ -178,8 +178,8 @@ def test_a_link_in_the_place_of_a_case_is_not_followed(tmp_path, cases):
 KILLED = """
 import json, sys
 from pathlib import Path
+from batch_work import run_batch
 from killed import killed_at_each_change
-from cardiacseg.study.batch import run_batch
 from cardiacseg.study.cases import find_cases
 
 root = Path(sys.argv[1])

@@ -3,14 +3,16 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
-from batch_work import Work, lines, make_cases, without_seconds
+from batch_work import Work, lines, make_cases, run_batch, without_seconds
 
 from cardiacseg.cli import main
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.study.batch import ThisProcess, merge_shards, run_batch, run_cases
+from cardiacseg.study.batch import ThisProcess, merge_shards, run_cases
 from cardiacseg.study.case_folder import read_table, write_table
 from cardiacseg.study.cases import Case
 from cardiacseg.study.shards import Shard
@@ -88,6 +90,25 @@ def test_shards_at_the_same_time(tmp_path):
 
     assert run_shard(tmp_path / "out", cases, 1, 2, Starts(tmp_path / "log")).failed == []
     assert [row["state"] for row in merge_shards(tmp_path / "out").rows] == ["done"] * 8
+
+
+def test_a_case_that_another_run_has_in_work_is_waited_for(tmp_path, monkeypatch):
+    cases = make_cases(tmp_path / "in", 1)
+    started, go_on, sleep = Event(), Event(), time.sleep
+
+    class Waits(Work):
+        def __call__(self, case, folder):
+            started.set()
+            assert go_on.wait(60)
+            return super().__call__(case, folder)
+
+    monkeypatch.setattr("time.sleep", lambda seconds: (go_on.set(), sleep(0.01)))  # the second run waits now
+    first = Thread(target=run_shard, args=(tmp_path / "out", cases, 1, 1, Waits(tmp_path / "log")))
+    first.start()
+    assert started.wait(60)
+    found = run_batch(cases, tmp_path / "out", Work(tmp_path / "log"))
+    first.join()
+    assert found.kept == ("c00",) and found.failed == [] and lines(tmp_path / "log") == ["c00"]
 
 
 def test_tables_that_cannot_be_joined(tmp_path):

@@ -53,9 +53,15 @@ def test_other_separators_and_a_mark_of_byte_order(folder, separator):
     assert [case.name for case in cases] == ["one, two"]
 
 
+def test_a_table_that_a_spreadsheet_wrote(folder):
+    """Decimal commas, and empty columns at the end."""
+    ((case,), unused) = listed(folder, "path;height_m;weight_kg;;\na.nii.gz;1,75;70,5;;\n;;;;\n")
+    assert (case.body, unused) == (Body(1.75, 70.5), [])
+
+
 def test_a_path_without_one_case_is_left_out(folder):
-    cases, _ = listed(folder, "path,id\ntwo,x\nmissing.zip,y\n")
-    assert [(case.name, case.left_out) for case in cases] == [
+    cases, _ = listed(folder, "path,id\ntwo,x\nmissing.zip,y\ndeep,z\n")
+    assert [(case.name, case.left_out) for case in cases[:2]] == [
         ("x", "its folder holds 2 cases; expected one"),
         ("y", "its path does not exist"),
     ]
@@ -73,6 +79,18 @@ def test_a_path_without_one_case_is_left_out(folder):
         ("path,ed_frame,es_frame\na.nii.gz,0,1\n", "expected the number of a frame, from 1, under ed_frame, got '0'"),
         ("path,ed_frame\na.nii.gz,1\n", "line 2: expected both ed_frame and es_frame, or neither"),
         ("path,id\na.nii.gz,x\ndeep,x\n", "line 3: expected another id for each case, got that of"),
+        ("path,id\na.nii.gz,x\ndeep,X\n", "line 3: expected another id for each case, got that of"),
+        *(
+            (f"path,id\na.nii.gz,{name}\n", "line 2: expected an id that can be a folder's name, got ")
+            for name in ("../../x", "/tmp/x", "a\\b", "..", ".cardiacseg.lock", "a\x1bb")
+        ),
+        ("path,id\nb,a.nii.gz,x\n", "line 2: expected 2 cells, got 3; a text with the separator needs quotes"),
+        ('path,weight_kg\na.nii.gz,"1,000"\n', "expected a number from 0.5 to 500 under weight_kg, got '1,000'"),
+        ('path,id\na.nii.gz,"x\n', "line 2: it is not readable as CSV (unexpected end of data)"),
+        (
+            "path\nmissing\ntwo\n",
+            "expected at least one case to segment, got none ('missing': its path does not exist)",
+        ),
     ],
 )
 def test_wrong_lists_are_refused(folder, text, sentence):
@@ -82,7 +100,7 @@ def test_wrong_lists_are_refused(folder, text, sentence):
 
 def test_a_list_that_is_not_text_is_refused(folder):
     (folder / "list.csv").write_bytes(b"path\n\xff\xfe\n")
-    with pytest.raises(InvalidInputError, match="expected text in UTF-8"):
+    with pytest.raises(InvalidInputError, match="expected a table as CSV, in UTF-8"):
         read_case_list(folder / "list.csv")
 
 

@@ -11,6 +11,8 @@ from synthetic_dicom import Recipe, classic_study, write
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io import read_cine
+from cardiacseg.io.budget import Budget, Limits
+from cardiacseg.study.case_folder import read_table, write_table
 from cardiacseg.study.cases import find_cases
 
 
@@ -92,6 +94,15 @@ def test_names_are_fit_for_any_disk(tmp_path):
     assert found == ["M\N{REPLACEMENT CHARACTER}ller", "SUMMARY.CSV-2", "in_P.nii", "in_p.nii-2"]
     assert len(set(names(tmp_path / ("é" * 60)))) == 2
     assert all(len(name.encode()) < 200 for name in names(tmp_path / ("é" * 60)))
+
+
+def test_names_are_the_same_in_a_table(tmp_path):
+    for name in ("line\nbreak", "tab\t", "no\N{NO-BREAK SPACE}break", "'=1", "=1"):
+        nifti(tmp_path / "in" / f"{name}.nii")
+    found = names(tmp_path / "in")
+    assert found == ["'=1", "=1", "line\\nbreak", "no\\xa0break", "tab\\t"]
+    write_table(tmp_path / "summary.csv", [{"case": name, "state": "done"} for name in found])
+    assert [row["case"] for row in read_table(tmp_path / "summary.csv")] == found
 
 
 def test_a_case_of_both_parts_of_nnunet_has_two_names(tmp_path):
@@ -218,11 +229,23 @@ def test_label_maps_by_content(tmp_path):
     assert left_out(tmp_path) == {"p_other": "it holds labels, not an image"}
 
 
+def test_a_cohort_may_have_more_files_than_one_input(tmp_path, monkeypatch):
+    """100,000 zips of one folder are as many inputs; that many files in a folder below could be one."""
+    monkeypatch.setattr("cardiacseg.study.cases.Budget", lambda: Budget(Limits(files=2)))
+    for number in range(3):
+        nifti(tmp_path / f"{number}.nii")
+        nifti(tmp_path / f"folder/{number}.nii")
+    assert names(tmp_path) == ["0", "1", "2", "folder"]
+
+
 def test_folders_of_files(tmp_path):
     for name in ("one/cine.nii.gz", "two/a.nii.gz", "two/b.nii.gz", "three/ses-1/anat/a.nii", "three/ses-2/a.nii"):
         nifti(tmp_path / name)
     (tmp_path / "empty/deeper").mkdir(parents=True)
     (tmp_path / "empty/deeper/readme.txt").write_text("nothing")
+    steps = []
+    find_cases(tmp_path, progress=lambda *step: steps.append(step))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert names(tmp_path) == ["one", "three_ses-1_anat_a", "three_ses-2_a", "two_a", "two_b"]
     assert left_out(tmp_path) == {"empty": "it holds no NIfTI and no DICOM files"}
 
@@ -260,6 +283,14 @@ def test_the_folders_of_one_study_are_one_case(tmp_path, study):
     assert relative(tmp_path / "study") == {"study": (".", "dicom")}
     write(study, tmp_path / "flat")
     assert relative(tmp_path / "flat") == {"flat": (".", "dicom")}
+
+
+def test_a_loose_dicom_file_does_not_hide_what_lies_beside_it(tmp_path, study):
+    write(study[:1], tmp_path)
+    nifti(tmp_path / "a.nii.gz")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as file:
+        file.writestr("empty", "")
+    assert names(tmp_path) == ["a", "b", tmp_path.name]
 
 
 def readable(seed, **more):

@@ -2,20 +2,22 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from batch_work import run_batch
 from PIL import Image
 
 from cardiacseg.cohort import read_summary, write_review, write_tables
 from cardiacseg.cohort.reference import UK_BIOBANK, Z_SCORE_COLUMNS, Person, read_persons, read_ranges, z_scores
 from cardiacseg.cohort.review import outlier_scores
-from cardiacseg.errors import InvalidInputError
+from cardiacseg.errors import InvalidInputError, OutputError
+from cardiacseg.io.json_files import read_record
 from cardiacseg.io.nifti import new_cine, write_image
 from cardiacseg.phantom import beating_heart
-from cardiacseg.study.batch import run_batch
-from cardiacseg.study.case_folder import write_table
+from cardiacseg.study.case_folder import COLUMNS, write_table
 from cardiacseg.study.case_run import CaseSegmenter
 from cardiacseg.study.cases import find_cases
 from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS
@@ -90,7 +92,7 @@ def test_the_data_package_describes_what_is_there(batch):
 
 
 def test_the_documents_list_each_column():
-    page = (Path(__file__).parents[2] / "docs/batch.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/tables.md").read_text(encoding="utf-8")
     for columns in (CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS, Z_SCORE_COLUMNS):
         rows = [f"| `{one.name}` | {one.kind} | {one.unit} | {one.meaning} |" for one in columns]
         assert "\n".join(rows) in page
@@ -108,6 +110,24 @@ def test_parquet_holds_the_same_with_types_and_units(batch):
     summary = parquet.read_table(batch / "summary.parquet").to_pylist()
     assert [row["lv_edv_ml"] for row in summary] == [row.get("lv_edv_ml") for row in read_summary(batch)]
     assert summary[0]["case"] == "=second", "Parquet needs no mark in front of a formula"
+
+
+def test_results_are_read_once_for_all_tables(batch, monkeypatch):
+    read = []
+    monkeypatch.setattr("cardiacseg.cohort.tables.read_record", lambda path: read.append(path) or read_record(path))
+    write_tables(batch)
+    assert len(read) == len(set(read)) == 4, "two files of each of the two cases that are done"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a file that is always full")
+def test_a_full_disk_is_said_and_old_tables_stay(batch, monkeypatch):
+    write_tables(batch)
+    before = (batch / "frames.csv").read_bytes()
+    full = partial(open, "/dev/full", "w")
+    monkeypatch.setattr("cardiacseg.cohort.tables.open", lambda *_, **__: full(), raising=False)
+    with pytest.raises(OutputError, match=r"cannot write the tables into .*: No space left on device"):
+        write_tables(batch)
+    assert (batch / "frames.csv").read_bytes() == before
 
 
 def test_damaged_results_are_refused_and_old_tables_stay(batch):
@@ -129,6 +149,8 @@ def test_damaged_results_are_refused_and_old_tables_stay(batch):
     [
         (None, "does not exist; expected the folder of results of a batch"),
         ("name\nx\n", "expected the columns of this version, got others; run the batch again"),
+        (f"{','.join(COLUMNS)}\na{',' * len(COLUMNS)}x\n", "expected the columns of this version, got others"),
+        (f"{','.join(COLUMNS)}\n../../a,done\n", r"expected the name of a folder under case, got '../../a'"),
         (b"\xff\xfe", r"is not a readable table of a batch \(UnicodeDecodeError\)"),
     ],
 )

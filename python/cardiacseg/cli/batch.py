@@ -98,11 +98,11 @@ def batch(options: argparse.Namespace) -> int:
     if options.scheduler:  # the workers may have another working folder
         options.input, options.output = options.input.absolute(), options.output.absolute()
     if options.input.is_file():
-        cases, unused = read_case_list(options.input)
+        cases, unused = read_case_list(options.input, progress_bar(options.quiet, "rows searched"))
         if unused:
             say(f"columns of {options.input.name} that are not used: {', '.join(unused)}")
     else:
-        cases = find_cases(options.input, without=options.output)
+        cases = find_cases(options.input, options.output, progress_bar(options.quiet, "folders searched"))
     found = run_cases(
         cases,
         options.output,

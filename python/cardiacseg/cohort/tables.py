@@ -8,7 +8,6 @@ import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +21,28 @@ from cardiacseg.study.case_folder import read_table
 from cardiacseg.study.columns import CASE_COLUMNS, FRAME_COLUMNS, SEGMENT_COLUMNS, TABLES_VERSION, Column
 
 PACKAGE = "datapackage.json"
-_ROW_GROUP = 50_000  # rows that are in memory at once
+_ROW_GROUP = 50_000  # rows of a table that are written at once
 _LARGEST = 1e12
 Row = Mapping[str, Any]
+Add = Callable[[Iterable[Row]], None]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its columns, the columns that name a row, and a function that makes its rows of a case's folder."""
+    """A table with its columns, the columns that name a row, and a function that makes its rows of a case.
+
+    ``rows_of`` gets the case's row of ``summary.csv``, its ``measurements.json`` and its ``report.json``.
+    """
 
     name: str
     about: str
     columns: Sequence[Column]
     key: tuple[str, ...]
-    rows_of: Callable[[Row, Path], Iterable[Row]] | None = None
+    rows_of: Callable[[Row, Record, Record], Iterable[Row]] | None = None
 
 
-def frame_rows(case: Row, folder: Path) -> Iterator[Row]:
+def frame_rows(case: Row, measured: Record, report: Record) -> Iterator[Row]:
     """One row for each frame of a case that is done. Raises ``InvalidInputError`` for results that are damaged."""
-    measured, report = read_record(folder / "measurements.json"), read_record(folder / REPORT)
     frames = report.whole("frames", 1, 1_000_000)
     curves = {name: _numbers(measured, name, frames) for name in ("rv_ml", "myo_ml", "lv_ml")}
     times = _numbers(report.record("acquisition"), "frame_times_ms", frames)
@@ -60,9 +62,8 @@ def frame_rows(case: Row, folder: Path) -> Iterator[Row]:
         }
 
 
-def segment_rows(case: Row, folder: Path) -> Iterator[Row]:
+def segment_rows(case: Row, measured: Record, _report: Record) -> Iterator[Row]:
     """One row for each wall segment; none if the wall was not measured. Errors as in :func:`frame_rows`."""
-    measured = read_record(folder / "measurements.json")
     if measured.values.get("wall") is None:
         return
     columns = {name: _numbers(measured.record("wall"), name, 16) for name in ("ed_mm", "es_mm", "thickening_percent")}
@@ -110,50 +111,64 @@ def write_tables(
     With ``persons``, sex and age by case, also ``z_scores.csv`` against ``ranges``. With ``parquet`` (needs pyarrow)
     all tables are written as Parquet, too. Rows are those of the cases that are done, in the order of ``summary.csv``.
     All files are replaced together at the end. Raises ``InvalidInputError`` if a case's results are missing or damaged
-    or a batch is at work there, and ``ModuleNotFoundError`` without pyarrow.
+    or a batch is at work there, ``OutputError`` if they cannot be written, and ``ModuleNotFoundError`` without pyarrow.
     """
     results = Path(results)
     cases = read_summary(results)
     tables = [*TABLES, *([] if persons is None else [Z_SCORES])]
-    with locked(results), partial_folder(results) as scratch:
-        for table in tables:
-            rows = z_scores(cases, persons or {}, ranges) if table is Z_SCORES else _rows(table, cases, results)
-            _write(table, rows, scratch, parquet)
+    with locked(results), partial_folder(results) as scratch, output_errors("write the tables into", results):
+        with contextlib.ExitStack() as stack:
+            add = {table.name: stack.enter_context(_opened(table, scratch, parquet)) for table in tables}
+            add[CASES.name](cases)
+            if persons is not None:
+                add[Z_SCORES.name](z_scores(cases, persons, ranges))
+            _add_measured(add, cases, results)
         write_json(scratch / PACKAGE, package_document(tables, parquet))
         made = sorted(path.name for path in scratch.iterdir())
         for name in made:
             if (results / name).is_dir():
                 raise InvalidInputError(f"{name} in {results} is a folder; expected room for a table")
             sync(scratch / name)
-        with output_errors("write", results):
-            for name in made:
-                os.replace(scratch / name, results / name)
+        for name in made:
+            os.replace(scratch / name, results / name)
         sync(results)
     return [results / name for name in made]
 
 
-def _write(table: Table, rows: Iterator[Row], scratch: Path, parquet: bool) -> None:
-    with contextlib.ExitStack() as stack:
-        sinks = []
-        if table is not CASES:  # the batch keeps summary.csv itself
-            path = scratch / f"{table.name}.csv"
-            with output_errors("write", path):
-                file = stack.enter_context(open(path, "x", newline="", encoding="utf-8"))
-            sinks.append(_csv_sink(file, table))
-        if parquet:
-            sinks.append(_parquet_sink(stack, scratch / f"{table.name}.parquet", table))
-        while part := list(islice(rows, _ROW_GROUP)):
-            for sink in sinks:
-                sink(part)
-
-
-def _rows(table: Table, cases: Sequence[Row], results: Path) -> Iterator[Row]:
-    if table.rows_of is None:
-        yield from cases
-        return
+def _add_measured(add: Mapping[str, Add], cases: Sequence[Row], results: Path) -> None:
+    """Add the rows of each case that is done to the tables that are made of its results, which are read once."""
     for case in cases:
-        if case["state"] == "done":
-            yield from table.rows_of(case, results / case["case"])
+        if case["state"] != "done":
+            continue
+        folder = results / case["case"]
+        measured, report = read_record(folder / "measurements.json"), read_record(folder / REPORT)
+        for table in TABLES:
+            if table.rows_of is not None:
+                add[table.name](table.rows_of(case, measured, report))
+
+
+@contextlib.contextmanager
+def _opened(table: Table, scratch: Path, parquet: bool) -> Iterator[Add]:
+    """A function that adds rows to the table's files: CSV, unless the batch keeps that itself, and Parquet."""
+    rows: list[Row] = []
+    with contextlib.ExitStack() as stack:
+        sinks = [_parquet_sink(stack, scratch / f"{table.name}.parquet", table)] if parquet else []
+        if table is not CASES:
+            file = stack.enter_context(open(scratch / f"{table.name}.csv", "x", newline="", encoding="utf-8"))
+            sinks.append(_csv_sink(file, table))
+
+        def write() -> None:
+            for sink in sinks:
+                sink(rows)
+            rows.clear()
+
+        def add(more: Iterable[Row]) -> None:
+            rows.extend(more)
+            if len(rows) >= _ROW_GROUP:
+                write()
+
+        yield add
+        write()
 
 
 def _csv_sink(file, table: Table) -> Callable[[Sequence[Row]], None]:

@@ -27,6 +27,7 @@ _BLOCK, _LITTLE = 1 << 16, 1 << 12
 # An archive, and one inside of it.
 _DEPTH = 2
 _NAMED = 5
+_ENCRYPTED = 1  # flag of a file in a zip
 
 
 class Stream:
@@ -265,10 +266,12 @@ def _raise(error: DicomError) -> BinaryIO:
 
 
 def _open_in_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, budget: Budget) -> BinaryIO:
+    if info.flag_bits & _ENCRYPTED:
+        raise DicomError(E_ARCHIVE, f"{info.filename} is encrypted; expected an archive without a password")
     try:
         entry = archive.open(info)
         return Unpacked(entry, info.file_size, info.filename, budget, owned=(entry,))
-    except Exception as error:  # encrypted, unknown compression, damaged
+    except Exception as error:  # unknown compression, damaged
         raise archive_error(info.filename, error) from error
 
 

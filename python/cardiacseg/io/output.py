@@ -7,6 +7,7 @@ folder of unfinished results, which the next run removes.
 import errno
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -24,6 +25,7 @@ except ImportError:  # a system without flock
 
 
 _LOCK, _PARTIAL = ".cardiacseg.lock", ".cardiacseg.partial"
+_RETRY = 0.2  # seconds
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -33,10 +35,13 @@ def printable(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A cell of a table: numbers stay, and a text that a spreadsheet would run as a formula gets ``'`` in front."""
+    """A cell of a table: numbers stay, and a text that a spreadsheet would run as a formula gets ``'`` in front.
+
+    So does a text that begins like a cell made here (``'=``), so that each text can be read back.
+    """
     if not isinstance(value, str):
         return value
-    return ("'" if value.startswith(_FORMULA) else "") + printable(value)
+    return ("'" if value.lstrip("'").startswith(_FORMULA) else "") + printable(value)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -101,15 +106,15 @@ def output_folder(target: Path, patterns: Sequence[str], overwrite: bool) -> Ite
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Lock ``folder`` for this run; it is created if it is missing, and removed again if it stayed empty.
 
-    Raises ``InvalidInputError`` if another run has the lock.
+    Raises ``InvalidInputError`` if another run has the lock for longer than ``wait_s``.
     """
     new = not folder.exists()
     with output_errors("make the folder", folder):
         folder.mkdir(parents=True, exist_ok=True)
-    descriptor = _lock(folder)
+    descriptor = _lock(folder, time.monotonic() + wait_s)
     try:
         yield
     finally:
@@ -120,7 +125,8 @@ def locked(folder: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _lock(folder: Path) -> int:
+def _lock(folder: Path, end: float) -> int:
+    """The open file of the lock; tries again until the time ``end``."""
     path = folder / _LOCK
     while True:
         with output_errors("write", path):
@@ -132,6 +138,9 @@ def _lock(folder: Path) -> int:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 os.close(descriptor)
+                if time.monotonic() < end:
+                    time.sleep(_RETRY)
+                    continue
                 text = f"{folder} is in use by another run; wait for its end, or choose another folder"
                 raise InvalidInputError(text) from error
         if _is_there(descriptor, path):

@@ -78,18 +78,6 @@ class BatchSummary:
         return [head, *reasons, f"table: {self.table}"]
 
 
-def run_batch(
-    cases: Sequence[Case],
-    output: str | Path,
-    segment_one: SegmentCase,
-    *,
-    resume: bool = True,
-    progress: Progress | None = None,
-) -> BatchSummary:
-    """:func:`run_cases` in this process."""
-    return run_cases(cases, output, ThisProcess(segment_one), resume=resume, progress=progress)
-
-
 def run_cases(
     cases: Sequence[Case],
     output: str | Path,

@@ -69,8 +69,9 @@ def _rounded(value: float | None) -> float | None:
 
 def check_row(row: Record) -> dict[str, Any]:
     """The row of a finished case, read from a file. Raises ``InvalidInputError`` if it is not a row."""
-    for name in ("case", "state"):
-        row.text(name)
+    row.text("state")
+    if "/" in (case := row.text("case")) or case in (".", ".."):
+        raise InvalidInputError(f"{row.where}: expected the name of a folder under case, got {case[:40]!a}")
     for name in set(COLUMNS) & set(row.values):
         if name in _TEXTS:
             row.text(name)
@@ -99,7 +100,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
             columns, cells = table.fieldnames, [{name: cell for name, cell in row.items() if cell} for row in table]
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidInputError(f"{path} is not a readable table of a batch ({type(error).__name__})") from error
-    if tuple(columns or ()) != COLUMNS:
+    if tuple(columns or ()) != COLUMNS or any(None in row for row in cells):
         raise InvalidInputError(f"{path}: expected the columns of this version, got others; run the batch again")
     return [check_row(Record(str(path), {name: _value(name, cell) for name, cell in row.items()})) for row in cells]
 

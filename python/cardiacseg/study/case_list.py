@@ -1,39 +1,53 @@
 """A list of cases as CSV: where each study lies, and what its files do not say of the person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cardiacseg.acquisition import HEART_RATE_PER_MIN, HEIGHT_M, WEIGHT_KG, Body
 from cardiacseg.errors import InvalidInputError
-from cardiacseg.io.csv_table import cell_number, read_csv_table
-from cardiacseg.study.cases import Case, scan_folder, with_unique_names
+from cardiacseg.io.csv_table import Row, cell_number, read_csv_table
+from cardiacseg.study.cases import Case, Progress, folded, scan_folder, with_unique_names
 from cardiacseg.study.nifti_cases import is_nifti
 
 COLUMNS = ("path", "id", "height_m", "weight_kg", "heart_rate_per_min", "ed_frame", "es_frame", "series")
 _RANGES = {"height_m": HEIGHT_M, "weight_kg": WEIGHT_KG, "heart_rate_per_min": HEART_RATE_PER_MIN}
 
 
-def read_case_list(path: str | Path) -> tuple[list[Case], list[str]]:
+def read_case_list(path: str | Path, progress: Progress = lambda _done, _total: None) -> tuple[list[Case], list[str]]:
     """The cases that a CSV lists, in order of name, and the names of its columns that are not used.
 
     ``path`` is the one column that must be there: a file or folder, relative to the list's folder. ``id`` becomes the
     case's name. ``ed_frame`` and ``es_frame`` count from 1. Cells may be empty; columns are separated by commas,
-    semicolons or tabs. A row whose path holds no case, or several, is left out with the reason. Raises
-    ``InvalidInputError``, with the line, for a file that is not such a list, a wrong value, and an ``id`` given twice.
+    semicolons or tabs. A row whose path holds no case, or several, is left out with the reason. ``progress`` is called
+    with the number of rows whose path was searched and of all. Raises
+    ``InvalidInputError``, with the line, for a file that is not such a list, a wrong value, an ``id`` that is given
+    twice or cannot be a folder's name, and if all rows are left out.
     """
     path = Path(path)
     columns, rows = read_csv_table(path, ["path"])
-    cases, places = [], {}
+    _check_ids(rows)
+    cases = []
     for place, row in rows:
-        case = _case(row, path.parent, place)
-        if row.get("id") and places.setdefault(row["id"], place) != place:
-            raise InvalidInputError(f"{place}: expected another id for each case, got that of {places[row['id']]}")
-        cases.append(case)
+        cases.append(_case(row, path.parent, place))
+        progress(len(cases), len(rows))
     if not cases:
         raise InvalidInputError(f"{path}: expected a row for each case, got none")
+    if all(case.left_out for case in cases):
+        first = f"{rows[0][1]['path'][:100]!a}: {cases[0].left_out}"
+        raise InvalidInputError(f"{path}: expected at least one case to segment, got none ({first})")
     unused = [name for name in columns if name not in COLUMNS]
     return sorted(with_unique_names(cases), key=lambda case: case.name), unused
+
+
+def _check_ids(rows: Sequence[Row]) -> None:
+    places: dict[str, str] = {}
+    for place, row in rows:
+        name = row.get("id", "")
+        if name.startswith(".") or not name.isprintable() or not {"/", "\\"}.isdisjoint(name):
+            raise InvalidInputError(f"{place}: expected an id that can be a folder's name, got {name[:40]!a}")
+        if name and (other := places.setdefault(folded(name), place)) != place:
+            raise InvalidInputError(f"{place}: expected another id for each case, got that of {other}")
 
 
 def _case(row: Mapping[str, str], folder: Path, place: str) -> Case:

@@ -30,6 +30,8 @@ from cardiacseg.study.nifti_cases import Case
 from cardiacseg.study.segment import Outcome, Stopwatch, StudyOptions, read_study, segment_into
 
 LEFT_OUT = "left out"
+# Wait for a case that another run has in work, such as a worker that a Dask scheduler has lost: it may end soon.
+_IN_USE_S = 300.0
 WORKER_ENDED = "E_WORKER_ENDED"  # the process that had the case in work was killed
 
 
@@ -186,7 +188,7 @@ def clear_after_kill(task: CaseTask) -> None:
 def _segment_into(task: CaseTask, segment_one: SegmentCase, key: str, started: float) -> CaseRun:
     case, folder = task.case, task.folder
     refuse_foreign(folder)
-    with locked(folder), partial_folder(folder) as made:
+    with locked(folder, _IN_USE_S), partial_folder(folder) as made:
         row = finished_row(folder, key) if task.resume else None
         if row is not None:  # another run has finished it meanwhile
             return CaseRun(row, kept=True)

@@ -15,10 +15,12 @@ from pathlib import Path
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.budget import Budget
 from cardiacseg.io.file_kind import kind_of
+from cardiacseg.io.output import printable
 from cardiacseg.study.nifti_cases import Case, first_channels, is_nifti, nifti_cases, stem
 
 # Whether a folder is passed over.
 Without = Callable[[Path], bool]
+Progress = Callable[[int, int], object]
 __all__ = ["Case", "find_cases"]
 
 _IMAGES, _PARTS = ("imagesTr", "imagesTs"), ("training", "testing")
@@ -127,7 +129,10 @@ def _problem(source: Path | Sequence[Path]) -> str:
 
 
 def scan_folder(path: Path, without: Without, deep: bool = True) -> Found:
-    """All files in the folder ``path`` except hidden ones, with ``deep`` also in the folders below."""
+    """All files in the folder ``path`` except hidden ones, with ``deep`` also in the folders below.
+
+    The limit on the files of one input holds for a folder that is searched deep, since it may be one case.
+    """
     found, budget = Found(path, deep), Budget()
     try:
         # Links to folders are not followed, because they may form cycles.
@@ -136,7 +141,8 @@ def scan_folder(path: Path, without: Without, deep: bool = True) -> Found:
             folders[:] = [name for name in shown if deep and not without(Path(place, name))]
             found.passed_over |= deep and len(folders) < len(shown)
             for name in sorted(names):
-                budget.take("files", 1, path.name)
+                if deep:
+                    budget.take("files", 1, path.name)
                 if not name.startswith("."):
                     _sort_in(Path(place, name), found)
     except InvalidInputError as error:
@@ -163,7 +169,9 @@ def _sort_in(file: Path, found: Found) -> None:
         found.archives.append(file)
 
 
-def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
+def find_cases(
+    root: str | Path, without: Path | None = None, progress: Progress = lambda _done, _total: None
+) -> list[Case]:
     """Every case under ``root``, in order of name, including what is left out: :attr:`Case.left_out` says why.
 
     - nnU-Net's raw layout: ``imagesTr``, ``imagesTs`` with ``CASE_0000.nii.gz``; of several channels the first.
@@ -171,17 +179,18 @@ def find_cases(root: str | Path, without: Path | None = None) -> list[Case]:
       also below ``training`` and ``testing``.
     - Else each NIfTI file and each zip in ``root``, and each folder in it with what lies there at any depth: one case
       for each DICOM study, for each cine in NIfTI files (``_ED`` and ``_ES``, or frames, are one), and for each zip. A
-      ``root`` whose folders all belong to one DICOM study is one case. A folder may also have one of these layouts.
+      ``root`` with folders alone that all belong to one DICOM study is one case. A folder may also have one of these
+      layouts.
 
     Label maps, long axes and folders without images are left out. Hidden files, the folder ``without``, and files
-    beside the images in the layouts of ACDC and nnU-Net are ignored. Raises ``InvalidInputError`` if there is no case
-    to segment.
+    beside the images in the layouts of ACDC and nnU-Net are ignored. ``progress`` is called with the number of folders
+    that were searched and of all. Raises ``InvalidInputError`` if there is no case to segment.
     """
     root = Path(root)
     if not root.is_dir():
         raise InvalidInputError(f"{root} is not a folder; expected a folder of cases")
     outside = partial(_is_same, without.resolve()) if without else lambda _: False
-    found = _in_layout(root, outside) or _plain(root, outside)
+    found = _in_layout(root, outside) or _plain(root, outside, progress)
     if all(case.left_out for case in found):
         some = "; ".join(f"{case.name}: {case.left_out}" for case in found[:_REASONS_SAID])
         raise InvalidInputError(
@@ -218,14 +227,19 @@ def _first_channels(folder: Path, without: Without) -> list[Case]:
     return nifti_cases(first_channels(files), stem, by_name=False)
 
 
-def _plain(root: Path, without: Without) -> list[Case]:
+def _plain(root: Path, without: Without, progress: Progress) -> list[Case]:
     entries = _entries(root, without)
     layouts = {path: cases for path in entries if path.is_dir() and (cases := _in_layout(path, without))}
-    below = [scan_folder(path, without) for path in entries if path.is_dir() and path not in layouts]
     loose = scan_folder(root, without, deep=False)
-    studies = set(loose.studies).union(*(found.studies for found in below))
+    studies, below = set(loose.studies), []
+    folders = [path for path in entries if path.is_dir() and path not in layouts]
+    for number, path in enumerate(folders, 1):
+        below.append(scan_folder(path, without))
+        studies.update(below[-1].studies)
+        progress(number, len(folders))
     parts = bool(loose.dicom) + sum(bool(found.dicom) for found in below)
-    if (loose.dicom and len(studies) < 2) or (parts > 1 and len(studies) == 1):
+    has_files = loose.archives or loose.nifti or layouts  # each a case, so that ``root`` is not one study
+    if not has_files and ((loose.dicom and len(studies) < 2) or (parts > 1 and len(studies) == 1)):
         return scan_folder(root, without).cases()
     return [
         *loose.cases(),
@@ -241,16 +255,16 @@ def with_unique_names(cases: Iterable[Case]) -> list[Case]:
     """
     cases = [replace(case, name=_as_folder(case.name)) for case in cases]
     for longer in (lambda case: case.path.name, lambda case: f"{case.path.parent.name}_{case.name}"):
-        taken = Counter(_folded(case.name) for case in cases)
+        taken = Counter(folded(case.name) for case in cases)
         cases = [
-            replace(case, name=_as_folder(longer(case))) if taken[_folded(case.name)] > 1 else case for case in cases
+            replace(case, name=_as_folder(longer(case))) if taken[folded(case.name)] > 1 else case for case in cases
         ]
     taken = set(RESERVED)
     unique = []
     for case in cases:
         names = chain([case.name], (f"{case.name}-{number}" for number in count(2)))
-        name = next(name for name in names if _folded(name) not in taken)
-        taken.add(_folded(name))
+        name = next(name for name in names if folded(name) not in taken)
+        taken.add(folded(name))
         unique.append(replace(case, name=name))
     return unique
 
@@ -264,14 +278,14 @@ def _other_field(archive: Path) -> str:
 
 
 def _as_folder(name: str) -> str:
-    """A valid name of a folder: in UTF-8, and not too long."""
-    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A valid name of a folder: in UTF-8, not too long, and printable, so that it is the same in a table."""
+    name = printable(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
     if len(name.encode()) <= _LONGEST_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{name.encode()[:_LONGEST_NAME].decode('utf-8', 'ignore')}-{digest}"
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Equal for names that a file system may not distinguish: by case, or by composed letters."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -14,8 +14,10 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from cardiacseg._core import __version__
 from cardiacseg.errors import BackendError, InputWarning, InvalidInputError, NetworkError
 from cardiacseg.io.log_suppression import suppress_logs
+from cardiacseg.study.case_folder import MARKER
 from cardiacseg.study.case_run import (
     WORKER_ENDED,
     CaseRun,
@@ -29,6 +31,7 @@ from cardiacseg.study.case_run import (
 _AHEAD = 64  # tasks that the scheduler holds beyond those in work
 _LOOK = 1.0  # seconds after which to look whether the scheduler is still there
 _LOST = "the connection to the Dask scheduler was lost; finished cases are kept, so start again"
+_OTHER_FOLDERS = "a worker sees other folders than this program; expected cases and results under the same paths"
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -45,7 +48,8 @@ class DaskCluster:
         """As :class:`cardiacseg.study.batch.Executor`.
 
         Raises what ``make`` raises, ``InvalidInputError`` if the scheduler's file is missing, ``NetworkError`` if the
-        scheduler cannot be reached or ends, and ``BackendError`` if the workers cannot run cardiacseg.
+        scheduler cannot be reached or ends, and ``BackendError`` if the workers cannot run this version of cardiacseg
+        or do not see the same folders.
         """
         with suppress_logs("distributed.client"), _connected(self._scheduler) as client:
             waiting, ended, submitted = iter(tasks), Queue(), {}
@@ -53,14 +57,17 @@ class DaskCluster:
                 with _network_errors(_LOST):
                     room = _AHEAD + sum(client.nthreads().values()) - len(submitted)
                     for task in islice(waiting, max(0, room)):
-                        future = client.submit(_on_worker, self._make, _packed(task), key=_key(), pure=False)
+                        arguments = self._make, _packed(task), __version__
+                        future = client.submit(_on_worker, *arguments, key=_key(), pure=False)
                         submitted[future.key] = task, future  # Dask forgets a future that nobody holds
                         future.add_done_callback(ended.put)
                 if not submitted:
                     return
                 future = _next(ended, client)
                 task, _ = submitted.pop(future.key)
-                yield task, _run_of(future, task, client)
+                run = _run_of(future, task, client)
+                _check_seen(task, run)
+                yield task, run
 
 
 def _connected(scheduler: str) -> Any:
@@ -108,6 +115,14 @@ def _run_of(future: Any, task: CaseTask, client: Any) -> CaseRun:
     return found
 
 
+def _check_seen(task: CaseTask, run: CaseRun) -> None:
+    """Raise ``BackendError`` if a worker has other folders under the paths of the case and of its results."""
+    is_written_elsewhere = run.row["state"] == "done" and not (task.folder / MARKER).is_file()
+    is_not_found = run.row.get("error_code") == FileNotFoundError.__name__
+    if is_written_elsewhere or (is_not_found and all(file.exists() for file in task.case.files or [task.case.path])):
+        raise BackendError(_OTHER_FOLDERS)
+
+
 def _result(future: Any, client: Any) -> Any:
     """Waits again if the worker that held the result has died."""
     from distributed import KilledWorker, TimeoutError
@@ -142,14 +157,17 @@ def _unpacked(data: bytes) -> Any:
     return pickle.loads(zlib.decompress(data))
 
 
-def _on_worker(make: bytes, task: bytes) -> CaseRun | Exception:
-    """The run of a case, or the error of making the segmenter. One case at a time, whatever the worker's threads."""
+def _on_worker(make: bytes, packed: bytes, version: str) -> CaseRun | Exception:
+    """The run of a case, or why this worker can run none. One case at a time, whatever the worker's threads."""
+    if version != __version__:
+        return BackendError(f"a worker has cardiacseg {__version__}; expected {version}, as this program has")
     with _ONE_AT_A_TIME:
         try:
             segment_one = _made(make)
         except Exception as error:  # returned, because Dask would log it with the arguments
             return error
-        return run_case(_unpacked(task), segment_one)
+        task = _unpacked(packed)
+        return run_case(task, segment_one) if task.output.is_dir() else BackendError(_OTHER_FOLDERS)
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""The columns of a batch's tables: names, types, units and meanings. docs/batch.md shows them.
+"""The columns of a batch's tables: names, types, units and meanings. docs/tables.md shows them.
 
 A column keeps its name, unit and meaning; new ones may be added. :data:`TABLES_VERSION` counts changes of what exists.
 """

@@ -24,6 +24,7 @@ from cardiacseg.study.case_run import (
 
 _SPAWN = multiprocessing.get_context("spawn")  # the libraries' threads do not survive a fork
 _PATIENCE = 10.0  # seconds that a worker gets to end
+_LESS_MEMORY = "fewer workers need less memory (--jobs)"
 
 
 class WorkerProcesses:
@@ -35,7 +36,8 @@ class WorkerProcesses:
     def run(self, tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, CaseRun]]:
         """As :class:`cardiacseg.study.batch.Executor`; each process has one case at a time.
 
-        Raises what ``make`` raises, and ``BackendError`` if a process ends before it is ready.
+        A process that is killed while it works is replaced, one that is killed before it is ready is not. Raises what
+        ``make`` raises, and ``BackendError`` if no process is left for the tasks.
         """
         waiting = deque(tasks)
         workers: dict[Connection, _Worker] = {}
@@ -51,9 +53,11 @@ class WorkerProcesses:
                 for connection in wait(list(workers)):
                     worker = workers[connection]
                     task, run = worker.task, worker.answer()
-                    if worker.died:
+                    if worker.ended:
                         del workers[connection]
-                        start(min(1, len(waiting)))
+                        start(1 if waiting and task is not None else 0)
+                        if waiting and not workers:
+                            raise BackendError(f"{worker.ended} before its model was loaded; {_LESS_MEMORY}")
                     elif waiting:
                         worker.give(waiting.popleft())
                     else:
@@ -71,7 +75,7 @@ class _Worker:
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_work, args=(theirs, make), daemon=True)
         self.task: CaseTask | None = None
-        self.died, self._since = False, 0.0
+        self.ended, self._since = "", 0.0  # how it ended, if it did so by itself
         with _interrupts_blocked():
             self.process.start()
         theirs.close()  # so that the end of the process is seen here
@@ -83,7 +87,7 @@ class _Worker:
             self.connection.send(task)
 
     def answer(self) -> CaseRun | None:
-        """The task's run; ``None`` if the process has become ready. Raises what made it unable to start."""
+        """The task's run; ``None`` if it had none. Raises what made it unable to start."""
         try:
             answer = self.connection.recv()
         except (EOFError, OSError):
@@ -92,14 +96,14 @@ class _Worker:
             raise answer
         return answer
 
-    def _failed(self) -> CaseRun:
+    def _failed(self) -> CaseRun | None:
         self.process.join()
-        self.died, code = True, self.process.exitcode
-        how = f"worker ended by signal {-code}" if code < 0 else f"worker ended with exit code {code}"
+        code = self.process.exitcode
+        self.ended = f"worker ended by signal {-code}" if code < 0 else f"worker ended with exit code {code}"
         if self.task is None:
-            raise BackendError(f"{how} before its model was loaded; fewer workers need less memory (--jobs)")
+            return None
         clear_after_kill(self.task)
-        return failed(self.task, how, time.perf_counter() - self._since, WORKER_ENDED)
+        return failed(self.task, self.ended, time.perf_counter() - self._since, WORKER_ENDED)
 
     def end(self) -> None:
         """Let it end: it has nothing to do."""
