@@ -3,6 +3,7 @@
 FOLDER holds ``cine.npy``; the outputs are written beside it. The image is given upside down, by negative strides.
 """
 
+import _ctypes
 import ctypes
 import sys
 import threading
@@ -148,3 +149,7 @@ for thread in threads:
 assert status == [0, 0, 0], status
 assert all(np.array_equal(labels, arrays["labels"]) for labels in found)
 call(library.csg_segmenter_destroy, segmenter, expected="CSG_INVALID_HANDLE")
+
+# A host that unloads the library leaves its threads where they are: the code stays.
+_ctypes.dlclose(library._handle)
+assert library.csg_abi_version() == 1
