@@ -157,7 +157,7 @@ def _outputs(dataset: dict[str, Any], given: Mapping[str, int] | None, path: Pat
 def _numbers(
     rules: dict[str, Any], key: str, kind: type, limits: tuple[float, float], path: Path
 ) -> tuple[Any, Any]:
-    """Rows and columns within the limits that the runtime has for a bundle."""
+    """Rows and columns; the runtime refuses a bundle beyond the largest, and no image has pixels below the smallest."""
     pair = rules.get(key)
     smallest, largest = limits
     fits = isinstance(pair, list) and len(pair) == 2
