@@ -14,8 +14,8 @@
    Memory: arrays belong to the caller, in C order, for input and for output; their addresses need not be aligned. An
    output has a capacity, counted in elements; if it is too small, the call is refused before any computation. Outputs
    are written at the end of a call that succeeds, so an output may lie over the image, but not over another output.
-   Nothing that is passed in is kept after a call returns. A segmenter and labels in device memory belong to the library;
-   free them by their csg_..._destroy.
+   Nothing that is passed in is kept after a call returns. A segmenter and labels in device memory belong to the
+   library; free them by their csg_..._destroy.
 
    Threads: all functions may be called from several threads at once, also with the same segmenter. Destroying a
    segmenter waits for nothing: runs that are under way finish, and the last of them frees it.
@@ -143,7 +143,8 @@ typedef struct csg_run_outputs {
   int64_t device_index;             /* number of the GPU that they are on; -1 without device_labels */
 } csg_run_outputs;
 
-/* Conventions of a measurement, and what is known beside the labels. 0 or NULL: unknown, or the default. */
+/* Conventions of a measurement, and what is known beside the labels. 0 or NULL: unknown, or the default; a frame's
+   number is from 0 on, so that only CSG_MEASURE_OPTIONS_INIT gives the default of ed_frame and es_frame. */
 typedef struct csg_measure_options {
   size_t struct_size;
   int64_t ed_frame;               /* -1 (in CSG_MEASURE_OPTIONS_INIT): the frame of the largest LV volume */
@@ -198,8 +199,8 @@ CSG_API int32_t csg_abi_version(void);
 /* Name of a status, for instance "CSG_BAD_BUNDLE"; "unknown" for any other number. */
 CSG_API const char* csg_status_name(int32_t status);
 
-/* One sentence about the latest failed call of this thread, or "": UTF-8 of at most 2047 bytes, owned by the library. It
-   stays until this thread's next failed call or its end; a call that succeeds leaves it. */
+/* One sentence about the latest failed call of this thread, or "": UTF-8 of at most 2047 bytes, owned by the library.
+   It stays until this thread's next failed call or its end; a call that succeeds leaves it. */
 CSG_API const char* csg_last_error(void);
 
 /* Loads the model in folder `bundle` and sets *segmenter, to NULL if the call fails. `options` may be NULL. Reads and

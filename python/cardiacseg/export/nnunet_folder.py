@@ -154,9 +154,7 @@ def _outputs(dataset: dict[str, Any], given: Mapping[str, int] | None, path: Pat
     return found[0], found[1], found[2], found[3]
 
 
-def _numbers(
-    rules: dict[str, Any], key: str, kind: type, limits: tuple[float, float], path: Path
-) -> tuple[Any, Any]:
+def _numbers(rules: dict[str, Any], key: str, kind: type, limits: tuple[float, float], path: Path) -> tuple[Any, Any]:
     """Rows and columns; the runtime refuses a bundle beyond the largest, and no image has pixels below the smallest."""
     pair = rules.get(key)
     smallest, largest = limits
