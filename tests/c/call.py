@@ -105,6 +105,21 @@ assert outputs.report_size > 100
 for name, array in arrays.items():
     np.save(folder / f"{name}.npy", array)
 
+# A callback may call the API, also with the segmenter that is running.
+inside = np.zeros_like(arrays["labels"])
+
+
+def run_inside(_context, done, _total):
+    if done == 0:
+        own = Outputs(report=None, labels=inside.ctypes.data, labels_capacity=inside.size)
+        call(library.csg_segmenter_run, segmenter, ctypes.byref(cine), None, ctypes.byref(own))
+    return 1
+
+
+nested = RunOptions(progress=Progress(run_inside))
+call(library.csg_segmenter_run, segmenter, ctypes.byref(cine), ctypes.byref(nested), ctypes.byref(outputs))
+assert np.array_equal(inside, arrays["labels"])
+
 # A callback stops a run; the message is that of this thread alone; a destroyed handle is told from a live one.
 stop = RunOptions(keep_going=KeepGoing(lambda _context: 0))
 call(
