@@ -196,11 +196,15 @@ def test_the_sdk_lies_anywhere(consumer, prefix, tiny_bundle, cine, tmp_path):
     assert set(found) == {"libopenvino", "libtbb", "libcardiacseg"}
     assert all(Path(path).resolve().is_relative_to(prefix.resolve()) for path in found.values()), found
     cine.astype(np.float32).tofile(tmp_path / "pixels")
-    labels = tmp_path / "labels"
-    run_command(
-        "env", "-i", "CARDIACSEG_CACHE=off", program, tiny_bundle, tmp_path / "pixels", *cine.shape, *SPACING, labels
-    )
+    labels, kept = tmp_path / "labels", tmp_path / "kept"
+    words = (f"CARDIACSEG_CACHE={kept}", program, tiny_bundle, tmp_path / "pixels", *cine.shape, *SPACING, labels)
+    run_command("env", "-i", *words)
     assert labels.stat().st_size == cine.size
+    # A second process reads the compiled networks that the first one kept, and writes none again.
+    written = {path.name: path.stat().st_ino for path in kept.iterdir()}
+    run_command("env", "-i", *words)
+    assert len(written) > 1
+    assert {path.name: path.stat().st_ino for path in kept.iterdir()} == written
 
 
 def test_pkg_config_serves_a_c_compiler(prefix, tiny_bundle, cine, tmp_path):
