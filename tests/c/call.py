@@ -3,6 +3,7 @@
 FOLDER holds ``cine.npy``; the outputs are written beside it. The image is given upside down, by negative strides.
 """
 
+import _ctypes
 import ctypes
 import sys
 import threading
@@ -104,6 +105,21 @@ assert outputs.report_size > 100
 for name, array in arrays.items():
     np.save(folder / f"{name}.npy", array)
 
+# A callback may call the API, also with the segmenter that is running.
+inside = np.zeros_like(arrays["labels"])
+
+
+def run_inside(_context, done, _total):
+    if done == 0:
+        own = Outputs(report=None, labels=inside.ctypes.data, labels_capacity=inside.size)
+        call(library.csg_segmenter_run, segmenter, ctypes.byref(cine), None, ctypes.byref(own))
+    return 1
+
+
+nested = RunOptions(progress=Progress(run_inside))
+call(library.csg_segmenter_run, segmenter, ctypes.byref(cine), ctypes.byref(nested), ctypes.byref(outputs))
+assert np.array_equal(inside, arrays["labels"])
+
 # A callback stops a run; the message is that of this thread alone; a destroyed handle is told from a live one.
 stop = RunOptions(keep_going=KeepGoing(lambda _context: 0))
 call(
@@ -148,3 +164,7 @@ for thread in threads:
 assert status == [0, 0, 0], status
 assert all(np.array_equal(labels, arrays["labels"]) for labels in found)
 call(library.csg_segmenter_destroy, segmenter, expected="CSG_INVALID_HANDLE")
+
+# A host that unloads the library leaves its threads where they are: the code stays.
+_ctypes.dlclose(library._handle)
+assert library.csg_abi_version() == 1

@@ -17,6 +17,8 @@ static unsigned below(unsigned count) { /* linear congruential generator (Knuth'
   return (unsigned)((state >> 33) % count);
 }
 
+static const int64_t good_strides[4] = {2 * kVoxels, 2 * kRows * kColumns, 2 * kColumns, 2};
+
 static csg_cine good_cine(void) {
   csg_cine cine = CSG_CINE_INIT;
   cine.data = pixels;
@@ -49,7 +51,7 @@ static int32_t stop_now(void* context) {
 static csg_status bad_create(const char* bundle) {
   csg_segmenter* made = NULL;
   csg_segmenter_options options = CSG_SEGMENTER_OPTIONS_INIT;
-  switch (below(7)) {
+  switch (below(8)) {
     case 0:
       return csg_segmenter_create(NULL, NULL, &made);
     case 1:
@@ -65,6 +67,8 @@ static csg_status bad_create(const char* bundle) {
     case 5:
       options.threads = bad_size() < 0 ? -1 : INT64_MAX;
       return csg_segmenter_create(bundle, &options, &made);
+    case 6:
+      return csg_segmenter_create("", NULL, &made);
     default:
       options.struct_size = bad_struct_size();
       return csg_segmenter_create(bundle, &options, &made);
@@ -77,7 +81,7 @@ static csg_status bad_run(const csg_segmenter* segmenter, const csg_segmenter* d
   csg_run_outputs outputs = CSG_RUN_OUTPUTS_INIT;
   outputs.labels = labels;
   outputs.labels_capacity = sizeof(labels);
-  switch (below(14)) {
+  switch (below(15)) {
     case 0:
       return csg_segmenter_run(NULL, &cine, &options, &outputs);
     case 1:
@@ -117,6 +121,10 @@ static csg_status bad_run(const csg_segmenter* segmenter, const csg_segmenter* d
         outputs.struct_size = bad_struct_size();
       }
       break;
+    case 13:
+      memcpy(cine.strides, good_strides, sizeof(cine.strides));
+      cine.strides[1 + below(3)] = below(2) ? INT64_MAX : INT64_MIN;
+      break;
     default:
       options.keep_going = stop_now;
       break;
@@ -130,7 +138,7 @@ static csg_status bad_measure(void) {
   csg_measure_options options = CSG_MEASURE_OPTIONS_INIT;
   csg_measurements out = CSG_MEASUREMENTS_INIT;
   double volumes[3];
-  switch (below(7)) {
+  switch (below(8)) {
     case 0:
       return csg_measure(NULL, shape, spacing, &options, &out);
     case 1:
@@ -147,6 +155,9 @@ static csg_status bad_measure(void) {
     case 5:
       out.volumes_ml = volumes;
       out.volumes_capacity = below(3);
+      break;
+    case 6:
+      shape[0] = (int64_t)1 << 40;
       break;
     default:
       options.struct_size = bad_struct_size();

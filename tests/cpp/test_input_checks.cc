@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <locale>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -85,6 +86,15 @@ TEST(InputChecks, ImplausibleSpacingsAreRefused) {
   refused(kUsual, {0.008, 0.0014, 0.0014}, "the slice spacing must be 0.1 to 100 mm, got 0.008");
   refused(kUsual, {8, 1.4, NAN}, "the column spacing");
   refused(kUsual, {8, 0, 1.4}, "the row spacing must be 0.1 to 8 mm, got 0");
+}
+
+TEST(InputChecks, NumbersAreWrittenInOneWayWhateverTheProgramsLocale) {
+  struct Comma : std::numpunct<char> {
+    char do_decimal_point() const override { return ','; }
+  };
+  const std::locale before = std::locale::global(std::locale(std::locale::classic(), new Comma));
+  refused(kUsual, {8, 1.5, 99.5}, "got 1.5 and 99.5 mm");
+  std::locale::global(before);
 }
 
 TEST(InputChecks, AxesInNiftiOrderAreRefused) {

@@ -196,11 +196,28 @@ def test_the_sdk_lies_anywhere(consumer, prefix, tiny_bundle, cine, tmp_path):
     assert set(found) == {"libopenvino", "libtbb", "libcardiacseg"}
     assert all(Path(path).resolve().is_relative_to(prefix.resolve()) for path in found.values()), found
     cine.astype(np.float32).tofile(tmp_path / "pixels")
-    labels = tmp_path / "labels"
-    run_command(
-        "env", "-i", "CARDIACSEG_CACHE=off", program, tiny_bundle, tmp_path / "pixels", *cine.shape, *SPACING, labels
-    )
+    labels, kept = tmp_path / "labels", tmp_path / "kept"
+    words = (f"CARDIACSEG_CACHE={kept}", program, tiny_bundle, tmp_path / "pixels", *cine.shape, *SPACING, labels)
+    run_command("env", "-i", *words)
     assert labels.stat().st_size == cine.size
+    # A second process reads the compiled networks that the first one kept, and writes none again.
+    written = {path.name: path.stat().st_ino for path in kept.iterdir()}
+    run_command("env", "-i", *words)
+    assert len(written) > 1
+    assert {path.name: path.stat().st_ino for path in kept.iterdir()} == written
+
+
+def test_pkg_config_serves_a_c_compiler(prefix, tiny_bundle, cine, tmp_path):
+    if shutil.which("pkg-config") is None or shutil.which("cc") is None:
+        pytest.skip("pkg-config or a C compiler is not installed")
+    library = next(prefix.glob("lib*/libcardiacseg.so")).parent
+    flags = run_command("env", f"PKG_CONFIG_PATH={library}/pkgconfig", "pkg-config", "--cflags", "--libs", "cardiacseg")
+    program = tmp_path / "segment"
+    source = ROOT / "cpp/examples/segment.c"
+    run_command("cc", "-std=c99", source, *flags.split(), f"-Wl,-rpath,{library}", "-o", program)
+    cine.astype(np.float32).tofile(tmp_path / "pixels")
+    words = (tiny_bundle, tmp_path / "pixels", *cine.shape, *SPACING, tmp_path / "labels")
+    assert '"model":"tiny"' in run_command("env", "-i", "CARDIACSEG_CACHE=off", program, *words)
 
 
 def test_the_sdk_archive(build, tmp_path):
@@ -213,6 +230,7 @@ def test_the_sdk_archive(build, tmp_path):
         *("include/cardiacseg/cardiacseg.h", "lib/libcardiacseg.so", "lib/libopenvino_intel_cpu_plugin.so"),
         *("lib/cmake/cardiacseg/cardiacsegConfig.cmake", "lib/pkgconfig/cardiacseg.pc"),
         *("share/cardiacseg/bundles/default/manifest.json", "share/cardiacseg/examples/segment.c"),
+        *("share/cardiacseg/README.md", "share/cardiacseg/docs/c_api.md", "share/cardiacseg/docs/runtime.md"),
         *("share/cardiacseg/LICENSE", "share/cardiacseg/licences/openvino/LICENSE"),
         "share/cardiacseg/licences/nlohmann-json.txt",
     ):

@@ -69,7 +69,7 @@ MAY_INCLUDE = {
     "src/c_api/*": [STANDARD, "<nlohmann/.*>", '"cardiacseg/.*"', '"c_api/.*"', '"backends/process.h"'],
     "src/text.h": [STANDARD],
     "src/files/*": [STANDARD, "<(cpuid|immintrin).h>", "<nlohmann/.*>", '"cardiacseg/error.h"', '"files/.*"'],
-    "src/measure/*": [STANDARD, '"cardiacseg/.*"', '"measure/.*"', '"ops/read_row.h"'],
+    "src/measure/*": [STANDARD, '"cardiacseg/.*"', '"measure/.*"', '"ops/read_row.h"', '"text.h"'],
     "src/pipeline/*": [
         STANDARD,
         '"cardiacseg/.*"',

@@ -127,8 +127,10 @@ def refused(folder, sentence, capsys, *words):
         ({"patch_size": [8, 64, 48]}, "expected a 2-D configuration, got '2d', which is 3-D"),
         ({"previous_stage": "2d_lowres"}, "expected a configuration without a previous stage"),
         ({"patch_size": [62, 48]}, "expected a patch size whose sides are multiples of [4, 2], got [62, 48]"),
-        ({"patch_size": [64, "48"]}, 'two numbers above 0 as "patch_size"'),
-        ({"spacing": [1.5, 0]}, 'two numbers above 0 as "spacing"'),
+        ({"patch_size": [64, "48"]}, 'two numbers from 8 to 2048 as "patch_size"'),
+        ({"patch_size": [4096, 48]}, 'two numbers from 8 to 2048 as "patch_size"'),
+        ({"spacing": [1.5, 0]}, 'two numbers from 0.1 to 20 as "spacing"'),
+        ({"spacing": [50.0, 50.0]}, 'two numbers from 0.1 to 20 as "spacing"'),
         ({"normalization_schemes": ["CTNormalization"]}, "expected the normalization ZScoreNormalization"),
         ({"use_mask_for_norm": [None]}, '"use_mask_for_norm" [true] or [false]'),
         ({"preprocessor_name": "Mine"}, "\"preprocessor_name\" DefaultPreprocessor, got 'Mine'"),
@@ -245,6 +247,7 @@ def test_checkpoints_of_other_models_are_refused(folder, capsys):
         ({"network_weights": {**weights, name: values[:1]}}, f"size mismatch for {name}"),
         ({"network_weights": {**weights, name: values * float("nan")}}, "expected finite weights"),
         ({"network_weights": [1]}, "expected a checkpoint of nnU-Net v2 with"),
+        ({"current_epoch": "last"}, 'a whole number as "current_epoch", got str and str'),
     ):
         torch.save({**content, **change}, path)
         refused(folder, sentence, capsys)
@@ -256,7 +259,7 @@ def test_checkpoints_of_other_models_are_refused(folder, capsys):
         folder / "plans.json",
         lambda plans: plans["configurations"]["2d"]["architecture"]["arch_kwargs"].update(norm_op="os.system"),
     )
-    refused(folder, "as \"norm_op\" in plans.json, got 'os.system'", capsys)
+    refused(folder, "as \"norm_op\", got 'os.system'", capsys)
 
 
 def test_an_earlier_bundle_is_replaced_only_if_asked(folder, tmp_path, capsys):

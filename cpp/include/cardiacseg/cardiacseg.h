@@ -3,20 +3,26 @@
    device.
 
    Status: every function that can fail returns a csg_status. If it is not CSG_OK, csg_last_error() gives one sentence
-   about it, for the thread that made the call. No exception crosses this API, and nothing here ends the process.
+   about it, for the thread that made the call. Every function can also return CSG_OUT_OF_MEMORY and CSG_INTERNAL. No
+   exception crosses this API, and nothing here ends the process.
 
    Structs: each begins with its own size, `struct_size`. Initialize a struct with its CSG_..._INIT macro and change
    members after that. A program that was compiled with an older header works with a newer library; a newer program
    works with an older library as long as members that the library does not know are 0. Pointers and numbers that are 0
    mean "default" or "not requested".
 
-   Memory: arrays belong to the caller, in C order, for input and for output. An output has a capacity, counted in
-   elements; if it is too small, the call is refused before any computation. Nothing that is passed in is kept after a
-   call returns.
+   Memory: arrays belong to the caller, in C order, for input and for output; their addresses need not be aligned. An
+   output has a capacity, counted in elements; if it is too small, the call is refused before any computation. Outputs
+   are written at the end of a call that succeeds, so an output may lie over the image, but not over another output.
+   Nothing that is passed in is kept after a call returns. A segmenter and labels in device memory belong to the
+   library; free them by their csg_..._destroy.
 
    Threads: all functions may be called from several threads at once, also with the same segmenter. Destroying a
-   segmenter waits for nothing: runs that are under way finish, and the last of them frees it. After a `fork`, only
-   csg_version, csg_abi_version, csg_status_name, csg_last_error and csg_measure work in the child. */
+   segmenter waits for nothing: runs that are under way finish, and the last of them frees it.
+
+   Process: if a process has made a segmenter and is then forked, only csg_version, csg_abi_version, csg_status_name,
+   csg_last_error and csg_measure work in the child; the others return CSG_BACKEND. The library installs no signal
+   handler and prints nothing. dlclose does not unload it, because its threads live as long as the process. */
 
 #ifndef CARDIACSEG_CARDIACSEG_H
 #define CARDIACSEG_CARDIACSEG_H
@@ -66,21 +72,26 @@ typedef enum csg_pixel_type {
 /* Memory that an image lies in. CSG_DEVICE is the memory of the GPU that the segmenter runs on. */
 typedef enum csg_memory { CSG_HOST = 0, CSG_DEVICE = 1 } csg_memory;
 
-/* A handle; it is no address. */
+/* Handles. A handle is a number that is never used twice, no address: one that was destroyed is recognized. */
 typedef struct csg_segmenter csg_segmenter;
 typedef struct csg_device_labels csg_device_labels;
 
-/* Strings are UTF-8. NULL stands for the default. */
+/* Strings are UTF-8 with a 0 at the end, paths too. NULL stands for the default. */
 typedef struct csg_segmenter_options {
   size_t struct_size;
   const char* device;    /* "auto" (default), "cpu", "cuda" or "cuda:N" */
   const char* precision; /* "auto" (default), "fp32" or "bf16" */
   const char* engines;   /* folder of TensorRT engines; default: $CARDIACSEG_ENGINES or the user's cache */
-  const char* cache;     /* folder of compiled networks, or "off"; default: $CARDIACSEG_CACHE or the user's cache */
+  const char* cache;     /* folder of compiled networks, or "off"; default: $CARDIACSEG_CACHE or the user's cache. A
+                            folder that cannot be written is no error. */
   int64_t threads;       /* that one run may use; 0: all cores. Labels do not depend on it. */
 } csg_segmenter_options;
 
-/* An image that the caller owns: [frames, slices, rows, columns]. One stack is a cine of one frame. */
+/* An image that the caller owns: [frames, slices, rows, columns]. One stack is a cine of one frame.
+   Limits of csg_segmenter_run and csg_segmenter_warm_up: 10000 frames, 512 slices, 4096 rows and columns, fewer than
+   2^32 pixels in a frame; slice spacing 0.1 to 100 mm, row and column spacing 0.1 to 8 mm and within a factor of 2 of
+   each other, field of view 20 to 1500 mm. Every pixel must be finite, and the pixels of a frame must not all be equal.
+   Pixels are magnitudes in any unit: the model normalizes them. */
 typedef struct csg_cine {
   size_t struct_size;
   const void* data;
@@ -94,12 +105,15 @@ typedef struct csg_cine {
 /* For one run. */
 typedef struct csg_run_options {
   size_t struct_size;
-  int32_t temporal_off;          /* not 0: presence is decided in each frame alone, not over all frames of a cine */
-  int32_t keep_labels_on_device; /* not 0: csg_run_outputs.device_labels is made; on a CPU that is refused */
+  int32_t temporal_off;          /* not 0: presence is decided in each frame alone; 0: over all frames of a cine of 6
+                                    frames or more */
+  int32_t keep_labels_on_device; /* not 0: csg_run_outputs.device_labels is made, and `labels` must be NULL; on a CPU
+                                    that is refused */
   void* stream;                  /* cudaStream_t on which an image in device memory becomes ready; NULL: default */
-  /* Called from the thread that called csg_segmenter_run. 0 stops the run with CSG_CANCELLED, another value goes on.
-     `progress` is called with the frames done and all frames, `keep_going` about 20 times a second. They must not throw
-     and must not leave by longjmp. */
+  /* Called from the thread that called csg_segmenter_run, with `context`. 0 stops the run with CSG_CANCELLED, another
+     value goes on. `progress` is called with the frames done and all frames: with 0 done, then after each frame.
+     `keep_going` is called about 20 times a second, so that it also stops a run within a frame; on a GPU after each
+     frame batch. They may call functions of this API. They must not throw and must not leave by longjmp. */
   int32_t (*progress)(void* context, int64_t done, int64_t total);
   int32_t (*keep_going)(void* context);
   void* context;
@@ -129,7 +143,8 @@ typedef struct csg_run_outputs {
   int64_t device_index;             /* number of the GPU that they are on; -1 without device_labels */
 } csg_run_outputs;
 
-/* Conventions of a measurement, and what is known beside the labels. 0 or NULL: unknown, or the default. */
+/* Conventions of a measurement, and what is known beside the labels. 0 or NULL: unknown, or the default; a frame's
+   number is from 0 on, so that only CSG_MEASURE_OPTIONS_INIT gives the default of ed_frame and es_frame. */
 typedef struct csg_measure_options {
   size_t struct_size;
   int64_t ed_frame;               /* -1 (in CSG_MEASURE_OPTIONS_INIT): the frame of the largest LV volume */
@@ -138,7 +153,7 @@ typedef struct csg_measure_options {
   int32_t end_slices_trapezoid;   /* not 0: the first and the last slice of a structure count half */
   int32_t papillary_in_mass;      /* not 0: papillary muscles count to the mass; needs `image` */
   int32_t bsa_du_bois;            /* not 0: body surface by Du Bois; else by Mosteller */
-  const csg_cine* image;          /* in host memory */
+  const csg_cine* image;          /* of the shape of the labels, in host memory */
   const uint8_t* included;        /* [frames, slices, 3]: 0 does not count; NULL: all count */
   const double* slice_lengths_mm; /* [slices]: length of the axis that each slice stands for; NULL: the slice spacing */
   const double* frame_times_ms;   /* [frames], ascending, after the R wave */
@@ -148,7 +163,9 @@ typedef struct csg_measure_options {
   double anterior[2]; /* direction of the anterior wall (along rows, along columns); both 0: (-1, 0) */
 } csg_measure_options;
 
-/* Volumes, function, mass and wall thickness; NaN if absent, -1 for an absent frame. Formulas: measurements.h. */
+/* Volumes, function, mass and wall thickness, in the units of the names; NaN if absent, -1 for an absent frame.
+   Cardiac output (co) and heart rate need rr_interval_ms, the rates frame_times_ms too, bsa_m2 height and weight.
+   Formulas: measurements.h. */
 typedef struct csg_measurements {
   size_t struct_size;
   int64_t ed_frame, es_frame, rv_ed_frame, rv_es_frame;
@@ -182,23 +199,27 @@ CSG_API int32_t csg_abi_version(void);
 /* Name of a status, for instance "CSG_BAD_BUNDLE"; "unknown" for any other number. */
 CSG_API const char* csg_status_name(int32_t status);
 
-/* One sentence about the latest failed call of this thread, or "". It stays until this thread's next failed call. */
+/* One sentence about the latest failed call of this thread, or "": UTF-8 of at most 2047 bytes, owned by the library.
+   It stays until this thread's next failed call or its end; a call that succeeds leaves it. */
 CSG_API const char* csg_last_error(void);
 
-/* Loads the model in folder `bundle` and sets *segmenter. `options` may be NULL. Reads and checks the bundle, and loads
-   its networks: CSG_NOT_FOUND, CSG_BAD_BUNDLE, CSG_BACKEND, CSG_INVALID_INPUT. */
+/* Loads the model in folder `bundle` and sets *segmenter, to NULL if the call fails. `options` may be NULL. Reads and
+   checks the bundle, and loads its networks: CSG_NOT_FOUND, CSG_BAD_BUNDLE, CSG_BACKEND, CSG_INVALID_INPUT. */
 CSG_API csg_status csg_segmenter_create(const char* bundle, const csg_segmenter_options* options,
                                         csg_segmenter** segmenter);
 
 /* Labels every voxel of every frame, and blocks until that is done. `options` may be NULL. On failure the outputs are
-   not to be used. CSG_INVALID_INPUT before any computation, CSG_CANCELLED, CSG_BACKEND. */
+   not to be used. Before any computation CSG_INVALID_HANDLE, CSG_INVALID_INPUT, CSG_BUFFER_TOO_SMALL; then
+   CSG_CANCELLED, CSG_BACKEND. */
 CSG_API csg_status csg_segmenter_run(const csg_segmenter* segmenter, const csg_cine* cine,
                                      const csg_run_options* options, csg_run_outputs* outputs);
 
-/* Prepares for cines like `cine`, so that the first run is not slower than later ones. Its data may be NULL. */
+/* Prepares for cines of the shape, spacing and pixel type of `cine`, so that their first run is not slower than later
+   ones, and blocks until that is done. Pixels are not read: data may be NULL. CSG_INVALID_HANDLE, CSG_INVALID_INPUT,
+   CSG_BACKEND. */
 CSG_API csg_status csg_segmenter_warm_up(const csg_segmenter* segmenter, const csg_cine* cine);
 
-/* NULL is allowed, and does nothing. */
+/* NULL is allowed, and does nothing. CSG_INVALID_HANDLE, for instance if it was destroyed before. */
 CSG_API csg_status csg_segmenter_destroy(csg_segmenter* segmenter);
 
 /* Address in device memory: uint8_t [frames, slices, rows, columns], ready when csg_segmenter_run returned. It is valid
@@ -206,7 +227,8 @@ CSG_API csg_status csg_segmenter_destroy(csg_segmenter* segmenter);
 CSG_API const uint8_t* csg_device_labels_data(const csg_device_labels* labels);
 CSG_API csg_status csg_device_labels_destroy(csg_device_labels* labels);
 
-/* Measures `labels` [frames, slices, rows, columns] in host memory. `options` may be NULL. Needs no segmenter. */
+/* Measures `labels`, contiguous [frames, slices, rows, columns] of 0 to 3 in host memory; spacing as in csg_cine, any
+   positive numbers. `options` may be NULL. Needs no segmenter. CSG_INVALID_INPUT, CSG_BUFFER_TOO_SMALL. */
 CSG_API csg_status csg_measure(const uint8_t* labels, const int64_t shape[4], const double spacing_mm[3],
                                const csg_measure_options* options, csg_measurements* measurements);
 

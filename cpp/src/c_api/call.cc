@@ -39,6 +39,18 @@ csg_status status_of(ErrorCode code) {
 /// More is no struct of any version, but a size that was not set.
 constexpr std::size_t kLargestStruct = 1 << 16;
 
+/// Strides that lead out of every memory would end the process. Sizes that are not positive are refused later.
+void require_reachable(const csg_cine& cine) {
+  for (std::size_t axis = 0; axis < 4; ++axis) {
+    if (cine.shape[axis] <= 1) continue;
+    const std::int64_t most = kAddressSpace / (cine.shape[axis] - 1);
+    require(cine.strides[axis] >= -most && cine.strides[axis] <= most,
+            "csg_cine.strides: expected bytes within the memory of a process, got " +
+                std::to_string(cine.strides[axis]) + " for axis " + std::to_string(axis) + " of " +
+                std::to_string(cine.shape[axis]) + " elements");
+  }
+}
+
 }  // namespace
 
 csg_status failed() noexcept {
@@ -83,6 +95,7 @@ CineView view_of(const csg_cine* cine) {
   const bool contiguous =
       std::all_of(given.strides, given.strides + 4, [](std::int64_t stride) { return stride == 0; });
   if (!contiguous) {
+    require_reachable(given);
     return {given.data, type,  shape, {given.strides[0], given.strides[1], given.strides[2], given.strides[3]},
             spacing,    memory};
   }

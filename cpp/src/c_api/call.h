@@ -99,6 +99,9 @@ inline std::size_t product(std::initializer_list<std::int64_t> sizes) {
   return all;
 }
 
+/// Bytes that a process can address on today's processors, in the layout that it gets unless it asks for another.
+inline constexpr std::int64_t kAddressSpace = std::int64_t{1} << 47;
+
 /// An array of the caller's for `count` elements. Its address need not be aligned.
 template <typename Value>
 void require_capacity(const Value* array, std::size_t capacity, std::size_t count, const char* name) {

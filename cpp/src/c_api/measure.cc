@@ -116,8 +116,7 @@ void measure(const std::uint8_t* labels, const std::int64_t* sizes, const double
   const std::vector<std::int64_t> size = read_array(sizes, 4);
   const std::vector<double> spacing = read_array(lengths, 3);
   const CineShape shape{size[0], size[1], size[2], size[3]};
-  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
-  require(product({shape.frames, shape.slices, shape.rows, shape.columns, 8}) != kMost,
+  require(product({shape.frames, shape.slices, shape.rows, shape.columns}) <= std::size_t{kAddressSpace},
           "shape: expected 4 positive sizes of an array that fits in memory");
   require_capacity(result.volumes_ml, result.volumes_capacity, product({shape.frames, kStructureCount}), "volumes_ml");
   const Inputs copies{.image = given.image == nullptr ? std::optional<CineView>() : view_of(given.image),

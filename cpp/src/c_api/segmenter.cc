@@ -137,6 +137,7 @@ csg_status csg_segmenter_create(const char* bundle, const csg_segmenter_options*
     c_api::require(segmenter != nullptr, "segmenter: expected a pointer, got NULL");
     *segmenter = nullptr;
     c_api::require(bundle != nullptr, "bundle: expected the folder of a model, got NULL");
+    c_api::require(*bundle != '\0', "bundle: expected the folder of a model, got an empty text");
     auto made = std::make_shared<const CardiacSegmenter>(bundle, c_api::options_of(options));
     *segmenter = c_api::segmenters().add(std::move(made));
   });

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <sstream>
 #include <string>
 
 #include "cardiacseg/error.h"
@@ -12,6 +11,7 @@
 #include "measure/rates.h"
 #include "measure/slice_pixels.h"
 #include "measure/wall.h"
+#include "text.h"
 
 namespace cardiacseg {
 namespace {
@@ -21,13 +21,13 @@ constexpr double kHeaviest = 1000;  // kg
 
 template <class... Parts>
 [[noreturn]] void refuse(const Parts&... parts) {
-  std::ostringstream message;
+  TextStream message;
   (message << ... << parts);
   throw Error(ErrorCode::invalid_input, message.str());
 }
 
 std::string text(const CineShape& shape) {
-  std::ostringstream written;
+  TextStream written;
   written << "[" << shape.frames << ", " << shape.slices << ", " << shape.rows << ", " << shape.columns << "]";
   return written.str();
 }

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <limits>
 #include <span>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -74,7 +73,7 @@ void check_volume(const CineShape& shape) {
 void check_axes(const CineShape& shape) {
   if (shape.slices <= kManySlices || std::min(shape.rows, shape.columns) >= kFewPixels) return;
   const bool cine = shape.frames > 1;
-  std::ostringstream message;
+  TextStream message;
   message << "expected the axes " << (cine ? "[frames, slices, rows, columns]" : "[slices, rows, columns]")
           << ", got [";
   if (cine) message << shape.frames << ", ";
@@ -85,7 +84,7 @@ void check_axes(const CineShape& shape) {
 
 void check_length(const std::string& what, double millimetres, const Limits& limits) {
   if (millimetres >= limits.smallest && millimetres <= limits.largest) return;
-  std::ostringstream message;
+  TextStream message;
   message << what << " must be " << limits.smallest << " to " << limits.largest << " mm, got " << millimetres;
   refuse(message.str());
 }
@@ -95,7 +94,7 @@ void check_length(const std::string& what, double millimetres, const Limits& lim
 void check_pixel_ratio(const Spacing& spacing) {
   const auto [shorter, longer] = std::minmax(spacing.row, spacing.column);
   if (!(shorter >= kInPlaneSpacing.smallest) || !(longer > kLargestPixelRatio * shorter)) return;
-  std::ostringstream message;
+  TextStream message;
   message << "row and column spacing must be within a factor of " << kLargestPixelRatio << ", got " << spacing.row
           << " and " << spacing.column << " mm: expected a spacing of (slice, row, column), got (" << spacing.slice
           << ", " << spacing.row << ", " << spacing.column << ')';
@@ -116,7 +115,7 @@ void check_lengths(const CineView& cine) {
 
 [[noreturn]] void refuse_pixel(std::int64_t frame, std::int64_t slice, std::int64_t row, std::int64_t column,
                                float value) {
-  std::ostringstream message;
+  TextStream message;
   message << "every pixel must be finite as float32, got " << value << " at frame " << frame << ", slice " << slice
           << ", row " << row << ", column " << column << " (counted from 0)";
   refuse(message.str());
@@ -137,7 +136,7 @@ void check_frame(const ops::Pixels& pixels, std::int64_t frame, std::span<float>
     varied = varied || std::any_of(row.begin(), row.end(), [first](float value) { return value != first; });
   }
   if (varied) return;
-  std::ostringstream message;
+  TextStream message;
   message << "every frame must show something, but all pixels of frame " << frame << " (counted from 0) are " << first;
   refuse(message.str());
 }

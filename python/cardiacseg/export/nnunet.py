@@ -101,7 +101,7 @@ def load_network(model: NnunetModel) -> tuple[nn.Module, dict[str, Any]]:
     return network.float(), {
         "trained by": f"nnU-Net v2, {checkpoint['trainer_name']}",
         "checkpoint": f"{model.checkpoint.parent.name}/{model.checkpoint.name}",
-        "epochs": int(checkpoint.get("current_epoch", 0)),
+        "epochs": checkpoint.get("current_epoch", 0),
     }
 
 
@@ -137,6 +137,10 @@ def _check_checkpoint(checkpoint: Any, model: NnunetModel) -> None:
         )
     if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in weights.items()):
         raise refuse(model.checkpoint, 'tensors by name as "network_weights"', "something else")
+    trainer, epochs = checkpoint["trainer_name"], checkpoint.get("current_epoch", 0)
+    if not isinstance(trainer, str) or not isinstance(epochs, int):
+        expected = 'a text as "trainer_name" and a whole number as "current_epoch"'
+        raise refuse(model.checkpoint, expected, f"{type(trainer).__name__} and {type(epochs).__name__}")
     if arguments.get("configuration") != model.configuration:
         raise refuse(
             model.checkpoint, f"the configuration {model.configuration!r}", repr(arguments.get("configuration"))
@@ -158,9 +162,7 @@ def _build(model: NnunetModel) -> nn.Module:
             input_channels=1, num_classes=4, **{**arguments, "deep_supervision": False}
         )
     except (TypeError, ValueError, AssertionError, IndexError, RuntimeError) as error:
-        raise refuse(
-            model.checkpoint, f"arguments of {model.architecture} in plans.json", f"others: {error}"
-        ) from error
+        raise refuse(_plans(model), f"arguments of {model.architecture}", f"others: {error}") from error
 
 
 def _class_of(model: NnunetModel, key: str) -> type[nn.Module] | None:
@@ -169,8 +171,12 @@ def _class_of(model: NnunetModel, key: str) -> type[nn.Module] | None:
         return None
     last = str(name).rpartition(".")[2]
     if not str(name).startswith("torch.nn.") or last not in _CLASSES:
-        raise refuse(model.checkpoint, f'one of {", ".join(_CLASSES)} as "{key}" in plans.json', repr(name))
+        raise refuse(_plans(model), f'one of {", ".join(_CLASSES)} as "{key}"', repr(name))
     return _CLASSES[last]
+
+
+def _plans(model: NnunetModel) -> Path:
+    return model.checkpoint.parents[1] / "plans.json"
 
 
 def _check_graph(graph: nn.Module, path: Path, size: tuple[int, int]) -> float:

@@ -61,13 +61,13 @@ def read_nnunet_folder(
     _check_kind(plans, rules, configuration, path)
     _check_channels(dataset, folder / "dataset.json")
     outputs = _outputs(dataset, labels, folder / "dataset.json")
-    window = _numbers(rules, "patch_size", int, path)
+    window = _numbers(rules, "patch_size", int, (8, 2048), path)
     architecture, arguments = _architecture(rules, path)
     _check_strides(arguments, window, path)
     return NnunetModel(
         checkpoint=_checkpoint(folder, fold, checkpoint),
         configuration=configuration,
-        spacing_mm=_numbers(rules, "spacing", float, path),
+        spacing_mm=_numbers(rules, "spacing", float, (0.1, 20), path),
         window_pixels=window,
         nonzero_mask=_normalization(rules, path),
         image_order=_order(rules, "data", path),
@@ -154,13 +154,16 @@ def _outputs(dataset: dict[str, Any], given: Mapping[str, int] | None, path: Pat
     return found[0], found[1], found[2], found[3]
 
 
-def _numbers(rules: dict[str, Any], key: str, kind: type, path: Path) -> tuple[Any, Any]:
+def _numbers(rules: dict[str, Any], key: str, kind: type, limits: tuple[float, float], path: Path) -> tuple[Any, Any]:
+    """Rows and columns; the runtime refuses a bundle beyond the largest, and no image has pixels below the smallest."""
     pair = rules.get(key)
+    smallest, largest = limits
     fits = isinstance(pair, list) and len(pair) == 2
     if not fits or not all(
-        isinstance(value, (int, kind)) and not isinstance(value, bool) and value > 0 for value in pair
+        isinstance(value, (int, kind)) and not isinstance(value, bool) and smallest <= value <= largest
+        for value in pair
     ):
-        raise refuse(path, f'two numbers above 0 as "{key}", rows and columns', repr(pair))
+        raise refuse(path, f'two numbers from {smallest} to {largest} as "{key}", rows and columns', repr(pair))
     return kind(pair[0]), kind(pair[1])
 
 

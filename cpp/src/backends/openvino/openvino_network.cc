@@ -187,7 +187,7 @@ void OpenVinoNetwork::compile(CompiledNetwork& compiled, const Shape& shape, con
     compiled.model = context_->core.compile_model(reshaped, "CPU", options());
     if (!context_->store.is_on()) return;
     std::ostringstream stream;
-    stream << bytes << '\n';
+    stream << std::to_string(bytes) << '\n';  // without the separators of a locale
     compiled.model.export_model(stream);
     context_->store.write(key, stream.str());
   });
