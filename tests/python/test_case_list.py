@@ -60,8 +60,9 @@ def test_a_table_that_a_spreadsheet_wrote(folder):
 
 
 def test_a_path_without_one_case_is_left_out(folder):
-    cases, _ = listed(folder, "path,id\ntwo,x\nmissing.zip,y\ndeep,z\n")
-    assert [(case.name, case.left_out) for case in cases[:2]] == [
+    cases, _ = listed(folder, f"path,id\ntwo,x\nmissing.zip,y\ndeep,z\n{'long' * 100},w\n")
+    assert [(case.name, case.left_out) for case in cases[:3]] == [
+        ("w", "its path does not exist"),
         ("x", "its folder holds 2 cases; expected one"),
         ("y", "its path does not exist"),
     ]

@@ -332,7 +332,9 @@ def test_studies_in_folders_of_their_own_are_named_after_these(tmp_path):
     write(readable(1), tmp_path / "P/all/first")
     write(readable(2), tmp_path / "P/all/second")
     write(readable(3), tmp_path / "Q")
+    (tmp_path / "P/DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(9))  # damaged
     assert names(tmp_path) == ["P_all_first", "P_all_second", "Q"]
+    assert all(read_cine(case.source).image.shape[0] == 8 for case in find_cases(tmp_path))
 
 
 def test_a_folder_beside_a_study_is_no_image_of_it(tmp_path):

@@ -101,8 +101,8 @@ def test_what_nnunet_lacks_is_named(tmp_path):
     [
         ({"RV": 1, "MYO": 2}, "has no LV, only RV, MYO"),
         ({"RV": 1, "MYO": 2, "LV": 3, "scar": 4}, "label 'scar' is none of RV, myocardium and LV"),
-        ({"RV": 1, "MYO": 2, "LV": 2}, "names 2 or LV twice"),
-        ({"RV": 1, "MYO": 2, "LV": 3, "LVC": 4}, "names 4 or LVC twice"),
+        ({"RV": 1, "MYO": 2, "LV": 2}, "has 2 or LV twice"),
+        ({"RV": 1, "MYO": 2, "LV": 3, "LVC": 4}, "has 4 or LVC twice"),
         ({"heart": [1, 2, 3]}, "expected a name and a number"),
         (None, 'expected "labels"'),
     ],

@@ -43,7 +43,7 @@ def label_mapping(dataset: dict, path: Path) -> dict[int, int]:
     for number, name in (_number_and_name(key, value, path) for key, value in labels.items()):
         label = _label_of(name, path)
         if number in mapping or (label and label in mapping.values()):
-            raise InvalidInputError(f'{path}: "labels" names {number} or {name} twice')
+            raise InvalidInputError(f'{path}: "labels" has {number} or {name} twice')
         mapping[number] = label
     missing = [title for label, title in _TITLES.items() if label not in mapping.values()]
     if missing:

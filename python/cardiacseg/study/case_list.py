@@ -1,5 +1,6 @@
 """A list of cases as CSV: where each study lies, and what its files do not say of the person."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,9 +70,9 @@ def _case(row: Mapping[str, str], folder: Path, place: str) -> Case:
 
 def _found(path: Path) -> Case:
     """The case at ``path``, or one that is left out with the reason."""
-    if not path.is_dir():
+    if not os.path.isdir(path):  # Path.is_dir raises for a name that is too long
         kind = "nifti" if is_nifti(path) else "dicom"
-        reason = "" if path.is_file() else "its path does not exist"
+        reason = "" if os.path.isfile(path) else "its path does not exist"
         return Case(path.name.partition(".")[0] or path.name, path, kind, left_out=reason)
     cases = scan_folder(path, lambda _: False).cases()
     usable = [case for case in cases if not case.left_out]

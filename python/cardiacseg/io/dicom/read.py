@@ -218,7 +218,7 @@ def _study_and_date(path: Path, budget: Budget) -> tuple[str | None, str]:
             file = File(path.name, partial(open_bounded, path, budget), budget)
             header = read_header(file, ["StudyInstanceUID", "StudyDate", "StudyTime", "SOPClassUID"], set())
     except (DicomError, OSError):
-        return "", ""
+        return (None if path.name.upper() == "DICOMDIR" else ""), ""
     if header is None or header.sop_class_uid == _DICOMDIR:
         return None, ""
     dataset = header.dataset
