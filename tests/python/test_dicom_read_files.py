@@ -245,7 +245,7 @@ def test_zip_that_is_encrypted(archive, tmp_path):
         start = content.index(mark)
         content[start + place] |= 1
     (tmp_path / "secret.zip").write_bytes(content)
-    refused("E_ARCHIVE", tmp_path / "secret.zip", "series0/IM0000 cannot be unpacked")
+    refused("E_ARCHIVE", tmp_path / "secret.zip", "series0/IM0000 is encrypted")
 
 
 def localizer(name, keep):
