@@ -5,11 +5,16 @@ the septum on the left, as seen from the apex.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cardiacseg.io.cine import SegmentedCine
 from cardiacseg.measurements import Measurements, Wall
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 _SIX = ("anterior", "anteroseptal", "inferoseptal", "inferior", "inferolateral", "anterolateral")
 _FOUR = ("anterior", "septal", "inferior", "lateral")
@@ -109,16 +114,23 @@ class Scale:
 
     def color(self, value: float) -> str:
         """``#rrggbb``, from the color map viridis, whose lightness rises with the value."""
-        from matplotlib import colormaps
         from matplotlib.colors import to_hex
 
-        return to_hex(colormaps["viridis"](float(np.clip((value - self.low) / (self.high - self.low), 0, 1))))
+        return to_hex(_viridis()(float(np.clip((value - self.low) / (self.high - self.low), 0, 1))))
 
     def ink(self, value: float) -> str:
         """Black or white, whichever stands out more on :meth:`color` (WCAG's relative luminance)."""
         parts = np.array([int(self.color(value)[start : start + 2], 16) / 255 for start in (1, 3, 5)])
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         return "#000000" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "#ffffff"
+
+
+@cache
+def _viridis() -> "Colormap":
+    """matplotlib makes a new table of colors each time that one asks for the map."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"]
 
 
 def wall_scales(wall: Wall) -> list[Scale]:
