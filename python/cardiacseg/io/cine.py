@@ -1,5 +1,6 @@
 """A short-axis cine as it was read, from any file format, and the same cine with the results of a run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
     from cardiacseg.measurements import Measurements
     from cardiacseg.segmenter import Result
+
+# What a stack of slices has at least to be taken for a cine, and at how many inversion times it is none.
+LEAST_SLICES, LEAST_FRAMES, MAPPED_INVERSION_TIMES = 3, 8, 3
+# Names of perfusion, maps and late enhancement, in capitals. Supporting evidence only: names are free text, and "perf"
+# may occur in any word.
+NO_CINE = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
 
 
 @dataclass(frozen=True)

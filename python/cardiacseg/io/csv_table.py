@@ -22,8 +22,8 @@ def read_csv_table(path: str | Path, needed: Sequence[str]) -> tuple[list[str], 
     """
     path = Path(path)
     text = _text(path)
-    head = text.partition("\n")[0]
-    table = csv.reader(StringIO(text), delimiter=max(",;\t", key=head.count), strict=True)
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    table = csv.reader(StringIO(text), delimiter=separator, strict=True)
     rows: list[Row] = []
     try:
         head = [name.strip() for name in next(table, [])]
@@ -32,8 +32,9 @@ def read_csv_table(path: str | Path, needed: Sequence[str]) -> tuple[list[str], 
         for line in table:
             place, line = f"{path}, line {table.line_num}", [cell.strip() for cell in line]
             if any(line[len(head) :]):
-                text = f"{place}: expected {len(head)} cells, got {len(line)}; a text with the separator needs quotes"
-                raise InvalidInputError(text)
+                raise InvalidInputError(
+                    f"{place}: expected {len(head)} cells, got {len(line)}; a text with the separator needs quotes"
+                )
             if any(line):
                 cells = dict(zip(head, line, strict=False))
                 rows.append((place, {name: cells.get(name, "") for name in names}))

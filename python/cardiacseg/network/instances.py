@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pydicom.uid import UID
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from cardiacseg.errors import InvalidInputError
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 
-_DICOMDIR = "1.2.840.10008.1.3.10"
 # Anonymizers write UIDs with leading zeros, letters and more than 64 characters; such files can be read as well.
 _STUDY_UID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _TAGS = ["StudyInstanceUID", "SeriesInstanceUID", "NumberOfSeriesRelatedInstances"]
@@ -40,7 +39,7 @@ def find_instances(source: str | Path | Sequence[str | Path]) -> tuple[list[Inst
     named = [source] if isinstance(source, (str, Path)) else source
     names = {file: name for path in map(Path, named) for file, name in _files(path)}
     instances = [_instance(path, name) for path, name in names.items() if _has_preamble(path)]
-    stored = [instance for instance in instances if instance.sop_class_uid != _DICOMDIR]
+    stored = [instance for instance in instances if instance.sop_class_uid != MediaStorageDirectoryStorage]
     if not stored:
         raise InvalidInputError("nothing to send: expected at least one DICOM file")
     return stored, len(names) - len(stored)
@@ -71,7 +70,7 @@ def _instance(path: Path, name: str) -> Instance:
         dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"], stop_before_pixels=True)
         syntax = UID(dataset.file_meta.TransferSyntaxUID)
         kind = UID(uid_text(dataset, "SOPClassUID") or dataset.file_meta.MediaStorageSOPClassUID)
-        is_dicomdir = kind == _DICOMDIR
+        is_dicomdir = kind == MediaStorageDirectoryStorage
         uid = uid_text(dataset, "SOPInstanceUID")
     except Exception as error:  # pydicom raises many kinds of errors for damaged files
         raise InvalidInputError(f"{name}: the DICOM header is damaged ({type(error).__name__})") from None

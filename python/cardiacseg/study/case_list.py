@@ -21,9 +21,9 @@ def read_case_list(path: str | Path, progress: Progress = lambda _done, _total: 
     ``path`` is the one column that must be there: a file or folder, relative to the list's folder. ``id`` becomes the
     case's name. ``ed_frame`` and ``es_frame`` count from 1. Cells may be empty; columns are separated by commas,
     semicolons or tabs. A row whose path holds no case, or several, is left out with the reason. ``progress`` is called
-    with the number of rows whose path was searched and of all. Raises
-    ``InvalidInputError``, with the line, for a file that is not such a list, a wrong value, an ``id`` that is given
-    twice or cannot be a folder's name, and if all rows are left out.
+    with the number of rows whose path was searched and of all. Raises ``InvalidInputError``, with the line, for a file
+    that is not such a list, a wrong value, an ``id`` that is given twice or cannot be a folder's name, and if all rows
+    are left out.
     """
     path = Path(path)
     columns, rows = read_csv_table(path, ["path"])

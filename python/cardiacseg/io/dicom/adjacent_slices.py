@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cardiacseg.errors import DicomError
+from cardiacseg.io.cine import LEAST_FRAMES, LEAST_SLICES
 from cardiacseg.io.dicom.attributes import CINE_KINDS, MAGNITUDE, REASONS
-from cardiacseg.io.dicom.cine_signs import LEAST_FRAMES, LEAST_SLICES
 from cardiacseg.io.dicom.errors import E_AMBIGUOUS_SAX, E_MATRIX_MISMATCH, E_NO_GEOMETRY, E_NONPARALLEL
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.groups import LIST_HINT, PARALLEL_DEGREES, Group

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from cardiacseg.errors import DicomError
-from cardiacseg.io.cine import Note
+from cardiacseg.io.cine import LEAST_FRAMES, LEAST_SLICES, Note
 from cardiacseg.io.dicom.adjacent_slices import (
     check_adjacent_slices,
     check_scattered,
@@ -16,7 +16,6 @@ from cardiacseg.io.dicom.adjacent_slices import (
     left_out,
 )
 from cardiacseg.io.dicom.attributes import CINE_KINDS, MAGNITUDE, REASONS
-from cardiacseg.io.dicom.cine_signs import LEAST_FRAMES, LEAST_SLICES
 from cardiacseg.io.dicom.errors import (
     E_AMBIGUOUS_SAX,
     E_MIXED_STUDY,

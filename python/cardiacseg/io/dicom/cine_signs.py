@@ -8,16 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cardiacseg.io.cine import LEAST_FRAMES, MAPPED_INVERSION_TIMES, NO_CINE
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.timing import rr_interval_of_slice_ms
 
-LEAST_SLICES, LEAST_FRAMES = 3, 8
 _CONSTANT = 0.1  # of the longest trigger time: the times of a cine run from a small one to the RR interval
 _CYCLE_MS, _OF_A_CYCLE, _MOST_CYCLES = 900.0, 0.5, 2.0
 _MOST_CYCLES_APART = 5.0  # images of a slice that are farther apart have changed times, or times in another unit
-_INVERSION_TIMES = 3
-# Supporting evidence only: names are free text, and "perf" may occur in any word.
-_NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
 
 _Slices = Sequence[Sequence[Frame]]
 
@@ -27,7 +24,7 @@ def signs_against(slices: _Slices) -> str:
     full = [frames for frames in slices if len(frames) >= LEAST_FRAMES]
     if not full:
         return ""
-    if _most(len(_inversion_times(frames)) >= _INVERSION_TIMES for frames in full):
+    if _most(len(_inversion_times(frames)) >= MAPPED_INVERSION_TIMES for frames in full):
         return "the inversion time changes from image to image"
     if _most(any((frame.b_value or 0) > 0 for frame in frames) for frames in full):
         return "its images are diffusion-weighted"
@@ -65,7 +62,7 @@ def _rr_interval_ms(frames: Sequence[Frame]) -> float:
 
 
 def _is_named(frames: Sequence[Frame]) -> bool:
-    return any(_NAMES.search(frame.described) for frame in frames)
+    return any(NO_CINE.search(frame.described) for frame in frames)
 
 
 def _has_percentages(frames: Sequence[Frame]) -> bool:

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from cardiacseg.io.cine import Note
+from cardiacseg.io.cine import LEAST_FRAMES, LEAST_SLICES, Note
 from cardiacseg.io.dicom.attributes import CINE_KINDS
-from cardiacseg.io.dicom.cine_signs import LEAST_FRAMES, LEAST_SLICES, signs_against
+from cardiacseg.io.dicom.cine_signs import signs_against
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.slices import Slices, depths_mm
 from cardiacseg.io.dicom.stacks import representatives, stacks

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from cardiacseg.acquisition import Body, Timing
 from cardiacseg.errors import DicomError
@@ -20,13 +21,12 @@ from cardiacseg.io.dicom.groups import Group, group_frames
 from cardiacseg.io.dicom.headers import number, read_header, text
 from cardiacseg.io.dicom.pixels import read_pixels
 from cardiacseg.io.dicom.slices import Slices, depths_mm, stack_geometry
-from cardiacseg.io.dicom.sources import File, find_files, open_bounded
+from cardiacseg.io.dicom.sources import File, find_files, is_dicomdir, open_bounded
 from cardiacseg.io.dicom.timing import in_ms, timing, without_doubtful
 from cardiacseg.io.geometry import Geometry
 from cardiacseg.io.log_suppression import PYDICOM, suppress_logs
 
 _HEIGHT_M, _WEIGHT_KG = (0.3, 2.6), (1.0, 400.0)
-_DICOMDIR = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,8 @@ def _study_and_date(path: Path, budget: Budget) -> tuple[str | None, str]:
             file = File(path.name, partial(open_bounded, path, budget), budget)
             header = read_header(file, ["StudyInstanceUID", "StudyDate", "StudyTime", "SOPClassUID"], set())
     except (DicomError, OSError):
-        return (None if path.name.upper() == "DICOMDIR" else ""), ""
-    if header is None or header.sop_class_uid == _DICOMDIR:
+        return (None if is_dicomdir(path) else ""), ""
+    if header is None or header.sop_class_uid == MediaStorageDirectoryStorage:
         return None, ""
     dataset = header.dataset
     return text(dataset, "StudyInstanceUID"), text(dataset, "StudyDate") + text(dataset, "StudyTime")

@@ -71,6 +71,11 @@ class _BoundedFile(io.BufferedReader):
         return super().read(count)
 
 
+def is_dicomdir(path: Path) -> bool:
+    """Whether a file is the directory of a medium, by its name, which DICOM prescribes."""
+    return path.name.upper() == "DICOMDIR"
+
+
 def _files_of_dicomdir(path: Path, budget: Budget) -> list[Path]:
     """Paths of the files in use that the directory at ``path`` names.
 
@@ -205,7 +210,7 @@ def _below(path: Path, budget: Budget) -> list[Path]:
         return [file for file in walked if _is_regular(file)]
     if not _is_regular(path):
         raise DicomError(E_MISSING_FILE, f"expected a file or a folder; {path} is neither")
-    return _files_of_dicomdir(path, budget) if path.name.upper() == "DICOMDIR" else [path]
+    return _files_of_dicomdir(path, budget) if is_dicomdir(path) else [path]
 
 
 def _is_regular(path: Path) -> bool:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cardiacseg.io.cine import Note
+from cardiacseg.io.cine import LEAST_FRAMES, Note
 from cardiacseg.io.dicom.assembly import is_rest_of_run
 from cardiacseg.io.dicom.attributes import CINE_KINDS, MAGNITUDE
-from cardiacseg.io.dicom.cine_signs import LEAST_FRAMES, signs_against
+from cardiacseg.io.dicom.cine_signs import signs_against
 from cardiacseg.io.dicom.errors import N_DERIVED, N_DRIFT, N_FRAME_OF_REFERENCE, N_STUDY_UID, N_TILTED
 from cardiacseg.io.dicom.frames import Frame
 from cardiacseg.io.dicom.slices import (

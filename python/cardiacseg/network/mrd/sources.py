@@ -1,6 +1,5 @@
 """A received image with its attributes (``ismrmrdMeta``, XML) and its place in the patient."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
@@ -8,13 +7,12 @@ from xml.etree import ElementTree
 import numpy as np
 
 from cardiacseg.acquisition import HEIGHT_M, UNKNOWN_BODY, WEIGHT_KG, Body
+from cardiacseg.io.cine import MAPPED_INVERSION_TIMES, NO_CINE
 from cardiacseg.io.geometry import directions, is_orientation
 from cardiacseg.network.mrd.messages import MAGNITUDE, UNKNOWN_TYPE, Image
 
 Attributes = dict[str, list[str]]
-_INVERSION_TIMES, _LONGEST_MS = 3, 60_000.0
-# Names of perfusion, maps and late enhancement: free text, which counts only beside another sign, as in DICOM images.
-_NAMES = re.compile(r"PERF|FIRST.?PASS|MOLLI|SASHA|\bT[12].?MAP|_T[12].?MAP|T2.?STAR|LGE|PSIR|TI.?SCOUT|LOOK.?LOCKER")
+_LONGEST_MS = 60_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +68,9 @@ class Source:
 def sign_against_cine(sources: Sequence[Source], phases: int) -> str:
     """Why images of so many phases are no cine by their attributes: maps, late enhancement; "" if there is no sign."""
     times = {source.inversion_time_ms for source in sources} - {0.0}
-    if len(times) >= _INVERSION_TIMES:
+    if len(times) >= MAPPED_INVERSION_TIMES:
         return "the inversion time changes from image to image"
-    if (times or phases == 1) and any(_NAMES.search(source.described) for source in sources):
+    if (times or phases == 1) and any(NO_CINE.search(source.described) for source in sources):
         has = "an inversion time" if times else "one phase"
         return f"the images have {has}, and a name of perfusion, a map or late enhancement"
     return ""

@@ -14,7 +14,7 @@ import numpy as np
 
 from cardiacseg.acquisition import UNKNOWN_BODY, Body, Timing
 from cardiacseg.errors import MrdError
-from cardiacseg.io.cine import Cine, Note
+from cardiacseg.io.cine import LEAST_FRAMES, LEAST_SLICES, Cine, Note
 from cardiacseg.io.dicom.errors import (
     E_DUPLICATE_SLICE,
     E_MISSING_PHASE,
@@ -40,9 +40,9 @@ from cardiacseg.network.mrd.sources import Source, sign_against_cine
 # The same limits as for DICOM images.
 _SAME_SLICE_MM, _SHIFT_MM, _UNEVEN_FRACTION, _UNEVEN_MM = 0.1, 3.0, 0.01, 0.5
 _COSINE_TOLERANCE, _SPACING_TOLERANCE = 1e-3, 1e-3
-_LEAST_SLICES, _REPETITIONS = 3, 3
+_REPETITIONS = 3
 _MOST_GROUPS = 256  # the time to group images grows with it
-_RR_MS, _LEAST_FRAMES = (200.0, 3000.0), 8
+_RR_MS = (200.0, 3000.0)
 NOT_FOR_US = (E_NO_SAX, E_NOT_A_CINE)  # images of another kind; nothing is wrong with them
 
 
@@ -136,8 +136,8 @@ def _stack(sources: Sequence[Source], options: StackOptions, body: Body) -> Stac
     _check_kind(first, options)
     direction = directions(first.cosines)
     slices = _slices(sources, direction[:, 2])
-    if len(slices) < (options.slices or _LEAST_SLICES):
-        expected = f"{options.slices}" if options.slices else f"at least {_LEAST_SLICES}"
+    if len(slices) < (options.slices or LEAST_SLICES):
+        expected = f"{options.slices}" if options.slices else f"at least {LEAST_SLICES}"
         code = E_MISSING_PHASE if options.slices else E_NO_SAX
         raise TooFewSlicesError(code, f"expected {expected} parallel slices, got {len(slices)}")
     frames, notes = _frames(slices, options)
@@ -265,7 +265,7 @@ def _timing(rows: list[list[float]]) -> Timing:
         return Timing()
     times = np.mean(rows, axis=0)
     rr_interval = float((times[-1] - times[0]) * len(times) / (len(times) - 1))
-    if len(times) < _LEAST_FRAMES or not _RR_MS[0] <= rr_interval <= _RR_MS[1]:
+    if len(times) < LEAST_FRAMES or not _RR_MS[0] <= rr_interval <= _RR_MS[1]:
         return Timing(tuple(times.tolist()))
     return Timing(tuple(times.tolist()), rr_interval, "estimated from the time stamps, mean over the slices")
 
